@@ -1,0 +1,1 @@
+"""Files become fields, fields become windows, forecasts become files."""

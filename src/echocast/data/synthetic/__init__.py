@@ -1,0 +1,1 @@
+"""Sequences of fields made from a seed."""

@@ -1,0 +1,260 @@
+"""The noun: a sequence of fields on a georeferenced grid.
+
+A field is an `xarray.DataArray` named ``rainfall_rate`` with dims ``(time, y, x)``, float32, in mm/h, NaN where nothing is
+observed, strictly increasing times, evenly spaced `x` and `y`, and a scalar coordinate ``crs`` that is its CF grid mapping. A forecast
+has ``lead`` in place of ``time``, with ``forecast_reference_time``. `make` builds one, `check` is its only guard, and
+reflectivity becomes rain (and back) here and only here.
+
+    >>> import numpy as np
+    >>> times = np.array(["2016-09-28T14:45"], dtype="datetime64[ns]")
+    >>> field = make(np.ones((1, 2, 3)), time=times, y=[2000.0, 1000.0], x=[0.0, 1e3, 2e3], crs="EPSG:3067")
+    >>> check(field).attrs["units"]
+    'mm h-1'
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyproj
+import xarray as xr
+from jaxtyping import Float
+
+from echocast.errors import DataError, GridMismatch, WrongUnits
+
+NAME = "rainfall_rate"
+UNITS = "mm h-1"
+DRY_DBZ = 0.0
+"""Echoes at or below this reflectivity (under 0.04 mm/h) are no rain: files write "no echo" as 0 or -32 dBZ."""
+
+_UNIT_ALIASES = {
+    "rate": {"mm h-1", "mm/h", "mm/hr", "mm hr-1", "mm h^-1", "mm.h-1", "mm hour-1", "mm/hour"},
+    "reflectivity": {"dbz", "10*log10(mm6 m-3)"},
+    "amount": {"mm", "kg m-2", "kg/m2", "kg m^-2"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ZR:
+    """A relation Z = a R^b between reflectivity factor (mm6 m-3) and rain rate (mm/h)."""
+
+    a: float
+    b: float
+    name: str
+
+    def __str__(self) -> str:
+        return f"Z = {self.a:g} R^{self.b:g} ({self.name})"
+
+
+MARSHALL_PALMER = ZR(200.0, 1.6, "Marshall and Palmer 1948")
+
+
+def rain_rate(dbz: Float[np.ndarray, "*shape"], zr: ZR = MARSHALL_PALMER) -> Float[np.ndarray, "*shape"]:
+    """Rain rate (mm/h, float32) of a reflectivity (dBZ); NaN stays NaN, `DRY_DBZ` and weaker is 0.
+
+    Source: R = (10^(dBZ/10) / a)^(1/b).
+    """
+    rate = (10.0 ** (np.asarray(dbz, np.float64) / 10.0) / zr.a) ** (1.0 / zr.b)
+    return np.where(np.asarray(dbz) <= DRY_DBZ, 0.0, rate).astype(np.float32)
+
+
+def reflectivity(
+    rate_mm_h: Float[np.ndarray, "*shape"], zr: ZR = MARSHALL_PALMER
+) -> Float[np.ndarray, "*shape"]:
+    """Reflectivity (dBZ, float32) of a rain rate (mm/h); what is weaker than `DRY_DBZ` becomes `DRY_DBZ`.
+
+    Source: dBZ = 10 log10 a + 10 b log10 R.
+    """
+    rate = np.asarray(rate_mm_h, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        dbz = 10.0 * np.log10(zr.a) + 10.0 * zr.b * np.log10(rate)
+    return np.where(np.isnan(rate), np.nan, np.maximum(dbz, DRY_DBZ)).astype(np.float32)
+
+
+def quantity(units: str) -> str:
+    """What a unit measures: ``"rate"``, ``"reflectivity"`` or ``"amount"``; raises `WrongUnits` for any other."""
+    for kind, aliases in _UNIT_ALIASES.items():
+        if units.strip().lower() in aliases:
+            return kind
+    known = "; ".join(f"{kind}: {', '.join(sorted(aliases))}" for kind, aliases in _UNIT_ALIASES.items())
+    raise WrongUnits(f"unit {units!r} is not known to echocast; it reads {known}")
+
+
+def to_rain_rate(
+    values: Float[np.ndarray, "*shape"],
+    units: str,
+    *,
+    zr: ZR = MARSHALL_PALMER,
+    interval_s: float | None = None,
+) -> Float[np.ndarray, "*shape"]:
+    """Values in dBZ, mm/h or mm as rain rate (mm/h, float32).
+
+    Args:
+        values: the numbers of a file, NaN where nothing is observed.
+        units: their unit, in any of the usual spellings.
+        zr: the relation to use for reflectivity.
+        interval_s: the accumulation interval in seconds, needed for amounts (mm).
+
+    Raises:
+        WrongUnits: the unit is unknown, or an amount comes without its interval.
+    """
+    kind = quantity(units)
+    if kind == "reflectivity":
+        return rain_rate(values, zr)
+    if kind == "amount":
+        if not interval_s or interval_s <= 0:
+            raise WrongUnits(f"an amount in {units!r} needs its accumulation interval; got {interval_s!r}")
+        return (np.asarray(values, np.float64) * (3600.0 / interval_s)).astype(np.float32)
+    return np.asarray(values, np.float32)
+
+
+def make(
+    values: Float[np.ndarray, "time y x"],
+    *,
+    time: Any,
+    y: Any,
+    x: Any,
+    crs: Any,
+    attrs: dict[str, str] | None = None,
+) -> xr.DataArray:
+    """A checked field of rain rates (mm/h), on the grid of `y` and `x` (cell centres, in the unit of `crs`) at `time` (UTC).
+
+    Args:
+        values: rain rate in mm/h, NaN where nothing is observed.
+        time: datetime64, strictly increasing: the moment (rate) or the end of the interval (amount).
+        y: cell centres, evenly spaced, either direction.
+        x: the same.
+        crs: whatever `pyproj.CRS` accepts, or a `pyproj.CRS`.
+        attrs: more attributes, such as ``source`` or ``zr``.
+
+    Raises:
+        DataError: the result would not be a field; `check` says why.
+    """
+    reference = pyproj.CRS.from_user_input(crs)
+    names = (
+        ("latitude", "longitude")
+        if reference.is_geographic
+        else ("projection_y_coordinate", "projection_x_coordinate")
+    )
+    unit = ("degrees_north", "degrees_east") if reference.is_geographic else ("m", "m")
+    coords = {
+        "time": ("time", np.asarray(time, "datetime64[ns]"), {"standard_name": "time", "axis": "T"}),
+        "y": ("y", np.asarray(y, np.float64), {"standard_name": names[0], "units": unit[0], "axis": "Y"}),
+        "x": ("x", np.asarray(x, np.float64), {"standard_name": names[1], "units": unit[1], "axis": "X"}),
+        "crs": ((), np.int32(0), reference.to_cf()),
+    }
+    described = {
+        "standard_name": "rainfall_rate",
+        "long_name": "rain rate",
+        "units": UNITS,
+        "grid_mapping": "crs",
+    }
+    array = xr.DataArray(
+        np.asarray(values, np.float32),
+        dims=("time", "y", "x"),
+        coords=coords,
+        name=NAME,
+        attrs=described | dict(attrs or {}),
+    )
+    return check(array)
+
+
+def check(field: xr.DataArray) -> xr.DataArray:
+    """Return `field` unchanged if it is one; raise what is wrong with it otherwise.
+
+    Raises:
+        WrongUnits: it is not in mm/h.
+        DataError: dims, dtype, coordinates, times, spacing, grid mapping or sign are not as the module describes.
+    """
+    axis = "lead" if "lead" in field.dims else "time"
+    dims = tuple(d for d in field.dims if d not in ("member", "channel"))
+    if dims != (axis, "y", "x"):
+        raise DataError(f"a field has dims (time, y, x) or (lead, y, x); this one has {field.dims}")
+    if field.attrs.get("units") != UNITS:
+        raise WrongUnits(
+            f"a field is in {UNITS!r}; this one is in {field.attrs.get('units')!r}: use field.to_rain_rate"
+        )
+    if field.dtype != np.float32:
+        raise DataError(f"a field is float32; this one is {field.dtype}")
+    if "crs" not in field.coords or "crs_wkt" not in field.coords["crs"].attrs:
+        raise DataError(
+            "a field has a scalar coordinate 'crs' with its 'crs_wkt'; this one has none: use field.make"
+        )
+    if axis == "lead" and "forecast_reference_time" not in field.coords:
+        raise DataError("a forecast has the coordinate 'forecast_reference_time'; this one has none")
+    _check_steps(field.coords[axis].values, axis)
+    for name in ("y", "x"):
+        _check_spacing(field.coords[name].values, name)
+    return field
+
+
+def crs(field: xr.DataArray) -> pyproj.CRS:
+    """The coordinate reference system of a field."""
+    return pyproj.CRS.from_wkt(field.coords["crs"].attrs["crs_wkt"])
+
+
+def check_same_grid(field: xr.DataArray, other: xr.DataArray, name: str = "the second field") -> None:
+    """Raise `GridMismatch`, naming `name`, unless both fields lie on the same grid in the same projection."""
+    for axis in ("y", "x"):
+        a, b = field.coords[axis].values, other.coords[axis].values
+        if a.shape != b.shape:
+            raise GridMismatch(
+                f"{name} has {b.size} cells along {axis}, the others have {a.size}; use one grid per command"
+            )
+        spacing = abs(a[1] - a[0]) if a.size > 1 else 1.0
+        if np.abs(a - b).max() > 0.01 * spacing:
+            raise GridMismatch(
+                f"{name} lies elsewhere along {axis} ({b[0]:g} to {b[-1]:g}, the others {a[0]:g} to {a[-1]:g})"
+            )
+    if field.coords["crs"].attrs["crs_wkt"] != other.coords["crs"].attrs["crs_wkt"] and crs(field) != crs(
+        other
+    ):
+        raise GridMismatch(
+            f"{name} is in projection {crs(other).name!r}, the others are in {crs(field).name!r}"
+        )
+
+
+def grid_km(field: xr.DataArray) -> float:
+    """The mean cell size of a field in kilometres (on the ground for geographic grids, at the grid's middle)."""
+    reference = crs(field)
+    y, x = field.coords["y"].values, field.coords["x"].values
+    dy, dx = abs(y[-1] - y[0]) / max(y.size - 1, 1), abs(x[-1] - x[0]) / max(x.size - 1, 1)
+    if reference.is_geographic:
+        km_per_degree = 111.195
+        return float(np.sqrt(dy * dx * np.cos(np.radians(y.mean())))) * km_per_degree
+    return float(np.sqrt(dy * dx)) * reference.axis_info[0].unit_conversion_factor / 1000.0
+
+
+def step(times: Sequence[np.datetime64] | np.ndarray) -> np.timedelta64:
+    """The most common difference between neighbouring times; raises `DataError` for fewer than two."""
+    values = np.asarray(times, "datetime64[ns]")
+    if values.size < 2:
+        raise DataError(f"{values.size} time gives no time step; at least two are needed")
+    differences, counts = np.unique(np.diff(values), return_counts=True)
+    return np.timedelta64(differences[counts.argmax()])
+
+
+def _check_steps(values: np.ndarray, axis: str) -> None:
+    if values.ndim != 1 or values.dtype.kind not in "mM":
+        raise DataError(
+            f"coordinate {axis!r} is not a row of times but {values.dtype} of shape {values.shape}"
+        )
+    late = np.flatnonzero(np.diff(values) <= np.timedelta64(0))
+    if late.size:
+        a, b = values[late[0]], values[late[0] + 1]
+        raise DataError(
+            f"coordinate {axis!r} must increase; {b} follows {a}: sort the frames and drop repeated ones"
+        )
+
+
+def _check_spacing(values: np.ndarray, axis: str) -> None:
+    if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
+        raise DataError(f"coordinate {axis!r} is not a row of finite numbers (shape {values.shape})")
+    if values.size < 2:
+        return
+    steps = np.diff(values)
+    if steps[0] == 0 or np.abs(steps - steps.mean()).max() > 0.01 * abs(steps.mean()):
+        raise DataError(
+            f"coordinate {axis!r} is not evenly spaced (steps from {steps.min():g} to {steps.max():g})"
+        )

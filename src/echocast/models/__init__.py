@@ -1,0 +1,1 @@
+"""Whole forecasters, one file each."""

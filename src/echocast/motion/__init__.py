@@ -1,0 +1,1 @@
+"""Parts that obey physics: motion and advection."""

@@ -1,0 +1,1 @@
+"""Parts that learn: recurrent convolutions and patches."""

@@ -1,0 +1,1 @@
+"""From an experiment file to weights; the only place that knows Lightning."""

@@ -1,0 +1,1 @@
+"""Scores: two pure functions each, statistics that add and values made of their sums."""

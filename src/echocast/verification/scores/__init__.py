@@ -1,0 +1,1 @@
+"""One score, or one family of scores, a file."""

@@ -1,0 +1,20 @@
+"""What all tests share: the folder of real radar files, and calm threads."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def data_kit() -> Path:
+    """The folder of real radar files; tests that want it are skipped, saying so, where there is none."""
+    folder = os.environ.get("ECHOCAST_DATA")
+    if not folder:
+        pytest.skip("ECHOCAST_DATA is not set: no real radar files here")
+    if not Path(folder).is_dir():
+        pytest.fail(f"ECHOCAST_DATA names {folder}, which is no folder")
+    return Path(folder).resolve()
