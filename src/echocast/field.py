@@ -1,9 +1,9 @@
 """The noun: a sequence of fields on a georeferenced grid.
 
-A field is an `xarray.DataArray` named ``rainfall_rate`` with dims ``(time, y, x)``, float32, in mm/h, NaN where nothing is
-observed, strictly increasing times, evenly spaced `x` and `y`, and a scalar coordinate ``crs`` that is its CF grid mapping. A forecast
-has ``lead`` in place of ``time``, with ``forecast_reference_time``. `make` builds one, `check` is its only guard, and
-reflectivity becomes rain (and back) here and only here.
+A field is an `xarray.DataArray` named ``rainfall_rate`` with dims ``(time, y, x)``, float32, in mm/h, NaN where
+nothing is observed, strictly increasing times, evenly spaced `x` and `y`, and a scalar coordinate ``crs`` that is its
+CF grid mapping. A forecast has ``lead`` in place of ``time``, with ``forecast_reference_time``. `make` builds one,
+`check` is its only guard, and reflectivity becomes rain (and back) here and only here.
 
     >>> import numpy as np
     >>> times = np.array(["2016-09-28T14:45"], dtype="datetime64[ns]")
@@ -59,9 +59,7 @@ def rain_rate(dbz: Float[np.ndarray, "*shape"], zr: ZR = MARSHALL_PALMER) -> Flo
     return np.where(np.asarray(dbz) <= DRY_DBZ, 0.0, rate).astype(np.float32)
 
 
-def reflectivity(
-    rate_mm_h: Float[np.ndarray, "*shape"], zr: ZR = MARSHALL_PALMER
-) -> Float[np.ndarray, "*shape"]:
+def reflectivity(rate_mm_h: Float[np.ndarray, "*shape"], zr: ZR = MARSHALL_PALMER) -> Float[np.ndarray, "*shape"]:
     """Reflectivity (dBZ, float32) of a rain rate (mm/h); what is weaker than `DRY_DBZ` becomes `DRY_DBZ`.
 
     Source: dBZ = 10 log10 a + 10 b log10 R.
@@ -118,12 +116,12 @@ def make(
     crs: Any,
     attrs: dict[str, str] | None = None,
 ) -> xr.DataArray:
-    """A checked field of rain rates (mm/h), on the grid of `y` and `x` (cell centres, in the unit of `crs`) at `time` (UTC).
+    """A checked field of rain rates (mm/h) on the grid of `y` and `x` at `time` (UTC).
 
     Args:
         values: rain rate in mm/h, NaN where nothing is observed.
         time: datetime64, strictly increasing: the moment (rate) or the end of the interval (amount).
-        y: cell centres, evenly spaced, either direction.
+        y: cell centres in the unit of `crs`, evenly spaced, either direction.
         x: the same.
         crs: whatever `pyproj.CRS` accepts, or a `pyproj.CRS`.
         attrs: more attributes, such as ``source`` or ``zr``.
@@ -133,9 +131,7 @@ def make(
     """
     reference = pyproj.CRS.from_user_input(crs)
     names = (
-        ("latitude", "longitude")
-        if reference.is_geographic
-        else ("projection_y_coordinate", "projection_x_coordinate")
+        ("latitude", "longitude") if reference.is_geographic else ("projection_y_coordinate", "projection_x_coordinate")
     )
     unit = ("degrees_north", "degrees_east") if reference.is_geographic else ("m", "m")
     coords = {
@@ -178,9 +174,7 @@ def check(field: xr.DataArray) -> xr.DataArray:
     if field.dtype != np.float32:
         raise DataError(f"a field is float32; this one is {field.dtype}")
     if "crs" not in field.coords or "crs_wkt" not in field.coords["crs"].attrs:
-        raise DataError(
-            "a field has a scalar coordinate 'crs' with its 'crs_wkt'; this one has none: use field.make"
-        )
+        raise DataError("a field has a scalar coordinate 'crs' with its 'crs_wkt'; this one has none: use field.make")
     if axis == "lead" and "forecast_reference_time" not in field.coords:
         raise DataError("a forecast has the coordinate 'forecast_reference_time'; this one has none")
     _check_steps(field.coords[axis].values, axis)
@@ -207,12 +201,8 @@ def check_same_grid(field: xr.DataArray, other: xr.DataArray, name: str = "the s
             raise GridMismatch(
                 f"{name} lies elsewhere along {axis} ({b[0]:g} to {b[-1]:g}, the others {a[0]:g} to {a[-1]:g})"
             )
-    if field.coords["crs"].attrs["crs_wkt"] != other.coords["crs"].attrs["crs_wkt"] and crs(field) != crs(
-        other
-    ):
-        raise GridMismatch(
-            f"{name} is in projection {crs(other).name!r}, the others are in {crs(field).name!r}"
-        )
+    if field.coords["crs"].attrs["crs_wkt"] != other.coords["crs"].attrs["crs_wkt"] and crs(field) != crs(other):
+        raise GridMismatch(f"{name} is in projection {crs(other).name!r}, the others are in {crs(field).name!r}")
 
 
 def grid_km(field: xr.DataArray) -> float:
@@ -237,15 +227,11 @@ def step(times: Sequence[np.datetime64] | np.ndarray) -> np.timedelta64:
 
 def _check_steps(values: np.ndarray, axis: str) -> None:
     if values.ndim != 1 or values.dtype.kind not in "mM":
-        raise DataError(
-            f"coordinate {axis!r} is not a row of times but {values.dtype} of shape {values.shape}"
-        )
+        raise DataError(f"coordinate {axis!r} is not a row of times but {values.dtype} of shape {values.shape}")
     late = np.flatnonzero(np.diff(values) <= np.timedelta64(0))
     if late.size:
         a, b = values[late[0]], values[late[0] + 1]
-        raise DataError(
-            f"coordinate {axis!r} must increase; {b} follows {a}: sort the frames and drop repeated ones"
-        )
+        raise DataError(f"coordinate {axis!r} must increase; {b} follows {a}: sort the frames and drop repeated ones")
 
 
 def _check_spacing(values: np.ndarray, axis: str) -> None:
@@ -255,6 +241,4 @@ def _check_spacing(values: np.ndarray, axis: str) -> None:
         return
     steps = np.diff(values)
     if steps[0] == 0 or np.abs(steps - steps.mean()).max() > 0.01 * abs(steps.mean()):
-        raise DataError(
-            f"coordinate {axis!r} is not evenly spaced (steps from {steps.min():g} to {steps.max():g})"
-        )
+        raise DataError(f"coordinate {axis!r} is not evenly spaced (steps from {steps.min():g} to {steps.max():g})")

@@ -18,9 +18,7 @@ from types import ModuleType
 def names(package: str, *, skip: tuple[str, ...] = ("base",)) -> list[str]:
     """The modules of a package, sorted, without importing any of them (`skip` and private ones left out)."""
     return sorted(
-        path.stem
-        for path in _folder(package).glob("*.py")
-        if not path.stem.startswith("_") and path.stem not in skip
+        path.stem for path in _folder(package).glob("*.py") if not path.stem.startswith("_") and path.stem not in skip
     )
 
 

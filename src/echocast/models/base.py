@@ -1,9 +1,9 @@
 """The verb: every forecaster turns a past into a future, in mm/h.
 
-``forecast(past, steps) -> future`` takes and gives rain rates ``(batch, time, channel, y, x)``, NaN where nothing is observed or
-known. `Forecaster` holds what all of them share: checking what comes in, and hiding what no past frame saw. A model with weights scales to its
-network's range and back inside, and `save` and `load` carry that scaling with the weights in one safetensors file that
-holds no code.
+``forecast(past, steps) -> future`` takes and gives rain rates ``(batch, time, channel, y, x)``, NaN where nothing
+is observed or known. `Forecaster` holds what all of them share: checking what comes in, and hiding what no past frame
+saw. A model with weights scales to its network's range and back inside, and `save` and `load` carry that scaling with
+the weights in one safetensors file that holds no code.
 
     >>> import torch
     >>> from echocast.models.persistence import Persistence
@@ -36,7 +36,8 @@ class Forecaster(nn.Module, ABC):
             steps: how many frames to forecast, at the time step of `past`.
 
         Returns:
-            Rain rate in mm/h, of the dtype and on the device of `past`; NaN where no past frame saw, or where the method knows nothing.
+            Rain rate in mm/h, of the dtype and on the device of `past`; NaN where no past frame saw, or where the
+            method knows nothing.
 
         Raises:
             ValueError: fewer frames than needed, another rank, or no step to make.
