@@ -12,19 +12,45 @@ the weights in one safetensors file that holds no code.
     (1, 3, 1, 8, 8)
 """
 
+import inspect
+import json
+import os
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, ClassVar
 
+import safetensors
+import safetensors.torch
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from echocast import plugins
+from echocast.errors import CheckpointMismatch, DataError, ModelError
+
+FORMAT = "echocast checkpoint 1"
+_PACKAGE = "echocast.models"
+_NO_MODELS = ("base", "scaling")
+
 
 class Forecaster(nn.Module, ABC):
-    """A past in, a future out, both in mm/h."""
+    """A past in, a future out, both in mm/h.
+
+    A subclass keeps every constructor argument as an attribute of the same name, so that a checkpoint can tell how to
+    construct it again.
+    """
 
     frames: ClassVar[int] = 1
     """How many past frames it needs at least; of more it uses the newest it wants."""
+
+    grid_km: float | None = None
+    """The cell size that the weights were trained at, in km; None: any."""
+
+    step_minutes: float | None = None
+    """The time step that the weights were trained at; None: any."""
 
     def forecast(
         self, past: Float[Tensor, "batch time channel y x"], steps: int
@@ -64,3 +90,98 @@ class Forecaster(nn.Module, ABC):
             raise ValueError(f"{name} needs {self.frames} past frames; got {past.shape[1]}")
         if steps < 1:
             raise ValueError(f"{name} forecasts at least 1 step; got steps={steps}")
+
+
+def names() -> list[str]:
+    """The forecasters there are."""
+    return plugins.names(_PACKAGE, skip=_NO_MODELS)
+
+
+def forecaster_class(name: str) -> type[Forecaster]:
+    """The class of a forecaster by its short name; raises `ModelError`, with the names there are, for any other."""
+    if name not in names():
+        raise ModelError(
+            f"there is no model {name!r}; there are: {', '.join(names())}, or give the path of a checkpoint"
+        )
+    module = plugins.load(_PACKAGE, name)
+    classes = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
+    return next(c for c in classes if issubclass(c, Forecaster))
+
+
+def construct(name: str, arguments: Mapping[str, Any], *, where: str = "[model]") -> Forecaster:
+    """A new forecaster from plain values, checked against its constructor's signature."""
+    return plugins.construct(forecaster_class(name), arguments, where=where, error=ModelError)
+
+
+def resolve(name_or_path: str | Path) -> Forecaster:
+    """A forecaster that is ready to use: by name, with the weights that ship with echocast, or from a checkpoint's path.
+
+    Raises:
+        ModelError: no such model, or one that has weights but ships none.
+        CheckpointMismatch: the file is no checkpoint of this version.
+    """
+    name = str(name_or_path)
+    if Path(name).suffix or os.sep in name:
+        return load(Path(name))
+    cls = forecaster_class(name)
+    with resources.as_file(resources.files("echocast.weights") / f"{name}.safetensors") as shipped:
+        if shipped.exists():
+            return load(shipped)
+    forecaster = cls()
+    if any(True for _ in forecaster.parameters()):
+        raise ModelError(f"{name} ships without weights; train it with `echocast train` and give its checkpoint's path")
+    return forecaster.eval()
+
+
+def save(forecaster: Forecaster, path: Path) -> None:
+    """Write weights, constructor arguments and scaling to one file, which appears whole or not at all."""
+    metadata = {
+        "format": FORMAT,
+        "model": type(forecaster).__module__.rpartition(".")[2],
+        "arguments": json.dumps(_arguments(forecaster)),
+    }
+    state = {key: value.detach().cpu().contiguous() for key, value in forecaster.state_dict().items()}
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        safetensors.torch.save_file(state, partial, metadata)
+        partial.replace(path)
+    except (OSError, safetensors.SafetensorError) as bad:
+        partial.unlink(missing_ok=True)
+        raise DataError(f"{path}: the checkpoint cannot be written ({bad}); is the disk full or read-only?") from bad
+
+
+def load(path: Path) -> Forecaster:
+    """The forecaster of a checkpoint, in evaluation mode.
+
+    Raises:
+        CheckpointMismatch: the file does not exist, is none of ours, is of another version, or does not fit its model.
+    """
+    metadata, state = _read(path)
+    if metadata.get("format") != FORMAT:
+        found = metadata.get("format", "no echocast checkpoint")
+        raise CheckpointMismatch(f"{path}: is {found!r}, this version reads {FORMAT!r}; train or convert it again")
+    try:
+        forecaster = construct(metadata["model"], json.loads(metadata["arguments"]), where=f"{path}:")
+        forecaster.load_state_dict(state)
+    except (ModelError, KeyError, RuntimeError, ValueError) as bad:
+        why = " ".join(str(bad).split())
+        raise CheckpointMismatch(f"{path}: does not fit this version's model ({why}); train it again") from bad
+    return forecaster.eval()
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    if not path.is_file():
+        raise CheckpointMismatch(
+            f"{path}: no such checkpoint; give a .safetensors file or a name: {', '.join(names())}"
+        )
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no dict)
+    except (safetensors.SafetensorError, OSError) as bad:
+        raise CheckpointMismatch(f"{path}: is no checkpoint ({bad}); give the .safetensors file of a run") from bad
+
+
+def _arguments(forecaster: Forecaster) -> dict[str, Any]:
+    """The constructor's keywords with the values that the forecaster keeps under the same names."""
+    values = {name: getattr(forecaster, name) for name in inspect.signature(type(forecaster)).parameters}
+    return {name: asdict(value) if is_dataclass(value) else value for name, value in values.items()}  # type: ignore[arg-type]

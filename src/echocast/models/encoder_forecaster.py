@@ -1,0 +1,96 @@
+"""The paper's network: a ConvLSTM encoder whose states a ConvLSTM forecaster unrolls.
+
+::
+
+    past (time, 1, y, x) -> patches -> encoder layer 1 -> ... -> encoder layer L
+                                             | state                  | state
+                                       forecaster layer 1 -> ... -> forecaster layer L      (no input at all)
+                                             \\________ concatenated _______/
+                                                   1x1 convolution, sigmoid -> patches -> future (lead, 1, y, x)
+
+The first frame comes straight from the encoder's last hidden states; the forecaster makes the others.
+
+    >>> import torch
+    >>> model = EncoderForecaster(hidden_channels=[8, 8])
+    >>> tuple(model.forecast(torch.zeros(1, 4, 1, 21, 34), steps=3).shape)
+    (1, 3, 1, 21, 34)
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from echocast.models.base import Forecaster
+from echocast.models.scaling import Scaling
+from echocast.nn.convlstm import ConvLSTM
+from echocast.nn.patches import from_patches, to_patches
+
+
+class EncoderForecaster(Forecaster):
+    """Encoding-forecasting ConvLSTM.
+
+    Args:
+        hidden_channels: hidden channels of each layer, the same in encoder and forecaster.
+        input_kernel: odd size of the input-to-state convolutions.
+        state_kernels: odd size, or sizes by layer, of the state-to-state convolutions.
+        patch: side of the patches that the grid is cut into; a grid it does not divide is padded with dry cells.
+        channels: variables per frame.
+        scaling: between mm/h and the network's grey levels.
+        grid_km: the cell size of the data that the weights learned from, in km.
+        step_minutes: their time step.
+
+    Source: Shi et al. 2015 (arXiv:1506.04214), section 3.2 and Figure 3, with the details of the authors' own code:
+    states are copied level by level, the first forecaster layer has no input weights, the forecaster runs one step less
+    than there are frames, and one 1x1 convolution reads the hidden states of all layers.
+    """
+
+    frames = 2
+
+    def __init__(
+        self,
+        *,
+        hidden_channels: Sequence[int] = (64, 64),
+        input_kernel: int = 3,
+        state_kernels: int | Sequence[int] = 3,
+        patch: int = 2,
+        channels: int = 1,
+        scaling: Scaling | None = None,
+        grid_km: float | None = None,
+        step_minutes: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.hidden_channels, self.input_kernel, self.state_kernels = hidden_channels, input_kernel, state_kernels
+        self.patch, self.channels, self.scaling = patch, channels, scaling or Scaling()
+        self.grid_km, self.step_minutes = grid_km, step_minutes
+        cells = channels * patch * patch
+        self.encoder = ConvLSTM(cells, hidden_channels, input_kernel=input_kernel, state_kernels=state_kernels)
+        self.forecaster = ConvLSTM(0, hidden_channels, input_kernel=input_kernel, state_kernels=state_kernels)
+        self.output = nn.Conv2d(sum(hidden_channels), cells, kernel_size=1)
+
+    def forward(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int
+    ) -> Float[Tensor, "batch steps channel y x"]:
+        """The future's logits, to be squashed by a sigmoid; both grid sides divisible by the patch.
+
+        Args:
+            past: grey levels in [0, 1].
+            steps: frames to forecast.
+        """
+        _, states = self.encoder(to_patches(past, self.patch))
+        features = torch.cat([h for h, _ in states], dim=1).unsqueeze(1)
+        if steps > 1:
+            hidden, _ = self.forecaster.layers(None, states, steps=steps - 1)
+            features = torch.cat([features, torch.cat(hidden, dim=2)], dim=1)
+        logits = self.output(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+        return from_patches(logits, self.patch)
+
+    def _forecast(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int
+    ) -> Float[Tensor, "batch steps channel y x"]:
+        height, width = past.shape[-2:]
+        levels = self.scaling.to_network(past)
+        padded = nn.functional.pad(levels, (0, -width % self.patch, 0, -height % self.patch))
+        future = torch.sigmoid(self(padded, steps))[..., :height, :width]
+        return self.scaling.to_rate(future)

@@ -1,0 +1,59 @@
+"""Between rain rates and the range a network works in.
+
+A scaling is a frozen value saved with the weights it belongs to, so a network never meets numbers scaled another way.
+
+    >>> import torch
+    >>> scaling = Scaling()
+    >>> round(float(scaling.to_network(torch.tensor([1.0]))), 4)
+    0.3835
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+_Z_A, _Z_B = 200.0, 1.6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaling:
+    """Rain rate <-> a grey level in [0, 1] that is linear in the logarithm of the rate.
+
+    Args:
+        floor_dbz: the reflectivity (by Marshall and Palmer's Z = 200 R^1.6) at grey level 0; what is weaker is dry.
+        ceiling_dbz: the reflectivity at grey level 1.
+        dry_mm_h: what a network gives below this rate is no rain, for its grey level never quite reaches 0.
+
+    Source: the linear grey level of Shi et al. 2015, section 4.2, with our own ends of the range. The relation here
+    only shapes the range; what a radar's own reflectivity means in mm/h was settled when its file was read.
+    """
+
+    floor_dbz: float = 0.0
+    ceiling_dbz: float = 60.0
+    dry_mm_h: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not self.floor_dbz < self.ceiling_dbz:
+            raise ValueError(f"floor_dbz={self.floor_dbz:g} must be below ceiling_dbz={self.ceiling_dbz:g}")
+
+    def to_network(self, rate_mm_h: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Grey level of a rain rate (mm/h), clipped to [0, 1]; NaN becomes 0, for a network cannot take it."""
+        level = (self._dbz(rate_mm_h) - self.floor_dbz) / (self.ceiling_dbz - self.floor_dbz)
+        return level.clamp(0.0, 1.0).nan_to_num(0.0)
+
+    def to_rate(self, level: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Rain rate (mm/h) of a grey level; rates below `dry_mm_h` are 0."""
+        dbz = self.floor_dbz + level * (self.ceiling_dbz - self.floor_dbz)
+        rate = torch.exp((dbz * (math.log(10.0) / 10.0) - math.log(_Z_A)) / _Z_B)
+        return torch.where(rate >= self.dry_mm_h, rate, torch.zeros_like(rate))
+
+    def level(self, rate_mm_h: float) -> float:
+        """The grey level of one rain rate (mm/h)."""
+        return float(self.to_network(torch.tensor(rate_mm_h, dtype=torch.float64)))
+
+    @staticmethod
+    def _dbz(rate_mm_h: Tensor) -> Tensor:
+        return 10.0 * math.log10(_Z_A) + 10.0 * _Z_B * torch.log10(rate_mm_h)

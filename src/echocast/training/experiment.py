@@ -1,0 +1,149 @@
+"""An experiment file becomes objects, objects become weights.
+
+A TOML file has the tables ``[model]``, ``[data]``, ``[loss]``, ``[optimiser]`` and ``[training]``; each is the keyword-only signature of
+what it makes, so an unknown key or a wrong value is refused by name. A run is a folder::
+
+    experiment.toml      the file with every default and every --set in it
+    weights.safetensors  the best weights on the validation windows so far, ready for `echocast nowcast --model`
+    last.ckpt            everything that a resumed run needs
+    metrics.csv          losses and scores by step, and the same for TensorBoard in tensorboard/
+
+    >>> experiment = parse({"model": {"name": "encoder_forecaster"}, "data": {"train": "train.zarr", "validation": "v.zarr"}})
+    >>> experiment.training.steps
+    5000
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+
+from echocast.errors import ExperimentError
+from echocast.models import base
+from echocast.plugins import construct
+from echocast.training import losses
+from echocast.training.module import Optimiser
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Which windows are learned from.
+
+    Args:
+        train: an archive; with no `validation` its runs are split into train, validation and test.
+        validation: another archive, whose frames no training window has.
+        past: frames of input.
+        future: frames to forecast.
+        stride: frames between the starts of neighbouring training windows.
+        least_wet: the smallest mean share of pixels with at least 0.5 mm/h for a window to be used.
+    """
+
+    train: Path
+    validation: Path | None = None
+    past: int = 10
+    future: int = 18
+    stride: int = 1
+    least_wet: float = 0.005
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How long, how much at a time, and how exactly.
+
+    Args:
+        steps: batches in all.
+        batch: windows a batch.
+        every: steps between two validations, each of which saves the run.
+        precision: of the arithmetic; weights are always kept in 32 bits.
+        accelerator: where; "auto" takes a GPU if there is one.
+        seed: of the first weights, the order of windows and their augmentation.
+    """
+
+    steps: int = 5000
+    batch: int = 16
+    every: int = 200
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """What to train on what, and how; `model` and `loss` are checked when they are made."""
+
+    model: Mapping[str, Any]
+    data: Data
+    loss: Mapping[str, Any] = field(default_factory=lambda: {"name": "balanced"})
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    training: Training = field(default_factory=Training)
+
+    def make_model(self, **learned_at: float) -> base.Forecaster:
+        """The untrained forecaster; `learned_at` is what the data tell (``grid_km``, ``step_minutes``)."""
+        arguments = dict(learned_at) | dict(self.model)
+        return base.construct(str(arguments.pop("name")), arguments)
+
+    def make_loss(self) -> nn.Module:
+        """The loss."""
+        return losses.make(**self.loss)
+
+    def table(self) -> dict[str, Any]:
+        """Every table with every default, in plain values, as TOML can hold them."""
+        plain = asdict(self) | {"model": dict(self.model), "loss": dict(self.loss)}
+        return {name: _plain(table) for name, table in plain.items()}
+
+
+def load(path: Path, sets: Sequence[str] = ()) -> Experiment:
+    """The experiment of a TOML file, with ``section.key=value`` settings put over it.
+
+    Raises:
+        ExperimentError: no such file, no TOML, an unknown key, a wrong value.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as bad:
+        raise ExperimentError(f"{path}: cannot be read ({bad}); give the path of an experiment's TOML file") from bad
+    except tomllib.TOMLDecodeError as bad:
+        raise ExperimentError(f"{path}: is no TOML ({bad}); see experiments/ for an example") from bad
+    for setting in sets:
+        _put(tables, setting)
+    return parse(tables, where=f"{path}: ")
+
+
+def parse(tables: Mapping[str, Any], *, where: str = "") -> Experiment:
+    """The experiment of plain tables; raises `ExperimentError` for what does not belong there."""
+    known = ("model", "data", "loss", "optimiser", "training")
+    for name, table in tables.items():
+        if name not in known:
+            raise ExperimentError(f"{where}there is no table [{name}]; an experiment has {', '.join(known)}")
+        if not isinstance(table, Mapping):
+            raise ExperimentError(f"{where}{name} = {table!r} stands outside a table; write it under [{name}]")
+    for name in ("model", "data"):
+        if name not in tables:
+            raise ExperimentError(f"{where}the table [{name}] is missing")
+    if not isinstance(tables["model"].get("name"), str):
+        raise ExperimentError(f"{where}[model] needs a name, one of: {', '.join(base.names())}")
+    made = {
+        name: construct(factory, tables.get(name, {}), where=f"{where}[{name}]", error=ExperimentError)
+        for name, factory in (("data", Data), ("optimiser", Optimiser), ("training", Training))
+    }
+    return Experiment(model=tables["model"], loss=tables.get("loss", {"name": "balanced"}), **made)
+
+
+def _put(tables: dict[str, Any], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not (equals and dot and name):
+        raise ExperimentError(f"--set {setting!r} is not of the form section.key=value, such as training.steps=100")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    tables.setdefault(section, {})[name] = value
+
+
+def _plain(table: Mapping[str, Any]) -> dict[str, Any]:
+    values = {key: str(value) if isinstance(value, Path) else value for key, value in table.items()}
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items() if v is not None}

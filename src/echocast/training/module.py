@@ -1,0 +1,146 @@
+"""The forecaster as Lightning trains it: batches of windows in, a loss out, an average of the weights kept.
+
+Everything random comes from the seed and the number of the step, never from a global state, so a resumed run draws what
+an uninterrupted one would have drawn.
+
+    >>> from echocast.models.encoder_forecaster import EncoderForecaster
+    >>> from echocast.training.losses import Balanced
+    >>> module = ForecastModule(EncoderForecaster(hidden_channels=[4]), Balanced(), past=2, optimiser=Optimiser())
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from echocast.errors import ModelError
+from echocast.models.base import Forecaster
+from echocast.verification.scores import contingency
+
+WATCHED_MM_H = (0.5, 1.0)
+"""The thresholds whose CSI on the validation windows decides which weights are kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimiser:
+    """How weights follow gradients: Adam, with a learning rate that rises, stays and falls in straight lines.
+
+    Args:
+        learning_rate: the rate between rise and fall.
+        warmup: steps of rise.
+        decay: share of all steps, at the end, over which the rate falls to 0.
+        clip: the largest norm of a gradient; longer ones are shortened to it.
+        averaging: how much of the averaged weights each step keeps; 0 keeps no average.
+    """
+
+    learning_rate: float = 1e-3
+    warmup: int = 50
+    decay: float = 0.4
+    clip: float = 1.0
+    averaging: float = 0.995
+
+    def factor(self, step: int, steps: int) -> float:
+        """The share of `learning_rate` to use at a step out of `steps`."""
+        fall = max(1.0, self.decay * steps)
+        return max(0.0, min(1.0, (step + 1) / max(1, self.warmup), (steps - step) / fall))
+
+
+class ForecastModule(pl.LightningModule):
+    """Trains a forecaster with weights.
+
+    Args:
+        forecaster: has a ``scaling`` and a differentiable ``forward(levels, steps)`` that gives logits.
+        loss: takes (logits, observed, scaling).
+        past: how many frames of a window are input; the others are to be forecast.
+        optimiser: how weights follow gradients.
+        seed: what augmentation draws from.
+    """
+
+    def __init__(
+        self, forecaster: Forecaster, loss: nn.Module, *, past: int, optimiser: Optimiser, seed: int = 0
+    ) -> None:
+        super().__init__()
+        if not hasattr(forecaster, "scaling"):
+            raise ModelError(f"{type(forecaster).__name__} has no weights to train")
+        self.forecaster, self.loss = forecaster, loss
+        self.past, self.optimiser, self.seed = past, optimiser, seed
+        average = get_ema_multi_avg_fn(optimiser.averaging)
+        self.average = AveragedModel(forecaster, multi_avg_fn=average) if optimiser.averaging else None
+
+    @property
+    def trained(self) -> Forecaster:
+        """The forecaster to keep: the averaged one if an average is kept."""
+        kept = self.average.module if self.average is not None else self.forecaster
+        assert isinstance(kept, Forecaster)  # AveragedModel forgets the type of what it copies
+        return kept
+
+    def training_step(self, windows: Float[Tensor, "batch time channel y x"]) -> Tensor:
+        """The loss of a batch, each window turned or mirrored at random."""
+        rng = np.random.default_rng([self.seed, self.global_step])
+        loss = self._loss(turn(windows, rng), self.forecaster)
+        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+        return loss
+
+    def on_train_batch_end(self, *_: object) -> None:
+        """Let the average follow the weights."""
+        if self.average is not None:
+            self.average.update_parameters(self.forecaster)
+
+    def validation_step(self, windows: Float[Tensor, "batch time channel y x"]) -> None:
+        """The loss and the contingency table of the forecaster that would be kept."""
+        past, future = windows[:, : self.past], windows[:, self.past :]
+        self.log("validation/loss", self._loss(windows, self.trained), batch_size=len(windows))
+        forecast = self.trained.forecast(past, future.shape[1])
+        self._tables.append(_hits_misses_alarms(forecast, future))
+
+    def on_validation_epoch_start(self) -> None:
+        """Start the contingency table anew."""
+        self._tables: list[Tensor] = []
+
+    def on_validation_epoch_end(self) -> None:
+        """CSI by threshold, pooled over windows and averaged over leads."""
+        hits, misses, alarms = torch.stack(self._tables).sum(0).unbind(-1)
+        csi = (hits / (hits + misses + alarms)).nan_to_num(0.0).mean(dim=0)
+        for threshold, value in zip(WATCHED_MM_H, csi, strict=True):
+            self.log(f"validation/csi_{threshold:g}", value)
+        self.log("validation/csi", csi.mean(), prog_bar=True)
+
+    def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[dict[str, object]]]:
+        """Adam and its schedule by step."""
+        adam = torch.optim.Adam(self.forecaster.parameters(), self.optimiser.learning_rate)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = LambdaLR(adam, lambda step: self.optimiser.factor(step, steps))
+        return [adam], [{"scheduler": schedule, "interval": "step"}]
+
+    def _loss(self, windows: Tensor, forecaster: Forecaster) -> Tensor:
+        past, future = windows[:, : self.past], windows[:, self.past :]
+        scaling = forecaster.scaling
+        logits = forecaster(scaling.to_network(past), future.shape[1])
+        loss: Tensor = self.loss(logits.float(), future, scaling)
+        return loss
+
+
+def turn(windows: Float[Tensor, "batch time channel y x"], rng: np.random.Generator) -> Tensor:
+    """A batch mirrored along y, along x and along the diagonal, each by the toss of a coin; weather has no handedness here."""
+    changes: list[Callable[[Tensor], Tensor]] = [lambda w: w.flip(-1), lambda w: w.flip(-2)]
+    if windows.shape[-1] == windows.shape[-2]:
+        changes.append(lambda w: w.transpose(-1, -2))
+    for change in changes:
+        if rng.random() < 0.5:
+            windows = change(windows)
+    return windows
+
+
+def _hits_misses_alarms(forecast: Tensor, observed: Tensor) -> Tensor:
+    """Counts (lead, threshold, 3) of one batch."""
+    sums = contingency.statistics(
+        forecast.flatten(1, 2).cpu().numpy(), observed.flatten(1, 2).cpu().numpy(), thresholds=WATCHED_MM_H
+    )
+    return torch.stack([torch.as_tensor(sums[name]) for name in ("hits", "misses", "false_alarms")], dim=-1)
