@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from echocast import plugins
 from echocast.errors import CheckpointMismatch, DataError, ModelError
+from echocast.models.scaling import Scaling
 
 FORMAT = "echocast checkpoint 1"
 _PACKAGE = "echocast.models"
@@ -92,9 +93,33 @@ class Forecaster(nn.Module, ABC):
             raise ValueError(f"{name} forecasts at least 1 step; got steps={steps}")
 
 
+class LearnedForecaster(Forecaster):
+    """A forecaster with weights: a differentiable `forward` in grey levels, and the scaling that leads there and back."""
+
+    scaling: Scaling
+
+    @abstractmethod
+    def forward(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int
+    ) -> Float[Tensor, "batch steps channel y x"]:
+        """Logits of the future's grey levels from the past's grey levels."""
+
+
 def names() -> list[str]:
     """The forecasters there are."""
     return plugins.names(_PACKAGE, skip=_NO_MODELS)
+
+
+def summary(name: str) -> str:
+    """A forecaster in one line."""
+    return plugins.summary(_PACKAGE, name)
+
+
+def weights(name: str) -> str:
+    """Where a forecaster's weights come from: ``shipped``, ``none needed`` or ``to be trained``."""
+    if (resources.files("echocast.weights") / f"{name}.safetensors").is_file():
+        return "shipped"
+    return "to be trained" if any(True for _ in forecaster_class(name)().parameters()) else "none needed"
 
 
 def forecaster_class(name: str) -> type[Forecaster]:
@@ -176,7 +201,8 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         )
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            return file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no dict)
+            names_inside = file.keys()  # the file is no dict: it has to be asked
+            return file.metadata() or {}, {key: file.get_tensor(key) for key in names_inside}
     except (safetensors.SafetensorError, OSError) as bad:
         raise CheckpointMismatch(f"{path}: is no checkpoint ({bad}); give the .safetensors file of a run") from bad
 

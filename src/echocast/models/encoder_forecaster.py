@@ -22,13 +22,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from echocast.models.base import Forecaster
+from echocast.models.base import LearnedForecaster
 from echocast.models.scaling import Scaling
 from echocast.nn.convlstm import ConvLSTM
 from echocast.nn.patches import from_patches, to_patches
 
 
-class EncoderForecaster(Forecaster):
+class EncoderForecaster(LearnedForecaster):
     """Encoding-forecasting ConvLSTM.
 
     Args:

@@ -1,14 +1,9 @@
-"""An experiment file becomes objects, objects become weights.
+"""An experiment file becomes objects.
 
-A TOML file has the tables ``[model]``, ``[data]``, ``[loss]``, ``[optimiser]`` and ``[training]``; each is the keyword-only signature of
-what it makes, so an unknown key or a wrong value is refused by name. A run is a folder::
+A TOML file has the tables ``[model]``, ``[data]``, ``[loss]``, ``[optimiser]`` and ``[training]``; each is the
+keyword-only signature of what it makes, so an unknown key or a wrong value is refused by name.
 
-    experiment.toml      the file with every default and every --set in it
-    weights.safetensors  the best weights on the validation windows so far, ready for `echocast nowcast --model`
-    last.ckpt            everything that a resumed run needs
-    metrics.csv          losses and scores by step, and the same for TensorBoard in tensorboard/
-
-    >>> experiment = parse({"model": {"name": "encoder_forecaster"}, "data": {"train": "train.zarr", "validation": "v.zarr"}})
+    >>> experiment = parse({"model": {"name": "encoder_forecaster"}, "data": {"train": "train.zarr"}})
     >>> experiment.training.steps
     5000
 """
@@ -17,7 +12,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from torch import nn
 
@@ -26,6 +21,8 @@ from echocast.models import base
 from echocast.plugins import construct
 from echocast.training import losses
 from echocast.training.module import Optimiser
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +77,15 @@ class Experiment:
     optimiser: Optimiser = field(default_factory=Optimiser)
     training: Training = field(default_factory=Training)
 
-    def make_model(self, **learned_at: float) -> base.Forecaster:
+    def make_model(self, **learned_at: float) -> base.LearnedForecaster:
         """The untrained forecaster; `learned_at` is what the data tell (``grid_km``, ``step_minutes``)."""
-        arguments = dict(learned_at) | dict(self.model)
-        return base.construct(str(arguments.pop("name")), arguments)
+        arguments = dict(self.model)
+        name = str(arguments.pop("name"))
+        if not issubclass(base.forecaster_class(name), base.LearnedForecaster):
+            raise ExperimentError(f"[model] name = {name!r} has no weights to train; see `echocast models`")
+        model = base.construct(name, dict(learned_at) | arguments)
+        assert isinstance(model, base.LearnedForecaster)  # checked above, by its class
+        return model
 
     def make_loss(self) -> nn.Module:
         """The loss."""
@@ -125,11 +127,17 @@ def parse(tables: Mapping[str, Any], *, where: str = "") -> Experiment:
             raise ExperimentError(f"{where}the table [{name}] is missing")
     if not isinstance(tables["model"].get("name"), str):
         raise ExperimentError(f"{where}[model] needs a name, one of: {', '.join(base.names())}")
-    made = {
-        name: construct(factory, tables.get(name, {}), where=f"{where}[{name}]", error=ExperimentError)
-        for name, factory in (("data", Data), ("optimiser", Optimiser), ("training", Training))
-    }
-    return Experiment(model=tables["model"], loss=tables.get("loss", {"name": "balanced"}), **made)
+    return Experiment(
+        model=tables["model"],
+        data=_table(Data, tables, "data", where),
+        loss=tables.get("loss", {"name": "balanced"}),
+        optimiser=_table(Optimiser, tables, "optimiser", where),
+        training=_table(Training, tables, "training", where),
+    )
+
+
+def _table(kind: type[T], tables: Mapping[str, Any], name: str, where: str) -> T:
+    return construct(kind, tables.get(name, {}), where=f"{where}[{name}]", error=ExperimentError)
 
 
 def _put(tables: dict[str, Any], setting: str) -> None:

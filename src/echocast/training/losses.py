@@ -1,7 +1,7 @@
 """What training makes small: one number from the network's logits and the observed rain.
 
-Each loss takes ``(logits, observed, scaling)``: logits of grey levels and rain rates (mm/h), both (batch, lead, channel, y, x). Pixels
-that nobody observed (NaN) enter none of them.
+Each loss takes ``(logits, observed, scaling)``: logits of grey levels and rain rates (mm/h), both (batch, lead,
+channel, y, x). Pixels that nobody observed (NaN) enter none of them.
 
     >>> import torch
     >>> from echocast.models.scaling import Scaling

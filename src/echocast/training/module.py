@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from echocast.errors import ModelError
-from echocast.models.base import Forecaster
+from echocast.models.base import LearnedForecaster
 from echocast.verification.scores import contingency
 
 WATCHED_MM_H = (0.5, 1.0)
@@ -63,21 +62,19 @@ class ForecastModule(pl.LightningModule):
     """
 
     def __init__(
-        self, forecaster: Forecaster, loss: nn.Module, *, past: int, optimiser: Optimiser, seed: int = 0
+        self, forecaster: LearnedForecaster, loss: nn.Module, *, past: int, optimiser: Optimiser, seed: int = 0
     ) -> None:
         super().__init__()
-        if not hasattr(forecaster, "scaling"):
-            raise ModelError(f"{type(forecaster).__name__} has no weights to train")
         self.forecaster, self.loss = forecaster, loss
         self.past, self.optimiser, self.seed = past, optimiser, seed
         average = get_ema_multi_avg_fn(optimiser.averaging)
         self.average = AveragedModel(forecaster, multi_avg_fn=average) if optimiser.averaging else None
 
     @property
-    def trained(self) -> Forecaster:
+    def trained(self) -> LearnedForecaster:
         """The forecaster to keep: the averaged one if an average is kept."""
         kept = self.average.module if self.average is not None else self.forecaster
-        assert isinstance(kept, Forecaster)  # AveragedModel forgets the type of what it copies
+        assert isinstance(kept, LearnedForecaster)  # AveragedModel forgets the type of what it copies
         return kept
 
     def training_step(self, windows: Float[Tensor, "batch time channel y x"]) -> Tensor:
@@ -119,7 +116,7 @@ class ForecastModule(pl.LightningModule):
         schedule = LambdaLR(adam, lambda step: self.optimiser.factor(step, steps))
         return [adam], [{"scheduler": schedule, "interval": "step"}]
 
-    def _loss(self, windows: Tensor, forecaster: Forecaster) -> Tensor:
+    def _loss(self, windows: Tensor, forecaster: LearnedForecaster) -> Tensor:
         past, future = windows[:, : self.past], windows[:, self.past :]
         scaling = forecaster.scaling
         logits = forecaster(scaling.to_network(past), future.shape[1])
@@ -128,7 +125,7 @@ class ForecastModule(pl.LightningModule):
 
 
 def turn(windows: Float[Tensor, "batch time channel y x"], rng: np.random.Generator) -> Tensor:
-    """A batch mirrored along y, along x and along the diagonal, each by the toss of a coin; weather has no handedness here."""
+    """A batch mirrored along y, x and the diagonal, each by the toss of a coin."""
     changes: list[Callable[[Tensor], Tensor]] = [lambda w: w.flip(-1), lambda w: w.flip(-2)]
     if windows.shape[-1] == windows.shape[-2]:
         changes.append(lambda w: w.transpose(-1, -2))

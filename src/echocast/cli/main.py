@@ -1,0 +1,88 @@
+"""The command ``echocast``: every file of this folder is a verb; here errors become one line and an exit status.
+
+Exit status: 0 done, 1 the world's fault (one line says what and how to mend it), 2 a wrong command line, 130 Ctrl-C.
+"""
+
+import importlib
+import logging
+import sys
+import warnings
+from typing import Annotated
+
+import click
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from echocast import __version__, plugins
+from echocast.errors import EchocastError
+
+VERBS = ("nowcast", "archive", "train", "verify", "demo", "models", "formats", "scores")
+
+stderr = Console(stderr=True)
+
+
+def make() -> typer.Typer:
+    """The application with all its verbs."""
+    app = typer.Typer(
+        help="Radar files in, a verified, georeferenced nowcast out.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_common)
+    found = plugins.names("echocast.cli", skip=("main", "tables"))
+    for name in sorted(found, key=lambda verb: VERBS.index(verb) if verb in VERBS else len(VERBS)):
+        app.command(name)(importlib.import_module(f"echocast.cli.{name}").command)
+    return app
+
+
+def run() -> None:
+    """The entry point."""
+    sys.exit(status(sys.argv[1:]))
+
+
+def status(arguments: list[str]) -> int:
+    """Run one command line and give its exit status; what went wrong is one line on standard error."""
+    try:
+        result = make()(args=arguments, prog_name="echocast", standalone_mode=False)
+    except click.exceptions.Abort:
+        return _say("interrupted: what was finished is kept", 130)
+    except click.ClickException as bad:
+        bad.show()
+        return bad.exit_code
+    except EchocastError as bad:
+        return _say(" ".join(str(bad).split()), 1)
+    except KeyboardInterrupt:
+        return _say("interrupted: what was finished is kept", 130)
+    except BrokenPipeError:
+        return 141  # the reader of our output went away, as `| head` does
+    except MemoryError:
+        return _say("not enough memory for this grid; crop the input or use a machine with more", 1)
+    return result if isinstance(result, int) else 0
+
+
+def _say(message: str, code: int) -> int:
+    stderr.print("[bold red]echocast:[/]", message, markup=True, highlight=False, soft_wrap=True)
+    return code
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"echocast {__version__}")
+        raise typer.Exit
+
+
+def _common(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more of what is done.")] = False,
+    version: Annotated[  # noqa: ARG001 (its callback does the work)
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(message)s",
+        handlers=[RichHandler(console=stderr, show_path=False, show_time=False)],
+    )
+    if not verbose:
+        warnings.simplefilter("ignore")  # libraries' warnings are for developers; ours are errors or log lines

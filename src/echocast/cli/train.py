@@ -1,0 +1,45 @@
+"""echocast train: an experiment file becomes weights."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def command(
+    experiment: Annotated[Path, typer.Argument(metavar="EXPERIMENT.toml", help="What to train on what, and how.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Put a value over the file's; may be repeated."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="RUN", help="The run's folder; runs/NAME of the file by default.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")] = False,
+) -> None:
+    """Train a model on an archive.
+
+    The run's folder receives the resolved experiment (experiment.toml), the best weights on the validation windows
+    (weights.safetensors, for `echocast nowcast --model`), the last checkpoint (last.ckpt, for --resume), and the logs
+    (metrics.csv, tensorboard/). Ctrl-C at any moment loses only the steps since the last validation; a resumed run ends
+    with the same weights as an uninterrupted one.
+
+    Example: echocast train experiments/taasrad19.toml --set training.steps=2000 --out runs/short
+    """
+    from echocast.errors import MissingDependency
+
+    try:
+        from echocast.training import experiment as experiments
+        from echocast.training import fit
+        from echocast.training.progress import TrainingBar
+    except ModuleNotFoundError as missing:
+        raise MissingDependency(str(missing.name), "train") from missing
+    folder = out or Path("runs") / experiment.stem
+    plan = experiments.load(experiment, settings or [])
+    console = Console()
+    finished = fit.fit(plan, folder, resume=resume, callbacks=(TrainingBar(),))
+    if not finished:
+        console.print(f"stopped; {folder} holds the last checkpoint: go on with --resume", highlight=False)
+        raise typer.Exit(130)
+    console.print(f"{folder / 'weights.safetensors'}: use it as --model", highlight=False, soft_wrap=True)
