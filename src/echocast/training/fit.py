@@ -181,7 +181,7 @@ def _wet_windows(field: xr.DataArray, runs: list[slice], data: Data, stride: int
             " archive more, or lower data.least_wet"
         )
     log.info("%d %s windows", len(starts), name)
-    return _Learned(field, windows.Windows(field, starts, data.past, data.future, in_memory=True), wet)
+    return _Learned(field, windows.Windows(field, starts, past=data.past, future=data.future, in_memory=True), wet)
 
 
 def _wet_by_frame(field: xr.DataArray, chunk: int = 512) -> np.ndarray:

@@ -1,0 +1,27 @@
+"""The last frame stays as it is: the least that a nowcast must beat.
+
+>>> import torch
+>>> float(Persistence().forecast(torch.full((1, 1, 1, 4, 4), 2.0), steps=3).mean())
+2.0
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from echocast.models.base import Forecaster
+
+
+class Persistence(Forecaster):
+    """Every lead is the newest frame; a pixel missing from it is the newest that was seen there.
+
+    Source: the reference forecast of Germann and Zawadzki 2002, "Eulerian persistence".
+    """
+
+    def _forecast(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int
+    ) -> Float[Tensor, "batch steps channel y x"]:
+        newest = past[:, 0]
+        for frame in past.unbind(1)[1:]:
+            newest = torch.where(frame.isfinite(), frame, newest)
+        return newest.unsqueeze(1).expand(-1, steps, -1, -1, -1)
