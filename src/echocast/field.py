@@ -12,6 +12,7 @@ CF grid mapping. A forecast has ``lead`` in place of ``time``, with ``forecast_r
     'mm h-1'
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -134,12 +135,16 @@ def make(
         ("latitude", "longitude") if reference.is_geographic else ("projection_y_coordinate", "projection_x_coordinate")
     )
     unit = ("degrees_north", "degrees_east") if reference.is_geographic else ("m", "m")
-    coords = {
+    coords: dict[str, Any] = {
         "time": ("time", np.asarray(time, "datetime64[ns]"), {"standard_name": "time", "axis": "T"}),
         "y": ("y", np.asarray(y, np.float64), {"standard_name": names[0], "units": unit[0], "axis": "Y"}),
         "x": ("x", np.asarray(x, np.float64), {"standard_name": names[1], "units": unit[1], "axis": "X"}),
-        "crs": ((), np.int32(0), reference.to_cf()),
     }
+    with warnings.catch_warnings():
+        # The Swiss grid's CF attributes lack an angle that its WKT, which is written too, does hold.
+        warnings.filterwarnings("ignore", "angle from rectified to skew grid")
+        mapping = reference.to_cf()
+    coords["crs"] = ((), np.int32(0), mapping)
     described = {
         "standard_name": "rainfall_rate",
         "long_name": "rain rate",
@@ -161,7 +166,7 @@ def check(field: xr.DataArray) -> xr.DataArray:
 
     Raises:
         WrongUnits: it is not in mm/h.
-        DataError: dims, dtype, coordinates, times, spacing, grid mapping or sign are not as the module describes.
+        DataError: dims, dtype, coordinates, times, spacing or grid mapping are not as the module describes.
     """
     axis = "lead" if "lead" in field.dims else "time"
     dims = tuple(d for d in field.dims if d not in ("member", "channel"))

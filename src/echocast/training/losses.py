@@ -73,7 +73,7 @@ class Balanced(nn.Module):
     ) -> Float[Tensor, ""]:
         """Weighted sum of errors over the number of observed pixels."""
         seen = observed.isfinite()
-        weight = self.table[torch.bucketize(observed.nan_to_num(), self.edges, right=True)] * seen
+        weight = self.table[torch.bucketize(observed.nan_to_num().contiguous(), self.edges, right=True)] * seen
         error = (torch.sigmoid(logits) - scaling.to_network(observed)).abs()
         return (weight * (error + error.square())).sum() / seen.sum().clamp(min=1)
 

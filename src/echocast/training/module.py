@@ -10,6 +10,7 @@ an uninterrupted one would have drawn.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytorch_lightning as pl
@@ -17,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from echocast.models.base import LearnedForecaster
 from echocast.verification.scores import contingency
@@ -67,8 +68,8 @@ class ForecastModule(pl.LightningModule):
         super().__init__()
         self.forecaster, self.loss = forecaster, loss
         self.past, self.optimiser, self.seed = past, optimiser, seed
-        average = get_ema_multi_avg_fn(optimiser.averaging)
-        self.average = AveragedModel(forecaster, multi_avg_fn=average) if optimiser.averaging else None
+        average = partial(_follow, keep=optimiser.averaging)
+        self.average = AveragedModel(forecaster, avg_fn=average) if optimiser.averaging else None
 
     @property
     def trained(self) -> LearnedForecaster:
@@ -133,6 +134,12 @@ def turn(windows: Float[Tensor, "batch time channel y x"], rng: np.random.Genera
         if rng.random() < 0.5:
             windows = change(windows)
     return windows
+
+
+def _follow(average: Tensor, weight: Tensor, count: Tensor | int, *, keep: float) -> Tensor:
+    """An exponential average that forgets its first, untrained values quickly."""
+    now = float(count)
+    return torch.lerp(average, weight, 1.0 - min(keep, (1.0 + now) / (10.0 + now)))
 
 
 def _hits_misses_alarms(forecast: Tensor, observed: Tensor) -> Tensor:

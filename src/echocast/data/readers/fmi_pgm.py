@@ -1,0 +1,97 @@
+"""FMI composite, PGM (plain or gzip): 8-bit reflectivity of Finland on a polar stereographic grid.
+
+dBZ = (pixel - 64) / 2, 255 is no data; rain by Z = 223 R^1.53, FMI's own relation. Projection, corners and time are read from the
+comments of the header. The corners are taken on the WGS 84 ellipsoid: so placed, the frames match FMI's own GeoTIFFs of the
+same moments, which they do not on the sphere that the header's pixel size suggests (half a kilometre apart).
+
+Source: Finnish Meteorological Institute, open data; Leinonen et al. 2012 for the Z-R relation.
+"""
+
+import gzip
+import re
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pyproj
+import xarray as xr
+
+from echocast import field as fields
+from echocast.errors import UnreadableFile
+
+SUFFIXES = (".pgm", ".pgm.gz")
+
+_ZR = fields.ZR(223.0, 1.53, "FMI")
+_NO_DATA = 255
+_MOST_BYTES = 2**28
+_HEADER = re.compile(rb"P5\s(?P<comments>(?:\s*#[^\n]*\n)+)\s*(?P<width>\d+)\s+(?P<height>\d+)\s+(?P<maximum>\d+)\s")
+
+
+def recognises(head: bytes, path: Path) -> bool:  # noqa: ARG001 (the content is enough)
+    """A binary PGM whose comments speak of a radar composite."""
+    return head[:2] == b"P5" and b"# obstime" in head and b"# projection" in head
+
+
+def read(path: Path) -> xr.DataArray:
+    """The field of one file; raises `UnreadableFile` if it is not whole."""
+    content = _content(path)
+    header = _HEADER.match(content)
+    if header is None:
+        raise UnreadableFile(f"{path}: has no PGM header with FMI's comments; is it another product?")
+    comments = dict(_comments(header["comments"].decode("latin-1")))
+    width, height = int(header["width"]), int(header["height"])
+    pixels = content[header.end() :]
+    if len(pixels) != width * height or int(header["maximum"]) != _NO_DATA:
+        raise UnreadableFile(
+            f"{path}: holds {len(pixels)} of {width} x {height} pixels; it is truncated or no 8-bit PGM: fetch it again"
+        )
+    try:
+        time = np.datetime64(f"{_stamp(comments['obstime'])}", "ns")
+        crs, y, x = _grid(comments, width, height)
+    except (KeyError, ValueError, IndexError, pyproj.exceptions.ProjError) as bad:
+        raise UnreadableFile(f"{path}: its header lacks or garbles {bad}; is it an FMI composite?") from bad
+    level = np.frombuffer(pixels, np.uint8).reshape(1, height, width)
+    dbz = np.where(level == _NO_DATA, np.nan, (level.astype(np.float32) - 64.0) / 2.0)
+    attrs = {"source": f"FMI composite {comments.get('productname', '')}".strip(), "zr": str(_ZR)}
+    return fields.make(fields.rain_rate(dbz, _ZR), time=[time], y=y, x=x, crs=crs, attrs=attrs)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rb") if packed else path.open("rb") as stream:
+            return stream.read(_MOST_BYTES)
+    except (EOFError, zlib.error, OSError) as bad:
+        raise UnreadableFile(f"{path}: cannot be unpacked ({bad}); it is truncated or broken: fetch it again") from bad
+
+
+def _comments(text: str) -> list[tuple[str, str]]:
+    lines = [line.lstrip("# ").split(maxsplit=1) for line in text.splitlines() if line.strip("# ")]
+    return [(words[0], words[1] if len(words) > 1 else "") for words in lines]
+
+
+def _stamp(text: str) -> str:
+    if not re.fullmatch(r"\d{12}", text.strip()):
+        raise ValueError(f"obstime {text!r}")
+    t = text.strip()
+    return f"{t[:4]}-{t[4:6]}-{t[6:8]}T{t[8:10]}:{t[10:12]}"
+
+
+def _grid(comments: dict[str, str], width: int, height: int) -> tuple[pyproj.CRS, np.ndarray, np.ndarray]:
+    """Projection and cell centres, y from north to south."""
+    if comments["type"] != "stereographic":
+        raise ValueError(f"projection {comments['type']!r}")
+    lat_0, lat_ts, lon_0 = (float(comments[n]) for n in ("centrallatitude", "truelatitude", "centrallongitude"))
+    crs = pyproj.CRS.from_dict({"proj": "stere", "lat_0": lat_0, "lat_ts": lat_ts, "lon_0": lon_0, "datum": "WGS84"})
+    to_grid = pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True)
+    left, bottom = to_grid.transform(*_corner(comments["bottomleft"]), errcheck=True)
+    right, top = to_grid.transform(*_corner(comments["topright"]), errcheck=True)
+    x = left + (np.arange(width) + 0.5) * (right - left) / width
+    y = top - (np.arange(height) + 0.5) * (top - bottom) / height
+    return crs, y, x
+
+
+def _corner(text: str) -> tuple[float, float]:
+    longitude, latitude = text.split()[:2]
+    return float(longitude), float(latitude)
