@@ -230,6 +230,11 @@ def step(times: Sequence[np.datetime64] | np.ndarray) -> np.timedelta64:
     return np.timedelta64(differences[counts.argmax()])
 
 
+def clock(time: Any) -> str:
+    """A time (UTC) to the minute, as people read it: ``2016-09-28 14:45``."""
+    return str(np.asarray(time, "datetime64[m]")).replace("T", " ")
+
+
 def _check_steps(values: np.ndarray, axis: str) -> None:
     if values.ndim != 1 or values.dtype.kind not in "mM":
         raise DataError(f"coordinate {axis!r} is not a row of times but {values.dtype} of shape {values.shape}")

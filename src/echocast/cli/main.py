@@ -9,7 +9,6 @@ import sys
 import warnings
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
@@ -21,6 +20,9 @@ VERBS = ("nowcast", "archive", "train", "verify", "demo", "models", "formats", "
 
 stderr = Console(stderr=True)
 
+_UsageError = typer.BadParameter.__base__
+"""What a wrong command line raises; typer gives its class no public name of its own."""
+
 
 def make() -> typer.Typer:
     """The application with all its verbs."""
@@ -31,7 +33,7 @@ def make() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_common)
-    found = plugins.names("echocast.cli", skip=("main", "tables"))
+    found = plugins.names("echocast.cli", skip=("main", "tables", "progress"))
     for name in sorted(found, key=lambda verb: VERBS.index(verb) if verb in VERBS else len(VERBS)):
         app.command(name)(importlib.import_module(f"echocast.cli.{name}").command)
     return app
@@ -46,14 +48,12 @@ def status(arguments: list[str]) -> int:
     """Run one command line and give its exit status; what went wrong is one line on standard error."""
     try:
         result = make()(args=arguments, prog_name="echocast", standalone_mode=False)
-    except click.exceptions.Abort:
-        return _say("interrupted: what was finished is kept", 130)
-    except click.ClickException as bad:
-        bad.show()
-        return bad.exit_code
     except EchocastError as bad:
         return _say(" ".join(str(bad).split()), 1)
-    except KeyboardInterrupt:
+    except _UsageError as bad:  # type: ignore[misc]  # the class exists, whatever it is called
+        bad.show()
+        return int(bad.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
         return _say("interrupted: what was finished is kept", 130)
     except BrokenPipeError:
         return 141  # the reader of our output went away, as `| head` does

@@ -1,12 +1,12 @@
 """Many files, one store on a regular clock that loses nothing.
 
-A store is an Icechunk repository, a folder that holds one Zarr group and its history: ``rainfall_rate(time, y, x)`` in mm/h,
-``observed(time)``, coordinates and grid mapping. Every batch of frames is one transaction, so whatever happens, the store is as it
-was after the last one, and the same command run again finishes the work.
+A store is an Icechunk repository, a folder that holds one Zarr group and its history: ``rainfall_rate(time, y, x)`` in
+mm/h, ``observed(time)``, coordinates and grid mapping. Every batch of frames is one transaction, so whatever happens,
+the store is as it was after the last one, and the same command run again finishes the work.
 
-Rules: the clock's step is the commonest difference of the first files' times; a frame off the clock by more than a tenth of a step is
-refused; a gap is a frame of NaN; a frame that is there already is a duplicate and ignored if it is the same, and
-replaced and counted as corrected if not.
+Rules: the clock's step is the commonest difference of the first files' times; a frame off the clock by more than a
+tenth of a step is refused; a gap is a frame of NaN; a frame that is there already is a duplicate and ignored if it is
+the same, and replaced and counted as corrected if not.
 
     >>> report = write(["radar/"], Path("radar.zarr"))  # doctest: +SKIP
     >>> open(Path("radar.zarr")).sizes  # doctest: +SKIP
@@ -40,8 +40,8 @@ _SECOND = np.timedelta64(1, "s")
 class Report:
     """What an archiving did.
 
-    `added`, `duplicates` and `corrected` count frames; `gaps` counts the missing frames of the whole store between `start` and
-    `end`.
+    `added`, `duplicates` and `corrected` count frames; `gaps` counts the missing frames of the whole store between
+    `start` and `end`.
     """
 
     added: int = 0
@@ -84,7 +84,7 @@ def write(
     *,
     format: str | None = None,  # noqa: A002 (the option's name)
     step: np.timedelta64 | None = None,
-    on_file: Callable[[Path, int], None] = lambda path, total: None,
+    on_file: Callable[[int, int], None] = lambda *_: None,
 ) -> Report:
     """Add the frames of files to a store, which is made if it is not there.
 
@@ -93,7 +93,7 @@ def write(
         store: the store's folder.
         format: the reader to use; by default each file is recognised by its content.
         step: the clock's step for a new store; by default the files tell.
-        on_file: called before each file with the number of files in all.
+        on_file: called before each file with the number of files done and in all.
 
     Raises:
         UnreadableFile: a file that cannot be read; frames of the batches before it are kept.
@@ -131,13 +131,13 @@ def open(store: Path) -> xr.DataArray:  # noqa: A001 (archive.open reads best)
 
 
 def _batches(
-    paths: Sequence[Path], format: str | None, store: Path, on_file: Callable[[Path, int], None]
+    paths: Sequence[Path], format: str | None, store: Path, on_file: Callable[[int, int], None]
 ) -> Iterator[tuple[list[_Frame], xr.DataArray]]:
     """Frames of many files, a bounded number of bytes at a time, all on one grid."""
     template: xr.DataArray | None = open(store) if _holds_frames(store) else None
     batch: list[_Frame] = []
-    for path in paths:
-        on_file(path, len(paths))
+    for number, path in enumerate(paths):
+        on_file(number, len(paths))
         field = files.read(path, format)
         if template is None:
             template = field

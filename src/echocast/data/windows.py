@@ -111,6 +111,11 @@ class Windows(Dataset[Tensor]):
         return torch.from_numpy(np.array(values, np.float32)).unsqueeze(1)
 
 
+def stack(windows: Windows) -> Float[Tensor, "batch time 1 y x"]:
+    """All windows of a set as one batch."""
+    return torch.stack([windows[number] for number in range(len(windows))])
+
+
 def to_tensor(field: xr.DataArray) -> Float[Tensor, "1 time 1 y x"]:
     """A field (time, y, x) as a batch of one."""
     return torch.from_numpy(np.array(field.values, np.float32))[None, :, None]
@@ -149,17 +154,13 @@ def newest_run(field: xr.DataArray, frames: int) -> xr.DataArray:
     for late in np.flatnonzero(gaps != step):
         before, after = newest.time.values[late], newest.time.values[late + 1]
         raise MissingFrames(
-            f"no frame between {_clock(before)} and {_clock(after)}, though frames come every {step / _MINUTE:g} min;"
+            f"no frame between {fields.clock(before)} and {fields.clock(after)}, though frames come every {step / _MINUTE:g} min;"
             f" add the missing file, or use only what follows with --frames {len(newest) - late - 1}"
         )
     return newest
 
 
 _MINUTE = np.timedelta64(1, "m")
-
-
-def _clock(time: np.datetime64) -> str:
-    return str(time.astype("datetime64[m]")).replace("T", " ")
 
 
 def _observed(field: xr.DataArray) -> np.ndarray:

@@ -29,12 +29,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from echocast import plugins
-from echocast.errors import CheckpointMismatch, DataError, ModelError
+from echocast.errors import CheckpointMismatch, DataError, MissingFrames, ModelError
+from echocast.models import resolution
 from echocast.models.scaling import Scaling
 
 FORMAT = "echocast checkpoint 1"
 _PACKAGE = "echocast.models"
-_NO_MODELS = ("base", "scaling")
+_NO_MODELS = ("base", "scaling", "resolution")
 
 
 class Forecaster(nn.Module, ABC):
@@ -54,13 +55,15 @@ class Forecaster(nn.Module, ABC):
     """The time step that the weights were trained at; None: any."""
 
     def forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, *, grid_km: float | None = None
     ) -> Float[Tensor, "batch steps channel y x"]:
         """The next `steps` frames.
 
         Args:
             past: rain rate in mm/h, oldest first, NaN where nothing is observed.
             steps: how many frames to forecast, at the time step of `past`.
+            grid_km: the cell size of `past`; weights of a much coarser grid then forecast on means over blocks of
+                cells, and the result is interpolated back. None: as the weights know it.
 
         Returns:
             Rain rate in mm/h, of the dtype and on the device of `past`; NaN where no past frame saw, or where the
@@ -70,10 +73,28 @@ class Forecaster(nn.Module, ABC):
             ValueError: fewer frames than needed, another rank, or no step to make.
         """
         self._check(past, steps)
+        by = resolution.factor(grid_km, self.grid_km)
         with torch.no_grad():
-            future = self._forecast(past, steps)
+            future = self._forecast(resolution.coarsen(past, by) if by > 1 else past, steps)
+            if by > 1:
+                future = resolution.refine(future, by, (past.shape[-2], past.shape[-1]))
         seen = past.isfinite().any(dim=1, keepdim=True)
         return future.to(past.dtype).masked_fill(~seen, torch.nan)
+
+    def require(self, frames: int, step_minutes: float) -> None:
+        """Refuse a past that this forecaster would take for something else.
+
+        Raises:
+            MissingFrames: fewer frames than it needs, or a time step that its weights do not know.
+        """
+        name = type(self).__name__
+        if frames < max(2, self.frames):
+            raise MissingFrames(f"{name} needs at least {max(2, self.frames)} frames and got {frames}; give more files")
+        if self.step_minutes and abs(step_minutes - self.step_minutes) > 0.05 * self.step_minutes:
+            raise MissingFrames(
+                f"frames come every {step_minutes:g} min, but {name} was trained on frames every"
+                f" {self.step_minutes:g} min; give frames of that step, or use --model optical_flow"
+            )
 
     @abstractmethod
     def _forecast(

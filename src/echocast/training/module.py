@@ -16,6 +16,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from jaxtyping import Float
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
@@ -110,12 +111,12 @@ class ForecastModule(pl.LightningModule):
             self.log(f"validation/csi_{threshold:g}", value)
         self.log("validation/csi", csi.mean(), prog_bar=True)
 
-    def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[dict[str, object]]]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam and its schedule by step."""
         adam = torch.optim.Adam(self.forecaster.parameters(), self.optimiser.learning_rate)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = LambdaLR(adam, lambda step: self.optimiser.factor(step, steps))
-        return [adam], [{"scheduler": schedule, "interval": "step"}]
+        return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _loss(self, windows: Tensor, forecaster: LearnedForecaster) -> Tensor:
         past, future = windows[:, : self.past], windows[:, self.past :]

@@ -72,4 +72,6 @@ def _time(path: Path) -> np.datetime64:
     try:
         return np.datetime64(datetime.strptime(stamp[1] if stamp else "", "%y%j%H%M"), "ns")
     except ValueError as bad:
-        raise UnreadableFile(f"{path}: its name tells no time; these are named like AQC151351545F_00005.801.gif") from bad
+        raise UnreadableFile(
+            f"{path}: its name tells no time; these are named like AQC151351545F_00005.801.gif"
+        ) from bad

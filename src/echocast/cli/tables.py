@@ -1,0 +1,22 @@
+"""Tables in the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+
+from echocast.evaluation import Evaluation, lead_table
+
+MINUTES = (5, 15, 30, 45, 60, 90)
+
+
+def show(evaluation: Evaluation, console: Console) -> None:
+    """CSI at the two lowest thresholds and RMSE by lead, and what they stand on."""
+    for score, threshold in (("csi", evaluation.thresholds[0]), ("csi", evaluation.thresholds[1]), ("rmse", None)):
+        header, rows = lead_table(evaluation, score, threshold, MINUTES)
+        title = f"CSI at {threshold:g} mm/h (1 is perfect)" if threshold else "RMSE in mm/h (0 is perfect)"
+        table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+        for number, name in enumerate([*header, "mean of all leads"]):
+            table.add_column(name, justify="right" if number else "left", no_wrap=not number)
+        for row in rows:
+            table.add_row(*row, f"{evaluation.mean(score, row[0], threshold):.3f}")
+        console.print(table)
+        console.print()

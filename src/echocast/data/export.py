@@ -1,0 +1,128 @@
+"""A forecast becomes a CF-NetCDF file, and is read back from one.
+
+The file holds ``rainfall_rate(lead, y, x)`` in mm h-1 (NaN where the radar does not see), the moment of issue, the forecast period and
+the valid time of each lead, `x` and `y` with their grid mapping, and where all of it came from.
+
+    >>> to_netcdf(forecast, Path("forecast.nc"))  # doctest: +SKIP
+    >>> from_netcdf(Path("forecast.nc")).dims  # doctest: +SKIP
+    ('lead', 'y', 'x')
+
+Source: CF conventions 1.11.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from echocast import __version__
+from echocast import field as fields
+from echocast.errors import DataError, UnreadableFile
+
+_MINUTE = np.timedelta64(1, "m")
+_GLOBAL = ("source", "zr", "model", "input_files")
+
+
+def to_netcdf(forecast: xr.DataArray, path: Path, *, command: str = "echocast.data.export.to_netcdf") -> None:
+    """Write a forecast as CF-1.11 NetCDF-4; the file appears whole or not at all.
+
+    Args:
+        forecast: a field with leads.
+        path: the file to write, or to replace.
+        command: what the history says made it.
+
+    Raises:
+        DataError: the disk is full or read-only, or there is no such folder.
+    """
+    data = _dataset(fields.check(forecast), command)
+    encoding = {fields.NAME: {"zlib": True, "complevel": 4, "shuffle": True, "_FillValue": np.float32(np.nan)}}
+    encoding |= {str(name): {"_FillValue": None} for name in data.variables if name != fields.NAME}
+    with whole_file(path) as partial:
+        data.to_netcdf(partial, engine="h5netcdf", encoding=encoding)
+
+
+def from_netcdf(path: Path) -> xr.DataArray:
+    """The forecast of a file that `to_netcdf` wrote; raises `UnreadableFile` for any other."""
+    try:
+        with xr.open_dataset(path, engine="h5netcdf", decode_timedelta=False) as data:
+            forecast = data[fields.NAME].load()
+            minutes = data["forecast_period"].values
+            crs = data["crs"].load()
+    except (OSError, KeyError, ValueError) as bad:
+        raise UnreadableFile(f"{path}: is no forecast of echocast ({' '.join(str(bad).split())[:120]})") from bad
+    forecast = forecast.drop_vars("forecast_period").assign_coords(crs=crs, lead=minutes * _MINUTE)
+    forecast.attrs["grid_mapping"] = "crs"
+    return fields.check(forecast)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` that takes its place only if all went well; raises `DataError` if it cannot."""
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        if not path.parent.is_dir():
+            raise DataError(f"{path}: there is no folder {path.parent}; make it first")
+        yield partial
+        partial.replace(path)
+    except OSError as bad:
+        raise DataError(f"{path}: cannot be written ({bad.strerror or bad}); is the disk full or read-only?") from bad
+    finally:
+        try:
+            partial.unlink(missing_ok=True)
+        except OSError:
+            pass  # a read-only folder holds no partial file
+
+
+def _dataset(forecast: xr.DataArray, command: str) -> xr.Dataset:
+    seconds = {"units": "seconds since 1970-01-01 00:00:00", "calendar": "standard"}
+    minutes = (forecast.lead.values / _MINUTE).astype(np.int32)
+    period = {"standard_name": "forecast_period", "units": "minutes"}
+    attrs = {n: forecast.attrs[n] for n in ("standard_name", "long_name", "units", "grid_mapping")}
+    return xr.Dataset(
+        {
+            fields.NAME: (
+                forecast.dims,
+                forecast.values,
+                attrs | {"coordinates": "forecast_reference_time forecast_period time"},
+            ),
+            "crs": ((), np.int32(0), forecast.crs.attrs),
+            "forecast_period": ("lead", minutes, period | {"long_name": "time since the forecast was issued"}),
+            "forecast_reference_time": (
+                (),
+                _seconds(forecast.forecast_reference_time.values),
+                seconds | {"standard_name": "forecast_reference_time", "long_name": "time the forecast was issued"},
+            ),
+            "time": (
+                "lead",
+                _seconds(forecast.time.values),
+                seconds | {"standard_name": "time", "long_name": "time the forecast is valid for"},
+            ),
+        },
+        coords={
+            "lead": ("lead", minutes, period | {"long_name": "lead time"}),
+            "y": ("y", forecast.y.values, forecast.y.attrs),
+            "x": ("x", forecast.x.values, forecast.x.attrs),
+        },
+        attrs=_provenance(forecast, command),
+    )
+
+
+def _provenance(forecast: xr.DataArray, command: str) -> dict[str, str]:
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    known = {name: str(forecast.attrs[name]) for name in _GLOBAL if name in forecast.attrs}
+    return known | {
+        "Conventions": "CF-1.11",
+        "title": "Nowcast of rain rate",
+        "institution": "not stated",
+        "source": f"echocast {__version__}, {forecast.attrs.get('model', 'model not stated')};"
+        f" observed by {forecast.attrs.get('source', 'a source not stated')}",
+        "echocast_version": __version__,
+        "history": f"{now} {command}",
+    }
+
+
+def _seconds(times: np.ndarray) -> np.ndarray:
+    return np.asarray(times, "datetime64[s]").astype(np.int64)

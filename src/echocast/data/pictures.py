@@ -1,0 +1,190 @@
+"""A forecast to look at: an animation and a sheet of panels.
+
+Classes of rain rate from pale yellow to dark blue, ever darker, so that they can be told apart in any colour vision and in
+print; white is dry, grey is where the radar does not see.
+
+    >>> to_gif(forecast, Path("forecast.gif"), past=past, observed=observed)  # doctest: +SKIP
+    >>> to_png(forecast, Path("forecast.png"), past=past, observed=observed)  # doctest: +SKIP
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap
+from matplotlib.figure import Figure
+from PIL import Image
+
+from echocast import field as fields
+from echocast.data.export import whole_file
+
+CLASSES_MM_H = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+_COLOURS = ("#ffffff", "#fdf6b8", "#d3eeb3", "#92d5b9", "#48b8c2", "#2290c0", "#2460a8", "#253a92", "#0a1a4a")
+_UNSEEN = "#b9b9b9"
+_INK = "#222222"
+_MINUTE = np.timedelta64(1, "m")
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """One moment of an animation: what to show on each side."""
+
+    title: str
+    left: tuple[str, np.ndarray]
+    right: tuple[str, np.ndarray]
+
+
+def to_gif(
+    forecast: xr.DataArray,
+    path: Path,
+    *,
+    past: xr.DataArray,
+    observed: xr.DataArray | None = None,
+    milliseconds: int = 220,
+) -> None:
+    """Animate the past and then the forecast, beside what was observed where that is known.
+
+    Args:
+        forecast: rain rate by lead.
+        path: the GIF to write; it appears whole or not at all.
+        past: the frames the forecast was made from.
+        observed: the frames of the forecast's valid times, if they are known.
+        milliseconds: how long each frame shows; the last stays longer.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    frames = _frames(forecast, past, observed)
+    panels = 2 if observed is not None else 1
+    pictures = [_render(frame, forecast, panels) for frame in frames]
+    palette = pictures[-1].quantize(64, dither=Image.Dither.NONE)
+    small = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    durations = [milliseconds] * (len(small) - 1) + [5 * milliseconds]
+    with whole_file(path) as partial:
+        small[0].save(
+            partial, format="GIF", save_all=True, append_images=small[1:], duration=durations, loop=0, optimize=True
+        )
+
+
+def to_png(
+    forecast: xr.DataArray, path: Path, *, past: xr.DataArray, observed: xr.DataArray | None = None, columns: int = 6
+) -> None:
+    """A sheet of panels: the last observation, then leads spread evenly to the last; observed above if known.
+
+    Args:
+        forecast: rain rate by lead.
+        path: the PNG to write; it appears whole or not at all.
+        past: the frames the forecast was made from.
+        observed: the frames of the forecast's valid times, if they are known.
+        columns: how many leads to show beside the last observation.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    leads = np.unique(np.linspace(0, forecast.sizes["lead"] - 1, columns + 1).round().astype(int))[1:]
+    leads = np.unique(np.append(0, leads)) if forecast.sizes["lead"] <= columns else leads
+    rows = [("forecast", forecast)] if observed is None else [("observed", observed), ("forecast", forecast)]
+    figure, axes = _sheet(len(rows), len(leads) + 1, forecast)
+    for row, (name, rain) in enumerate(rows):
+        _panel(axes[row][0], past[-1].values, forecast, scale=row == len(rows) - 1)
+        axes[row][0].set_ylabel(name, fontsize=12, color=_INK)
+        for column, lead in enumerate(leads, start=1):
+            _panel(axes[row][column], rain[int(lead)].values, forecast)
+    axes[0][0].set_title(f"last observation\n{fields.clock(past.time.values[-1])}", fontsize=10, color=_INK)
+    for column, lead in enumerate(leads, start=1):
+        minutes = forecast.lead.values[lead] / _MINUTE
+        title = f"+{minutes:g} min\n{fields.clock(forecast.time.values[lead])}"
+        axes[0][column].set_title(title, fontsize=10, color=_INK)
+    figure.suptitle(_heading(forecast), fontsize=12, x=0.01, ha="left", color=_INK)
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=110, facecolor="white", format="png")
+
+
+def _frames(forecast: xr.DataArray, past: xr.DataArray, observed: xr.DataArray | None) -> list[_Frame]:
+    frames = [
+        _Frame(f"{fields.clock(t)} UTC", ("observed", v), ("observed", v))
+        for t, v in zip(past.time.values, past.values, strict=True)
+    ]
+    for number in range(forecast.sizes["lead"]):
+        label = f"forecast +{forecast.lead.values[number] / _MINUTE:g} min"
+        truth = observed[number].values if observed is not None else forecast[number].values
+        frames.append(
+            _Frame(
+                f"{fields.clock(forecast.time.values[number])} UTC",
+                ("observed" if observed is not None else label, truth),
+                (label, forecast[number].values),
+            )
+        )
+    return frames
+
+
+def _render(frame: _Frame, grid: xr.DataArray, panels: int) -> Image.Image:
+    figure, axes = _sheet(1, panels, grid, panel_inches=4.2)
+    sides = (frame.left, frame.right)[:panels] if panels == 2 else (frame.right,)
+    for axis, (label, rain) in zip(axes[0], sides, strict=True):
+        _panel(axis, rain, grid, scale=True)
+        forecast = label.startswith("forecast")
+        axis.set_title(label, fontsize=12, color="#b3261e" if forecast else _INK, loc="left")
+        for spine in axis.spines.values():
+            spine.set_color("#b3261e" if forecast else "#888888")
+    axes[0][-1].set_title(frame.title, fontsize=12, loc="right", color=_INK)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())  # type: ignore[no-untyped-call]
+
+
+def _sheet(rows: int, columns: int, grid: xr.DataArray, panel_inches: float = 2.3) -> tuple[Figure, list[list[Axes]]]:
+    """Panels of the grid's shape with one colour bar."""
+    shape = grid.sizes["y"] / grid.sizes["x"]
+    tall = panel_inches * shape if shape <= 1.4 else panel_inches * 1.4
+    wide = tall / shape
+    figure = Figure(figsize=(columns * wide + 1.2, rows * tall + (0.95 if rows * columns > 2 else 0.55)), dpi=75)
+    figure.set_layout_engine("constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    bar = figure.colorbar(
+        ScalarMappable(_norm(), _colormap()), ax=axes, extend="max", fraction=0.06, pad=0.015, aspect=28
+    )
+    bar.set_ticks(list(CLASSES_MM_H), labels=[f"{c:g}" for c in CLASSES_MM_H])
+    bar.set_label("rain rate in mm/h", color=_INK)
+    return figure, [list(row) for row in axes]
+
+
+def _panel(axis: Axes, rain: np.ndarray, grid: xr.DataArray, *, scale: bool = False) -> None:
+    """One field, north up, on its grid."""
+    up = grid.y.values[0] > grid.y.values[-1]
+    axis.imshow(rain, cmap=_colormap(), norm=_norm(), origin="upper" if up else "lower", interpolation="nearest")
+    axis.set_xticks([])
+    axis.set_yticks([])
+    if scale:
+        _scale_bar(axis, grid, up)
+
+
+def _scale_bar(axis: Axes, grid: xr.DataArray, up: bool) -> None:
+    """A length in kilometres, about a fifth of the width."""
+    km, width, height = fields.grid_km(grid), grid.sizes["x"], grid.sizes["y"]
+    wanted = 0.22 * width * km
+    length = max(c * 10.0**e for e in range(4) for c in (1, 2, 5) if c * 10.0**e <= max(wanted, 1.0))
+    x, y = 0.04 * width, (0.955 if up else 0.045) * height
+    axis.plot([x, x + length / km], [y, y], color=_INK, linewidth=2.0, solid_capstyle="butt")
+    axis.text(x, y - (0.015 if up else -0.015) * height, f"{length:g} km", fontsize=8, color=_INK, va="bottom")
+
+
+def _colormap() -> Colormap:
+    return ListedColormap(_COLOURS[:-1], name="rain").with_extremes(bad=_UNSEEN, over=_COLOURS[-1], under=_COLOURS[0])
+
+
+def _norm() -> BoundaryNorm:
+    return BoundaryNorm([0.0, *CLASSES_MM_H], len(_COLOURS) - 1)
+
+
+def _heading(forecast: xr.DataArray) -> str:
+    issued = fields.clock(forecast.forecast_reference_time.values)
+    return f"{forecast.attrs.get('model', 'forecast')}, issued {issued} UTC ({forecast.attrs.get('source', 'radar')})"
+
+
+matplotlib.rcParams["font.family"] = "DejaVu Sans"  # ships with matplotlib, so pictures look the same everywhere

@@ -1,0 +1,44 @@
+"""Between a radar's grid and the coarser one that weights were trained on.
+
+A network that learned how echoes of 4 km move and change knows nothing of cells of 1 km; it is given what it knows.
+
+    >>> import torch
+    >>> coarse = coarsen(torch.ones(1, 1, 1, 7, 10), 4)
+    >>> tuple(coarse.shape), tuple(refine(coarse, 4, (7, 10)).shape)
+    ((1, 1, 1, 2, 3), (1, 1, 1, 7, 10))
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate, pad
+
+
+def factor(grid_km: float | None, trained_km: float | None) -> int:
+    """How many cells of a grid make one cell of the grid trained on; 1 where either is unknown or the grid is coarser."""
+    if not grid_km or not trained_km:
+        return 1
+    return max(1, round(trained_km / grid_km))
+
+
+def coarsen(rain: Float[Tensor, "batch time channel y x"], by: int) -> Float[Tensor, "batch time channel rows columns"]:
+    """Means over the observed cells of each `by` x `by` block, NaN where there is none; the last blocks may be short."""
+    height, width = rain.shape[-2:]
+    padded = pad(rain, (0, -width % by, 0, -height % by), value=torch.nan).flatten(0, 1)
+    seen = padded.isfinite().to(rain.dtype)
+    share = avg_pool2d(seen, by)
+    total = avg_pool2d(padded.nan_to_num(0.0), by)
+    mean = torch.where(share > 0, total / share.clamp(min=1.0 / by**2), torch.nan)
+    return mean.unflatten(0, rain.shape[:2])  # type: ignore[no-untyped-call]
+
+
+def refine(
+    rain: Float[Tensor, "batch time channel rows columns"], by: int, size: tuple[int, int]
+) -> Float[Tensor, "batch time channel y x"]:
+    """Bilinear values on the finer grid of `size` (y, x); NaN counts as the mean of nothing, so it does not spread."""
+    flat = rain.flatten(0, 1)
+    seen = flat.isfinite().to(rain.dtype)
+    values = interpolate(flat.nan_to_num(0.0), scale_factor=by, mode="bilinear", align_corners=False)
+    weight = interpolate(seen, scale_factor=by, mode="bilinear", align_corners=False)
+    fine = torch.where(weight > 0, values / weight.clamp(min=1e-6), torch.nan)[..., : size[0], : size[1]]
+    return fine.unflatten(0, rain.shape[:2])  # type: ignore[no-untyped-call]

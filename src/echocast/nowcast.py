@@ -1,0 +1,85 @@
+"""Radar files in, a forecast out.
+
+>>> made = nowcast(["radar/"], "encoder_forecaster", minutes=90)  # doctest: +SKIP
+>>> export.to_netcdf(made.forecast, Path("forecast.nc"))  # doctest: +SKIP
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from echocast import __version__
+from echocast import field as fields
+from echocast.data import files, windows
+from echocast.errors import MissingFrames, ModelError
+from echocast.models import base
+
+FRAMES = 10
+"""Past frames that a nowcast uses unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Nowcast:
+    """A forecast, the past it was made from, and the files that held it."""
+
+    forecast: xr.DataArray
+    past: xr.DataArray
+    files: tuple[Path, ...]
+
+    def used(self) -> str:
+        """In one line which frames were used."""
+        times, step = self.past.time.values, fields.step(self.past.time.values) / np.timedelta64(1, "m")
+        first, last = fields.clock(times[0]), fields.clock(times[-1])
+        newest = self.files[-1].name
+        return f"used {len(times)} frames from {first} to {last} UTC, every {step:g} min; the newest is {newest}"
+
+
+def nowcast(
+    inputs: Iterable[str | Path],
+    model: str | Path = "encoder_forecaster",
+    *,
+    minutes: float = 90,
+    frames: int = FRAMES,
+    format: str | None = None,  # noqa: A002 (the option's name)
+    on_file: Callable[[Path], None] = lambda _: None,
+) -> Nowcast:
+    """The forecast from the newest frames of files, folders and globs.
+
+    Args:
+        inputs: radar files; only the newest frames among them are kept in memory.
+        model: a forecaster's name, or the path of a checkpoint.
+        minutes: how far to forecast, rounded up to whole time steps.
+        frames: how many of the newest frames to use; fewer if there are fewer.
+        format: the reader to use; by default each file is recognised by its content.
+        on_file: called before each file is read.
+
+    Raises:
+        UnreadableFile: a file that cannot be read.
+        GridMismatch: files on different grids.
+        MissingFrames: too few frames, a gap among the newest, or a time step that the model does not know.
+        ModelError: no such model, or weights that do not fit.
+    """
+    forecaster = base.resolve(model)
+    field, used = files.newest(files.find(inputs), frames, format=format, on_file=on_file)
+    past = windows.newest_run(field, frames)
+    forecast = forecast_from(past, forecaster, minutes=minutes)
+    forecast.attrs |= {"model": str(model), "input_files": " ".join(path.name for path in used[-len(past) :])}
+    return Nowcast(forecast, past, tuple(used[-len(past) :]))
+
+
+def forecast_from(past: xr.DataArray, forecaster: base.Forecaster, *, minutes: float = 90) -> xr.DataArray:
+    """The forecast (lead, y, x) that follows a field's frames; raises like `nowcast`."""
+    if minutes <= 0:
+        raise ModelError(f"a forecast of {minutes:g} minutes is none; give a positive number")
+    if past.sizes["time"] < 2:
+        raise MissingFrames(f"one frame, of {past.time.values[-1]}, tells no motion; give the files before it too")
+    step = float(fields.step(past.time.values) / np.timedelta64(1, "m"))
+    forecaster.require(past.sizes["time"], step)
+    steps = max(1, int(np.ceil(minutes / step - 1e-6)))
+    future = forecaster.forecast(windows.to_tensor(past), steps, grid_km=fields.grid_km(past))
+    forecast = windows.to_forecast(future, past)
+    forecast.attrs |= {"model": type(forecaster).__name__, "echocast_version": __version__}
+    return forecast
