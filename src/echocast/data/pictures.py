@@ -86,8 +86,9 @@ def to_png(
     Raises:
         DataError: the file cannot be written.
     """
-    leads = np.unique(np.linspace(0, forecast.sizes["lead"] - 1, columns + 1).round().astype(int))[1:]
-    leads = np.unique(np.append(0, leads)) if forecast.sizes["lead"] <= columns else leads
+    count = forecast.sizes["lead"]
+    leads = np.unique(np.round(np.arange(1, columns + 1) * count / columns).astype(int) - 1)
+    leads = leads[leads >= 0]
     rows = [("forecast", forecast)] if observed is None else [("observed", observed), ("forecast", forecast)]
     figure, axes = _sheet(len(rows), len(leads) + 1, forecast)
     for row, (name, rain) in enumerate(rows):

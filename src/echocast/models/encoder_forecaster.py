@@ -17,6 +17,7 @@ The first frame comes straight from the encoder's last hidden states; the foreca
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -26,6 +27,9 @@ from echocast.models.base import LearnedForecaster
 from echocast.models.scaling import Scaling
 from echocast.nn.convlstm import ConvLSTM
 from echocast.nn.patches import from_patches, to_patches
+
+_DRY_LOGIT = -3.0
+"""Where the output's bias starts: a grey level of 0.05, nearly dry, as most of the sky is."""
 
 
 class EncoderForecaster(LearnedForecaster):
@@ -37,6 +41,7 @@ class EncoderForecaster(LearnedForecaster):
         state_kernels: odd size, or sizes by layer, of the state-to-state convolutions.
         patch: side of the patches that the grid is cut into; a grid it does not divide is padded with dry cells.
         channels: variables per frame.
+        forget_bias: where the biases of the forget gates start; the paper's 0 forgets most of a state in a few steps.
         scaling: between mm/h and the network's grey levels.
         grid_km: the cell size of the data that the weights learned from, in km.
         step_minutes: their time step.
@@ -56,6 +61,7 @@ class EncoderForecaster(LearnedForecaster):
         state_kernels: int | Sequence[int] = 3,
         patch: int = 2,
         channels: int = 1,
+        forget_bias: float = 0.0,
         scaling: Scaling | None = None,
         grid_km: float | None = None,
         step_minutes: float | None = None,
@@ -64,10 +70,18 @@ class EncoderForecaster(LearnedForecaster):
         self.hidden_channels, self.input_kernel, self.state_kernels = hidden_channels, input_kernel, state_kernels
         self.patch, self.channels, self.scaling = patch, channels, scaling or Scaling()
         self.grid_km, self.step_minutes = grid_km, step_minutes
+        self.forget_bias = forget_bias
         cells = channels * patch * patch
-        self.encoder = ConvLSTM(cells, hidden_channels, input_kernel=input_kernel, state_kernels=state_kernels)
-        self.forecaster = ConvLSTM(0, hidden_channels, input_kernel=input_kernel, state_kernels=state_kernels)
+        layers = partial(
+            ConvLSTM,
+            hidden_channels=hidden_channels,
+            input_kernel=input_kernel,
+            state_kernels=state_kernels,
+            forget_bias=forget_bias,
+        )
+        self.encoder, self.forecaster = layers(cells), layers(0)
         self.output = nn.Conv2d(sum(hidden_channels), cells, kernel_size=1)
+        nn.init.constant_(self.output.bias, _DRY_LOGIT)  # type: ignore[arg-type]  # it has a bias
 
     def forward(
         self, past: Float[Tensor, "batch time channel y x"], steps: int

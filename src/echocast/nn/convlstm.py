@@ -30,16 +30,25 @@ class ConvLSTMCell(nn.Module):
         hidden_channels: channels of the hidden state and of the cell.
         input_kernel: odd size of the input-to-state convolution.
         state_kernel: odd size of the state-to-state convolution.
+        forget_bias: where the bias of the forget gate starts; 1 remembers longer from the first step of training on.
 
     Source: Shi et al. 2015 (arXiv:1506.04214), equation 3. The peephole is one weight per channel, as the parameter
     counts of the paper's Table 1 require, not one per pixel as its Hadamard product suggests. Biases and peepholes
     start at 0.
     """
 
-    def __init__(self, in_channels: int, hidden_channels: int, *, input_kernel: int = 3, state_kernel: int = 3) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        *,
+        input_kernel: int = 3,
+        state_kernel: int = 3,
+        forget_bias: float = 0.0,
+    ) -> None:
         super().__init__()
         _check_sizes(in_channels, hidden_channels, input_kernel, state_kernel)
-        self.in_channels, self.hidden_channels = in_channels, hidden_channels
+        self.in_channels, self.hidden_channels, self.forget_bias = in_channels, hidden_channels, forget_bias
         gates = 4 * hidden_channels
         self.weight_x = (
             nn.Parameter(torch.empty(gates, in_channels, input_kernel, input_kernel)) if in_channels else None
@@ -50,11 +59,12 @@ class ConvLSTMCell(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the convolutions anew (Glorot uniform over both fans); biases and peepholes become 0."""
+        """Draw the convolutions anew (Glorot uniform over both fans); biases and peepholes start anew."""
         for weight in (self.weight_x, self.weight_h):
             if weight is not None:
                 nn.init.xavier_uniform_(weight)
         nn.init.zeros_(self.bias)
+        nn.init.constant_(self.bias[self.hidden_channels : 2 * self.hidden_channels], self.forget_bias)
         nn.init.zeros_(self.peephole)
 
     def forward(self, x: Float[Tensor, "batch channel y x"] | None, state: State) -> State:
@@ -96,6 +106,7 @@ class ConvLSTM(nn.Module):
         hidden_channels: hidden channels of each layer, from the input up.
         input_kernel: odd size of the input-to-state convolution of every layer, between layers too.
         state_kernels: odd sizes of the state-to-state convolutions; one number for all.
+        forget_bias: where the biases of the forget gates start.
     """
 
     def __init__(
@@ -105,6 +116,7 @@ class ConvLSTM(nn.Module):
         *,
         input_kernel: int = 3,
         state_kernels: int | Sequence[int] = 3,
+        forget_bias: float = 0.0,
     ) -> None:
         super().__init__()
         kernels = [state_kernels] * len(hidden_channels) if isinstance(state_kernels, int) else list(state_kernels)
@@ -112,7 +124,7 @@ class ConvLSTM(nn.Module):
             raise ValueError(f"hidden_channels={list(hidden_channels)} and state_kernels={kernels} differ in length")
         inputs = [in_channels, *hidden_channels[:-1]]
         self.cells = nn.ModuleList(
-            ConvLSTMCell(i, hidden, input_kernel=input_kernel, state_kernel=kernel)
+            ConvLSTMCell(i, hidden, input_kernel=input_kernel, state_kernel=kernel, forget_bias=forget_bias)
             for i, hidden, kernel in zip(inputs, hidden_channels, kernels, strict=True)
         )
 
