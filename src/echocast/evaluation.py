@@ -1,7 +1,8 @@
 """Archive, forecasters and scores become tables and curves.
 
-Every forecaster forecasts the same windows and is scored on the same pixels: those observed where each of them says something. So none
-gains by keeping silent where it is hard; how much each says is its coverage. Sums are pooled over cases before a ratio is formed.
+Every forecaster forecasts the same windows and is scored on the same pixels: those observed where each of them says
+something. So none gains by keeping silent where it is hard; how much each says is its coverage. Sums are pooled over
+cases before a ratio is formed.
 
     >>> field = archive.open(Path("radar.zarr"))  # doctest: +SKIP
     >>> result = evaluate(field, {"persistence": Persistence()})  # doctest: +SKIP
@@ -155,8 +156,8 @@ def markdown(evaluation: Evaluation, *, command: str) -> str:
         f"{evaluation.cases} cases from {fields.clock(evaluation.first)} to {fields.clock(evaluation.last)} UTC;"
         f" {len(evaluation.lead_minutes)} leads to {evaluation.lead_minutes[-1]:g} min.",
         "",
-        "Counts and sums are pooled over cases. All forecasters are scored on the same pixels: observed, and forecast by"
-        " each of them. Coverage is the share of the observed pixels that a forecaster says something about.",
+        "Counts and sums are pooled over cases. All forecasters are scored on the same pixels: observed, and forecast"
+        " by each of them. Coverage is the share of the observed pixels that a forecaster says something about.",
         "",
         f"Made by echocast {__version__}: `{command}`",
         "",

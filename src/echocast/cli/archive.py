@@ -13,7 +13,8 @@ def command(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Radar files, folders or globs.")],
     store: Annotated[Path, typer.Option("--to", metavar="STORE", help="The store to make or to add to.")],
     format: Annotated[  # noqa: A002 (the option's name)
-        str | None, typer.Option("--format", help="The files' format (see `echocast formats`); recognised by default.")
+        str | None,
+        typer.Option("--format", help="The files' format (see `echocast formats`); recognised if not given."),
     ] = None,
     step: Annotated[
         float | None, typer.Option("--step", metavar="MINUTES", min=0.1, help="The clock of a new store.")
@@ -40,7 +41,7 @@ def command(
     Console().print(
         f"{store}: {report.added} frames added from {report.files} files,"
         f" {report.duplicates} already there, {report.corrected} corrected.\n"
-        f"It now holds {report.frames} frames from {first} to {last} UTC, every {minutes:g} min, {report.gaps} missing.",
+        f"It holds {report.frames} frames from {first} to {last} UTC, every {minutes:g} min, {report.gaps} missing.",
         highlight=False,
         soft_wrap=True,
     )

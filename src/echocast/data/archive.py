@@ -20,6 +20,7 @@ from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import Any
 
+import filelock
 import icechunk
 import numpy as np
 import xarray as xr
@@ -34,6 +35,8 @@ _BATCH_BYTES = 128 * 2**20
 _CHUNK_BYTES = 4 * 2**20
 _LONGEST_CHUNK = 288
 _SECOND = np.timedelta64(1, "s")
+
+icechunk.set_logs_filter("icechunk=error")  # its warning of concurrent writers is answered by `_alone`
 
 
 @dataclass
@@ -106,7 +109,7 @@ def write(
     repository: icechunk.Repository | None = None
     for batch, template in _batches(paths, format, store, on_file):
         repository = repository or _repository(store, create=True)
-        with _storage_errors(store):
+        with _storage_errors(store), _alone(store):
             _commit(repository, batch, template, step, report)
     _summarise(open(store), report)
     return report
@@ -131,14 +134,14 @@ def open(store: Path) -> xr.DataArray:  # noqa: A001 (archive.open reads best)
 
 
 def _batches(
-    paths: Sequence[Path], format: str | None, store: Path, on_file: Callable[[int, int], None]
+    paths: Sequence[Path], reader: str | None, store: Path, on_file: Callable[[int, int], None]
 ) -> Iterator[tuple[list[_Frame], xr.DataArray]]:
     """Frames of many files, a bounded number of bytes at a time, all on one grid."""
     template: xr.DataArray | None = open(store) if _holds_frames(store) else None
     batch: list[_Frame] = []
     for number, path in enumerate(paths):
         on_file(number, len(paths))
-        field = files.read(path, format)
+        field = files.read(path, reader)
         if template is None:
             template = field
         fields.check_same_grid(template, field, str(path))
@@ -211,16 +214,15 @@ def _create(group: zarr.Group, template: xr.DataArray, frames: list[_Frame], ste
     _array(group, "crs", (), np.int32, (), (), {k: _plain(v) for k, v in template.coords["crs"].attrs.items()}, 0)[
         ...
     ] = 0
-    group.attrs.update(
-        {
-            "Conventions": "CF-1.11",
-            "title": "radar rain rate on a regular clock",
-            "history": f"made by echocast {__version__}",
-            "start": str(times[0]),
-            "step_seconds": float(step / _SECOND),
-        }
-        | {name: str(template.attrs[name]) for name in ("source", "zr") if name in template.attrs}
-    )
+    described: dict[str, Any] = {
+        "Conventions": "CF-1.11",
+        "title": "radar rain rate on a regular clock",
+        "history": f"made by echocast {__version__}",
+        "start": str(times[0]),
+        "step_seconds": float(step / _SECOND),
+    }
+    described |= {name: str(template.attrs[name]) for name in ("source", "zr") if name in template.attrs}
+    group.attrs.update(described)
 
 
 def _array(
@@ -246,31 +248,31 @@ def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _clock(group: zarr.Group) -> _Clock:
-    step = np.timedelta64(round(float(group.attrs["step_seconds"])), "s")  # type: ignore[arg-type]
-    return _Clock(np.datetime64(str(group.attrs["start"]), "ns"), step.astype("timedelta64[ns]"))
+    seconds = float(str(group.attrs["step_seconds"]))
+    return _Clock(np.datetime64(str(group.attrs["start"]), "ns"), np.timedelta64(round(seconds * 1e9), "ns"))
 
 
 def _extend(group: zarr.Group, length: int) -> None:
     """Make room on the clock up to `length` frames, all missing for now."""
-    now = group["time"].shape[0]
+    now = _part(group, "time").shape[0]
     if length <= now:
         return
     clock = _clock(group)
-    group[fields.NAME].resize((length, *group[fields.NAME].shape[1:]))
-    group["observed"].resize((length,))
-    group["time"].resize((length,))
+    _part(group, fields.NAME).resize((length, *_part(group, fields.NAME).shape[1:]))
+    _part(group, "observed").resize((length,))
+    _part(group, "time").resize((length,))
     times = clock.start + np.arange(now, length) * clock.step
-    group["time"][now:] = times.astype("datetime64[s]").astype(np.int64)
+    _part(group, "time")[now:] = times.astype("datetime64[s]").astype(np.int64)
 
 
 def _put_before(group: zarr.Group, clock: _Clock, frames: int) -> None:
     """Let the clock start earlier; what is there moves back, a chunk at a time, inside the same transaction."""
-    length = group["time"].shape[0]
+    length = _part(group, "time").shape[0]
     group.attrs["start"] = str(clock.start - frames * clock.step)
-    group["time"].resize((0,))
+    _part(group, "time").resize((0,))
     _extend(group, length + frames)
     for name in (fields.NAME, "observed"):
-        array = group[name]
+        array = _part(group, name)
         size = array.chunks[0]
         for stop in range(length, 0, -size):
             start = max(0, stop - size)
@@ -280,12 +282,12 @@ def _put_before(group: zarr.Group, clock: _Clock, frames: int) -> None:
 
 def _new(group: zarr.Group, places: dict[int, _Frame], report: Report) -> dict[int, np.ndarray]:
     """The frames that change the store; the others are duplicates."""
-    there = group["observed"][:]
+    there = _part(group, "observed")[:]
     changes = {}
     for place, frame in places.items():
         if not there[place]:
             report.added += 1
-        elif np.array_equal(group[fields.NAME][place], frame.values, equal_nan=True):
+        elif np.array_equal(_part(group, fields.NAME)[place], frame.values, equal_nan=True):
             report.duplicates += 1
             continue
         else:
@@ -300,8 +302,8 @@ def _write(group: zarr.Group, frames: dict[int, np.ndarray]) -> None:
     for stretch in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1):
         if len(stretch):
             where = slice(int(stretch[0]), int(stretch[-1]) + 1)
-            group[fields.NAME][where] = np.stack([frames[int(place)] for place in stretch])
-            group["observed"][where] = True
+            _part(group, fields.NAME)[where] = np.stack([frames[int(place)] for place in stretch])
+            _part(group, "observed")[where] = True
 
 
 def _repository(store: Path, *, create: bool) -> icechunk.Repository:
@@ -325,6 +327,13 @@ def _holds_frames(store: Path) -> bool:
 
 
 @contextmanager
+def _alone(store: Path) -> Iterator[None]:
+    """One writer at a time: a local folder, unlike an object store, cannot tell two commits apart by itself."""
+    with filelock.FileLock(store / "writer.lock"):
+        yield
+
+
+@contextmanager
 def _storage_errors(store: Path) -> Iterator[None]:
     try:
         yield
@@ -340,6 +349,11 @@ def _summarise(field: xr.DataArray, report: Report) -> None:
     report.frames, report.gaps = int(observed.sum()), int((~observed).sum())
     report.start, report.end = field.time.values[0], field.time.values[-1]
     report.step = fields.step(field.time.values) if len(field.time) > 1 else np.timedelta64("NaT")
+
+
+def _part(group: zarr.Group, name: str) -> Any:
+    """One array of the store; zarr's own types cannot tell it from a group."""
+    return group[name]
 
 
 def _plain(value: Any) -> Any:

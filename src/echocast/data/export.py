@@ -1,7 +1,7 @@
 """A forecast becomes a CF-NetCDF file, and is read back from one.
 
-The file holds ``rainfall_rate(lead, y, x)`` in mm h-1 (NaN where the radar does not see), the moment of issue, the forecast period and
-the valid time of each lead, `x` and `y` with their grid mapping, and where all of it came from.
+The file holds ``rainfall_rate(lead, y, x)`` in mm h-1 (NaN where the radar does not see), the moment of issue, the
+forecast period and the valid time of each lead, `x` and `y` with their grid mapping, and where all of it came from.
 
     >>> to_netcdf(forecast, Path("forecast.nc"))  # doctest: +SKIP
     >>> from_netcdf(Path("forecast.nc")).dims  # doctest: +SKIP
@@ -11,7 +11,7 @@ Source: CF conventions 1.11.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -70,10 +70,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     except OSError as bad:
         raise DataError(f"{path}: cannot be written ({bad.strerror or bad}); is the disk full or read-only?") from bad
     finally:
-        try:
+        with suppress(OSError):  # a read-only folder holds no partial file
             partial.unlink(missing_ok=True)
-        except OSError:
-            pass  # a read-only folder holds no partial file
 
 
 def _dataset(forecast: xr.DataArray, command: str) -> xr.Dataset:

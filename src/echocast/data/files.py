@@ -85,7 +85,7 @@ def newest(
     frames: int,
     *,
     format: str | None = None,  # noqa: A002
-    on_file: Callable[[Path], None] = lambda path: None,
+    on_file: Callable[[Path], None] = lambda _: None,
 ) -> tuple[xr.DataArray, list[Path]]:
     """The newest frames of many files as one field, and the files that hold them; never more than those in memory.
 
@@ -131,7 +131,7 @@ def _expand(given: str) -> list[Path]:
         return inside
     if path.exists():
         return [path]
-    matches = [Path(match) for match in glob.glob(given, recursive=True)]
+    matches = [Path(match) for match in glob.glob(given, recursive=True)]  # noqa: PTH207 (absolute patterns too)
     files = [match for match in matches if match.is_file()]
     if not files:
         raise UnreadableFile(f"{given}: no such file or folder, and no glob that matches one")

@@ -1,7 +1,7 @@
 """A forecast to look at: an animation and a sheet of panels.
 
-Classes of rain rate from pale yellow to dark blue, ever darker, so that they can be told apart in any colour vision and in
-print; white is dry, grey is where the radar does not see.
+Classes of rain rate from pale yellow to dark blue, ever darker, so that they can be told apart in any colour vision and
+in print; white is dry, grey is where the radar does not see.
 
     >>> to_gif(forecast, Path("forecast.gif"), past=past, observed=observed)  # doctest: +SKIP
     >>> to_png(forecast, Path("forecast.png"), past=past, observed=observed)  # doctest: +SKIP

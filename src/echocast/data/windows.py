@@ -1,7 +1,7 @@
 """The door: the only place where a field becomes a tensor and a tensor becomes a field.
 
-A run is a stretch of frames without a missing one; a window is `past` and `future` frames inside one run. Splits go by run, so
-train, validation and test never share one.
+A run is a stretch of frames without a missing one; a window is `past` and `future` frames inside one run. Splits go by
+run, so train, validation and test never share one.
 
     >>> import numpy as np
     >>> from echocast import field
@@ -147,14 +147,15 @@ def to_forecast(future: Float[Tensor, "1 lead 1 y x"], past: xr.DataArray) -> xr
 
 
 def newest_run(field: xr.DataArray, frames: int) -> xr.DataArray:
-    """The newest `frames` frames of a field, or all if it has fewer; raises `MissingFrames` if one among them is missing."""
+    """The newest `frames` frames, or all if there are fewer; raises `MissingFrames` if one among them is missing."""
     newest = field[-frames:]
     gaps = np.diff(newest.time.values)
     step = gaps.min() if len(gaps) else np.timedelta64(0)
     for late in np.flatnonzero(gaps != step):
         before, after = newest.time.values[late], newest.time.values[late + 1]
         raise MissingFrames(
-            f"no frame between {fields.clock(before)} and {fields.clock(after)}, though frames come every {step / _MINUTE:g} min;"
+            f"no frame between {fields.clock(before)} and {fields.clock(after)}, though one comes every"
+            f" {step / _MINUTE:g} min;"
             f" add the missing file, or use only what follows with --frames {len(newest) - late - 1}"
         )
     return newest

@@ -115,7 +115,7 @@ class Forecaster(nn.Module, ABC):
 
 
 class LearnedForecaster(Forecaster):
-    """A forecaster with weights: a differentiable `forward` in grey levels, and the scaling that leads there and back."""
+    """A forecaster with weights: a differentiable `forward` in grey levels, and the scaling there and back."""
 
     scaling: Scaling
 
@@ -160,7 +160,7 @@ def construct(name: str, arguments: Mapping[str, Any], *, where: str = "[model]"
 
 
 def resolve(name_or_path: str | Path) -> Forecaster:
-    """A forecaster that is ready to use: by name, with the weights that ship with echocast, or from a checkpoint's path.
+    """A forecaster ready to use: by name, with the weights that ship with echocast, or from a checkpoint's path.
 
     Raises:
         ModelError: no such model, or one that has weights but ships none.

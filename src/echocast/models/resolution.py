@@ -15,21 +15,21 @@ from torch.nn.functional import avg_pool2d, interpolate, pad
 
 
 def factor(grid_km: float | None, trained_km: float | None) -> int:
-    """How many cells of a grid make one cell of the grid trained on; 1 where either is unknown or the grid is coarser."""
+    """How many cells of a grid, along a side, make one of the grid trained on; 1 where either is unknown."""
     if not grid_km or not trained_km:
         return 1
     return max(1, round(trained_km / grid_km))
 
 
 def coarsen(rain: Float[Tensor, "batch time channel y x"], by: int) -> Float[Tensor, "batch time channel rows columns"]:
-    """Means over the observed cells of each `by` x `by` block, NaN where there is none; the last blocks may be short."""
+    """Means over the observed cells of each `by` x `by` block, NaN where there is none."""
     height, width = rain.shape[-2:]
     padded = pad(rain, (0, -width % by, 0, -height % by), value=torch.nan).flatten(0, 1)
     seen = padded.isfinite().to(rain.dtype)
     share = avg_pool2d(seen, by)
     total = avg_pool2d(padded.nan_to_num(0.0), by)
     mean = torch.where(share > 0, total / share.clamp(min=1.0 / by**2), torch.nan)
-    return mean.unflatten(0, rain.shape[:2])  # type: ignore[no-untyped-call]
+    return mean.reshape(*rain.shape[:2], *mean.shape[1:])
 
 
 def refine(
@@ -41,4 +41,4 @@ def refine(
     values = interpolate(flat.nan_to_num(0.0), scale_factor=by, mode="bilinear", align_corners=False)
     weight = interpolate(seen, scale_factor=by, mode="bilinear", align_corners=False)
     fine = torch.where(weight > 0, values / weight.clamp(min=1e-6), torch.nan)[..., : size[0], : size[1]]
-    return fine.unflatten(0, rain.shape[:2])  # type: ignore[no-untyped-call]
+    return fine.reshape(*rain.shape[:2], *fine.shape[1:])

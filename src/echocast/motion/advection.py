@@ -1,7 +1,7 @@
 """Carrying a field along a motion, backwards from where it arrives: semi-Lagrangian advection.
 
-The way back is followed step by step through a motion that does not change, but the field itself is sampled only once per lead,
-so nothing diffuses however far it goes. What comes from outside or from an unobserved place is NaN.
+The way back is followed step by step through a motion that does not change, but the field itself is sampled only once
+per lead, so nothing diffuses however far it goes. What comes from outside or from an unobserved place is NaN.
 
     >>> import torch
     >>> field = torch.zeros(1, 1, 8, 8); field[..., 4, 2] = 1.0
@@ -29,8 +29,8 @@ def advect(
         motion: displacement along y and x in pixels per step.
         steps: how many steps.
 
-    Source: Germann and Zawadzki 2002, doi:10.1175/1520-0493(2002)130<2859:SDOTPO>2.0.CO;2, section 4b, with the midpoint
-    rule for each step back.
+    Source: Germann and Zawadzki 2002, doi:10.1175/1520-0493(2002)130<2859:SDOTPO>2.0.CO;2, section 4b, with the
+    midpoint rule for each step back.
     """
     known = field.isfinite()
     source = torch.cat([field.nan_to_num(0.0), known.to(field.dtype)], dim=1)

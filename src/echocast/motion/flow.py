@@ -8,6 +8,8 @@ A motion is (2, y, x): displacement along y and along x in pixels per step, forw
     0.0
 """
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 from jaxtyping import Float
@@ -32,10 +34,10 @@ def dense_flow(
         smoothing_px: standard deviation of the Gaussian; by default a fortieth of the shorter side, at least 4.
 
     Returns:
-        Displacement (y, x) in pixels per step; 0 for a single frame, for dry frames and for grids too small to tell.
+        Displacement (y, x) in pixels per step; 0 for a single frame, dry frames and grids too small to tell.
 
-    Source: Kroeger et al. 2016 (arXiv:1603.03590) as `cv2.DISOpticalFlow`, medium preset, finest scale 0; the normalised
-    Gaussian is our own.
+    Source: Kroeger et al. 2016 (arXiv:1603.03590) as `cv2.DISOpticalFlow`, medium preset, finest scale 0; the
+    normalised Gaussian is our own.
     """
     height, width = frames.shape[1:]
     enlarge = min(4, -(-_COMFORTABLE // min(height, width)))
@@ -44,7 +46,8 @@ def dense_flow(
     images = [_image(frame, enlarge) for frame in frames[-pairs - 1 :]]
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setFinestScale(0)
-    flows = [search.calc(before, after, None) for before, after in zip(images[:-1], images[1:], strict=True)]
+    start = np.zeros((*images[0].shape, 2), np.float32)
+    flows = [search.calc(before, after, start.copy()) for before, after in pairwise(images)]
     mean = cv2.resize(np.mean(flows, axis=0), (width, height), interpolation=cv2.INTER_AREA) / enlarge
     smooth = _smooth(mean, frames[-1], smoothing_px or max(4.0, min(height, width) / 40))
     return np.ascontiguousarray(smooth.transpose(2, 0, 1)[::-1], np.float32)

@@ -62,8 +62,8 @@ class Balanced(nn.Module):
         super().__init__()
         if len(thresholds) != len(weights) or list(thresholds) != sorted(thresholds):
             raise ValueError(f"thresholds={list(thresholds)} must increase and match weights={list(weights)}")
-        self.register_buffer("edges", torch.tensor(thresholds), persistent=False)
-        self.register_buffer("table", torch.tensor([1.0, *weights]), persistent=False)
+        self.edges = nn.Buffer(torch.tensor(thresholds), persistent=False)
+        self.table = nn.Buffer(torch.tensor([1.0, *weights]), persistent=False)
 
     def forward(
         self,

@@ -6,8 +6,8 @@ A module of `echocast.verification.scores` has
 - ``values(sums) -> dict[str, array]``: the scores by name, made of those sums, with dims (lead,) or (lead, threshold);
 - ``PERFECT``: the value of each score for a perfect forecast.
 
-So chunks, days and machines add, and ratios are pooled rather than averaged. `forecast` and `observed` are rain rates (mm/h) of
-shape (case, lead, y, x); a pixel counts where both are finite. A score that nothing defines (0 / 0) is NaN.
+So chunks, days and machines add, and ratios are pooled rather than averaged. `forecast` and `observed` are rain rates
+(mm/h) of shape (case, lead, y, x); a pixel counts where both are finite. A score that nothing defines (0 / 0) is NaN.
 
     >>> import numpy as np
     >>> add({"n": np.ones(2)}, {"n": np.ones(2)})["n"].tolist()
@@ -38,9 +38,9 @@ def both(
     """Where a pixel counts: forecast and observed are both finite."""
     if forecast.shape != observed.shape or forecast.ndim != 4:
         raise ValueError(f"forecast {forecast.shape} and observed {observed.shape} must both be (case, lead, y, x)")
-    return np.isfinite(forecast) & np.isfinite(observed)
+    return np.asarray(np.isfinite(forecast) & np.isfinite(observed))
 
 
 def ratio(above: Float[np.ndarray, "*shape"], below: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """A quotient that is NaN, without a warning, where the divisor is 0."""
-    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) != 0)
+    return np.asarray(np.divide(above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) != 0))

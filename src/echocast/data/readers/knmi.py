@@ -1,7 +1,7 @@
 """KNMI HDF5: accumulated rain of the Netherlands on a polar stereographic grid.
 
-Calibration, missing values, projection, offsets and the accumulation interval are read from the file; the amount (mm) is divided by
-its interval. The time is the interval's end.
+Calibration, missing values, projection, offsets and the accumulation interval are read from the file; the amount (mm)
+is divided by its interval. The time is the interval's end.
 
 Source: KNMI HDF5 data format specification 3.5.
 """

@@ -1,14 +1,15 @@
 """CF-NetCDF, 3 or 4: rain rate (mm/h), reflectivity (dBZ) or amount (mm) on any projected or geographic grid.
 
-The variable is found by its CF standard name, else by its unit; its grid mapping, or latitude and longitude as dimensions,
-say where it lies. Amounts are divided by their own interval: the time bounds, else the time step. Reflectivity becomes rain by
-Marshall and Palmer's relation, Z = 200 R^1.6.
+The variable is found by its CF standard name, else by its unit; its grid mapping, or latitude and longitude as
+dimensions, say where it lies. Amounts are divided by their own interval: the time bounds, else the time step.
+Reflectivity becomes rain by Marshall and Palmer's relation, Z = 200 R^1.6.
 
 Source: CF conventions 1.11.
 """
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pyproj
 import xarray as xr
@@ -40,7 +41,10 @@ def recognises(head: bytes, path: Path) -> bool:
 def read(path: Path) -> xr.DataArray:
     """The field of one file; raises `UnreadableFile` if it holds none."""
     try:
-        with xr.open_dataset(path, engine=_engine(path), cache=False) as data:
+        engine = _engine(path)
+        if engine == "h5netcdf":
+            h5py.File(path).close()  # fails cleanly where h5netcdf would leave a half-made object behind
+        with xr.open_dataset(path, engine=engine, cache=False) as data:
             return _field(data, path)
     except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError, OverflowError) as bad:
         if isinstance(bad, UnreadableFile):
@@ -140,8 +144,6 @@ def _engine(path: Path) -> str:
 
 
 def _has_netcdf_marks(path: Path) -> bool:
-    import h5py
-
     try:
         with h5py.File(path) as file:
             scales = any("CLASS" in item.attrs for item in file.values() if isinstance(item, h5py.Dataset))

@@ -1,7 +1,7 @@
 """Storms that never were: rain cells on a rotating, shearing flow, seen by one radar.
 
-Cells are born, grow, merge, decay and die while the flow carries them; a wide area of light rain and a speckle of turbulence
-travel along. The radar sees a disk, less one blocked sector. The same seed gives the same storm.
+Cells are born, grow, merge, decay and die while the flow carries them; a wide area of light rain and a speckle of
+turbulence travel along. The radar sees a disk, less one blocked sector. The same seed gives the same storm.
 
     >>> field = generate(frames=3, size=48, seed=1)
     >>> field.dims, field.attrs["units"]
