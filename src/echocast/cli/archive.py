@@ -14,7 +14,7 @@ def command(
     store: Annotated[Path, typer.Option("--to", metavar="STORE", help="The store to make or to add to.")],
     format: Annotated[  # noqa: A002 (the option's name)
         str | None,
-        typer.Option("--format", help="The files' format (see `echocast formats`); recognised if not given."),
+        typer.Option("--format", help="Their format (see `echocast formats`); recognised by default."),
     ] = None,
     step: Annotated[
         float | None, typer.Option("--step", metavar="MINUTES", min=0.1, help="The clock of a new store.")
@@ -22,8 +22,8 @@ def command(
 ) -> None:
     """Put radar files into a store on a regular clock.
 
-    Frames are sorted and checked; a repeated frame is ignored, a changed one replaces the old, a missing one stays a gap
-    that no training or verification touches. The store grows by whole transactions: stopped at any moment it stays
+    Frames are sorted and checked; a repeated frame is ignored, a changed one replaces the old, a missing one stays a
+    gap that no training or verification touches. The store grows by whole transactions: stopped at any moment it stays
     usable, and the same command run again finishes the work.
 
     Example: echocast archive radar/2016/ --to radar.zarr

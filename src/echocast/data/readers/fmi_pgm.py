@@ -1,8 +1,8 @@
 """FMI composite, PGM (plain or gzip): 8-bit reflectivity of Finland on a polar stereographic grid.
 
 dBZ = (pixel - 64) / 2, 255 is no data; rain by Z = 223 R^1.53, FMI's own relation. Projection, corners and time are
-read from the comments of the header. The corners are taken on the WGS 84 ellipsoid: so placed, the frames match FMI's own
-GeoTIFFs of the same moments, which they do not on the sphere that the header's pixel size suggests.
+read from the comments of the header. The corners are taken on the WGS 84 ellipsoid: so placed, the frames match FMI's
+own GeoTIFFs of the same moments, which they do not on the sphere that the header's pixel size suggests.
 
 Source: Finnish Meteorological Institute, open data; Leinonen et al. 2012 for the Z-R relation.
 """

@@ -2,7 +2,7 @@
 
 Palette index i stands for Z = 10^((i - 71.5) / 20) = 316 A^1.5 with A in mm per 5 minutes; 0, 1 and 251 to 254 are dry,
 255 is no data. The file name holds the time: three letters of the product, then year, day of the year, hour and minute
-(``AQC151351545...``). The grid is that of these composites, 710 x 640 cells of 1 km; the file does not tell the corners.
+(``AQC151351545...``). The grid is that of these composites, 710 x 640 cells of 1 km; the file does not tell where.
 
 Source: MeteoSwiss; palette and grid as in the pysteps importer of the same product (Pulkkinen et al. 2019,
 doi:10.5194/gmd-12-4185-2019).

@@ -1,0 +1,142 @@
+"""Every forecaster there is: found by listing the folder, held to the same contract."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from echocast.errors import MissingFrames
+from echocast.models import base
+from echocast.models.base import Forecaster, LearnedForecaster
+
+SMALL: dict[str, dict[str, Any]] = {"encoder_forecaster": {"hidden_channels": [6, 6], "patch": 4}}
+"""Arguments that make a model with weights quick to test."""
+
+every_model = pytest.mark.parametrize("name", base.names())
+every_learned_model = pytest.mark.parametrize(
+    "name", [n for n in base.names() if issubclass(base.forecaster_class(n), LearnedForecaster)]
+)
+
+
+def make(name: str) -> Forecaster:
+    torch.manual_seed(0)
+    return base.construct(name, SMALL.get(name, {})).eval()
+
+
+def rain(batch: int = 2, time: int = 4, y: int = 24, x: int = 32) -> torch.Tensor:
+    """A shower that moves to the right."""
+    rows, columns = torch.meshgrid(torch.arange(y), torch.arange(x), indexing="ij")
+    frames = [8 * torch.exp(-((rows - y / 2) ** 2 + (columns - x / 3 - t) ** 2) / 18) for t in range(time)]
+    return torch.stack(frames)[None, :, None].repeat(batch, 1, 1, 1, 1).float()
+
+
+@every_model
+@pytest.mark.parametrize(("y", "x", "steps"), [(24, 32, 5), (37, 51, 1), (8, 8, 3), (3, 3, 2), (1, 1, 2)])
+def test_any_grid_and_any_number_of_steps(name: str, y: int, x: int, steps: int) -> None:
+    past = rain(2, 4, y, x)
+    future = make(name).forecast(past, steps)
+    assert future.shape == (2, steps, 1, y, x)
+    assert future.dtype == past.dtype
+    assert future.device == past.device
+    assert future[future.isfinite()].min() >= 0
+    assert future.isfinite().any()
+
+
+@every_model
+def test_double_precision_stays_double(name: str) -> None:
+    assert make(name).double().forecast(rain().double(), 2).dtype == torch.float64
+
+
+@every_model
+def test_what_nobody_saw_stays_unknown_and_nothing_else_is_lost(name: str) -> None:
+    past = rain()
+    past[..., :6, :6] = torch.nan
+    past[:, -1, :, 20:, 28:] = torch.nan  # the newest frame misses a corner that older ones saw
+    future = make(name).forecast(past, 2)
+    assert future[..., :6, :6].isnan().all()
+    assert future[..., 8:18, 8:24].isfinite().all()
+
+
+@every_model
+def test_dry_and_unseen_pasts(name: str) -> None:
+    model = make(name)
+    assert model.forecast(torch.full((1, 4, 1, 16, 16), torch.nan), 3).isnan().all()
+    dry = model.forecast(torch.zeros(1, 4, 1, 16, 16), 3)
+    assert dry.isfinite().all()
+    if not isinstance(model, LearnedForecaster):
+        assert dry.max() == 0
+
+
+@every_model
+def test_cases_of_a_batch_do_not_touch_each_other(name: str) -> None:
+    model, past = make(name), rain(3)
+    past[0] *= 3
+    past[2] = 0
+    together = model.forecast(past, 3)
+    for case in range(3):
+        alone = model.forecast(past[case : case + 1], 3)
+        torch.testing.assert_close(together[case : case + 1], alone, rtol=1e-4, atol=1e-4, equal_nan=True)
+
+
+@every_model
+def test_a_finer_grid_gives_a_forecast_of_its_own_size(name: str) -> None:
+    model = make(name)
+    model.grid_km = 4.0
+    future = model.forecast(rain(1, 4, 37, 51), 2, grid_km=1.0)
+    assert future.shape == (1, 2, 1, 37, 51)
+    assert future[..., 12:24, 16:34].isfinite().all()
+
+
+@every_model
+def test_wrong_calls_are_refused(name: str) -> None:
+    model = make(name)
+    with pytest.raises(ValueError, match="batch, time, channel, y, x"):
+        model.forecast(rain().long(), 2)
+    with pytest.raises(ValueError, match="steps=0"):
+        model.forecast(rain(), 0)
+    with pytest.raises(MissingFrames, match="at least"):
+        model.require(1, 5.0)
+    model.step_minutes = 5.0
+    with pytest.raises(MissingFrames, match="every 10 min"):
+        model.require(8, 10.0)
+
+
+@every_model
+def test_says_what_it_is_and_whence(name: str) -> None:
+    assert 20 < len(base.summary(name)) < 121
+    assert "Source:" in (base.forecaster_class(name).__doc__ or "")
+
+
+@every_learned_model
+def test_saved_and_loaded_it_forecasts_the_same(name: str, tmp_path: Path) -> None:
+    model = make(name)
+    base.save(model, tmp_path / "weights.safetensors")
+    loaded = base.resolve(tmp_path / "weights.safetensors")
+    assert type(loaded) is type(model)
+    torch.testing.assert_close(loaded.forecast(rain(), 3), model.forecast(rain(), 3), rtol=0, atol=0)
+
+
+@every_learned_model
+def test_every_parameter_gets_a_gradient(name: str) -> None:
+    model = make(name)
+    assert isinstance(model, LearnedForecaster)
+    model(model.scaling.to_network(rain()), 4).square().mean().backward()
+    still = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
+    assert still == []
+
+
+@every_learned_model
+def test_one_step_of_learning_lowers_the_loss(name: str) -> None:
+    model = make(name)
+    assert isinstance(model, LearnedForecaster)
+    past, truth = model.scaling.to_network(rain(1, 4)), model.scaling.to_network(rain(1, 8)[:, 4:])
+    optimiser = torch.optim.SGD(model.parameters(), 1e-2)
+
+    def loss() -> torch.Tensor:
+        return torch.nn.functional.binary_cross_entropy_with_logits(model(past, 4), truth)
+
+    before = loss()
+    before.backward()
+    optimiser.step()
+    assert loss() < before
