@@ -17,6 +17,9 @@ from jaxtyping import Float
 _SMALLEST = 32
 _COMFORTABLE = 128
 _WETTEST_DBZ = 52.5
+_WET_MM_H = 0.1
+_PRIOR = 0.02
+"""The share of rain under a Gaussian at which it and the next wider one count the same."""
 
 
 def dense_flow(
@@ -25,8 +28,9 @@ def dense_flow(
     """The mean motion over the last `pairs` pairs of frames, smooth and filled where it is dry.
 
     The flow between two frames is the dense inverse search of Kroeger et al. on 8-bit reflectivity, so weak and strong
-    echoes both count; small grids are enlarged for it. The mean over pairs is then smoothed by a Gaussian whose weights
-    are 1 in rain and nearly 0 elsewhere: dry air moves as the rain nearby.
+    echoes both count; small grids are enlarged for it. The mean over pairs is then smoothed by a Gaussian that weighs
+    only rain. Where it finds little, a Gaussian twice as wide decides, and so on up to the mean over all rain: dry air
+    moves as the nearest rain does, so that rain can arrive there.
 
     Args:
         frames: rain rate in mm/h, oldest first; NaN counts as dry.
@@ -62,6 +66,22 @@ def _image(frame: np.ndarray, enlarge: int) -> np.ndarray:
 
 
 def _smooth(flow: np.ndarray, frame: np.ndarray, sigma: float) -> np.ndarray:
-    weight = (np.nan_to_num(frame) > 0.1).astype(np.float32) + 1e-3
-    weighted = cv2.GaussianBlur(flow * weight[..., None], (0, 0), sigma)
-    return np.asarray(weighted / cv2.GaussianBlur(weight, (0, 0), sigma)[..., None])
+    """The flow smoothed over rain, from the widest Gaussian to that of `sigma`."""
+    wet = (np.nan_to_num(frame) > _WET_MM_H).astype(np.float32)[..., None]
+    if not wet.any():
+        wet = np.ones_like(wet)
+    weighted = np.concatenate([flow * wet, wet], axis=-1).astype(np.float32)
+    total = weighted.sum(axis=(0, 1))
+    filled = np.broadcast_to(total[:2] / total[2], flow.shape)
+    widest = int(np.log2(max(min(frame.shape) / sigma, 1.0)))
+    for doublings in range(widest, -1, -1):
+        near = _blur(weighted, sigma, 2**doublings)
+        filled = (near[..., :2] + _PRIOR * filled) / (near[..., 2:] + _PRIOR)
+    return np.asarray(filled)
+
+
+def _blur(values: np.ndarray, sigma: float, reduce: int) -> np.ndarray:
+    """A Gaussian of `reduce` times `sigma`, computed on a grid as many times smaller: as smooth, and quick."""
+    height, width = values.shape[:2]
+    small = cv2.resize(values, (-(-width // reduce), -(-height // reduce)), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma), (width, height)))
