@@ -31,6 +31,8 @@ from echocast.models.base import Forecaster
 from echocast.verification.base import THRESHOLDS_MM_H, Sums, add, ratio
 
 _SCORES = "echocast.verification.scores"
+_BATCH_PIXELS = 5e6
+"""Forecast pixels at a time, for memory."""
 _COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's palette, which any colour vision can tell apart."""
 
@@ -110,7 +112,7 @@ def evaluate(
     for forecaster in forecasters.values():
         forecaster.require(past, step)
     pooled: dict[str, dict[str, Sums]] = {}
-    batch = max(1, int(2e7 // (field[0].size * leads)))
+    batch = max(1, int(_BATCH_PIXELS // (field[0].size * leads)))
     for begin in range(0, len(starts), batch):
         on_batch(begin, len(starts))
         cases = windows.Windows(field, starts[begin : begin + batch], past=past, future=leads)

@@ -116,7 +116,7 @@ def test_what_is_no_store_is_refused_with_the_remedy(kind: str, tmp_path: Path) 
     with pytest.raises(DataError, match="echocast archive"):
         archive.open(store)
     if kind != "missing":
-        with pytest.raises(DataError, match="is (no|a file)"):
+        with pytest.raises(DataError, match=r"is (no|a file)"):
             archive.write(frames(tmp_path / "in", [0, 1]), store)
 
 

@@ -13,6 +13,7 @@ the same, and replaced and counted as corrected if not.
     Frozen({'time': 288, 'y': 765, 'x': 700})
 """
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -124,7 +125,7 @@ def open(store: Path) -> xr.DataArray:  # noqa: A001 (archive.open reads best)
     repository = _repository(store, create=False)
     with _storage_errors(store):
         session = repository.readonly_session("main")
-        if fields.NAME not in zarr.open_group(session.store, mode="r"):
+        if not _begun(session):
             raise DataError(f"{store}: holds no frames yet; run `echocast archive` again")
         data = xr.open_zarr(session.store, consolidated=False, chunks=None)
     field = data.set_coords(["crs", "observed"])[fields.NAME]
@@ -316,14 +317,26 @@ def _repository(store: Path, *, create: bool) -> icechunk.Repository:
     if store.exists() and not store.is_dir():
         raise DataError(f"{store}: is a file, not an archive; give another --to")
     with _storage_errors(store):
-        return icechunk.Repository.create(storage)
+        partial = store.with_name(f".{store.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        icechunk.Repository.create(icechunk.local_filesystem_storage(str(partial)))
+        partial.replace(store)  # so that a store is there whole or not at all
+        return icechunk.Repository.open(storage)
 
 
 def _holds_frames(store: Path) -> bool:
     if not store.is_dir() or not any(store.iterdir()):
         return False
-    session = _repository(store, create=False).readonly_session("main")
-    return fields.NAME in zarr.open_group(session.store, mode="r")
+    return _begun(_repository(store, create=False).readonly_session("main"))
+
+
+def _begun(session: icechunk.Session) -> bool:
+    """Whether a first batch was ever committed."""
+    try:
+        return fields.NAME in zarr.open_group(session.store, mode="r")
+    except zarr.errors.GroupNotFoundError:
+        return False
 
 
 @contextmanager
@@ -339,7 +352,7 @@ def _storage_errors(store: Path) -> Iterator[None]:
         yield
     except icechunk.ConflictError as bad:
         raise DataError(f"{store}: another process wrote to it at the same time; run the command again") from bad
-    except (icechunk.IcechunkError, OSError, zarr.errors.GroupNotFoundError) as bad:
+    except (icechunk.IcechunkError, OSError) as bad:
         why = " ".join(str(bad).split())[:160]
         raise DataError(f"{store}: cannot be read or written ({why}); is the disk full or read-only?") from bad
 

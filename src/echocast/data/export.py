@@ -40,8 +40,10 @@ def to_netcdf(forecast: xr.DataArray, path: Path, *, command: str = "echocast.da
     data = _dataset(fields.check(forecast), command)
     encoding = {fields.NAME: {"zlib": True, "complevel": 4, "shuffle": True, "_FillValue": np.float32(np.nan)}}
     encoding |= {str(name): {"_FillValue": None} for name in data.variables if name != fields.NAME}
+    # Made in memory first: HDF5 cannot be stopped cleanly half-way through a file on a full disk.
+    content = data.to_netcdf(engine="h5netcdf", encoding=encoding)
     with whole_file(path) as partial:
-        data.to_netcdf(partial, engine="h5netcdf", encoding=encoding)
+        partial.write_bytes(content)
 
 
 def from_netcdf(path: Path) -> xr.DataArray:
@@ -75,7 +77,11 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def _dataset(forecast: xr.DataArray, command: str) -> xr.Dataset:
-    seconds = {"units": "seconds since 1970-01-01 00:00:00", "calendar": "standard"}
+    seconds = {
+        "units": "seconds since 1970-01-01 00:00:00",
+        "calendar": "standard",
+        "units_metadata": "leap_seconds: none",
+    }
     minutes = (forecast.lead.values / _MINUTE).astype(np.int32)
     period = {"standard_name": "forecast_period", "units": "minutes"}
     attrs = {n: forecast.attrs[n] for n in ("standard_name", "long_name", "units", "grid_mapping")}
@@ -114,7 +120,6 @@ def _provenance(forecast: xr.DataArray, command: str) -> dict[str, str]:
     return known | {
         "Conventions": "CF-1.11",
         "title": "Nowcast of rain rate",
-        "institution": "not stated",
         "source": f"echocast {__version__}, {forecast.attrs.get('model', 'model not stated')};"
         f" observed by {forecast.attrs.get('source', 'a source not stated')}",
         "echocast_version": __version__,

@@ -230,7 +230,7 @@ def _trainer(experiment: Experiment, out: Path, callbacks: tuple[pl.Callback, ..
         gradient_clip_val=experiment.optimiser.clip,
         logger=TensorBoardLogger(out, name="", version="tensorboard"),
         callbacks=[*callbacks, Keep(out)],
-        log_every_n_steps=10,
+        log_every_n_steps=min(10, training.every),
         num_sanity_val_steps=0,
         enable_checkpointing=False,
         enable_progress_bar=False,

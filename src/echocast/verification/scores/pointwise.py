@@ -38,20 +38,24 @@ def statistics(
     counts = both(forecast, observed)
     f = np.where(counts, forecast, 0.0).astype(np.float64)
     o = np.where(counts, observed, 0.0).astype(np.float64)
-    terms = {"n": counts, "f": f, "o": o, "ff": f * f, "oo": o * o, "fo": f * o, "absolute": np.abs(f - o)}
+    terms = {"n": counts, "f": f, "o": o, "ff": f * f, "oo": o * o, "fo": f * o}
+    terms |= {"absolute": np.abs(f - o), "squared": (f - o) ** 2}
     return {name: term.sum(axis=(0, 2, 3), dtype=np.float64) for name, term in terms.items()}
 
 
 def values(sums: Sums) -> dict[str, np.ndarray]:
     """The scores, each (lead,)."""
     n = sums["n"]
-    squared = ratio(sums["ff"] - 2.0 * sums["fo"] + sums["oo"], n)
+    squared = ratio(sums["squared"], n)
     covariance = sums["fo"] - ratio(sums["f"] * sums["o"], n)
-    variance = (sums["ff"] - ratio(sums["f"] ** 2, n)) * (sums["oo"] - ratio(sums["o"] ** 2, n))
+    spread = [sums[2 * side] - ratio(sums[side] ** 2, n) for side in "fo"]
+    # What rounding leaves of a field that does not vary is no spread.
+    varies = [s > 1e-12 * sums[2 * side] for s, side in zip(spread, "fo", strict=True)]
+    variance = np.where(varies[0] & varies[1], spread[0] * spread[1], 0.0)
     return {
-        "rmse": np.sqrt(np.maximum(squared, 0.0)),
+        "rmse": np.sqrt(squared),
         "mae": ratio(sums["absolute"], n),
         "mean_error": ratio(sums["f"] - sums["o"], n),
         "correlation": ratio(covariance, np.sqrt(np.maximum(variance, 0.0))),
-        "rainfall_mse": np.maximum(squared, 0.0),
+        "rainfall_mse": squared,
     }

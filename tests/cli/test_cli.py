@@ -1,0 +1,235 @@
+"""The command line: complete help, one line of error, exit statuses."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+import xarray as xr
+from tests import samples
+
+from echocast import plugins
+from echocast.cli.main import status
+from echocast.data import archive
+from echocast.models import base
+from echocast.models.encoder_forecaster import EncoderForecaster
+
+FIVE = np.timedelta64(5, "m")
+VERBS = ["archive", "demo", "formats", "models", "nowcast", "scores", "train", "verify"]
+RUN = "import sys; from echocast.cli.main import status; sys.exit(status(sys.argv[1:]))"
+
+
+def frames(folder: Path, count: int = 10, *, step: int = 1, height: int = 20, width: int = 24) -> Path:
+    """A folder of files of one shower, every `step` times 5 minutes."""
+    folder.mkdir()
+    rain = samples.blob(count, height, width)
+    for number in range(count):
+        samples.netcdf(folder, time=samples.TIME + number * step * FIVE, rain=rain[number : number + 1])
+    return folder
+
+
+def refused(capsys: pytest.CaptureFixture[str], *line: object) -> str:
+    """The one line that a command ends with when the world is at fault."""
+    assert status([str(word) for word in line]) == 1
+    message = capsys.readouterr().err.strip()
+    assert "\n" not in message
+    assert message.startswith("echocast: ")
+    return message
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself_and_every_option(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status([verb, "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Usage: echocast" in text
+    assert len(text) > 150
+    module = plugins.load("echocast.cli", verb)
+    for word in (module.command.__doc__ or "").split()[:6]:
+        assert word.strip(".,") in text
+
+
+def test_the_verbs_are_those_of_the_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(verb in text for verb in VERBS)
+    assert status(["--version"]) == 0
+    assert "echocast 0." in capsys.readouterr().out
+
+
+def test_a_wrong_command_line_is_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["nowcats"]) == 2
+    assert "nowcats" in capsys.readouterr().err
+    assert status(["nowcast", "in", "--out", "f.nc", "--minutes", "soon"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("verb", "known"),
+    [
+        ("models", ["encoder_forecaster", "shipped", "optical_flow", "persistence", "none needed"]),
+        ("formats", ["fmi_pgm", "knmi", "mch_gif", "netcdf", ".pgm.gz"]),
+        ("scores", ["contingency", "csi (1)", "pointwise", "rmse (0)"]),
+    ],
+)
+def test_lists(verb: str, known: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert status([verb]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert all(word in text for word in known)
+
+
+def test_the_road_from_files_to_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = frames(tmp_path / "in", 40, height=40, width=40)
+    assert status(["archive", str(source), "--to", str(tmp_path / "store.zarr")]) == 0
+    assert "40 frames added" in capsys.readouterr().out
+    out = [str(tmp_path / name) for name in ("f.nc", "f.gif", "f.png")]
+    assert status(["nowcast", str(source), "--minutes", "32", "--out", out[0], "--gif", out[1], "--png", out[2]]) == 0
+    said = capsys.readouterr().out
+    assert "used 10 frames from 2016-09-28 17:15 to 2016-09-28 18:00 UTC, every 5 min" in said
+    assert all(Path(path).stat().st_size > 1000 for path in out)
+    with xr.open_dataset(out[0], decode_timedelta=False) as data:
+        assert data["forecast_period"].values.tolist() == [5, 10, 15, 20, 25, 30, 35]
+        assert len(data.attrs["input_files"].split()) == 10
+    line = ["verify", str(tmp_path / "store.zarr"), "--minutes", "30", "--out", str(tmp_path / "report")]
+    assert status([*line, "--models", "persistence,optical_flow,encoder_forecaster"]) == 0
+    assert "CSI at 0.5 mm/h" in capsys.readouterr().out
+    assert (tmp_path / "report/report.md").exists()
+
+
+@pytest.mark.parametrize(("height", "width"), [(5, 7), (41, 29), (2, 2)])
+def test_any_grid_is_forecast(height: int, width: int, tmp_path: Path) -> None:
+    source = frames(tmp_path / "in", 4, height=height, width=width)
+    assert status(["nowcast", str(source), "--minutes", "10", "--out", str(tmp_path / "f.nc")]) == 0
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+@pytest.mark.parametrize("model", ["encoder_forecaster", "optical_flow"])
+def test_dry_and_unseen_frames_give_a_dry_and_an_unseen_forecast(value: float, model: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(10):
+        rain = np.full((1, 16, 16), value, np.float32)
+        samples.netcdf(tmp_path / "in", time=samples.TIME + number * FIVE, rain=rain)
+    line = ["nowcast", str(tmp_path / "in"), "--model", model, "--out", str(tmp_path / "f.nc")]
+    assert status([*line, "--gif", str(tmp_path / "f.gif"), "--png", str(tmp_path / "f.png")]) == 0
+    with xr.open_dataset(tmp_path / "f.nc") as data:
+        rain = data["rainfall_rate"].values
+    assert np.isnan(rain).all() if np.isnan(value) else rain.max() == 0.0
+
+
+def test_a_gap_among_the_newest_frames(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = frames(tmp_path / "in")
+    sorted(source.iterdir())[6].unlink()
+    message = refused(capsys, "nowcast", source, "--out", tmp_path / "f.nc")
+    assert "no frame between 2016-09-28 15:10 and 2016-09-28 15:20" in message
+    assert "--frames 3" in message
+    assert not (tmp_path / "f.nc").exists()
+    assert status(["nowcast", str(source), "--frames", "3", "--out", str(tmp_path / "f.nc")]) == 0
+
+
+def test_a_time_step_that_the_weights_do_not_know(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = frames(tmp_path / "in", step=3)
+    message = refused(capsys, "nowcast", source, "--out", tmp_path / "f.nc")
+    assert "every 15 min" in message
+    assert "--model optical_flow" in message
+    assert status(["nowcast", str(source), "--model", "optical_flow", "--out", str(tmp_path / "f.nc")]) == 0
+
+
+def test_broken_files_are_named_and_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = frames(tmp_path / "in")
+    for name, content in (("empty.nc", b""), ("text.h5", b"hello\n" * 99), ("odd.pgm.gz", b"\x1f\x8b\x08broken")):
+        bad = source / name
+        bad.write_bytes(content)
+        for line in (["nowcast", source, "--out", tmp_path / "f.nc"], ["archive", source, "--to", tmp_path / "s.zarr"]):
+            assert name in refused(capsys, *line)
+        bad.unlink()
+    assert not (tmp_path / "f.nc").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (["nowcast", "{in}", "--out", "f.nc", "--model", "optical_flaw"], ["optical_flaw", "optical_flow"]),
+        (["nowcast", "{in}", "--out", "f.nc", "--model", "no/such.safetensors"], ["no/such.safetensors", "no such"]),
+        (["nowcast", "{in}", "--out", "no/such/f.nc"], ["no/such", "folder"]),
+        (["nowcast", "nowhere/", "--out", "f.nc"], ["nowhere", "no such"]),
+        (["nowcast", "{in}", "--out", "f.nc", "--format", "netcd"], ["netcd", "netcdf"]),
+        (["archive", "{in}", "--to", "{in}"], ["is no echocast archive"]),
+        (["verify", "{in}", "--out", "r"], ["is no echocast archive"]),
+        (["verify", "{store}", "--split", "tests", "--out", "r"], ["tests", "train, validation, test"]),
+        (["verify", "{store}", "--split", "test", "--out", "r"], ["runs", "--split all"]),
+        (["verify", "{store}", "--minutes", "900", "--out", "r"], ["no unbroken run"]),
+        (["train", "no.toml"], ["no.toml", "cannot be read"]),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    line: list[str],
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = frames(tmp_path / "in")
+    archive.write([source], tmp_path / "store.zarr")
+    monkeypatch.chdir(tmp_path)
+    message = refused(capsys, *[word.format(**{"in": source, "store": tmp_path / "store.zarr"}) for word in line])
+    assert all(word in message for word in words)
+
+
+def test_a_checkpoint_of_another_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "weights.safetensors"
+    base.save(EncoderForecaster(hidden_channels=[4]), path)
+    state = safetensors.torch.load_file(path)
+    safetensors.torch.save_file(state | {"more": torch.zeros(1)}, path, {"format": "echocast checkpoint 0"})
+    message = refused(capsys, "nowcast", frames(tmp_path / "in"), "--model", path, "--out", tmp_path / "f.nc")
+    assert "weights.safetensors" in message
+    assert "checkpoint 0" in message
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
+    """A real process that may write no file beyond 2 kB, as on a disk that is full."""
+    source = frames(tmp_path / "in")
+    archive.write([source], tmp_path / "store.zarr")
+    before = archive.open(tmp_path / "store.zarr").load()
+    (tmp_path / "f.nc").write_text("the old forecast")
+    rain = np.random.default_rng(0).uniform(0.1, 9, (1, 20, 24)).astype(np.float32)
+    later = [samples.netcdf(source, time=samples.TIME + n * FIVE, rain=rain + n) for n in range(10, 40)]
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+    for line in (
+        ["nowcast", str(source), "--model", "persistence", "--out", str(tmp_path / "f.nc")],
+        ["archive", *map(str, later), "--to", str(tmp_path / "store.zarr")],
+        ["archive", *map(str, later), "--to", str(tmp_path / "new.zarr")],
+    ):
+        command = [sys.executable, "-c", RUN, *line]
+        done = subprocess.run(command, preexec_fn=limit, capture_output=True, text=True, check=False)
+        assert done.returncode == 1, done.stderr
+        assert "is the disk full" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert (tmp_path / "f.nc").read_text() == "the old forecast"
+    xr.testing.assert_identical(archive.open(tmp_path / "store.zarr").load(), before)
+    archive.write(later, tmp_path / "store.zarr")
+    assert archive.open(tmp_path / "store.zarr").sizes["time"] == 40
+
+
+def test_demo_makes_all_it_promises(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["demo", "--out", str(tmp_path / "demo")]) == 0
+    said = capsys.readouterr().out
+    assert "encoder_forecaster" in said
+    assert "not real" in said
+    names = {path.name for path in (tmp_path / "demo").iterdir()}
+    assert {"forecast.nc", "forecast.gif", "forecast.png", "report.md", "scores.csv"} <= names
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("event", ["fmi/20160928", "mch/20150515", "knmi/20100826"])
+def test_real_radar_is_nowcast(event: str, data_kit: Path, tmp_path: Path) -> None:
+    assert status(["nowcast", str(data_kit / event), "--minutes", "90", "--out", str(tmp_path / "f.nc")]) == 0
+    with xr.open_dataset(tmp_path / "f.nc") as data:
+        rain = data["rainfall_rate"].values
+    assert rain.shape[0] == 18
+    assert (rain[0] > 0.5).sum() > 1000
+    assert np.nanmax(rain) < 300

@@ -1,0 +1,104 @@
+"""Every score there is: additive, perfect on a perfect forecast, and right by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from echocast import plugins
+from echocast.verification import base
+from echocast.verification.scores import contingency, pointwise
+
+SCORES = plugins.names("echocast.verification.scores")
+every_score = pytest.mark.parametrize("name", SCORES)
+
+rain = hnp.arrays(
+    np.float32,
+    hnp.array_shapes(min_dims=4, max_dims=4, min_side=1, max_side=4),
+    elements=st.one_of(st.floats(0, 60, width=32), st.just(float("nan"))),
+)
+
+
+def load(name: str) -> "plugins.ModuleType":
+    return plugins.load("echocast.verification.scores", name)
+
+
+@every_score
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_sums_of_parts_add_to_the_sums_of_all(name: str, data: st.DataObject) -> None:
+    forecast = data.draw(rain)
+    observed = data.draw(hnp.arrays(np.float32, forecast.shape, elements=st.floats(0, 60, width=32)))
+    cut = data.draw(st.integers(0, len(forecast)))
+    whole = load(name).statistics(forecast, observed)
+    parts = base.add(
+        load(name).statistics(forecast[:cut], observed[:cut]), load(name).statistics(forecast[cut:], observed[cut:])
+    )
+    for key in whole:
+        np.testing.assert_allclose(parts[key], whole[key], rtol=1e-12)
+
+
+@every_score
+def test_a_perfect_forecast_is_perfect(name: str) -> None:
+    observed = np.random.default_rng(0).gamma(0.3, 8.0, (3, 2, 16, 16)).astype(np.float32)
+    observed[:, :, :3] = np.nan
+    values = load(name).values(load(name).statistics(observed, observed))
+    assert values.keys() == load(name).PERFECT.keys()
+    for score, value in values.items():
+        np.testing.assert_allclose(value, load(name).PERFECT[score], atol=1e-9)
+
+
+@every_score
+def test_where_nobody_looked_nothing_counts(name: str) -> None:
+    rng = np.random.default_rng(0)
+    forecast, observed = rng.gamma(0.3, 8.0, (2, 2, 2, 8, 8)).astype(np.float32)
+    masked = observed.copy()
+    masked[..., 4:] = np.nan
+    half = load(name).values(load(name).statistics(forecast[..., :4], observed[..., :4]))
+    for score, value in load(name).values(load(name).statistics(forecast, masked)).items():
+        np.testing.assert_allclose(value, half[score])
+
+
+@every_score
+def test_without_any_pixel_a_score_is_undefined(name: str) -> None:
+    nothing = np.full((1, 2, 3, 3), np.nan, np.float32)
+    for value in load(name).values(load(name).statistics(nothing, nothing)).values():
+        assert np.isnan(value).all()
+
+
+@every_score
+def test_shapes_that_differ_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"\(1, 1, 2, 2\).*\(1, 1, 2, 3\)"):
+        load(name).statistics(np.zeros((1, 1, 2, 2), np.float32), np.zeros((1, 1, 2, 3), np.float32))
+
+
+def test_contingency_by_hand() -> None:
+    forecast = np.array([1, 1, 1, 1, 1, 0, 0.5, 0], np.float32).reshape(1, 1, 2, 4)
+    observed = np.array([1, 1, 1, 0, 0, 1, 0.2, 0], np.float32).reshape(1, 1, 2, 4)
+    values = contingency.values(contingency.statistics(forecast, observed, thresholds=(0.5, 1.0, 20.0)))
+    # At 1 mm/h 3 hits, 1 miss, 2 false alarms; at 0.5 mm/h a forecast of exactly 0.5 is one more false alarm.
+    np.testing.assert_allclose(values["csi"], [[3 / 7, 0.5, np.nan]])
+    np.testing.assert_allclose(values["pod"], [[0.75, 0.75, np.nan]])
+    np.testing.assert_allclose(values["far"], [[0.5, 0.4, np.nan]])
+    np.testing.assert_allclose(values["bias"], [[1.5, 1.25, np.nan]])
+
+
+def test_pointwise_by_hand_and_by_numpy() -> None:
+    forecast = np.array([1, 2, 3], np.float32).reshape(1, 1, 1, 3)
+    observed = np.array([1, 4, 5], np.float32).reshape(1, 1, 1, 3)
+    values = pointwise.values(pointwise.statistics(forecast, observed))
+    expected = {"rainfall_mse": 8 / 3, "rmse": np.sqrt(8 / 3), "mae": 4 / 3, "mean_error": -4 / 3}
+    for score, value in expected.items():
+        np.testing.assert_allclose(values[score], [value])
+    np.testing.assert_allclose(values["correlation"], np.corrcoef([1, 2, 3], [1, 4, 5])[0, 1])
+
+
+def test_correlation_of_what_does_not_vary_is_undefined() -> None:
+    flat, other = np.ones((1, 1, 2, 2), np.float32), np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2)
+    assert np.isnan(pointwise.values(pointwise.statistics(flat, other))["correlation"]).all()
+
+
+def test_sums_of_different_scores_do_not_add() -> None:
+    with pytest.raises(ValueError, match="do not add"):
+        base.add({"a": np.ones(1)}, {"b": np.ones(1)})

@@ -1,0 +1,144 @@
+"""Real training of a tiny network on a tiny archive."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests import samples
+
+from echocast.data import archive
+from echocast.errors import DataError, ExperimentError, MissingFrames
+from echocast.models import base
+from echocast.training import experiment as experiments
+from echocast.training import fit
+
+FIVE = np.timedelta64(5, "m")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*LeafSpec.*:FutureWarning", "ignore:.*LeafSpec.*:DeprecationWarning", "ignore:.*GPU.*"
+)
+
+
+def store(folder: Path, name: str, start: np.datetime64 = samples.TIME, gaps: tuple[int, ...] = ()) -> Path:
+    """An archive of 40 frames of a shower, some of them missing."""
+    source = folder / f"{name}-files"
+    source.mkdir()
+    keep = [n for n in range(40) if n not in gaps]
+    rain = samples.blob(40, 16, 24, dx=0.3, dy=0.1)
+    run = samples.field(rain, start=start)[keep]
+    for first in range(0, len(keep), 20):
+        part = run[first : first + 20].to_dataset().reset_coords("crs")
+        part.to_netcdf(source / f"{first:02}.nc", engine="h5netcdf")
+    archive.write([source], folder / name)
+    return folder / name
+
+
+def plan(train: Path, validation: Path | None, *settings: str) -> experiments.Experiment:
+    tables = {
+        "model": {"name": "encoder_forecaster", "hidden_channels": [4], "patch": 4},
+        "data": {"train": str(train), "past": 3, "future": 3} | ({"validation": str(validation)} if validation else {}),
+        "optimiser": {"warmup": 2},
+        "training": {"steps": 6, "every": 2, "batch": 2, "accelerator": "cpu"},
+    }
+    for setting in settings:
+        experiments._put(tables, setting)
+    return experiments.parse(tables)
+
+
+@pytest.fixture
+def archives(tmp_path: Path) -> tuple[Path, Path]:
+    return store(tmp_path, "train.zarr"), store(tmp_path, "validation.zarr", samples.TIME + np.timedelta64(1, "D"))
+
+
+def test_a_run_leaves_all_it_promises(archives: tuple[Path, Path], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert fit.fit(plan(*archives), out)
+    assert {"experiment.toml", "weights.safetensors", "last.ckpt", "metrics.csv", "tensorboard"} <= {
+        path.name for path in out.iterdir()
+    }
+    assert list((out / "tensorboard").glob("events*"))
+    lines = (out / "metrics.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["step", "2", "4", "6"]
+    assert experiments.load(out / "experiment.toml") == plan(*archives)
+    model = base.load(out / "weights.safetensors")
+    assert (model.grid_km, model.step_minutes) == (4.0, 5.0)
+    assert model.forecast(torch.rand(1, 3, 1, 16, 24), 3).isfinite().all()
+
+
+def test_a_resumed_run_ends_with_the_very_same_weights(archives: tuple[Path, Path], tmp_path: Path) -> None:
+    whole = plan(*archives)
+    fit.fit(whole, tmp_path / "whole")
+
+    class StopAfterFour(fit.pl.Callback):
+        def on_validation_end(self, trainer: fit.pl.Trainer, pl_module: fit.pl.LightningModule) -> None:
+            if trainer.global_step == 4:
+                self.stop = True
+
+        def on_train_batch_start(self, *_: object) -> None:
+            if getattr(self, "stop", False):
+                raise KeyboardInterrupt
+
+    previous = signal.getsignal(signal.SIGINT)
+    assert not fit.fit(whole, tmp_path / "parts", callbacks=(StopAfterFour(),))
+    signal.signal(signal.SIGINT, previous)
+    assert fit.fit(whole, tmp_path / "parts", resume=True)
+    ends = [torch.load(tmp_path / run / "last.ckpt", weights_only=False)["state_dict"] for run in ("whole", "parts")]
+    for name, value in ends[0].items():
+        torch.testing.assert_close(ends[1][name], value, rtol=0, atol=0)
+    weights = [base.load(tmp_path / run / "weights.safetensors").state_dict() for run in ("whole", "parts")]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, rtol=0, atol=0)
+
+
+def test_one_archive_is_split_by_runs(tmp_path: Path) -> None:
+    train, validation = fit._archives(plan(store(tmp_path, "one.zarr", gaps=(20, 30)), None))
+    used = [
+        {int(s) + n for s in part.windows.starts for n in range(part.windows.length)} for part in (train, validation)
+    ]
+    assert used[0]
+    assert used[1]
+    assert not used[0] & used[1]
+
+
+def test_shared_frames_are_refused(archives: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="shares 40 frames"):
+        fit.fit(plan(archives[0], archives[0]), tmp_path / "run")
+
+
+def test_too_little_rain_is_said_so(archives: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(MissingFrames, match=r"least_wet"):
+        fit.fit(plan(*archives, "data.least_wet=0.99"), tmp_path / "run")
+
+
+def test_a_run_is_neither_overwritten_nor_resumed_from_nothing(archives: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(ExperimentError, match="holds no last"):
+        fit.fit(plan(*archives), tmp_path / "run", resume=True)
+    fit.fit(plan(*archives, "training.steps=2"), tmp_path / "run")
+    with pytest.raises(ExperimentError, match="already holds a run"):
+        fit.fit(plan(*archives), tmp_path / "run")
+
+
+def test_ctrl_c_leaves_a_run_that_goes_on(archives: tuple[Path, Path], tmp_path: Path) -> None:
+    """A real process, stopped by a real signal once it has saved something."""
+    file = tmp_path / "e.toml"
+    file.write_text(fit.tomli_w.dumps(plan(*archives, "training.steps=100000").table()))
+    out = tmp_path / "run"
+    line = [sys.executable, "-c", "import sys; from echocast.cli.main import status; sys.exit(status(sys.argv[1:]))"]
+    process = subprocess.Popen(
+        [*line, "train", str(file), "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ
+    )
+    for _ in range(600):
+        if (out / "last.ckpt").exists() or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors.decode()
+    assert b"--resume" in output
+    assert torch.load(out / "last.ckpt", weights_only=False)["global_step"] >= 2
+    base.load(out / "weights.safetensors")
