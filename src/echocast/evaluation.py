@@ -36,6 +36,18 @@ _BATCH_PIXELS = 5e6
 _COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's palette, which any colour vision can tell apart."""
 
+Table = tuple[list[str], list[list[str]]]
+"""A header and rows of cells."""
+
+_POINTWISE = {
+    "rmse": "RMSE (mm/h)",
+    "mae": "MAE (mm/h)",
+    "mean_error": "mean error (mm/h)",
+    "correlation": "correlation",
+    "rainfall_mse": "rainfall-MSE (mm2/h2)",
+    "coverage": "coverage",
+}
+
 
 @dataclass(frozen=True)
 class Row:
@@ -164,34 +176,36 @@ def markdown(evaluation: Evaluation, *, command: str) -> str:
         f"Made by echocast {__version__}: `{command}`",
         "",
         "## Means over leads",
-        "",
-        *_table(*summary_table(evaluation)),
     ]
+    for score, title in (("csi", "CSI"), ("pod", "POD"), ("far", "FAR"), ("bias", "Frequency bias")):
+        lines += ["", f"{title}:", "", *_table(*threshold_table(evaluation, score))]
+    lines += ["", "Rain rates:", "", *_table(*pointwise_table(evaluation))]
     for threshold in evaluation.thresholds:
         lines += ["", f"## CSI at {threshold:g} mm/h by lead", "", *_table(*lead_table(evaluation, "csi", threshold))]
     lines += ["", "## RMSE in mm/h by lead", "", *_table(*lead_table(evaluation, "rmse"))]
     return "\n".join([*lines, "", "![Scores by lead](curves.png)", ""])
 
 
-def summary_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: each forecaster's means over leads."""
-    columns: list[tuple[str, str, float | None]] = [
-        (f"{score.upper()} {t:g}", score, t) for score in ("csi", "pod", "far") for t in evaluation.thresholds[:2]
-    ]
-    columns[2:2] = [(f"CSI {t:g}", "csi", t) for t in evaluation.thresholds[2:]]
-    columns += [(f"bias {t:g}", "bias", t) for t in evaluation.thresholds]
-    columns += [("RMSE", "rmse", None), ("MAE", "mae", None), ("corr.", "correlation", None)]
-    columns += [("rain-MSE", "rainfall_mse", None), ("coverage", "coverage", None)]
+def threshold_table(evaluation: Evaluation, score: str) -> Table:
+    """Header and rows: a contingency score's means over leads, by threshold."""
     rows = [
-        [name, *(f"{evaluation.mean(score, name, threshold):.3f}" for _, score, threshold in columns)]
+        [name, *(f"{evaluation.mean(score, name, threshold):.3f}" for threshold in evaluation.thresholds)]
         for name in evaluation.values
     ]
-    return ["forecaster", *(title for title, _, _ in columns)], rows
+    return ["forecaster", *(f"{threshold:g} mm/h" for threshold in evaluation.thresholds)], rows
+
+
+def pointwise_table(evaluation: Evaluation) -> Table:
+    """Header and rows: the means over leads of the scores without thresholds."""
+    rows = [
+        [name, *(f"{evaluation.mean(score, name):.3f}" for score in _POINTWISE)] for name in evaluation.values
+    ]
+    return ["forecaster", *_POINTWISE.values()], rows
 
 
 def lead_table(
     evaluation: Evaluation, score: str, threshold: float | None = None, minutes: Sequence[float] | None = None
-) -> tuple[list[str], list[list[str]]]:
+) -> Table:
     """Header and rows: one score by lead, at all leads or at those nearest to `minutes`."""
     leads = np.asarray(evaluation.lead_minutes)
     chosen = range(len(leads)) if minutes is None else sorted({int(np.abs(leads - m).argmin()) for m in minutes})
