@@ -83,6 +83,17 @@ def test_it_is_read_back_as_it_was(tmp_path: Path) -> None:
     for name in ("lead", "time", "forecast_reference_time", "y", "x"):
         np.testing.assert_array_equal(back[name].values, made[name].values)
     assert fields.crs(back) == fields.crs(made)
+    assert (back.attrs["model"], back.attrs["input_files"]) == ("a model", "one two")
+
+
+def test_leads_of_half_minutes_stay_half_minutes(tmp_path: Path) -> None:
+    made = forecast()
+    half = np.array([150, 300], "timedelta64[s]").astype("timedelta64[ns]")
+    made = made.assign_coords(lead=half, time=("lead", made.forecast_reference_time.values + half))
+    export.to_netcdf(made, tmp_path / "f.nc")
+    with xr.open_dataset(tmp_path / "f.nc", decode_timedelta=False) as data:
+        assert data["forecast_period"].values.tolist() == [2.5, 5.0]
+    np.testing.assert_array_equal(export.from_netcdf(tmp_path / "f.nc").lead.values, half)
 
 
 def test_other_files_are_no_forecasts(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from echocast.errors import DataError, UnreadableFile
 
 _MINUTE = np.timedelta64(1, "m")
 _GLOBAL = ("source", "zr", "model", "input_files")
+_READ_BACK = ("zr", "model", "input_files")
 
 
 def to_netcdf(forecast: xr.DataArray, path: Path, *, command: str = "echocast.data.export.to_netcdf") -> None:
@@ -51,12 +52,13 @@ def from_netcdf(path: Path) -> xr.DataArray:
     try:
         with xr.open_dataset(path, engine="h5netcdf", decode_timedelta=False) as data:
             forecast = data[fields.NAME].load()
+            provenance = {name: data.attrs[name] for name in _READ_BACK if name in data.attrs}
             minutes = data["forecast_period"].values
             crs = data["crs"].load()
     except (OSError, KeyError, ValueError) as bad:
         raise UnreadableFile(f"{path}: is no forecast of echocast ({' '.join(str(bad).split())[:120]})") from bad
-    forecast = forecast.drop_vars("forecast_period").assign_coords(crs=crs, lead=minutes * _MINUTE)
-    forecast.attrs["grid_mapping"] = "crs"
+    forecast = forecast.drop_vars("forecast_period").assign_coords(crs=crs, lead=_leads(minutes))
+    forecast.attrs |= {"grid_mapping": "crs"} | provenance
     return fields.check(forecast)
 
 
@@ -82,7 +84,7 @@ def _dataset(forecast: xr.DataArray, command: str) -> xr.Dataset:
         "calendar": "standard",
         "units_metadata": "leap_seconds: none",
     }
-    minutes = (forecast.lead.values / _MINUTE).astype(np.int32)
+    minutes = _minutes(forecast.lead.values)
     period = {"standard_name": "forecast_period", "units": "minutes"}
     attrs = {n: forecast.attrs[n] for n in ("standard_name", "long_name", "units", "grid_mapping")}
     return xr.Dataset(
@@ -129,3 +131,14 @@ def _provenance(forecast: xr.DataArray, command: str) -> dict[str, str]:
 
 def _seconds(times: np.ndarray) -> np.ndarray:
     return np.asarray(times, "datetime64[s]").astype(np.int64)
+
+
+def _minutes(leads: np.ndarray) -> np.ndarray:
+    """Leads in minutes: whole numbers where they are (most radars), fractions where a radar turns faster."""
+    minutes = leads / _MINUTE
+    whole = minutes.astype(np.int32)
+    return whole if (whole == minutes).all() else np.asarray(minutes)
+
+
+def _leads(minutes: np.ndarray) -> np.ndarray:
+    return np.round(np.asarray(minutes, np.float64) * 60e9).astype("timedelta64[ns]")
