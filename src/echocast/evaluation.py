@@ -197,9 +197,7 @@ def threshold_table(evaluation: Evaluation, score: str) -> Table:
 
 def pointwise_table(evaluation: Evaluation) -> Table:
     """Header and rows: the means over leads of the scores without thresholds."""
-    rows = [
-        [name, *(f"{evaluation.mean(score, name):.3f}" for score in _POINTWISE)] for name in evaluation.values
-    ]
+    rows = [[name, *(f"{evaluation.mean(score, name):.3f}" for score in _POINTWISE)] for name in evaluation.values]
     return ["forecaster", *_POINTWISE.values()], rows
 
 

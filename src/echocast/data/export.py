@@ -27,7 +27,7 @@ _GLOBAL = ("source", "zr", "model", "input_files")
 _READ_BACK = ("zr", "model", "input_files")
 
 
-def to_netcdf(forecast: xr.DataArray, path: Path, *, command: str = "echocast.data.export.to_netcdf") -> None:
+def to_netcdf(forecast: xr.DataArray, path: str | Path, *, command: str = "echocast.data.export.to_netcdf") -> None:
     """Write a forecast as CF-1.11 NetCDF-4; the file appears whole or not at all.
 
     Args:
@@ -43,7 +43,7 @@ def to_netcdf(forecast: xr.DataArray, path: Path, *, command: str = "echocast.da
     encoding |= {str(name): {"_FillValue": None} for name in data.variables if name != fields.NAME}
     # Made in memory first: HDF5 cannot be stopped cleanly half-way through a file on a full disk.
     content = data.to_netcdf(engine="h5netcdf", encoding=encoding)
-    with whole_file(path) as partial:
+    with whole_file(Path(path)) as partial:
         partial.write_bytes(content)
 
 

@@ -59,13 +59,14 @@ def recognise(path: Path) -> str:
     )
 
 
-def read(path: Path, format: str | None = None) -> xr.DataArray:  # noqa: A002 (the option's name)
+def read(path: str | Path, format: str | None = None) -> xr.DataArray:  # noqa: A002 (the option's name)
     """The checked field of one file, read by the named reader or by the one that recognises it.
 
     Raises:
         UnreadableFile: no reader can make sense of it.
         DataError: there is no reader of that name.
     """
+    path = Path(path)
     reader = plugins.load(_READERS, format or recognise(path), error=DataError)
     try:
         field: xr.DataArray = reader.read(path)
