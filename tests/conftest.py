@@ -1,8 +1,10 @@
 """What all tests share: the folder of real radar files, and calm threads."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 
@@ -18,3 +20,11 @@ def data_kit() -> Path:
     if not Path(folder).is_dir():
         pytest.fail(f"ECHOCAST_DATA names {folder}, which is no folder")
     return Path(folder).resolve()
+
+
+@pytest.fixture
+def as_users_run() -> Iterator[None]:
+    """Without the checks of shapes and types that only tests run under, which would refuse a wrong call first."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

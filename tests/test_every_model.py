@@ -88,6 +88,7 @@ def test_a_finer_grid_gives_a_forecast_of_its_own_size(name: str) -> None:
     assert future[..., 12:24, 16:34].isfinite().all()
 
 
+@pytest.mark.usefixtures("as_users_run")
 @every_model
 def test_wrong_calls_are_refused(name: str) -> None:
     model = make(name)

@@ -67,6 +67,7 @@ def test_without_any_pixel_a_score_is_undefined(name: str) -> None:
         assert np.isnan(value).all()
 
 
+@pytest.mark.usefixtures("as_users_run")
 @every_score
 def test_shapes_that_differ_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"\(1, 1, 2, 2\).*\(1, 1, 2, 3\)"):

@@ -51,7 +51,7 @@ def test_parts_never_share_a_run(observed: list[bool]) -> None:
 
 def test_an_unknown_part_is_refused() -> None:
     with pytest.raises(DataError, match="no split 'tests'"):
-        windows.split(with_gaps([True] * 3), "tests")  # type: ignore[arg-type]
+        windows.split(with_gaps([True] * 3), "tests")
 
 
 def test_windows_hold_the_frames_they_should_in_memory_or_not() -> None:

@@ -69,8 +69,8 @@ def test_cell_is_the_papers_equation(
 
 
 def test_cell_passes_gradcheck() -> None:
-    cell = random_cell(2, 2, 3, 3, 0)
-    x, h, c = (torch.randn(1, 2, 3, 3, dtype=torch.float64, requires_grad=True) for _ in range(3))
+    cell = random_cell(1, 1, 3, 3, 0)
+    x, h, c = (torch.randn(1, 1, 3, 2, dtype=torch.float64, requires_grad=True) for _ in range(3))
     assert torch.autograd.gradcheck(lambda x, h, c, *_: cell(x, (h, c)), (x, h, c, *cell.parameters()))
 
 

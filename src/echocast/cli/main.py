@@ -67,10 +67,11 @@ def _say(message: str, code: int) -> int:
     return code
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"echocast {__version__}")
         raise typer.Exit
+    return wanted
 
 
 def _common(

@@ -1,7 +1,5 @@
 """A progress bar on standard error, so that standard output stays clean."""
 
-from typing import Self
-
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -25,7 +23,7 @@ class Bar:
         """Move to `done` of `total`."""
         self._progress.update(self._task, completed=done, total=total)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Bar":
         self._progress.start()
         return self
 

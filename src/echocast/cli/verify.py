@@ -49,7 +49,7 @@ def command(
         result = evaluation.evaluate(
             rain,
             forecasters,
-            runs=windows.split(rain, split),  # type: ignore[arg-type]  # `split` itself refuses an unknown word
+            runs=windows.split(rain, split),
             past=past,
             leads=max(1, round(minutes / step)),
             stride=max(1, round(stride / step)),

@@ -129,7 +129,7 @@ def _provenance(forecast: xr.DataArray, command: str) -> dict[str, str]:
     }
 
 
-def _seconds(times: np.ndarray) -> np.ndarray:
+def _seconds(times: np.ndarray | np.datetime64) -> np.ndarray:
     return np.asarray(times, "datetime64[s]").astype(np.int64)
 
 

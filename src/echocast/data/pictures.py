@@ -157,7 +157,7 @@ def _sheet(rows: int, columns: int, grid: xr.DataArray, panel_inches: float = 2.
 
 def _panel(axis: Axes, rain: np.ndarray, grid: xr.DataArray, *, scale: bool = False) -> None:
     """One field, north up, on its grid."""
-    up = grid.y.values[0] > grid.y.values[-1]
+    up = bool(grid.y.values[0] > grid.y.values[-1])
     axis.imshow(rain, cmap=_colormap(), norm=_norm(), origin="upper" if up else "lower", interpolation="nearest")
     axis.set_xticks([])
     axis.set_yticks([])

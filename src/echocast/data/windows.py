@@ -12,7 +12,6 @@ run, so train, validation and test never share one.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
@@ -24,8 +23,7 @@ from torch.utils.data import Dataset
 from echocast import field as fields
 from echocast.errors import DataError, MissingFrames
 
-Part = Literal["all", "train", "validation", "test"]
-PARTS: tuple[Part, ...] = ("all", "train", "validation", "test")
+PARTS = ("all", "train", "validation", "test")
 FRACTIONS = (0.7, 0.15, 0.15)
 """How a field's frames go to train, validation and test, in the order of time."""
 
@@ -43,7 +41,7 @@ def runs(field: xr.DataArray) -> list[slice]:
     return [slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True)]
 
 
-def split(field: xr.DataArray, part: Part, *, fractions: tuple[float, float, float] = FRACTIONS) -> list[slice]:
+def split(field: xr.DataArray, part: str, *, fractions: tuple[float, float, float] = FRACTIONS) -> list[slice]:
     """The runs of one part of a field; each run belongs to one part only.
 
     Raises:

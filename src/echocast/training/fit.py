@@ -17,7 +17,7 @@ steps since; a resumed run ends with the same weights as one that was never stop
 import csv
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,10 +130,15 @@ class Keep(pl.Callback):
             base.save(pl_module.trained, self.out / "weights.safetensors")
         self._append({"step": trainer.global_step} | metrics)
         partial = self.out / ".last.ckpt.partial"
-        trainer.save_checkpoint(partial)
-        partial.replace(self.out / "last.ckpt")
+        try:
+            trainer.save_checkpoint(partial)
+            partial.replace(self.out / "last.ckpt")
+        except (OSError, RuntimeError) as bad:
+            raise DataError(
+                f"{self.out}: the run cannot be saved ({bad}); is the disk full? free some, then --resume"
+            ) from bad
 
-    def _append(self, row: dict[str, float]) -> None:
+    def _append(self, row: Mapping[str, float | int]) -> None:
         path = self.out / "metrics.csv"
         new = not path.exists()
         with path.open("a", newline="", encoding="utf-8") as file:
