@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests import samples
 
-from echocast import evaluation
+from echocast import evaluation, report
 from echocast.data import windows
 from echocast.errors import DataError, MissingFrames
 from echocast.models.base import Forecaster
@@ -77,7 +77,7 @@ def test_a_forecaster_of_another_step_is_refused() -> None:
 
 def test_the_report_says_the_same_in_every_form(tmp_path: Path) -> None:
     made = evaluation.evaluate(rain(), {"p": Persistence(), "flow": OpticalFlow()}, past=3, leads=3)
-    evaluation.write_report(made, tmp_path / "r", command="echocast verify x")
+    report.write_report(made, tmp_path / "r", command="echocast verify x")
     names = sorted(path.name for path in (tmp_path / "r").iterdir())
     assert names == ["curves.png", "report.md", "scores.csv", "scores.json"]
     with (tmp_path / "r/scores.csv").open() as file:
@@ -96,4 +96,4 @@ def test_a_report_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "r").write_text("a file")
     made = evaluation.evaluate(rain(), {"p": Persistence()}, past=2, leads=2)
     with pytest.raises(DataError, match="is a file"):
-        evaluation.write_report(made, tmp_path / "r", command="x")
+        report.write_report(made, tmp_path / "r", command="x")

@@ -22,7 +22,7 @@ def command(
     Needs no download and no data. Writes forecast.nc (CF-NetCDF), forecast.gif (observed beside forecast), forecast.png
     (panels by lead time) and the skill against persistence and optical flow (report.md, scores.csv, curves.png).
     """
-    from echocast import evaluation, nowcast
+    from echocast import evaluation, nowcast, report
     from echocast.cli.tables import show
     from echocast.data import export, pictures
     from echocast.data.synthetic import storms
@@ -40,7 +40,7 @@ def command(
         bar.to(2, 6)
         result = evaluation.evaluate(storm, forecasters, past=_PAST, leads=_LEADS, stride=3)
         bar.to(3, 6)
-        evaluation.write_report(result, out, command=what)
+        report.write_report(result, out, command=what)
         export.to_netcdf(forecast, out / "forecast.nc", command=what)
         bar.to(4, 6)
         pictures.to_png(forecast, out / "forecast.png", past=past, observed=observed)

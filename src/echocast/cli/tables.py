@@ -3,7 +3,8 @@
 from rich.console import Console
 from rich.table import Table
 
-from echocast.evaluation import Evaluation, lead_table
+from echocast.evaluation import Evaluation
+from echocast.report import lead_table
 
 MINUTES = (5, 15, 30, 45, 60, 90)
 

@@ -37,7 +37,7 @@ def command(
     """
     import numpy as np
 
-    from echocast import evaluation, field
+    from echocast import evaluation, field, report
     from echocast.cli.tables import show
     from echocast.data import archive, windows
     from echocast.models import base
@@ -56,7 +56,7 @@ def command(
             thresholds=_numbers(thresholds),
             on_batch=bar.to,
         )
-    evaluation.write_report(result, out, command=shlex.join(["echocast", *sys.argv[1:]]))
+    report.write_report(result, out, command=shlex.join(["echocast", *sys.argv[1:]]))
     console = Console()
     show(result, console)
     console.print(f"{result.cases} cases; the whole report is {out / 'report.md'}", highlight=False, soft_wrap=True)
