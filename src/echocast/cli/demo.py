@@ -37,6 +37,7 @@ def command(
         issue = _FRAMES - _LEADS
         past, observed = storm[issue - _PAST : issue], storm[issue:]
         forecast = nowcast.forecast_from(past, forecasters["encoder_forecaster"])
+        forecast.attrs["model"] = "encoder_forecaster"
         bar.to(2, 6)
         result = evaluation.evaluate(storm, forecasters, past=_PAST, leads=_LEADS, stride=3)
         bar.to(3, 6)
@@ -49,8 +50,8 @@ def command(
     console = Console()
     show(result, console)
     console.print(
-        f"{result.cases} forecasts of one simulated storm ({storm.attrs['source']}); the storm is not real and the"
-        " network never saw its like: what the scores are on radar data is in the model card.\n"
+        f"{result.cases} forecasts of one {storm.attrs['source']}. The storm is not real, the network never saw its like,"
+        " and its flow never changes, which suits optical flow: what the scores are on real radar is in the model card.\n"
         f"Look at {out / 'forecast.gif'} and {out / 'forecast.png'}; the forecast itself is {out / 'forecast.nc'}.",
         highlight=False,
         soft_wrap=True,

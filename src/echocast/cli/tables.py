@@ -15,7 +15,7 @@ def show(evaluation: Evaluation, console: Console) -> None:
         header, rows = lead_table(evaluation, score, threshold, MINUTES)
         title = f"CSI at {threshold:g} mm/h (1 is perfect)" if threshold else "RMSE in mm/h (0 is perfect)"
         table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-        for number, name in enumerate([*header, "mean of all leads"]):
+        for number, name in enumerate([*header, "all leads"]):
             table.add_column(name, justify="right" if number else "left", no_wrap=not number)
         for row in rows:
             table.add_row(*row, f"{evaluation.mean(score, row[0], threshold):.3f}")
