@@ -50,8 +50,8 @@ def command(
     console = Console()
     show(result, console)
     console.print(
-        f"{result.cases} forecasts of one {storm.attrs['source']}. The storm is not real, the network never saw its like,"
-        " and its flow never changes, which suits optical flow: what the scores are on real radar is in the model card.\n"
+        f"{result.cases} forecasts of one {storm.attrs['source']}. The storm is not real, the network never saw its"
+        " like, and its flow never changes, which suits optical flow: the model card has the scores on real radar.\n"
         f"Look at {out / 'forecast.gif'} and {out / 'forecast.png'}; the forecast itself is {out / 'forecast.nc'}.",
         highlight=False,
         soft_wrap=True,
