@@ -110,8 +110,9 @@ def _frame(
     age = (minute - cells.birth) / cells.life
     # Radar reflectivities of overlapping cells add as power: they merge.
     power = np.zeros_like(grid[0])
+    places = flow.carry(cells.place, minute)
     for number in np.flatnonzero((age > 0) & (age < 1)):
-        power += _cell(cells, int(number), float(age[number]), flow, minute, grid)
+        power += _cell(cells, int(number), float(age[number]), places[number], grid)
     origin = flow.carry(np.stack(grid, axis=-1), -minute)
     speckle, wide = texture.at(origin, minute)
     dbz = 10.0 * np.log10(power + 10.0 ** (wide / 10.0)) + 3.2 * speckle
@@ -120,11 +121,11 @@ def _frame(
 
 
 def _cell(
-    cells: _Cells, number: int, age: float, flow: Flow, minute: float, grid: tuple[np.ndarray, np.ndarray]
+    cells: _Cells, number: int, age: float, place: np.ndarray, grid: tuple[np.ndarray, np.ndarray]
 ) -> Float[np.ndarray, "y x"]:
     """Reflectivity factor of one cell: a stretched bell that rises quickly and falls slowly."""
     strength = np.sin(np.pi * age**0.7)
-    east, north = flow.carry(cells.place[number], minute)
+    east, north = place
     radius = cells.radius_km[number] * (0.5 + 0.5 * strength)
     cos, sin = np.cos(cells.angle[number]), np.sin(cells.angle[number])
     along = (grid[0] - east) * cos + (grid[1] - north) * sin
