@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 from tests import samples
 
+import echocast.training
 from echocast import plugins
 from echocast.cli.main import status
 from echocast.data import archive
@@ -161,6 +162,7 @@ def test_broken_files_are_named_and_nothing_is_written(tmp_path: Path, capsys: p
         (["verify", "{store}", "--split", "test", "--out", "r"], ["runs", "--split all"]),
         (["verify", "{store}", "--minutes", "900", "--out", "r"], ["no unbroken run"]),
         (["train", "no.toml"], ["no.toml", "cannot be read"]),
+        (["train", "{toml}"], ["[training] has no key 'stepz'; did you mean 'steps'"]),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(
@@ -173,8 +175,19 @@ def test_what_is_wrong_is_said_in_one_line(
     source = frames(tmp_path / "in")
     archive.write([source], tmp_path / "store.zarr")
     monkeypatch.chdir(tmp_path)
-    message = refused(capsys, *[word.format(**{"in": source, "store": tmp_path / "store.zarr"}) for word in line])
+    (tmp_path / "e.toml").write_text("[model]\nname='encoder_forecaster'\n[data]\ntrain='a'\n[training]\nstepz=3\n")
+    places = {"in": source, "store": tmp_path / "store.zarr", "toml": tmp_path / "e.toml"}
+    message = refused(capsys, *[word.format(**places) for word in line])
     assert all(word in message for word in words)
+
+
+def test_a_missing_package_is_answered_with_the_extra_that_brings_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "echocast.training.fit", raising=False)
+    monkeypatch.delattr(echocast.training, "fit", raising=False)
+    monkeypatch.setitem(sys.modules, "tomli_w", None)
+    assert "pip install 'echocast[train]'" in refused(capsys, "train", "e.toml")
 
 
 def test_a_checkpoint_of_another_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,6 +42,7 @@ def command(
         f"{store}: {report.added} frames added from {report.files} files,"
         f" {report.duplicates} already there, {report.corrected} corrected.\n"
         f"It holds {report.frames} frames from {first} to {last} UTC, every {minutes:g} min, {report.gaps} missing.",
+        markup=False,
         highlight=False,
         soft_wrap=True,
     )

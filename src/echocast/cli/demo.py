@@ -53,6 +53,7 @@ def command(
         f"{result.cases} forecasts of one {storm.attrs['source']}. The storm is not real, the network never saw its"
         " like, and its flow never changes, which suits optical flow: the model card has the scores on real radar.\n"
         f"Look at {out / 'forecast.gif'} and {out / 'forecast.png'}; the forecast itself is {out / 'forecast.nc'}.",
+        markup=False,
         highlight=False,
         soft_wrap=True,
     )

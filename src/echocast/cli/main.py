@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.text import Text
 
 from echocast import __version__, plugins
 from echocast.errors import EchocastError
@@ -63,7 +64,7 @@ def status(arguments: list[str]) -> int:
 
 
 def _say(message: str, code: int) -> int:
-    stderr.print("[bold red]echocast:[/]", message, markup=True, highlight=False, soft_wrap=True)
+    stderr.print(Text.assemble(("echocast:", "bold red"), " ", message), soft_wrap=True)  # brackets stay as they are
     return code
 
 

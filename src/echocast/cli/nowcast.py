@@ -36,11 +36,13 @@ def command(
     console = Console()
     with Console(stderr=True).status("reading and forecasting"):
         made = nowcasts.nowcast(inputs, model, minutes=minutes, frames=frames, format=format)
-    console.print(made.used(), highlight=False, soft_wrap=True)
+    console.print(made.used(), markup=False, highlight=False, soft_wrap=True)
     export.to_netcdf(made.forecast, out, command=shlex.join(["echocast", *sys.argv[1:]]))
     if gif:
         pictures.to_gif(made.forecast, gif, past=made.past)
     if png:
         pictures.to_png(made.forecast, png, past=made.past)
     written = ", ".join(str(path) for path in (out, gif, png) if path)
-    console.print(f"wrote {made.forecast.sizes['lead']} leads to {written}", highlight=False, soft_wrap=True)
+    console.print(
+        f"wrote {made.forecast.sizes['lead']} leads to {written}", markup=False, highlight=False, soft_wrap=True
+    )

@@ -40,6 +40,8 @@ def command(
     console = Console()
     finished = fit.fit(plan, folder, resume=resume, callbacks=(TrainingBar(),))
     if not finished:
-        console.print(f"stopped; {folder} holds the last checkpoint: go on with --resume", highlight=False)
+        console.print(
+            f"stopped; {folder} holds the last checkpoint: go on with --resume", markup=False, highlight=False
+        )
         raise typer.Exit(130)
-    console.print(f"{folder / 'weights.safetensors'}: use it as --model", highlight=False, soft_wrap=True)
+    console.print(f"{folder / 'weights.safetensors'}: use it as --model", markup=False, highlight=False, soft_wrap=True)

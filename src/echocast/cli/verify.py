@@ -59,7 +59,9 @@ def command(
     report.write_report(result, out, command=shlex.join(["echocast", *sys.argv[1:]]))
     console = Console()
     show(result, console)
-    console.print(f"{result.cases} cases; the whole report is {out / 'report.md'}", highlight=False, soft_wrap=True)
+    console.print(
+        f"{result.cases} cases; the whole report is {out / 'report.md'}", markup=False, highlight=False, soft_wrap=True
+    )
 
 
 def _words(text: str) -> list[str]:
