@@ -10,7 +10,6 @@ in print; white is dry, grey is where the radar does not see.
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -186,6 +185,3 @@ def _norm() -> BoundaryNorm:
 def _heading(forecast: xr.DataArray) -> str:
     issued = fields.clock(forecast.forecast_reference_time.values)
     return f"{forecast.attrs.get('model', 'forecast')}, issued {issued} UTC ({forecast.attrs.get('source', 'radar')})"
-
-
-matplotlib.rcParams["font.family"] = "DejaVu Sans"  # ships with matplotlib, so pictures look the same everywhere
