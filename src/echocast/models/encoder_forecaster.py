@@ -74,9 +74,10 @@ class EncoderForecaster(LearnedForecaster):
         cells = channels * patch * patch
         layers = partial(
             ConvLSTM,
-            hidden_channels=hidden_channels,
+            hidden_channels=list(hidden_channels),
+            batch_first=True,
             input_kernel=input_kernel,
-            state_kernels=state_kernels,
+            state_kernel=state_kernels if isinstance(state_kernels, int) else list(state_kernels),
             forget_bias=forget_bias,
         )
         self.encoder, self.forecaster = layers(cells), layers(0)
@@ -92,10 +93,10 @@ class EncoderForecaster(LearnedForecaster):
             past: grey levels in [0, 1].
             steps: frames to forecast.
         """
-        _, states = self.encoder(to_patches(past, self.patch))
-        features = torch.cat([h for h, _ in states], dim=1).unsqueeze(1)
+        state = self.encoder.last_state(to_patches(past, self.patch))
+        features = torch.cat(state[0], dim=1).unsqueeze(1)
         if steps > 1:
-            hidden, _ = self.forecaster.layers(None, states, steps=steps - 1)
+            hidden, _ = self.forecaster.layers(None, state, steps=steps - 1)
             features = torch.cat([features, torch.cat(hidden, dim=2)], dim=1)
         logits = self.output(features.flatten(0, 1)).unflatten(0, features.shape[:2])
         return from_patches(logits, self.patch)

@@ -5,188 +5,208 @@ the peepholes let them see the cell: `i` and `f` the old one, `o` the new one. A
 (``in_channels=0``) has no input weights at all: it is the paper's unconditioned forecaster.
 
     >>> import torch
-    >>> layer = ConvLSTM(1, [8, 8])
-    >>> output, states = layer(torch.zeros(2, 5, 1, 16, 16))
-    >>> tuple(output.shape), len(states)
-    ((2, 5, 8, 16, 16), 2)
+    >>> layer = ConvLSTM(1, 8, num_layers=2, batch_first=True)
+    >>> output, (h_n, c_n) = layer(torch.zeros(2, 5, 1, 16, 16))
+    >>> tuple(output.shape), tuple(h_n.shape)
+    ((2, 5, 8, 16, 16), (2, 2, 8, 16, 16))
 """
 
 from collections.abc import Sequence
+from typing import ClassVar, Literal, Unpack
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
+
+from echocast.nn import fused
+from echocast.nn.cell import Cell, CellOptions, Parts, Steps
+from echocast.nn.sequence import RecurrentLayers
 
 State = tuple[Tensor, Tensor]
-"""Hidden state and cell, each (batch, hidden, y, x)."""
+"""Hidden state and cell, each (batch, hidden, *space)."""
+
+Peephole = Literal["channel", "pixel"]
 
 
-class ConvLSTMCell(nn.Module):
+class ConvLSTMCell(Cell):
     """One layer, one step: a new state from an input and the old state.
 
     Args:
         in_channels: channels of the input; 0 for a layer that has none.
         hidden_channels: channels of the hidden state and of the cell.
-        input_kernel: odd size of the input-to-state convolution.
-        state_kernel: odd size of the state-to-state convolution.
-        forget_bias: where the bias of the forget gate starts; 1 remembers longer from the first step of training on.
+        peephole: ``channel``, one weight per channel, as the authors' code and the parameter counts of the paper's Table
+            1 have it; ``pixel``, one per channel and pixel, as its Hadamard product can be read; None for none.
+        grid: the size of the input's grid (of the state's, if there is no input); for ``peephole="pixel"``.
+        forget_bias: added to the forget gate's bias where it starts; 1 remembers longer from the first step of training on.
+        options: see `Cell`.
 
-    Source: Shi et al. 2015 (arXiv:1506.04214), equation 3. The peephole is one weight per channel, as the parameter
-    counts of the paper's Table 1 require, not one per pixel as its Hadamard product suggests. Biases and peepholes
-    start at 0.
+    Raises:
+        ValueError: options that do not go together, named with their values.
+
+    Source: Shi et al. 2015 (arXiv:1506.04214), equation 3. Biases and peepholes start at 0.
     """
+
+    gates: ClassVar[int] = 4
 
     def __init__(
         self,
         in_channels: int,
         hidden_channels: int,
         *,
-        input_kernel: int = 3,
-        state_kernel: int = 3,
+        peephole: Peephole | None = "channel",
+        grid: Sequence[int] | None = None,
         forget_bias: float = 0.0,
+        **options: Unpack[CellOptions],
     ) -> None:
-        super().__init__()
-        _check_sizes(in_channels, hidden_channels, input_kernel, state_kernel)
-        self.in_channels, self.hidden_channels, self.forget_bias = in_channels, hidden_channels, forget_bias
-        gates = 4 * hidden_channels
-        self.weight_x = (
-            nn.Parameter(torch.empty(gates, in_channels, input_kernel, input_kernel)) if in_channels else None
-        )
-        self.weight_h = nn.Parameter(torch.empty(gates, hidden_channels, state_kernel, state_kernel))
-        self.bias = nn.Parameter(torch.zeros(gates))
-        self.peephole = nn.Parameter(torch.zeros(3, hidden_channels, 1, 1))
+        super().__init__(in_channels, hidden_channels, **options)
+        if peephole not in (None, "channel", "pixel"):
+            raise ValueError(f"peephole must be None, 'channel' or 'pixel'; got {peephole!r}")
+        if (peephole == "pixel") != (grid is not None):
+            raise ValueError(f"peephole='pixel' and a grid need each other; got peephole={peephole!r}, grid={grid}")
+        if grid is not None and len(grid) != self.dims:
+            raise ValueError(f"grid={tuple(grid)} has {len(grid)} dimensions; this layer has dims={self.dims}")
+        if forget_bias and self.bias is None:
+            raise ValueError(f"forget_bias={forget_bias} needs bias=True")
+        self.grid = None if grid is None else self.input_convolution.grid(grid) if in_channels else tuple(grid)
+        self.forget_bias = forget_bias
+        if peephole:
+            weight = self.weight_h
+            shape = self.grid or (1,) * self.dims
+            self.peephole: nn.Parameter | None = nn.Parameter(
+                torch.empty(3, hidden_channels, *shape, device=weight.device, dtype=weight.dtype)
+            )
+        else:
+            self.register_parameter("peephole", None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the convolutions anew (Glorot uniform over both fans); biases and peepholes start anew."""
-        for weight in (self.weight_x, self.weight_h):
-            if weight is not None:
-                nn.init.xavier_uniform_(weight)
-        nn.init.zeros_(self.bias)
-        nn.init.constant_(self.bias[self.hidden_channels : 2 * self.hidden_channels], self.forget_bias)
-        nn.init.zeros_(self.peephole)
+        """Draw the weights anew."""
+        super().reset_parameters()
+        if self.forget_bias and self.bias is not None:
+            with torch.no_grad():
+                self.bias[self.hidden_channels : 2 * self.hidden_channels] += self.forget_bias
 
-    def forward(self, x: Float[Tensor, "batch channel y x"] | None, state: State) -> State:
-        """The next ``(h, c)``; `x` is None for a layer without input."""
-        return self.step(None if x is None else self.drive(x), state)
+    def _more_parameters(self) -> list[Tensor | None]:
+        return [self.peephole]
 
-    def drive(self, x: Float[Tensor, "frames channel y x"]) -> Float[Tensor, "frames gates y x"]:
-        """What the input adds to the gates, bias included; all steps of a sequence may be driven at once."""
-        if self.weight_x is None:
-            raise ValueError("this layer was made without input (in_channels=0) and cannot take one")
-        if x.shape[1] != self.in_channels:
-            raise ValueError(f"this layer takes {self.in_channels} channels; got {x.shape[1]}")
-        return conv2d(x, self.weight_x, self.bias, padding=self.weight_x.shape[-1] // 2)
+    def forward(self, x: Float[Tensor, "batch channel *space"] | None, state: State | None = None) -> State:
+        """The next ``(h, c)``; `x` is None for a layer without input, `state` None for zeros."""
+        driven = None if x is None else self.drive(x)
+        if state is None:
+            if driven is None:
+                raise ValueError("a step without input needs a state to start from")
+            state = self.zero_state(driven.shape[0], *driven.shape[2:])
+        self.check_states(state, state[0].shape[0] if driven is None else driven.shape[0], driven)
+        return self.step(driven, state)
 
-    def step(self, driven: Tensor | None, state: State) -> State:
-        """The next ``(h, c)`` from what `drive` gave for this step (None: no input)."""
+    def check_states(self, state: State, batch: int, driven: Tensor | None = None) -> None:
+        """
+        Raises:
+            ValueError: `state` does not fit the layer, or what drives it.
+        """
+        grid = self.grid if driven is None else driven.shape[2:]
+        for name, tensor in zip(("h", "c"), state, strict=True):
+            self.check_state(name, tensor, batch, grid)
+        if self.grid is not None and tuple(state[0].shape[2:]) != self.grid:
+            raise ValueError(f"peephole='pixel' fixes the state's grid to {self.grid}; got {tuple(state[0].shape[2:])}")
+
+    def step(self, driven: Tensor | None, state: Parts, mask: Tensor | None = None) -> State:
+        """The next ``(h, c)`` from what `drive` gave for this step (None: no input); `mask` from `hidden_mask`."""
         h, c = state
-        padding = self.weight_h.shape[-1] // 2
+        seen = h if mask is None else h * mask
         if driven is None:
-            gates = conv2d(h, self.weight_h, self.bias, padding=padding)
+            gates = self._state_gates(seen, self.weight_h, None if self.norm else self.bias)
         else:
-            gates = conv2d(h, self.weight_h, None, padding=padding) + driven
-        i, f, g, o = gates.chunk(4, dim=1)
-        peep_i, peep_f, peep_o = self.peephole.to(gates.dtype)
-        c = torch.sigmoid(f + peep_f * c) * c + torch.sigmoid(i + peep_i * c) * torch.tanh(g)
-        return torch.sigmoid(o + peep_o * c) * torch.tanh(c), c
+            gates = self._state_gates(seen, self.weight_h) + driven
+        i, f, g, o = self._normalised(gates).chunk(4, dim=1)
+        if self.peephole is None:
+            new = self._open(f) * c + self._open(i) * self._squash(g)
+        else:
+            peep_i, peep_f, peep_o = self.peephole.to(gates.dtype)
+            new = self._open(f + peep_f * c) * c + self._open(i + peep_i * c) * self._squash(g)
+            o = o + peep_o * new
+        out = (self._open(o) * self._squash(new)).to(gates.dtype)
+        return self._zone(out, h), self._zone(new, c)
 
-    def zero_state(self, batch: int, height: int, width: int) -> State:
-        """The state before the first input."""
-        zero = self.bias.new_zeros(batch, self.hidden_channels, height, width)
+    def sequence(self, x: Tensor | None, state: Parts, steps: int, mask: Tensor | None) -> tuple[Tensor, Parts]:
+        """All hidden states and the last state; see `Cell.sequence`."""
+        if mask is None and self._fuses(*state, *([] if x is None else [x])):
+            layer = self._fused_layer(state)
+            output, h, c = layer.sequence(x, None if x is None or layer.joins else self._driven(x), steps)
+            return output, (h, c)
+        return super().sequence(x, state, steps, mask)
+
+    def one_step(self, x: Tensor | None, state: Parts) -> Parts:
+        """The next state from one frame; see `Cell.one_step`."""
+        steps = None if torch.is_grad_enabled() else self.steps(state, None if x is None else x[None])
+        if steps is None:
+            return super().one_step(x, state)
+        steps.advance(x)
+        return steps.state()
+
+    def steps(self, state: Parts, x: Tensor | None) -> Steps | None:
+        """This layer as `Steps`; see `Cell.steps`."""
+        if not self._fuses(*state, *([] if x is None else [x])):
+            return None
+        return self._fused_layer(state).stepper(None if x is None else self.drive)
+
+    def _fuses(self, *tensors: Tensor) -> bool:
+        return self.is_plain and self.dims > 0 and fused.takes(self.weight_h, *tensors)
+
+    def _fused_layer(self, state: Parts) -> "fused.Layer":
+        convolution = self.input_convolution
+        joins = convolution.is_plain and convolution.kernel == self.state_convolution.kernel
+        return fused.Layer(
+            state, weight_x=self.weight_x if joins else None, weight_h=self.weight_h, bias=self.bias, peephole=self.peephole
+        )
+
+    def _driven(self, x: Tensor) -> Tensor:
+        return self.drive(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+    def zero_state(self, batch: int, *grid: int) -> State:
+        """The state before the first input; `grid` is the state's."""
+        zero = self.zeros(batch, *grid)
         return zero, zero
 
 
-class ConvLSTM(nn.Module):
-    """Layers of `ConvLSTMCell` over a sequence, in the manner of `torch.nn.LSTM` with ``batch_first``.
+class ConvLSTM(RecurrentLayers[ConvLSTMCell]):
+    """Layers of `ConvLSTMCell` over a sequence, in the manner of `torch.nn.LSTM`.
 
     Args:
         in_channels: channels of the input; 0 for a first layer that has none.
-        hidden_channels: hidden channels of each layer, from the input up.
-        input_kernel: odd size of the input-to-state convolution of every layer, between layers too.
-        state_kernels: odd sizes of the state-to-state convolutions; one number for all.
-        forget_bias: where the biases of the forget gates start.
+        hidden_channels: hidden channels; a sequence has one number for each layer.
+        num_layers: layers; taken from `hidden_channels` if that is a sequence.
+        batch_first: whether sequences are (batch, time, ...) and not (time, batch, ...).
+        bidirectional: run every layer forwards and backwards in time, and join their channels.
+        dropout: share of every layer's output but the last's that training hides.
+        recompute: in training, keep only the states of every few steps and make the rest again on the way back: memory
+            grows with the square root of the steps, time by about a third.
+        options: of `ConvLSTMCell`; a **list** has one value for each layer, a tuple one for each dimension.
+
+    Raises:
+        ValueError: options that do not go together, named with their values.
     """
 
     def __init__(
         self,
         in_channels: int,
-        hidden_channels: Sequence[int],
+        hidden_channels: int | Sequence[int],
         *,
-        input_kernel: int = 3,
-        state_kernels: int | Sequence[int] = 3,
-        forget_bias: float = 0.0,
+        num_layers: int | None = None,
+        batch_first: bool = False,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        recompute: bool = False,
+        **options: object,
     ) -> None:
-        super().__init__()
-        kernels = [state_kernels] * len(hidden_channels) if isinstance(state_kernels, int) else list(state_kernels)
-        if not hidden_channels or len(kernels) != len(hidden_channels):
-            raise ValueError(f"hidden_channels={list(hidden_channels)} and state_kernels={kernels} differ in length")
-        inputs = [in_channels, *hidden_channels[:-1]]
-        self.cells = nn.ModuleList(
-            ConvLSTMCell(i, hidden, input_kernel=input_kernel, state_kernel=kernel, forget_bias=forget_bias)
-            for i, hidden, kernel in zip(inputs, hidden_channels, kernels, strict=True)
+        super().__init__(
+            ConvLSTMCell,
+            in_channels,
+            hidden_channels,
+            num_layers=num_layers,
+            batch_first=batch_first,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            recompute=recompute,
+            options=options,
         )
-
-    def forward(
-        self,
-        x: Float[Tensor, "batch time channel y x"] | None,
-        states: Sequence[State] | None = None,
-        *,
-        steps: int | None = None,
-    ) -> tuple[Float[Tensor, "batch time hidden y x"], list[State]]:
-        """The hidden states of the top layer and the last state of every layer.
-
-        Args:
-            x: the input; None for a first layer without one.
-            states: the state of every layer to start from; zeros if None.
-            steps: how many steps to make when `x` is None.
-        """
-        outputs, last = self.layers(x, states, steps=steps)
-        return outputs[-1], last
-
-    def layers(
-        self,
-        x: Float[Tensor, "batch time channel y x"] | None,
-        states: Sequence[State] | None = None,
-        *,
-        steps: int | None = None,
-    ) -> tuple[list[Tensor], list[State]]:
-        """Like `forward`, with the hidden states of every layer."""
-        if x is None and (states is None or steps is None):
-            raise ValueError("a sequence without input needs states to start from and a number of steps")
-        outputs: list[Tensor] = []
-        last: list[State] = []
-        for level, cell in enumerate(self.cells):
-            assert isinstance(cell, ConvLSTMCell)  # for the type checker: a ModuleList does not say
-            state = states[level] if states is not None else _zero_state(cell, x)
-            x, final = _run(cell, x, state, steps)
-            outputs.append(x)
-            last.append(final)
-        return outputs, last
-
-
-def _run(cell: ConvLSTMCell, x: Tensor | None, state: State, steps: int | None) -> tuple[Tensor, State]:
-    driven: Sequence[Tensor | None] = [None] * (steps or 0)
-    if x is not None:
-        # One convolution over all steps: the input does not wait for the recurrence.
-        gates = cell.drive(x.flatten(0, 1))
-        driven = gates.reshape(x.shape[0], x.shape[1], *gates.shape[1:]).unbind(1)
-    hidden = []
-    for frame in driven:
-        state = cell.step(frame, state)
-        hidden.append(state[0])
-    return torch.stack(hidden, dim=1), state
-
-
-def _zero_state(cell: ConvLSTMCell, x: Tensor | None) -> State:
-    assert x is not None  # `layers` has refused a sequence with neither input nor states
-    return cell.zero_state(x.shape[0], x.shape[-2], x.shape[-1])
-
-
-def _check_sizes(in_channels: int, hidden_channels: int, input_kernel: int, state_kernel: int) -> None:
-    if in_channels < 0 or hidden_channels < 1:
-        raise ValueError(f"channels must be positive; got in_channels={in_channels}, hidden_channels={hidden_channels}")
-    for name, kernel in (("input_kernel", input_kernel), ("state_kernel", state_kernel)):
-        if kernel < 1 or kernel % 2 == 0:
-            raise ValueError(f"{name} must be odd, so that the grid keeps its size; got {kernel}")

@@ -1,0 +1,66 @@
+"""The recurrence on the CPU as few passes over memory as it takes: a convolution and one pointwise kernel per step.
+
+It is taken by itself where it can be: 32-bit and bfloat16 tensors on the CPU, the paper's gates, and nothing that wants to
+see single operations (compilers, exporters, function transforms). Everything else takes the plain path, which is the
+definition; `plain` forces it, for second derivatives for instance.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from echocast.nn.fused.layer import Layer
+
+__all__ = ["Layer", "plain", "takes"]
+
+_log = logging.getLogger(__name__)
+_plain = False
+
+
+@contextmanager
+def plain() -> Iterator[None]:
+    """Inside, layers take the plain path.
+
+    >>> with plain():
+    ...     takes(torch.zeros(1))
+    False
+    """
+    global _plain
+    before, _plain = _plain, True
+    try:
+        yield
+    finally:
+        _plain = before
+
+
+def takes(*tensors: Tensor) -> bool:
+    """Whether the fused path can take these tensors here and now."""
+    kinds = (torch.float32, torch.bfloat16)
+    if _plain or torch.compiler.is_compiling() or torch.compiler.is_exporting() or torch.jit.is_tracing():
+        return False
+    if any(t.device.type != "cpu" or t.dtype not in kinds or type(t) not in _TENSORS for t in tensors):
+        return False
+    if torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") not in kinds:
+        return False
+    transformed = torch._C._functorch.peek_interpreter_stack() is not None or _get_current_dispatch_mode() is not None
+    return not transformed and _kernels_compile()
+
+
+_TENSORS = (Tensor, torch.nn.Parameter)
+
+
+@cache
+def _kernels_compile() -> bool:
+    try:
+        from echocast.nn.fused import kernels
+
+        kernels.step(bf16=False, peephole=None, driven=False, keep=False)
+    except Exception as error:  # whatever keeps LLVM from working here, the plain path does the same, slower
+        _log.warning("ConvLSTM layers run without their fused kernels, more slowly: %s", error)
+        return False
+    return True

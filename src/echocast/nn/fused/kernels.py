@@ -1,0 +1,97 @@
+"""The ConvLSTM's pointwise part as three kernels: a step, the cells again, and a step backwards.
+
+Rows are pixels, and the parts of a row are the gates `i, f, g, o`. The cell is always 32-bit; gates and hidden states
+are 32-bit or bfloat16.
+"""
+
+from functools import cache
+
+from echocast.nn.fused.lanes import Kernel, Load, Rows, Store, compile_kernel, sigmoid, tanh
+
+
+@cache
+def step(*, bf16: bool, peephole: str | None, driven: bool, keep: bool) -> Kernel:
+    """From the convolution's sums (``raw``) and the old cell (``c``) to the new ``c`` and ``h``.
+
+    Args:
+        bf16: gates and hidden states are bfloat16.
+        peephole: None, ``channel`` or ``pixel``.
+        driven: a second tensor of gates, the input's share, is to be added.
+        keep: write the opened gates to ``gates``, for the way back.
+    """
+    wide, narrow = Rows(), Rows(bf16)
+    tensors = {"raw": narrow, "c": wide, "new": wide, "h": narrow, "next": narrow}
+    if peephole:
+        tensors["peephole"] = _peephole(peephole)
+    if driven:
+        tensors["driven"] = narrow
+    if keep:
+        tensors["gates"] = narrow
+
+    def body(load: Load, store: Store) -> None:
+        c = load("c")
+        i, f, g, o = (load("raw", k) + load("driven", k) if driven else load("raw", k) for k in range(4))
+        if peephole:
+            i, f = load("peephole", 0).times_plus(c, i), load("peephole", 1).times_plus(c, f)
+        i, f, g = sigmoid(i), sigmoid(f), tanh(g)
+        new = f.times_plus(c, i * g)
+        o = sigmoid(load("peephole", 2).times_plus(new, o) if peephole else o)
+        h = o * tanh(new)
+        if keep:
+            for k, gate in enumerate((i, f, g, o)):
+                store("gates", gate, k)
+        store("new", new)
+        store("h", h)
+        store("next", h)
+
+    return compile_kernel("convlstm_step", tensors, body)
+
+
+@cache
+def cells(*, bf16: bool) -> Kernel:
+    """The new cell from the opened gates and the old cell."""
+
+    def body(load: Load, store: Store) -> None:
+        store("new", load("gates", 1).times_plus(load("c"), load("gates", 0) * load("gates", 2)))
+
+    return compile_kernel("convlstm_cells", {"gates": Rows(bf16), "c": Rows(), "new": Rows()}, body)
+
+
+@cache
+def back(*, bf16: bool, peephole: str | None) -> Kernel:
+    """From the gradients of ``h`` (two of them: from above and from later) and of the new cell (``dc``) to those of the
+    gates before they were opened (``dgates``) and of the old cell (in ``dc``); ``sums`` collects the peepholes'.
+    """
+    wide, narrow = Rows(), Rows(bf16)
+    tensors = {"gates": narrow, "c": wide, "above": narrow, "later": narrow, "dc": wide, "dgates": narrow}
+    if peephole:
+        tensors["peephole"] = _peephole(peephole)
+        if peephole == "channel":
+            tensors["sums"] = Rows(at="block")
+
+    def body(load: Load, store: Store) -> None:
+        c = load("c")
+        i, f, g, o = (load("gates", k) for k in range(4))
+        new = f.times_plus(c, i * g)
+        shown = tanh(new)
+        dh = load("above") + load("later")
+        do = dh * shown * (o * (1.0 - o))
+        dnew = (dh * o).times_plus(1.0 - shown * shown, load("dc"))
+        if peephole:
+            dnew = load("peephole", 2).times_plus(do, dnew)
+        di, df, dg = dnew * g * (i * (1.0 - i)), dnew * c * (f * (1.0 - f)), dnew * i * (1.0 - g * g)
+        dc = dnew * f
+        if peephole:
+            dc = load("peephole", 0).times_plus(di, load("peephole", 1).times_plus(df, dc))
+        if peephole == "channel":
+            for k, (gate, seen) in enumerate(((di, c), (df, c), (do, new))):
+                store("sums", gate.times_plus(seen, load("sums", k)), k)
+        for k, gate in enumerate((di, df, dg, do)):
+            store("dgates", gate, k)
+        store("dc", dc)
+
+    return compile_kernel("convlstm_back", tensors, body)
+
+
+def _peephole(kind: str) -> Rows:
+    return Rows(at="pixel" if kind == "pixel" else "same")

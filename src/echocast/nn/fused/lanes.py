@@ -1,0 +1,295 @@
+"""Pointwise kernels, compiled by LLVM when they are first called: no compiler on the user's machine.
+
+A kernel is a Python function over `Lanes`, vectors of 32-bit floats with the usual operators. `compile_kernel` turns it
+into machine code of this processor that walks over rows (pixels) of channels, on PyTorch's own threads.
+
+    >>> import torch
+    >>> double = compile_kernel("double", {"x": Rows()}, lambda load, store: store("x", load("x") * 2))
+    >>> x = torch.ones(3, 5)
+    >>> double({"x": x}, rows=3, width=5)
+    >>> float(x.sum())
+    30.0
+"""
+
+import ctypes
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+import llvmlite.ir as ir
+import torch
+from torch import Tensor
+
+_F32, _I16, _I32, _I64 = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(64)
+_WIDTHS = (16, 1)
+"""Channels per step: vectors of 16 as far as they go (LLVM splits them where registers are shorter), then one by one."""
+
+_SERIAL = 1 << 14
+"""Values under which a second thread costs more than it saves."""
+
+_BLOCKS = 64
+"""Parts that the rows are cut into, for the threads to share and for sums to be added up in a fixed order."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """How a kernel sees one tensor: as rows of channels.
+
+    Args:
+        bf16: the values are stored as bfloat16; the kernel sees 32-bit floats.
+        at: which row belongs to row p of the kernel: ``row`` p itself, ``same`` always the first, ``pixel`` p modulo the
+            number of pixels (a batch shares it), ``block`` one row per block of rows, for sums.
+    """
+
+    bf16: bool = False
+    at: str = "row"
+
+
+class Lanes:
+    """A vector of 32-bit floats inside a kernel that is being built."""
+
+    def __init__(self, value: Any, builder: Any, module: Any) -> None:
+        self.value, self._builder, self._module = value, builder, module
+
+    def _lift(self, other: "Lanes | float") -> Any:
+        if isinstance(other, Lanes):
+            return other.value
+        return ir.Constant(self.value.type, [float(other)] * self.value.type.count)
+
+    def _new(self, value: Any) -> "Lanes":
+        return Lanes(value, self._builder, self._module)
+
+    def __add__(self, other: "Lanes | float") -> "Lanes":
+        return self._new(self._builder.fadd(self.value, self._lift(other)))
+
+    def __sub__(self, other: "Lanes | float") -> "Lanes":
+        return self._new(self._builder.fsub(self.value, self._lift(other)))
+
+    def __rsub__(self, other: float) -> "Lanes":
+        return self._new(self._builder.fsub(self._lift(other), self.value))
+
+    def __mul__(self, other: "Lanes | float") -> "Lanes":
+        return self._new(self._builder.fmul(self.value, self._lift(other)))
+
+    def __truediv__(self, other: "Lanes | float") -> "Lanes":
+        return self._new(self._builder.fdiv(self.value, self._lift(other)))
+
+    def __rtruediv__(self, other: float) -> "Lanes":
+        return self._new(self._builder.fdiv(self._lift(other), self.value))
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def call(self, intrinsic: str, *others: "Lanes | float") -> "Lanes":
+        """An LLVM intrinsic such as ``fabs``, with this vector as its first argument."""
+        kind = self.value.type
+        name = f"llvm.{intrinsic}.v{kind.count}f32"
+        function = self._module.globals.get(name) or ir.Function(
+            self._module, ir.FunctionType(kind, [kind] * (1 + len(others))), name
+        )
+        return self._new(self._builder.call(function, [self.value, *map(self._lift, others)]))
+
+    def times_plus(self, factor: "Lanes | float", term: "Lanes | float") -> "Lanes":
+        """``self * factor + term``, rounded once."""
+        return self.call("fma", factor, term)
+
+    def power_of_two(self) -> "Lanes":
+        """2 to these whole numbers, between -126 and 127."""
+        whole = ir.VectorType(_I32, self.value.type.count)
+        exponent = self._builder.add(self._builder.fptosi(self.value, whole), _vector(_I32, 127, whole.count))
+        bits = self._builder.shl(exponent, _vector(_I32, 23, whole.count))
+        return self._new(self._builder.bitcast(bits, self.value.type))
+
+
+def sigmoid(x: Lanes) -> Lanes:
+    """1 / (1 + exp(-x)) to 2 units in the last place."""
+    growth, scale = _exponential(0.0 - x)
+    return 1.0 / (1.0 + (growth + scale))
+
+
+def tanh(x: Lanes) -> Lanes:
+    """The hyperbolic tangent to 3 units in the last place, near zero too."""
+    growth, scale = _exponential(x.call("fabs") * -2.0)
+    minus_one = growth + (scale - 1.0)  # exp(-2 |x|) - 1, with nothing lost near zero
+    return ((0.0 - minus_one) / (minus_one + 2.0)).call("copysign", x)
+
+
+def _exponential(x: Lanes) -> tuple[Lanes, Lanes]:
+    """Two numbers whose sum is exp(x): the second a power of two, the first small where x is."""
+    x = x.call("maximum", -87.0).call("minimum", 87.0)  # these two let NaN through, as they should
+    n = (x * (1 / math.log(2))).call("rint")
+    # x - n log 2, the logarithm in two parts so that nothing of x is lost.
+    r = n.times_plus(2.12194440e-4, n.times_plus(-0.693359375, x))
+    series = r * (1 / math.factorial(7)) + 1 / math.factorial(6)
+    for order in (5, 4, 3, 2):
+        series = series.times_plus(r, 1 / math.factorial(order))
+    scale = n.power_of_two()
+    return (series * r).times_plus(r, r) * scale, scale
+
+
+Load = Callable[..., Lanes]
+"""``load(name, part=0)``: part k of a row begins k widths after its start."""
+
+Store = Callable[..., None]
+"""``store(name, value, part=0)``."""
+
+
+class Kernel:
+    """Machine code for one pointwise pass; see `compile_kernel`."""
+
+    def __init__(self, name: str, tensors: Mapping[str, Rows], source: str) -> None:
+        self.tensors = tensors
+        self._engine = _machine_code(source)
+        self._address = self._engine.get_function_address(name)
+
+    def __call__(self, tensors: Mapping[str, Tensor], *, rows: int, width: int, pixels: int = 1) -> None:
+        """Run over `rows` rows of `width` channels.
+
+        Args:
+            tensors: by name; channels adjacent, rows at a constant distance (``tensor.stride(-2)``).
+            rows: pixels of all images together.
+            width: channels of one part of a row.
+            pixels: pixels of one image, for tensors seen ``at="pixel"``.
+        """
+        per_block = block_rows(rows, width)
+        context = [width, pixels, rows, per_block]
+        for name in self.tensors:
+            context += [tensors[name].data_ptr(), tensors[name].stride(-2)]
+        packed = (ctypes.c_int64 * len(context))(*context)
+        blocks = -(-rows // per_block)
+        if blocks == 1 or (parallel := _parallel_for()) is None:
+            ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)(self._address)(
+                0, blocks, ctypes.addressof(packed)
+            )
+        else:
+            parallel(0, blocks, 1, self._address, ctypes.addressof(packed))
+
+
+def block_rows(rows: int, width: int) -> int:
+    """Rows per block; there are ``ceil(rows / block_rows)`` blocks."""
+    return max(rows, 1) if rows * width <= _SERIAL else -(-rows // _BLOCKS)
+
+
+def compile_kernel(name: str, tensors: Mapping[str, Rows], body: Callable[[Load, Store], None]) -> Kernel:
+    """Compile `body` for this processor.
+
+    Args:
+        name: of the function, for debuggers.
+        tensors: what it reads and writes, by name.
+        body: called with ``load`` and ``store``; builds what happens to one vector of channels of one row.
+    """
+    module = ir.Module(name)
+    module.triple = llvm.get_process_triple()
+    byte = ir.IntType(8).as_pointer()
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_I64, _I64, byte]), name)
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    slots = builder.bitcast(function.args[2], _I64.as_pointer())
+    width, pixels, rows, per_block, *bound = (
+        builder.load(builder.gep(slots, [_whole(k)])) for k in range(4 + 2 * len(tensors))
+    )
+    with _loop(builder, function.args[0], function.args[1], 1) as block:
+        first = builder.mul(block, per_block)
+        last = builder.add(first, per_block)
+        last = builder.select(builder.icmp_signed("<", last, rows), last, rows)
+        with _loop(builder, first, last, 1) as row:
+            starts = {}
+            for k, (tensor, seen) in enumerate(tensors.items()):
+                index = {"row": row, "same": _whole(0), "block": block}.get(seen.at) or builder.srem(row, pixels)
+                element = _I16 if seen.bf16 else _F32
+                start = builder.inttoptr(bound[2 * k], element.as_pointer())
+                starts[tensor] = builder.gep(start, [builder.mul(index, bound[2 * k + 1])])
+            begin = _whole(0)
+            for lanes in _WIDTHS:
+                end = builder.sub(width, builder.srem(width, _whole(lanes)))
+                with _loop(builder, begin, end, lanes) as channel:
+                    body(*_access(builder, module, starts, tensors, width, channel, lanes))
+                begin = end
+    builder.ret_void()
+    return Kernel(name, tensors, str(module))
+
+
+def _access(
+    builder: Any, module: Any, starts: dict[str, Any], tensors: Mapping[str, Rows], width: Any, channel: Any, lanes: int
+) -> tuple[Load, Store]:
+    floats, words = ir.VectorType(_F32, lanes), ir.VectorType(_I32, lanes)
+
+    def place(name: str, part: int) -> Any:
+        offset = builder.add(channel, builder.mul(width, _whole(part)))
+        kind = ir.VectorType(_I16 if tensors[name].bf16 else _F32, lanes)
+        return builder.bitcast(builder.gep(starts[name], [offset]), kind.as_pointer())
+
+    def load(name: str, part: int = 0) -> Lanes:
+        value = builder.load(place(name, part), align=2 if tensors[name].bf16 else 4)
+        if tensors[name].bf16:
+            value = builder.bitcast(builder.shl(builder.zext(value, words), _vector(_I32, 16, lanes)), floats)
+        return Lanes(value, builder, module)
+
+    def store(name: str, lane: Lanes, part: int = 0) -> None:
+        value = lane.value
+        if tensors[name].bf16:  # to the nearest, ties to even
+            bits = builder.bitcast(value, words)
+            odd = builder.and_(builder.lshr(bits, _vector(_I32, 16, lanes)), _vector(_I32, 1, lanes))
+            bits = builder.add(bits, builder.add(odd, _vector(_I32, 0x7FFF, lanes)))
+            rounded = builder.trunc(builder.lshr(bits, _vector(_I32, 16, lanes)), ir.VectorType(_I16, lanes))
+            nan = builder.fcmp_unordered("uno", value, value)
+            value = builder.select(nan, _vector(_I16, 0x7FC0, lanes), rounded)
+        builder.store(value, place(name, part), align=2 if tensors[name].bf16 else 4)
+
+    return load, store
+
+
+@contextmanager
+def _loop(builder: Any, begin: Any, end: Any, step: int) -> Iterator[Any]:
+    before, function = builder.block, builder.function
+    head, body, after = (function.append_basic_block() for _ in range(3))
+    builder.branch(head)
+    builder.position_at_end(head)
+    index = builder.phi(_I64)
+    index.add_incoming(begin, before)
+    builder.cbranch(builder.icmp_signed("<", index, end), body, after)
+    builder.position_at_end(body)
+    yield index
+    index.add_incoming(builder.add(index, _whole(step)), builder.block)
+    builder.branch(head)
+    builder.position_at_end(after)
+
+
+def _whole(value: int) -> Any:
+    return ir.Constant(_I64, value)
+
+
+def _vector(element: Any, value: int, lanes: int) -> Any:
+    return ir.Constant(ir.VectorType(element, lanes), [value] * lanes)
+
+
+def _machine_code(source: str) -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
+    )
+    module = llvm.parse_assembly(source)
+    module.verify()
+    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
+    passes.getModulePassManager().run(module, passes)
+    engine = llvm.create_mcjit_compiler(module, machine)
+    engine.finalize_object()
+    return engine
+
+
+@cache
+def _parallel_for() -> Any:
+    """PyTorch's own ``parallel_for``, so that no second pool of threads fights for the cores; None before 2.10."""
+    for library in ("libtorch_cpu.so", "libtorch_cpu.dylib", "torch_cpu.dll"):
+        path = Path(torch.__file__).parent / "lib" / library
+        if path.exists():
+            function = getattr(ctypes.CDLL(str(path)), "torch_parallel_for", None)
+            if function is not None:
+                function.argtypes = [ctypes.c_int64] * 3 + [ctypes.c_void_p] * 2
+                function.restype = ctypes.c_int32
+            return function
+    return None
