@@ -52,6 +52,7 @@ def construct(
     *,
     where: str,
     error: type[Exception] = ValueError,
+    given: tuple[Any, ...] = (),
 ) -> T:
     """Call `factory` with the keywords of `table`, checked against its keyword-only signature.
 
@@ -62,6 +63,7 @@ def construct(
         table: names and plain values; numbers, lists and tables become what the annotations say.
         where: what the message names as the table's place, such as ``[model]``.
         error: the class to raise, with every wrong key and value in one line.
+        given: positional arguments, not checked.
     """
     hints = typing.get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
     parameters = [p for p in inspect.signature(factory).parameters.values() if p.kind is p.KEYWORD_ONLY]
@@ -73,7 +75,7 @@ def construct(
         checked = pydantic.create_model("Table", __config__=config, **fields)(**table)
     except pydantic.ValidationError as bad:
         raise error(_explain(bad, where, list(fields))) from None
-    return factory(**{name: getattr(checked, name) for name in fields if name in table})
+    return factory(*given, **{name: getattr(checked, name) for name in fields if name in table})
 
 
 def _explain(bad: pydantic.ValidationError, where: str, known: list[str]) -> str:

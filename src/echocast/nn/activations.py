@@ -1,8 +1,8 @@
 """Activations by name, as layers and weight files of other libraries name them.
 
-    >>> import torch
-    >>> float(activation("hard_sigmoid")(torch.tensor(3.0)))
-    1.0
+>>> import torch
+>>> float(activation("hard_sigmoid")(torch.tensor(3.0)))
+1.0
 """
 
 from collections.abc import Callable

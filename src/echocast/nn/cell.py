@@ -63,8 +63,8 @@ class Cell(nn.Module):
             the border with one trained number per channel.
         gate_activation: of the gates, by name (see `activations`).
         activation: of candidate and output.
-        norm: ``layer`` or ``group`` brings the summed gates to mean 0 and variance 1, before a trained gain and the bias
-            (Ba et al. 2016, applied to the sum of input and state; see `normalise`).
+        norm: ``layer`` or ``group`` brings the summed gates to mean 0 and variance 1, before a trained gain and the
+            bias (Ba et al. 2016, applied to the sum of input and state; see `normalise`).
         norm_groups: groups of channels per gate for ``norm="group"``.
         recurrent_dropout: share of the hidden state's channels that training hides from the state convolution, the same
             ones in every step of a sequence (Gal and Ghahramani 2016).
@@ -107,7 +107,9 @@ class Cell(nn.Module):
         if dims not in AXES:
             raise ValueError(f"dims must be 0, 1, 2 or 3; got {dims}")
         if in_channels < 0 or hidden_channels < 1:
-            raise ValueError(f"channels must be positive; got in_channels={in_channels}, hidden_channels={hidden_channels}")
+            raise ValueError(
+                f"channels must be positive; got in_channels={in_channels}, hidden_channels={hidden_channels}"
+            )
         check_name(init)
         self.in_channels, self.hidden_channels, self.dims, self.init = in_channels, hidden_channels, dims, init
         ones = (1,) * dims
@@ -190,6 +192,11 @@ class Cell(nn.Module):
         assert self.weight_x is not None  # `check_input` has refused
         return self.input_convolution(x, self.weight_x, None if self.norm else self.bias, self.outside)
 
+    def drive_all(self, x: Tensor) -> Tensor:
+        """`drive` for (time, batch, channel, *space)."""
+        driven = self.drive(x.flatten(0, 1))
+        return driven.reshape(*x.shape[:2], *driven.shape[1:])
+
     def check_input(self, x: Tensor) -> None:
         """
         Raises:
@@ -211,7 +218,9 @@ class Cell(nn.Module):
         """
         weight = self.weight_h
         if tensor.device != weight.device:
-            raise ValueError(f"{name} is on {tensor.device}, the layer's weights are on {weight.device}; move one of them")
+            raise ValueError(
+                f"{name} is on {tensor.device}, the layer's weights are on {weight.device}; move one of them"
+            )
         if not tensor.is_floating_point():
             raise ValueError(f"{name} must be floating point; got {tensor.dtype}: try .to({weight.dtype})")
         if tensor.dtype != weight.dtype and not torch.is_autocast_enabled(weight.device.type):
@@ -224,7 +233,9 @@ class Cell(nn.Module):
         """
         expected = (batch, self.hidden_channels, *(tensor.shape[2:] if grid is None else grid))
         if tensor.dim() != 2 + self.dims or tuple(tensor.shape) != expected:
-            raise ValueError(f"the state {name} must be (batch, hidden{AXES[self.dims]}) = {expected}; got {tuple(tensor.shape)}")
+            raise ValueError(
+                f"the state {name} must be (batch, hidden{AXES[self.dims]}) = {expected}; got {tuple(tensor.shape)}"
+            )
         self.check_kind(f"the state {name}", tensor)
 
     def zeros(self, batch: int, *grid: int) -> Tensor:
@@ -254,7 +265,7 @@ class Cell(nn.Module):
         driven: Sequence[Tensor | None] = [None] * steps
         if x is not None:
             # One convolution over all steps: the input does not wait for the recurrence.
-            driven = self.drive(x.flatten(0, 1)).unflatten(0, x.shape[:2]).unbind(0)
+            driven = self.drive_all(x).unbind(0)
         hidden, seen = [], self.hidden_mask(state[0])
         for t, frame in enumerate(driven):
             new = self.step(frame, state, seen)
@@ -269,8 +280,8 @@ class Cell(nn.Module):
         """The next state from one frame (batch, channel, *space)."""
         return self.step(None if x is None else self.drive(x), state)
 
-    def steps(self, state: Parts, x: Tensor | None) -> Steps | None:
-        """This layer as `Steps` from `state` on, where there is a fast way to take them one by one; without gradients."""
+    def steps(self, state: Parts, x: Tensor | None) -> Steps | None:  # noqa: ARG002 (a cell that has a fast way needs them)
+        """This layer as `Steps` from `state` on, if there is a fast way to go one by one; without gradients."""
         return None
 
     def _zone(self, new: Tensor, old: Tensor) -> Tensor:

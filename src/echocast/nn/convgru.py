@@ -1,10 +1,10 @@
 """The convolutional gated recurrent unit, an LSTM with one state and without output gate.
 
-    >>> import torch
-    >>> layer = ConvGRU(1, 8, batch_first=True)
-    >>> output, h_n = layer(torch.zeros(2, 5, 1, 16, 16))
-    >>> tuple(output.shape), tuple(h_n.shape)
-    ((2, 5, 8, 16, 16), (1, 2, 8, 16, 16))
+>>> import torch
+>>> layer = ConvGRU(1, 8, batch_first=True)
+>>> output, h_n = layer(torch.zeros(2, 5, 1, 16, 16))
+>>> tuple(output.shape), tuple(h_n.shape)
+((2, 5, 8, 16, 16), (1, 2, 8, 16, 16))
 """
 
 from collections.abc import Sequence
@@ -29,8 +29,8 @@ class ConvGRUCell(Cell):
     Args:
         in_channels: channels of the input; 0 for a layer that has none.
         hidden_channels: channels of the hidden state.
-        reset_after: reset after the state's convolution, ``n = tanh(Wxn * x + bn + r (Whn * h + bhn))``, as `torch.nn.GRU`
-            and HKO-7 do; one convolution a step in place of two.
+        reset_after: reset after the state's convolution, ``n = tanh(Wxn * x + bn + r (Whn * h + bhn))``, as
+            `torch.nn.GRU` and HKO-7 do; one convolution a step in place of two.
         update_bias: added to the update gate's bias where it starts; 1 remembers longer.
         options: see `Cell`.
 

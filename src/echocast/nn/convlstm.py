@@ -34,10 +34,11 @@ class ConvLSTMCell(Cell):
     Args:
         in_channels: channels of the input; 0 for a layer that has none.
         hidden_channels: channels of the hidden state and of the cell.
-        peephole: ``channel``, one weight per channel, as the authors' code and the parameter counts of the paper's Table
-            1 have it; ``pixel``, one per channel and pixel, as its Hadamard product can be read; None for none.
+        peephole: ``channel``, one weight per channel, as the authors' code and the parameter counts of the paper's
+            Table 1 have it; ``pixel``, one per channel and pixel, as its Hadamard product can be read; None for none.
         grid: the size of the input's grid (of the state's, if there is no input); for ``peephole="pixel"``.
-        forget_bias: added to the forget gate's bias where it starts; 1 remembers longer from the first step of training on.
+        forget_bias: added to the forget gate's bias where it starts; 1 remembers longer from the first step of training
+            on.
         options: see `Cell`.
 
     Raises:
@@ -132,7 +133,7 @@ class ConvLSTMCell(Cell):
         """All hidden states and the last state; see `Cell.sequence`."""
         if mask is None and self._fuses(*state, *([] if x is None else [x])):
             layer = self._fused_layer(state)
-            output, h, c = layer.sequence(x, None if x is None or layer.joins else self._driven(x), steps)
+            output, h, c = layer.sequence(x, None if x is None or layer.joins else self.drive_all(x), steps)
             return output, (h, c)
         return super().sequence(x, state, steps, mask)
 
@@ -157,11 +158,12 @@ class ConvLSTMCell(Cell):
         convolution = self.input_convolution
         joins = convolution.is_plain and convolution.kernel == self.state_convolution.kernel
         return fused.Layer(
-            state, weight_x=self.weight_x if joins else None, weight_h=self.weight_h, bias=self.bias, peephole=self.peephole
+            state,
+            weight_x=self.weight_x if joins else None,
+            weight_h=self.weight_h,
+            bias=self.bias,
+            peephole=self.peephole,
         )
-
-    def _driven(self, x: Tensor) -> Tensor:
-        return self.drive(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
     def zero_state(self, batch: int, *grid: int) -> State:
         """The state before the first input; `grid` is the state's."""

@@ -41,7 +41,9 @@ class Convolution:
         if self.padding not in get_args(Padding):
             raise ValueError(f"padding must be one of {', '.join(get_args(Padding))}; got {self.padding!r}")
         if self.padding_mode not in get_args(PaddingMode):
-            raise ValueError(f"padding_mode must be one of {', '.join(get_args(PaddingMode))}; got {self.padding_mode!r}")
+            raise ValueError(
+                f"padding_mode must be one of {', '.join(get_args(PaddingMode))}; got {self.padding_mode!r}"
+            )
         if self.padding == "valid" and self.padding_mode != "zeros":
             raise ValueError(f"padding='valid' has no border for padding_mode={self.padding_mode!r} to fill")
 
@@ -87,7 +89,7 @@ class Convolution:
                 x = F.pad(x, sides, mode=self.padding_mode)
             border = (0,) * len(border)
         convolve = (F.conv1d, F.conv2d, F.conv3d)[len(border) - 1]
-        return convolve(x, weight, bias, self.stride, border, self.dilation, self.groups)  # type: ignore[no-any-return, operator]
+        return convolve(x, weight, bias, self.stride, border, self.dilation, self.groups)
 
 
 def by_dimension(name: str, value: Size, dims: int, *, odd: bool = False) -> tuple[int, ...]:
@@ -114,6 +116,6 @@ def normalise(gates: Tensor, count: int, kind: str, groups: int) -> Tensor:
     """
     if kind == "group":
         return F.group_norm(gates, count * groups)
-    parts = gates.unflatten(1, (count, -1))
+    parts = gates.reshape(gates.shape[0], count, -1, *gates.shape[2:])
     variance, mean = torch.var_mean(parts, dim=2, keepdim=True, correction=0)
     return ((parts - mean) * torch.rsqrt(variance + 1e-5)).flatten(1, 2)

@@ -4,8 +4,8 @@
 - ``paper``: convolutions uniform within 1 / sqrt(channels), the fan without the kernel's area, as the authors of Shi et
   al. 2015 drew them; large. Biases 0.
 - ``orthogonal``: state convolutions orthogonal gate by gate, input convolutions ``xavier``, as Keras does.
-- ``torch``: everything, biases too, uniform within 1 / sqrt(hidden channels x kernel area): on a grid of one cell with a
-  kernel of one, what `torch.nn.LSTM` does.
+- ``torch``: everything, biases too, uniform within 1 / sqrt(hidden channels x kernel area): on a grid of one cell with
+  a kernel of one, what `torch.nn.LSTM` does.
 
 Peepholes start at 0 but for ``torch``, and the forget gate's bias has its own start added.
 """

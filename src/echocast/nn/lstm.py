@@ -1,9 +1,9 @@
 """The fully connected LSTM with diagonal peepholes: a ConvLSTM without space.
 
-    >>> import torch
-    >>> layer = LSTM(4096, 2048, num_layers=2)
-    >>> sum(p.numel() for p in LSTM(3, 5, peephole=None).parameters())  # torch.nn.LSTM has a second bias: 20 more
-    180
+>>> import torch
+>>> layer = LSTM(4096, 2048, num_layers=2)
+>>> sum(p.numel() for p in LSTM(3, 5, peephole=None).parameters())  # torch.nn.LSTM has a second bias: 20 more
+180
 """
 
 from collections.abc import Sequence
@@ -49,3 +49,7 @@ class LSTM(RecurrentLayers[ConvLSTMCell]):
             recompute=recompute,
             options={**options, "dims": 0, "input_kernel": (), "state_kernel": ()},
         )
+        for name in ("dims", "input_kernel", "state_kernel"):
+            del self.arguments[name]
+        self.arguments["input_size"] = self.arguments.pop("in_channels")
+        self.arguments["hidden_size"] = self.arguments.pop("hidden_channels")

@@ -40,6 +40,17 @@ class RecurrentLayers(nn.Module, Generic[C]):
         options: Mapping[str, object],
     ) -> None:
         super().__init__()
+        self.arguments: dict[str, Any] = {
+            **{name: value for name, value in options.items() if name not in ("device", "dtype")},
+            "in_channels": in_channels,
+            "hidden_channels": hidden_channels if isinstance(hidden_channels, int) else list(hidden_channels),
+            "num_layers": num_layers,
+            "batch_first": batch_first,
+            "bidirectional": bidirectional,
+            "dropout": dropout,
+            "recompute": recompute,
+        }
+        """What this layer was made with, but for device and dtype."""
         hidden = [hidden_channels] * (num_layers or 1) if isinstance(hidden_channels, int) else list(hidden_channels)
         if not hidden or (num_layers is not None and num_layers != len(hidden)):
             raise ValueError(f"hidden_channels={hidden} gives {len(hidden)} layers and num_layers={num_layers}")
@@ -53,7 +64,7 @@ class RecurrentLayers(nn.Module, Generic[C]):
         self.dropout, self.recompute, self.stacked = dropout, recompute, isinstance(hidden_channels, int)
         self.directions = 2 if bidirectional else 1
         inputs = [in_channels, *(self.directions * n for n in hidden[:-1])]
-        cells = []
+        cells: list[C] = []
         for layer, (here, size) in enumerate(zip(inputs, hidden, strict=True)):
             chosen = _of_layer(options, layer, len(hidden))
             if layer and chosen.get("grid") is not None and in_channels:
@@ -63,8 +74,8 @@ class RecurrentLayers(nn.Module, Generic[C]):
         shrinks = any(not c.input_convolution.is_plain and _changes_grid(c) for c in cells[self.directions :])
         if self.stacked and shrinks:
             raise ValueError(
-                "a stride or padding='valid' gives every layer a grid of its own, so that their states cannot be stacked; "
-                f"give hidden_channels as a list, {hidden}"
+                "a stride or padding='valid' gives every layer a grid of its own, so that their states cannot be "
+                f"stacked; give hidden_channels as a list, {hidden}"
             )
 
     @property
@@ -89,18 +100,18 @@ class RecurrentLayers(nn.Module, Generic[C]):
         """The top layer's hidden states and the last state of every layer.
 
         Args:
-            x: (time, batch, channel, *space), batch and time the other way round with ``batch_first``, or without batch;
-                None for a first layer without input.
-            state: ``(h_0, c_0)`` (``h_0`` for a ConvGRU), each (layers x directions, batch, hidden, *space) or a sequence
-                of tensors; zeros if None.
+            x: (time, batch, channel, *space), batch and time the other way round with ``batch_first``, or without
+                batch; None for a first layer without input.
+            state: ``(h_0, c_0)`` (``h_0`` for a ConvGRU), each (layers x directions, batch, hidden, *space) or a
+                sequence of tensors; zeros if None.
             steps: how many steps to make when `x` is None.
             lengths: steps of each sequence of a ragged batch; after its last, a sequence keeps its state.
             mask: False where a step is to be left out, (time, batch), or (batch, time) with ``batch_first``.
 
         Returns:
             The output, (time, batch, directions x hidden, *space) or as `x`, and the state: stacked as in
-            `torch.nn.LSTM` if ``hidden_channels`` was one number, a tuple of tensors by layer if it was a sequence. NaN in
-            the input spreads as far as the convolutions reach, and stays.
+            `torch.nn.LSTM` if ``hidden_channels`` was one number, a tuple of tensors by layer if it was a sequence.
+            NaN in the input spreads as far as the convolutions reach, and stays.
 
         Raises:
             ValueError: a wrong rank, channel count, dtype, device, state or length; no steps.
@@ -115,9 +126,7 @@ class RecurrentLayers(nn.Module, Generic[C]):
         outputs, last, batched = self._run(x, state, steps, None, None, all_layers=True, wants_output=True)
         return [self._outside(output, batched) for output in outputs], self._pack(last, batched)
 
-    def last_state(
-        self, x: Float[Tensor, "..."] | None, state: Any = None, *, steps: int | None = None
-    ) -> Any:
+    def last_state(self, x: Float[Tensor, "..."] | None, state: Any = None, *, steps: int | None = None) -> Any:
         """The state alone, as of an encoder: without gradients its memory does not grow with the steps."""
         _, last, batched = self._run(x, state, steps, None, None, all_layers=False, wants_output=False)
         return self._pack(last, batched)
@@ -160,10 +169,12 @@ class RecurrentLayers(nn.Module, Generic[C]):
         count = steps if frames is None else len(frames)
         assert count is not None  # refused above
         if count < 1 or (frames is not None and steps not in (None, count)):
-            raise ValueError(f"an input of {count} steps and steps={steps}; at least one is needed, and no other number")
+            raise ValueError(
+                f"an input of {count} steps and steps={steps}; at least one is needed, and no other number"
+            )
         shown = self._mask(lengths, mask, count, states[0][0])
         cells = self._all_cells()
-        training = torch.is_grad_enabled() and (frames is not None and frames.requires_grad or _learns(self, states))
+        training = torch.is_grad_enabled() and ((frames is not None and frames.requires_grad) or _learns(self, states))
         if not training and not self.bidirectional and shown is None and not all_layers:
             streams = [cell.steps(parts, frames) for cell, parts in zip(cells, states, strict=True)]
             if all(stream is not None for stream in streams):
@@ -187,7 +198,9 @@ class RecurrentLayers(nn.Module, Generic[C]):
             output, final = cells[k].sequence(x, states[k], steps, mask)
             last.append(final)
             if self.bidirectional and x is not None:
-                back, final = cells[k + 1].sequence(x.flip(0), states[k + 1], steps, None if mask is None else mask.flip(0))
+                back, final = cells[k + 1].sequence(
+                    x.flip(0), states[k + 1], steps, None if mask is None else mask.flip(0)
+                )
                 output = torch.cat([output, back.flip(0)], dim=2)
                 last.append(final)
             outputs.append(output)
@@ -220,7 +233,8 @@ class RecurrentLayers(nn.Module, Generic[C]):
         if not batched and x.dim() != self.dims + 2:
             order = "batch, time" if self.batch_first else "time, batch"
             raise ValueError(
-                f"the input must be ({order}, channel{AXES[self.dims]}), or the same without batch; got {tuple(x.shape)}"
+                f"the input must be ({order}, channel{AXES[self.dims]}), or the same without batch; "
+                f"got {tuple(x.shape)}"
             )
         if not batched:
             return x.unsqueeze(1), False
@@ -238,10 +252,11 @@ class RecurrentLayers(nn.Module, Generic[C]):
         if state is None:
             if x is None:
                 raise ValueError("a step without input needs a state to start from")
-            states, grid = [], tuple(x.shape[3:])
+            states: list[Parts] = []
+            grid: tuple[int, ...] | None = tuple(x.shape[3:])
             for k, cell in enumerate(cells):
                 if k % self.directions == 0:
-                    grid = cell.input_convolution.grid(grid)
+                    grid = cell.input_convolution.grid(grid or ())
                 states.append(tuple(cell.zeros(x.shape[1], *grid) for _ in range(self.parts)))
             return states
         given = (state,) if self.parts == 1 else tuple(state)
@@ -277,7 +292,9 @@ class RecurrentLayers(nn.Module, Generic[C]):
         shown = mask.transpose(0, 1) if self.batch_first else mask
         if shown.shape != (steps, batch):
             order = "(batch, time)" if self.batch_first else "(time, batch)"
-            raise ValueError(f"the mask must be {order} for {batch} sequences of {steps} steps; got {tuple(mask.shape)}")
+            raise ValueError(
+                f"the mask must be {order} for {batch} sequences of {steps} steps; got {tuple(mask.shape)}"
+            )
         return shown
 
     def _all_cells(self) -> list[C]:

@@ -1,7 +1,7 @@
 """The recurrence on the CPU as few passes over memory as it takes: a convolution and one pointwise kernel per step.
 
-It is taken by itself where it can be: 32-bit and bfloat16 tensors on the CPU, the paper's gates, and nothing that wants to
-see single operations (compilers, exporters, function transforms). Everything else takes the plain path, which is the
+It is taken by itself where it can be: 32-bit and bfloat16 tensors on the CPU, the paper's gates, and nothing that wants
+to see single operations (compilers, exporters, function transforms). Everything else takes the plain path, which is the
 definition; `plain` forces it, for second derivatives for instance.
 """
 
@@ -41,7 +41,12 @@ def plain() -> Iterator[None]:
 def takes(*tensors: Tensor) -> bool:
     """Whether the fused path can take these tensors here and now."""
     kinds = (torch.float32, torch.bfloat16)
-    if _plain or torch.compiler.is_compiling() or torch.compiler.is_exporting() or torch.jit.is_tracing():
+    if (
+        _plain
+        or torch.compiler.is_compiling()
+        or torch.compiler.is_exporting()
+        or torch._C._get_tracing_state() is not None
+    ):
         return False
     if any(t.device.type != "cpu" or t.dtype not in kinds or type(t) not in _TENSORS for t in tensors):
         return False

@@ -10,7 +10,7 @@ from echocast.nn.fused.lanes import Kernel, Load, Rows, Store, compile_kernel, s
 
 
 @cache
-def step(*, bf16: bool, peephole: str | None, driven: bool, keep: bool) -> Kernel:
+def step(*, bf16: bool, peephole: str | None, driven: bool, keep: bool, wide: bool = False) -> Kernel:
     """From the convolution's sums (``raw``) and the old cell (``c``) to the new ``c`` and ``h``.
 
     Args:
@@ -18,9 +18,10 @@ def step(*, bf16: bool, peephole: str | None, driven: bool, keep: bool) -> Kerne
         peephole: None, ``channel`` or ``pixel``.
         driven: a second tensor of gates, the input's share, is to be added.
         keep: write the opened gates to ``gates``, for the way back.
+        wide: ``raw`` is 32-bit whatever the rest is.
     """
-    wide, narrow = Rows(), Rows(bf16)
-    tensors = {"raw": narrow, "c": wide, "new": wide, "h": narrow, "next": narrow}
+    narrow = Rows(bf16)
+    tensors = {"raw": Rows(bf16 and not wide), "c": Rows(), "new": Rows(), "h": narrow, "next": Rows(bf16, at="grid")}
     if peephole:
         tensors["peephole"] = _peephole(peephole)
     if driven:
@@ -58,12 +59,13 @@ def cells(*, bf16: bool) -> Kernel:
 
 
 @cache
-def back(*, bf16: bool, peephole: str | None) -> Kernel:
+def back(*, bf16: bool, peephole: str | None, wide: bool = False) -> Kernel:
     """From the gradients of ``h`` (two of them: from above and from later) and of the new cell (``dc``) to those of the
-    gates before they were opened (``dgates``) and of the old cell (in ``dc``); ``sums`` collects the peepholes'.
+    gates before they were opened (``dgates``) and of the old cell (in ``dc``); ``sums`` collects the peepholes'. With `wide`, ``later`` is 32-bit.
     """
-    wide, narrow = Rows(), Rows(bf16)
-    tensors = {"gates": narrow, "c": wide, "above": narrow, "later": narrow, "dc": wide, "dgates": narrow}
+    narrow, later = Rows(bf16), Rows(bf16 and not wide)
+    tensors = {"gates": narrow, "c": Rows(), "above": narrow, "later": later, "dc": Rows()}
+    tensors["dgates"] = Rows(bf16, at="grid")
     if peephole:
         tensors["peephole"] = _peephole(peephole)
         if peephole == "channel":

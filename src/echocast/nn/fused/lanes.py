@@ -27,7 +27,7 @@ from torch import Tensor
 
 _F32, _I16, _I32, _I64 = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _WIDTHS = (16, 1)
-"""Channels per step: vectors of 16 as far as they go (LLVM splits them where registers are shorter), then one by one."""
+"""Channels at a time: vectors of 16 as far as they go (LLVM splits them if registers are shorter), then one by one."""
 
 _SERIAL = 1 << 14
 """Values under which a second thread costs more than it saves."""
@@ -42,12 +42,15 @@ class Rows:
 
     Args:
         bf16: the values are stored as bfloat16; the kernel sees 32-bit floats.
-        at: which row belongs to row p of the kernel: ``row`` p itself, ``same`` always the first, ``pixel`` p modulo the
-            number of pixels (a batch shares it), ``block`` one row per block of rows, for sums.
+        at: which row belongs to row p of the kernel: ``row`` p itself, ``same`` always the first, ``pixel`` p modulo
+            the pixels of an image (a batch shares it), ``block`` one row per block of rows, for sums; ``grid`` a pixel of
+            an image that may lie within a larger one.
+        every: pixels from one row to the next along both axes of a ``grid``, for tiles.
     """
 
     bf16: bool = False
     at: str = "row"
+    every: int = 1
 
 
 class Lanes:
@@ -132,10 +135,11 @@ def _exponential(x: Lanes) -> tuple[Lanes, Lanes]:
 
 
 Load = Callable[..., Lanes]
-"""``load(name, part=0)``: part k of a row begins k widths after its start."""
+"""``load(name, part=0, line=0, column=0)``: part k of a row begins k widths after its start (for a tensor of planes, in
+plane k); of a ``grid``, line and column count from the row's pixel."""
 
 Store = Callable[..., None]
-"""``store(name, value, part=0)``."""
+"""``store(name, value, part=0, line=0, column=0)``."""
 
 
 class Kernel:
@@ -146,19 +150,27 @@ class Kernel:
         self._engine = _machine_code(source)
         self._address = self._engine.get_function_address(name)
 
-    def __call__(self, tensors: Mapping[str, Tensor], *, rows: int, width: int, pixels: int = 1) -> None:
+    def __call__(
+        self, tensors: Mapping[str, Tensor], *, rows: int, width: int, image: tuple[int, int] = (1, 1)
+    ) -> None:
         """Run over `rows` rows of `width` channels.
 
         Args:
-            tensors: by name; channels adjacent, rows at a constant distance (``tensor.stride(-2)``).
+            tensors: by name, channels adjacent: (row, channel), (plane, row, channel), or for a ``grid`` (image, line,
+                column, channel).
             rows: pixels of all images together.
             width: channels of one part of a row.
-            pixels: pixels of one image, for tensors seen ``at="pixel"``.
+            image: lines and columns of one image, for tensors seen as ``pixel`` or ``grid``.
         """
         per_block = block_rows(rows, width)
-        context = [width, pixels, rows, per_block]
-        for name in self.tensors:
-            context += [tensors[name].data_ptr(), tensors[name].stride(-2)]
+        context = [width, image[1], image[0] * image[1], rows, per_block]
+        for name, seen in self.tensors.items():
+            tensor = tensors[name]
+            if seen.at == "grid":
+                context += [tensor.data_ptr(), *tensor.stride()[:3]]
+            else:
+                plane = tensor.stride(0) if tensor.dim() == 3 else width
+                context += [tensor.data_ptr(), tensor.stride(-2), plane, 0]
         packed = (ctypes.c_int64 * len(context))(*context)
         blocks = -(-rows // per_block)
         if blocks == 1 or (parallel := _parallel_for()) is None:
@@ -188,20 +200,26 @@ def compile_kernel(name: str, tensors: Mapping[str, Rows], body: Callable[[Load,
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_I64, _I64, byte]), name)
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     slots = builder.bitcast(function.args[2], _I64.as_pointer())
-    width, pixels, rows, per_block, *bound = (
-        builder.load(builder.gep(slots, [_whole(k)])) for k in range(4 + 2 * len(tensors))
+    width, columns, pixels, rows, per_block, *bound = (
+        builder.load(builder.gep(slots, [_whole(k)])) for k in range(5 + 4 * len(tensors))
     )
     with _loop(builder, function.args[0], function.args[1], 1) as block:
         first = builder.mul(block, per_block)
         last = builder.add(first, per_block)
         last = builder.select(builder.icmp_signed("<", last, rows), last, rows)
         with _loop(builder, first, last, 1) as row:
+            pixel = builder.srem(row, pixels)
+            images, line, column = builder.sdiv(row, pixels), builder.sdiv(pixel, columns), builder.srem(pixel, columns)
             starts = {}
             for k, (tensor, seen) in enumerate(tensors.items()):
-                index = {"row": row, "same": _whole(0), "block": block}.get(seen.at) or builder.srem(row, pixels)
-                element = _I16 if seen.bf16 else _F32
-                start = builder.inttoptr(bound[2 * k], element.as_pointer())
-                starts[tensor] = builder.gep(start, [builder.mul(index, bound[2 * k + 1])])
+                base, outer, inner, innermost = bound[4 * k : 4 * k + 4]
+                start = builder.inttoptr(base, (_I16 if seen.bf16 else _F32).as_pointer())
+                index = {"row": row, "same": _whole(0), "block": block, "pixel": pixel, "grid": images}[seen.at]
+                offset = builder.mul(index, outer)
+                if seen.at == "grid":
+                    for count, stride in ((line, inner), (column, innermost)):
+                        offset = builder.add(offset, builder.mul(builder.mul(count, stride), _whole(seen.every)))
+                starts[tensor] = builder.gep(start, [offset]), inner, innermost
             begin = _whole(0)
             for lanes in _WIDTHS:
                 end = builder.sub(width, builder.srem(width, _whole(lanes)))
@@ -217,18 +235,24 @@ def _access(
 ) -> tuple[Load, Store]:
     floats, words = ir.VectorType(_F32, lanes), ir.VectorType(_I32, lanes)
 
-    def place(name: str, part: int) -> Any:
-        offset = builder.add(channel, builder.mul(width, _whole(part)))
+    def place(name: str, part: int, line: int, column: int) -> Any:
+        start, inner, innermost = starts[name]
+        grid = tensors[name].at == "grid"
+        offset = builder.add(channel, builder.mul(width if grid else inner, _whole(part)))
+        if line or column:
+            assert grid  # only a grid has lines and columns
+            across = builder.add(builder.mul(inner, _whole(line)), builder.mul(innermost, _whole(column)))
+            offset = builder.add(offset, across)
         kind = ir.VectorType(_I16 if tensors[name].bf16 else _F32, lanes)
-        return builder.bitcast(builder.gep(starts[name], [offset]), kind.as_pointer())
+        return builder.bitcast(builder.gep(start, [offset]), kind.as_pointer())
 
-    def load(name: str, part: int = 0) -> Lanes:
-        value = builder.load(place(name, part), align=2 if tensors[name].bf16 else 4)
+    def load(name: str, part: int = 0, line: int = 0, column: int = 0) -> Lanes:
+        value = builder.load(place(name, part, line, column), align=2 if tensors[name].bf16 else 4)
         if tensors[name].bf16:
             value = builder.bitcast(builder.shl(builder.zext(value, words), _vector(_I32, 16, lanes)), floats)
         return Lanes(value, builder, module)
 
-    def store(name: str, lane: Lanes, part: int = 0) -> None:
+    def store(name: str, lane: Lanes, part: int = 0, line: int = 0, column: int = 0) -> None:
         value = lane.value
         if tensors[name].bf16:  # to the nearest, ties to even
             bits = builder.bitcast(value, words)
@@ -237,7 +261,7 @@ def _access(
             rounded = builder.trunc(builder.lshr(bits, _vector(_I32, 16, lanes)), ir.VectorType(_I16, lanes))
             nan = builder.fcmp_unordered("uno", value, value)
             value = builder.select(nan, _vector(_I16, 0x7FC0, lanes), rounded)
-        builder.store(value, place(name, part), align=2 if tensors[name].bf16 else 4)
+        builder.store(value, place(name, part, line, column), align=2 if tensors[name].bf16 else 4)
 
     return load, store
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from echocast.nn.fused.recurrence import Stepper, Weights, empty, train
+from echocast.nn.fused.convolutions import empty
+from echocast.nn.fused.recurrence import Stepper, Weights, train
 
 
 class Layer:
@@ -31,9 +32,8 @@ class Layer:
         self.dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else weight_h.dtype
         h, c = (self._plane(part) for part in state)
         self.h, self.c = h.to(self.dtype), c
-        self.weights = Weights(*(None if w is None else self._plane(w) for w in (weight_x, weight_h)), bias, peephole)
-        if peephole is not None:
-            self.weights = Weights(self.weights.x, self.weights.h, bias, self._plane(peephole))
+        x, peep = (None if w is None else self._plane(w) for w in (weight_x, peephole))
+        self.weights = Weights(x, self._plane(weight_h), bias, peep)
 
     def sequence(self, x: Tensor | None, driven: Tensor | None, steps: int) -> tuple[Tensor, Tensor, Tensor]:
         """All hidden states (time, batch, hidden, *space), the last ``h`` and the last ``c``.
@@ -58,7 +58,7 @@ class Layer:
         return tuple(self._line(tensor) for tensor in made)  # type: ignore[return-value]
 
     def stepper(self, drive: Callable[[Tensor], Tensor] | None) -> "_Steps":
-        """This layer, to be advanced frame by frame; `drive` makes the gates' share of an input, None if there is none."""
+        """This layer, to be advanced frame by frame; `drive` makes an input's share of the gates, None without input."""
         return _Steps(self, drive)
 
     def _cell(self, stepper: Stepper) -> Tensor:

@@ -2,29 +2,24 @@
 
 Everything is channels-last. Input and hidden state lie side by side in one buffer, so that one convolution serves both
 and nothing is concatenated; each step's gates are opened by one kernel while they are still in the cache. For the way
-back only the opened gates are kept, and the cell of every few steps; the gradient of the weights is one convolution
-over several steps.
+back only the opened gates are kept, and the cell of every few steps.
 
 Tensors come and go time first: (time, batch, channel, *space).
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from echocast.nn.fused import kernels
+from echocast.nn.fused.convolutions import Convolution, bordered, choose, empty, inner
 from echocast.nn.fused.lanes import block_rows
 
-_CACHED = 4 << 20
-"""Bytes of gates computed at a time, so that they are still in the cache when they are opened."""
-
-_WEIGHT_BYTES = 16 << 20
-"""Bytes of gate gradients that one convolution turns into the gradient of the weights."""
+_WEIGHT_BYTES = 8 << 20
+"""Bytes of gate gradients that are collected before they become gradients of the weights."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +31,33 @@ class Weights:
     bias: Tensor | None
     peephole: Tensor | None
 
+    @property
+    def inputs(self) -> int:
+        """Channels of the input."""
+        return 0 if self.x is None else self.x.shape[1]
+
+    @property
+    def hidden(self) -> int:
+        """Channels of the hidden state."""
+        return self.h.shape[1]
+
+    @property
+    def kind(self) -> str | None:
+        """None, ``channel`` or ``pixel``."""
+        if self.peephole is None:
+            return None
+        return "pixel" if self.peephole[0, 0].numel() > 1 else "channel"
+
+    def joined(self) -> Tensor:
+        """Input and state kernels side by side, as the buffer has input and state."""
+        return (self.h if self.x is None else torch.cat([self.x, self.h], dim=1)).detach()
+
+    def peephole_rows(self) -> Tensor | None:
+        """The peepholes as rows of (pixels, 3 hidden)."""
+        if self.peephole is None:
+            return None
+        return self.peephole.detach().float().flatten(2).permute(2, 0, 1).flatten(1).contiguous()
+
 
 def train(
     x: Tensor | None, driven: Tensor | None, h: Tensor, c: Tensor, weights: Weights, steps: int
@@ -45,7 +67,7 @@ def train(
     Args:
         x: (time, batch, channel, *space); its convolution is done here, with ``weights.x``.
         driven: (time, batch, 4 hidden, *space); the input's share of the gates, made elsewhere. At most one of the two.
-        h, c: the state to start from.
+        h, c: the state to start from; `h` has the dtype of the computation.
         weights: the layer's.
         steps: time steps.
     """
@@ -55,82 +77,63 @@ def train(
 class Stepper:
     """A layer with its buffers, that takes one step after another."""
 
-    def __init__(
-        self, weights: Weights, h: Tensor, c: Tensor, *, keep: bool = False, driven: bool = False
-    ) -> None:
-        self.hidden, self.inputs = weights.h.shape[1], 0 if weights.x is None else weights.x.shape[1]
+    def __init__(self, weights: Weights, h: Tensor, c: Tensor, *, keep: bool = False, driven: bool = False) -> None:
+        self.hidden, self.inputs, self.dtype = weights.hidden, weights.inputs, h.dtype
         self.batch, self.space = h.shape[0], tuple(h.shape[2:])
-        self.dtype = h.dtype
-        kernel = weights.h.shape[2:]
-        self.padding = [k // 2 for k in kernel]
-        self.weight = joined(weights, self.dtype)
-        self.bias = None if weights.bias is None else weights.bias.detach().to(self.dtype)
-        self.peephole = pixels_last(weights.peephole)
+        self.convolution = choose(weights.joined(), self.space, self.dtype, keep=keep)
         self.cell = channels_last(c, torch.float32).clone()
-        per_pixel = weights.peephole is not None and weights.peephole[0, 0].numel() > 1
-        self.step = kernels.step(
+        self._bias = None if weights.bias is None else weights.bias.detach()
+        self._peephole, self._kind = weights.peephole_rows(), weights.kind
+        self._step = kernels.step(
             bf16=self.dtype == torch.bfloat16,
-            peephole=None if weights.peephole is None else "pixel" if per_pixel else "channel",
+            peephole=self._kind,
             driven=driven,
             keep=keep,
+            wide=self.convolution.wide,
         )
-        image = math.prod(self.space) * 4 * self.hidden * self.weight.element_size()
-        # Large images are cut into strips along the first axis of space, small ones taken several at a time.
-        self.strip = max(1, _CACHED * self.space[0] // image) if image > 2 * _CACHED and not keep else 0
-        self.together = max(1, _CACHED // image)
-        halo = self.padding[0] if self.strip else 0
-        shape = (self.batch, self.space[0] + 2 * halo, *self.space[1:], self.inputs + self.hidden)
-        # With strips a step may not overwrite what the next strip still reads.
-        self.buffers = [empty(shape, self.dtype).zero_() for _ in range(2 if self.strip else 1)]
-        self.inner = [b[:, halo : halo + self.space[0]] for b in self.buffers]
-        self.inner[0][..., self.inputs :] = channels_last(h, self.dtype)
+        self._parts = self.convolution.parts(self.batch)
+        # Cut into strips, a step may not overwrite what the next strip still reads.
+        count, border = 2 if len(self._parts[0]) > 1 else 1, self.convolution.border
+        self._buffers = [
+            bordered(self.batch, self.space, self.inputs + self.hidden, border, self.dtype) for _ in range(count)
+        ]
+        self._inner = [inner(buffer, border) for buffer in self._buffers]
+        self._inner[0][..., self.inputs :] = channels_last(h, self.dtype)
 
-    def advance(self, x: Tensor | None, out: Tensor, *, driven: Tensor | None = None, gates: Tensor | None = None) -> None:
+    def advance(
+        self, x: Tensor | None, out: Tensor, *, driven: Tensor | None = None, gates: Tensor | None = None
+    ) -> None:
         """One step: the new hidden state to `out` (batch, *space, hidden), the opened gates to `gates`."""
         if x is not None:
-            self.inner[0][..., : self.inputs] = x.movedim(1, -1)
-        self.buffers.reverse()
-        self.inner.reverse()
-        reads, writes = self.buffers[-1], self.inner[0]
-        for part in self._parts():
-            raw = convolve(self._seen(reads, part), self.weight, self.bias, self._padding())
+            self._inner[0][..., : self.inputs] = x.movedim(1, -1)
+        self._buffers.reverse()
+        self._inner.reverse()
+        reads, writes = self._buffers[-1], self._inner[0]
+        share = None if driven is None else channels_last(driven, self.dtype)
+        for part in self._parts:
+            raw = self.convolution.forward(reads, part, self._bias)
             tensors = {
-                "raw": rows(raw.movedim(1, -1).contiguous()),
+                "raw": rows(raw),
                 "c": rows(self.cell[part]),
                 "new": rows(self.cell[part]),
                 "h": rows(out[part]),
-                "next": rows(writes[part][..., self.inputs :]),
+                "next": grid(writes[part][..., self.inputs :]),
             }
-            if self.peephole is not None:
-                tensors["peephole"] = self._peephole(part)
-            if driven is not None:
-                tensors["driven"] = rows(channels_last(driven, self.dtype)[part])
+            if self._peephole is not None:
+                tensors["peephole"] = self._pixels(part)
+            if share is not None:
+                tensors["driven"] = rows(share[part])
             if gates is not None:
                 tensors["gates"] = rows(gates[part])
-            count = tensors["raw"].shape[0]
-            self.step(tensors, rows=count, width=self.hidden, pixels=math.prod(self.space))
+            image = tensors["next"].shape[1], tensors["next"].shape[2]
+            self._step(tensors, rows=len(tensors["raw"]), width=self.hidden, image=image)
 
-    def _parts(self) -> list[tuple[slice, ...]]:
-        if not self.strip:
-            return [(slice(b, b + self.together),) for b in range(0, self.batch, self.together)]
-        starts = range(0, self.space[0], self.strip)
-        return [(slice(b, b + 1), slice(r, min(r + self.strip, self.space[0]))) for b in range(self.batch) for r in starts]
-
-    def _seen(self, buffer: Tensor, part: tuple[slice, ...]) -> Tensor:
-        if self.strip:
-            batch, strip = part
-            part = (batch, slice(strip.start, strip.stop + 2 * self.padding[0]))
-        return buffer[part].movedim(-1, 1)
-
-    def _padding(self) -> list[int]:
-        return [0, *self.padding[1:]] if self.strip else self.padding
-
-    def _peephole(self, part: tuple[slice, ...]) -> Tensor:
-        assert self.peephole is not None
-        if self.strip and len(self.peephole) > 1:
-            row = math.prod(self.space[1:])
-            return self.peephole[part[1].start * row : part[1].stop * row]
-        return self.peephole
+    def _pixels(self, part: tuple[slice, ...]) -> Tensor:
+        assert self._peephole is not None
+        if self._kind == "pixel" and len(part) > 1:
+            line = math.prod(self.space[1:])
+            return self._peephole[part[1].start * line : part[1].stop * line]
+        return self._peephole
 
 
 class _Recurrence(torch.autograd.Function):
@@ -158,136 +161,150 @@ class _Recurrence(torch.autograd.Function):
         for t in range(steps):
             if t % segment == 0:
                 marks.append(stepper.cell.clone())
-            stepper.advance(
-                None if x is None else x[t],
-                out[t],
-                driven=None if driven is None else driven[t],
-                gates=gates[t],
-            )
+            here = None if x is None else x[t]
+            stepper.advance(here, out[t], driven=None if driven is None else driven[t], gates=gates[t])
         out = out.movedim(-1, 2)
         ctx.save_for_backward(x, h, weight_x, weight_h, bias, peephole, out, gates, *marks)
-        ctx.segment, ctx.driven, ctx.cell_dtype = segment, driven is not None, c.dtype
+        ctx.driven, ctx.cell_dtype = driven is not None, c.dtype
         ctx.set_materialize_grads(False)
         return out, out[-1].clone(), stepper.cell.movedim(-1, 1).to(c.dtype)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, d_out: Tensor | None, d_last: Tensor | None, d_cell: Tensor | None) -> tuple[Any, ...]:
-        x, h0, weight_x, weight_h, bias, peephole, out, gates, *marks = ctx.saved_tensors
+    @torch.autograd.function.once_differentiable  # type: ignore[misc]  # untyped
+    def backward(ctx: Any, d_out: Tensor | None, d_h: Tensor | None, d_c: Tensor | None) -> tuple[Any, ...]:
+        x, h, weight_x, weight_h, bias, peephole, out, gates, *marks = ctx.saved_tensors
         weights = Weights(weight_x, weight_h, bias, peephole)
-        needs_x, needs_weight = ctx.needs_input_grad[0], any(ctx.needs_input_grad[4:7])
-        dtype, hidden, (steps, batch, _, *space) = gates.dtype, weight_h.shape[1], out.shape
-        inputs = 0 if weight_x is None else weight_x.shape[1]
-        padding = [k // 2 for k in weight_h.shape[2:]]
-        weight = joined(weights if needs_x else Weights(None, weight_h, None, None), dtype)
-        skipped = inputs if needs_x else 0
-        per_step = math.prod(gates.shape[1:]) * gates.element_size()
-        chunk = steps if ctx.driven else max(1, min(ctx.segment, _WEIGHT_BYTES // per_step))
-
-        dgates = empty((chunk, *gates.shape[1:]), dtype)
-        seen = empty((chunk, batch, *space, inputs + hidden), dtype)
-        cell = empty((ctx.segment + 1, batch, *space, hidden), torch.float32)
-        zero = torch.zeros((), dtype=dtype).expand(batch, *space, hidden)
-        dc = torch.zeros(batch, *space, hidden) if d_cell is None else channels_last(d_cell, torch.float32).clone()
-        later = (zero if d_last is None else channels_last(d_last, dtype)).contiguous()
-        nothing = torch.zeros(batch, *space, hidden, dtype=dtype) if d_out is None else None
-        dx = torch.empty_like(x) if needs_x else None
-        d_weight = torch.zeros(4 * hidden, inputs + hidden, *weight_h.shape[2:])
-        d_bias = torch.zeros(4 * hidden)
-        d_peephole = None if peephole is None else torch.zeros_like(peephole, dtype=torch.float32)
-        per_pixel = peephole is not None and peephole[0, 0].numel() > 1
-        kernel = kernels.back(
-            bf16=dtype == torch.bfloat16, peephole=None if peephole is None else "pixel" if per_pixel else "channel"
-        )
-        again = kernels.cells(bf16=dtype == torch.bfloat16)
-        pixels = math.prod(space)
-        peep = pixels_last(peephole)
-        sums = torch.zeros(-(-batch * pixels // block_rows(batch * pixels, hidden)), 3 * hidden)
-
-        for t in reversed(range(steps)):
-            first, place = t - t % ctx.segment, t % ctx.segment
-            if t == steps - 1 or place == ctx.segment - 1:
-                cell[0] = marks[t // ctx.segment]
-                for k in range(place):
-                    tensors = {"gates": rows(gates[first + k]), "c": rows(cell[k]), "new": rows(cell[k + 1])}
-                    again(tensors, rows=batch * pixels, width=hidden)
-            slot = t % chunk if ctx.driven else place % chunk
-            above = nothing if d_out is None else channels_last(d_out[t], dtype)
-            tensors = {
-                "gates": rows(gates[t]),
-                "c": rows(cell[place]),
-                "above": rows(above),
-                "later": rows(later),
-                "dc": rows(dc),
-                "dgates": rows(dgates[slot]),
-                "sums": sums,
-            }
-            if peep is not None:
-                tensors["peephole"] = peep
-            kernel(tensors, rows=batch * pixels, width=hidden, pixels=pixels)
-            if per_pixel:
-                di, df, _, do = dgates[slot].float().chunk(4, -1)
-                i, f, g, _ = gates[t].float().chunk(4, -1)
-                new = f * cell[place] + i * g
-                for k, (gate, shown) in enumerate(((di, cell[place]), (df, cell[place]), (do, new))):
-                    d_peephole[k] += (gate * shown).sum(0).movedim(-1, 0)
-            seen[slot][..., inputs:] = (h0 if t == 0 else out[t - 1]).movedim(1, -1)
-            if inputs:
-                seen[slot][..., :inputs] = x[t].movedim(1, -1)
-            example = seen[slot][..., inputs - skipped :].movedim(-1, 1)
-            back = convolve_back(dgates[slot].movedim(-1, 1), example, weight, padding, to_input=True)[0]
-            back = back.movedim(1, -1)
-            later = back[..., skipped:]
-            if dx is not None:
-                dx[t] = back[..., :skipped].movedim(-1, 1)
-            if needs_weight and slot == 0:
-                count = min(chunk, steps - t, steps if ctx.driven else ctx.segment - place)
-                _, dw, db = convolve_back(
-                    dgates[:count].flatten(0, 1).movedim(-1, 1),
-                    seen[:count].flatten(0, 1).movedim(-1, 1),
-                    joined(weights, dtype),
-                    padding,
-                    to_input=False,
-                )
-                d_weight += dw
-                d_bias += db
-        if d_peephole is not None and not per_pixel:
-            d_peephole = sums.sum(0).view_as(peephole)
+        back = _Backward(weights, gates, marks, wants_x=ctx.needs_input_grad[0], driven=ctx.driven)
+        back.begin(d_h, d_c)
+        for t in reversed(range(len(gates))):
+            back.open(t, None if d_out is None else d_out[t])
+            back.show(t, None if x is None else x[t], h if t == 0 else out[t - 1])
+            back.close(t, weights=any(ctx.needs_input_grad[4:7]))
+        wx, wh = back.weight.result().split([weights.inputs, weights.hidden], dim=1)
         return (
-            dx,
-            dgates.movedim(-1, 2) if ctx.driven else None,
-            later.movedim(-1, 1),
-            dc.movedim(-1, 1).to(ctx.cell_dtype),
-            None if weight_x is None else d_weight[:, :inputs].to(weight_x.dtype),
-            d_weight[:, inputs:].to(weight_h.dtype),
-            None if bias is None else d_bias.to(bias.dtype),
-            None if d_peephole is None else d_peephole.to(peephole.dtype),
+            back.dx,
+            back.dgates.movedim(-1, 2) if ctx.driven else None,
+            back.later.movedim(-1, 1).to(h.dtype),
+            back.dc.movedim(-1, 1).to(ctx.cell_dtype),
+            None if weight_x is None else wx.to(weight_x.dtype),
+            wh.to(weight_h.dtype),
+            None if bias is None else back.d_bias.to(bias.dtype),
+            None if peephole is None else back.d_peephole().to(peephole.dtype),
             None,
         )
 
 
-def joined(weights: Weights, dtype: torch.dtype) -> Tensor:
-    """Input and state kernels side by side, as the buffer has input and state."""
-    both = weights.h if weights.x is None else torch.cat([weights.x, weights.h], dim=1)
-    form = torch.channels_last if both.dim() == 4 else torch.channels_last_3d
-    return both.detach().to(dtype).contiguous(memory_format=form)
+class _Backward:
+    """The way back, step by step from the last.
 
+    The cell is made again from the gates, a segment of steps at a time, from the one kept at the segment's start. Gate
+    gradients are collected over a chunk of steps before they become gradients of the weights.
+    """
 
-def convolve(images: Tensor, weight: Tensor, bias: Tensor | None, padding: Sequence[int]) -> Tensor:
-    """A convolution with stride 1; (batch, channel, *space)."""
-    one = [1] * len(padding)
-    return torch.ops.aten.convolution(images, weight, bias, one, padding, one, False, [0] * len(padding), 1)  # type: ignore[no-any-return]
+    def __init__(self, weights: Weights, gates: Tensor, marks: list[Tensor], *, wants_x: bool, driven: bool) -> None:
+        steps, batch, *space, _ = gates.shape
+        self.gates, self.marks, self.driven = gates, marks, driven
+        self.dtype, self.batch, self.space, self.weights = gates.dtype, batch, tuple(space), weights
+        self.bf16, self.hidden, self.inputs = gates.dtype == torch.bfloat16, weights.hidden, weights.inputs
+        self.segment = max(1, round(math.sqrt(steps)))
+        per_step = gates[0].numel() * gates.element_size()
+        self.chunk = steps if driven else max(1, min(self.segment, _WEIGHT_BYTES // per_step))
 
+        self.shown = self.inputs if wants_x else 0
+        whole = choose(weights.joined(), space, self.dtype, keep=True)
+        # The input's gradient is left out where nobody asks for it.
+        part = whole if self.shown == self.inputs else choose(weights.h.detach(), space, self.dtype, keep=True)
+        self.to_images: Convolution = part
+        self.weight = whole.weight_gradient()
+        border = whole.border
+        self._border = border
+        self._dgates = bordered(self.chunk * batch, space, 4 * self.hidden, border, self.dtype)
+        self._seen = bordered(self.chunk * batch, space, self.inputs + self.hidden, border, self.dtype)
+        self.dgates = inner(self._dgates, border).unflatten(0, (self.chunk, batch))
+        self.seen = inner(self._seen, border).unflatten(0, (self.chunk, batch))
+        self.cells = empty((self.segment, batch, *space, self.hidden), torch.float32)
+        self.dx = torch.empty(steps, batch, self.inputs, *space, dtype=self.dtype) if wants_x else None
+        self.d_bias = torch.zeros(4 * self.hidden)
+        self.peephole = weights.peephole_rows()
+        self.sums = torch.zeros(-(-self._rows // block_rows(self._rows, self.hidden)), 3 * self.hidden)
+        self.pixel_sums = torch.zeros(3, self.hidden, *space) if weights.kind == "pixel" else None
+        self._kernel = kernels.back(bf16=self.bf16, peephole=weights.kind, wide=part.wide)
+        self._cells = kernels.cells(bf16=self.bf16)
 
-def convolve_back(
-    d_out: Tensor, images: Tensor, weight: Tensor, padding: Sequence[int], *, to_input: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradient of `convolve`: of its input, or of its weight and bias."""
-    one, wanted = [1] * len(padding), [to_input, not to_input, not to_input]
-    zero = [0] * len(padding)
-    return torch.ops.aten.convolution_backward(  # type: ignore[no-any-return]
-        d_out, images, weight, [weight.shape[0]], one, padding, one, False, zero, 1, wanted
-    )
+    @property
+    def _rows(self) -> int:
+        return self.batch * math.prod(self.space)
+
+    def begin(self, d_h: Tensor | None, d_c: Tensor | None) -> None:
+        """Start with the gradients of the last state."""
+        shape = (self.batch, *self.space, self.hidden)
+        kind = torch.float32 if self.to_images.wide else self.dtype
+        self.dc = torch.zeros(shape) if d_c is None else channels_last(d_c, torch.float32).clone()
+        self.later = torch.zeros(shape, dtype=kind) if d_h is None else channels_last(d_h, kind)
+        self.nothing = torch.zeros((), dtype=self.dtype).expand(shape).contiguous()
+
+    def open(self, t: int, d_out: Tensor | None) -> None:
+        """The gradient of step t's gates before they were opened, and of the cell before it."""
+        first, place = t - t % self.segment, t % self.segment
+        if t == len(self.gates) - 1 or place == self.segment - 1:
+            self.cells[0] = self.marks[t // self.segment]
+            for k in range(place):
+                cell, new = rows(self.cells[k]), rows(self.cells[k + 1])
+                tensors = {"gates": rows(self.gates[first + k]), "c": cell, "new": new}
+                self._cells(tensors, rows=self._rows, width=self.hidden)
+        written = grid(self.dgates[self._slot(t)])
+        tensors = {
+            "gates": rows(self.gates[t]),
+            "c": rows(self.cells[place]),
+            "above": rows(self.nothing if d_out is None else channels_last(d_out, self.dtype)),
+            "later": rows(self.later),
+            "dc": rows(self.dc),
+            "dgates": written,
+            "sums": self.sums,
+        }
+        if self.peephole is not None:
+            tensors["peephole"] = self.peephole
+        self._kernel(tensors, rows=self._rows, width=self.hidden, image=(written.shape[1], written.shape[2]))
+        if self.pixel_sums is not None:
+            self._add_pixels(self.dgates[self._slot(t)], self.gates[t], self.cells[place])
+
+    def show(self, t: int, x: Tensor | None, h: Tensor) -> None:
+        """What the convolution of step t saw."""
+        seen = self.seen[self._slot(t)]
+        seen[..., self.inputs :] = h.movedim(1, -1)
+        if x is not None:
+            seen[..., : self.inputs] = x.movedim(1, -1)
+
+    def close(self, t: int, *, weights: bool) -> None:
+        """The gradients of step t's input and old state, and of the weights where a chunk is full."""
+        slot = self._slot(t)
+        here = slice(slot * self.batch, (slot + 1) * self.batch)
+        images = self.to_images.back(self._dgates[here])
+        self.later = images[..., self.shown :]
+        if self.dx is not None:
+            self.dx[t] = images[..., : self.shown].movedim(-1, 1)
+        if weights and slot == 0:
+            last = len(self.gates) if self.driven else min(t - t % self.segment + self.segment, len(self.gates))
+            count = min(self.chunk, last - t) * self.batch
+            self.weight.add(self._dgates[:count], self._seen[:count])
+            self.d_bias += inner(self._dgates[:count], self._border).flatten(0, -2).sum(0, dtype=torch.float32)
+
+    def d_peephole(self) -> Tensor:
+        """The gradient of the peepholes."""
+        assert self.weights.peephole is not None
+        sums = self.sums.sum(0) if self.pixel_sums is None else self.pixel_sums
+        return sums.view_as(self.weights.peephole)
+
+    def _slot(self, t: int) -> int:
+        return t % self.chunk if self.driven else t % self.segment % self.chunk
+
+    def _add_pixels(self, dgates: Tensor, gates: Tensor, cell: Tensor) -> None:
+        assert self.pixel_sums is not None
+        di, df, _, do = dgates.float().chunk(4, -1)
+        i, f, g, _ = gates.float().chunk(4, -1)
+        new = f * cell + i * g
+        for k, (gate, seen) in enumerate(((di, cell), (df, cell), (do, new))):
+            self.pixel_sums[k] += (gate * seen).sum(0).movedim(-1, 0)
 
 
 def channels_last(images: Tensor, dtype: torch.dtype) -> Tensor:
@@ -295,20 +312,11 @@ def channels_last(images: Tensor, dtype: torch.dtype) -> Tensor:
     return images.detach().movedim(1, -1).to(dtype).contiguous()
 
 
-def pixels_last(peephole: Tensor | None) -> Tensor | None:
-    """(3, hidden, *space) as rows of (pixels, 3 hidden)."""
-    if peephole is None:
-        return None
-    return peephole.detach().float().flatten(2).permute(2, 0, 1).flatten(1).contiguous()
-
-
 def rows(tensor: Tensor) -> Tensor:
     """(..., channel) as (row, channel), never copied."""
     return tensor.view(-1, tensor.shape[-1])
 
 
-def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Memory from NumPy, which asks for huge pages: a fresh large tensor of PyTorch costs more in page faults than in
-    arithmetic."""
-    words = np.empty(math.prod(shape), dtype=np.float32 if dtype == torch.float32 else np.int16)
-    return torch.from_numpy(words).view(dtype).view(*shape)
+def grid(images: Tensor) -> Tensor:
+    """(image, *space, channel) as (image, line, column, channel), never copied."""
+    return images.flatten(1, -3)

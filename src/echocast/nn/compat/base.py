@@ -1,0 +1,228 @@
+"""What all of them share: taking tensors by name, putting gates in order, and the layer that comes of it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from echocast import plugins
+from echocast.errors import CheckpointMismatch
+from echocast.nn.convlstm import ConvLSTM
+from echocast.nn.lstm import LSTM
+from echocast.nn.sequence import RecurrentLayers
+
+_PACKAGE = "echocast.nn.compat"
+
+
+@dataclass(frozen=True)
+class CellWeights:
+    """One layer (and direction) in our form.
+
+    Args:
+        x: (4 F, C, *kernel), gates in the order input, forget, candidate, output.
+        h: (4 F, F, *kernel).
+        bias: (4 F,) or None.
+        peephole: (3, F, *ones) or (3, F, *space), of input, forget and output gate, or None.
+    """
+
+    x: Tensor
+    h: Tensor
+    bias: Tensor | None = None
+    peephole: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Layers of another implementation, from the input up.
+
+    Args:
+        cells: the weights; with ``bidirectional``, forwards and backwards in turn.
+        options: of `ConvLSTM` or `LSTM` that these weights need.
+    """
+
+    cells: Sequence[CellWeights]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def layer(self, **options: Any) -> RecurrentLayers[Any]:
+        """The `ConvLSTM` (an `LSTM` where there is no space) with these weights; `options` such as ``batch_first``."""
+        directions = 2 if self.options.get("bidirectional") else 1
+        first, forward = self.cells[0], self.cells[::directions]
+        dims = first.x.dim() - 2
+        settings: dict[str, Any] = {
+            "bias": first.bias is not None,
+            "peephole": _peephole(first),
+            "dtype": first.x.dtype,
+            **self.options,
+            **options,
+        }
+        if dims:
+            settings["dims"] = dims
+            settings["input_kernel"] = [tuple(cell.x.shape[2:]) for cell in forward]
+            settings["state_kernel"] = [tuple(cell.h.shape[2:]) for cell in forward]
+        if settings["peephole"] == "pixel" and first.peephole is not None:
+            settings["grid"] = tuple(first.peephole.shape[2:])
+        hidden = [cell.h.shape[1] for cell in forward]
+        build = ConvLSTM if dims else LSTM
+        # One number for all layers where they are alike, so that their states come stacked as in nn.LSTM.
+        alike = len(set(hidden)) == 1 and settings.get("padding", "same") == "same"
+        settings["num_layers"] = len(hidden) if alike else None
+        layer = build(first.x.shape[1], hidden[0] if alike else hidden, **settings)
+        with torch.no_grad():
+            for cell, weights in zip(layer.cells, self.cells, strict=True):
+                for name in ("weight_x", "weight_h", "bias", "peephole"):
+                    value = getattr(weights, name.removeprefix("weight_"))
+                    if value is not None:
+                        getattr(cell, name).copy_(value)
+        return layer
+
+
+class Weights:
+    """Named tensors of which each must be taken once, so that nothing unknown is left unsaid.
+
+    Args:
+        tensors: by name, as PyTorch or NumPy have them.
+        source: the implementation, for messages.
+        prefix: what every name begins with, such as ``encoder.``; other names are left alone.
+    """
+
+    def __init__(self, tensors: Mapping[str, Any], source: str, prefix: str = "") -> None:
+        self.source = source
+        chosen = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        if not chosen:
+            raise CheckpointMismatch(f"no weight begins with prefix={prefix!r}; there are: {_few(tensors)}")
+        self._left = {name: _tensor(value) for name, value in chosen.items()}
+        self._all = list(self._left)
+
+    def numbers(self, pattern: str) -> list[int]:
+        """What stands for the number in names that match `pattern`, in order.
+
+        Raises:
+            CheckpointMismatch: no name matches.
+        """
+        found = sorted({int(match[1]) for name in self._all if (match := re.fullmatch(pattern, name))})
+        if not found:
+            raise CheckpointMismatch(
+                f"no weight is named like {pattern} of {self.source}; there are: {_few(self._all)}"
+            )
+        return found
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a tensor."""
+        return name in self._left
+
+    def take(self, name: str, shape: Sequence[int | None] | None = None) -> Tensor:
+        """The tensor of that name.
+
+        Args:
+            name: in the implementation.
+            shape: what it must be; None for any length.
+
+        Raises:
+            CheckpointMismatch: there is none, or it has another shape.
+        """
+        if name not in self._left:
+            raise CheckpointMismatch(f"{self.source} weights need {name!r}; there are: {_few(self._all)}")
+        value = self._left.pop(name)
+        if shape is not None:
+            fits = value.dim() == len(shape) and all(
+                want in (None, have) for want, have in zip(shape, value.shape, strict=True)
+            )
+            if not fits:
+                wanted = ", ".join("any" if size is None else str(size) for size in shape)
+                raise CheckpointMismatch(f"{name!r} must have the shape ({wanted}); got {tuple(value.shape)}")
+        return value
+
+    def maybe(self, name: str, shape: Sequence[int | None] | None = None) -> Tensor | None:
+        """`take`, or None if there is none."""
+        return self.take(name, shape) if name in self._left else None
+
+    def ignore(self, pattern: str) -> None:
+        """Leave out what the implementation never uses."""
+        self._left = {name: value for name, value in self._left.items() if not re.fullmatch(pattern, name)}
+
+    def finish(self) -> None:
+        """
+        Raises:
+            CheckpointMismatch: tensors are left that nothing took.
+        """
+        if self._left:
+            raise CheckpointMismatch(f"{self.source} has no weights named {_few(self._left)}")
+
+
+def names() -> list[str]:
+    """The implementations whose weights can be read."""
+    return plugins.names(_PACKAGE, skip=("base", "files"))
+
+
+def summary(name: str) -> str:
+    """What an implementation is, in a line."""
+    return plugins.summary(_PACKAGE, name)
+
+
+def convert(name: str, weights: Mapping[str, Any], *, prefix: str = "", **hints: Any) -> Imported:
+    """Weights of the implementation `name` in our form.
+
+    Args:
+        name: one of `names`.
+        weights: tensors by name, as that implementation saves them.
+        prefix: what the names of this layer begin with, inside a larger model.
+        hints: what the weights do not say, such as ``forget_bias``; see the module.
+
+    Raises:
+        CheckpointMismatch: no such implementation, an unknown or missing name, or a wrong shape.
+    """
+    module = plugins.load(_PACKAGE, name, error=CheckpointMismatch)
+    tensors = Weights(weights, name, prefix)
+    made: Imported = plugins.construct(module.convert, hints, where=name, error=CheckpointMismatch, given=(tensors,))
+    tensors.finish()
+    return made
+
+
+def in_order(weight: Tensor, order: str, dim: int = 0) -> Tensor:
+    """Gate blocks along `dim` from `order`, such as ``ifog``, to ours, ``ifgo``."""
+    blocks = dict(zip(order, weight.chunk(4, dim=dim), strict=True))
+    return torch.cat([blocks[gate] for gate in "ifgo"], dim=dim).contiguous()
+
+
+def split(weight: Tensor, *, order: str, name: str) -> tuple[Tensor, Tensor]:
+    """A kernel (4 F, C + F, *k) over input and state, cut in two, gates put in order."""
+    hidden = weight.shape[0] // 4
+    inputs = weight.shape[1] - hidden
+    if weight.shape[0] % 4 or inputs < 1:
+        raise CheckpointMismatch(f"{name!r} must be (4 F, C + F, ...) for some F and C; got {tuple(weight.shape)}")
+    weight = in_order(weight, order)
+    return weight[:, :inputs].contiguous(), weight[:, inputs:].contiguous()
+
+
+def channels_first(kernel: Tensor) -> Tensor:
+    """TensorFlow's (*k, in, out) as PyTorch's (out, in, *k)."""
+    return kernel.movedim((-1, -2), (0, 1)).contiguous()
+
+
+def with_forget_bias(bias: Tensor | None, forget_bias: float, like: Tensor) -> Tensor | None:
+    """A bias (4 F) with `forget_bias` added to its forget gate, made if there is none and one is needed."""
+    if bias is None and not forget_bias:
+        return None
+    bias = like.new_zeros(like.shape[0]) if bias is None else bias.clone()
+    hidden = bias.shape[0] // 4
+    bias[hidden : 2 * hidden] += forget_bias
+    return bias
+
+
+def _peephole(cell: CellWeights) -> str | None:
+    if cell.peephole is None:
+        return None
+    return "channel" if all(size == 1 for size in cell.peephole.shape[2:]) else "pixel"
+
+
+def _tensor(value: Any) -> Tensor:
+    return value.detach() if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
+
+
+def _few(names: Mapping[str, Any] | Sequence[str]) -> str:
+    shown = sorted(names)
+    return ", ".join(map(repr, shown[:8])) + (f" and {len(shown) - 8} more" if len(shown) > 8 else "")

@@ -1,0 +1,256 @@
+"""The two ways a step's convolution is computed, with stride 1 and zeros beyond the border.
+
+Images are channels-last, (image, *space, channel), and lie in buffers with the border that `border` asks for.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from echocast.nn.fused import winograd
+
+Part = tuple[slice, ...]
+"""Some of the images, or some lines (along the first axis of space) of one."""
+
+_CACHED = 4 << 20
+"""Bytes of gates computed directly at a time, so that they are still in the cache when they are opened."""
+
+_TILES = 256
+"""Tiles multiplied at a time."""
+
+_use_winograd = True
+
+
+@contextmanager
+def direct() -> Iterator[None]:
+    """Inside, no convolution goes by Winograd's filtering: slower, and a few bits more exact."""
+    global _use_winograd
+    before, _use_winograd = _use_winograd, False
+    try:
+        yield
+    finally:
+        _use_winograd = before
+
+
+class Convolution(Protocol):
+    """A convolution of images of one size."""
+
+    border: tuple[int, ...]
+    """Zeros wanted around the images, by axis."""
+
+    wide: bool
+    """Whether results are 32-bit whatever the images are."""
+
+    weight: Tensor
+    """(out, in, *kernel)."""
+
+    def parts(self, images: int) -> list[Part]:
+        """What to compute at a time."""
+
+    def forward(self, buffer: Tensor, part: Part, bias: Tensor | None) -> Tensor:
+        """A part's result, (image, *space, out), from the whole buffer; good until the next call."""
+
+    def back(self, gradient: Tensor) -> Tensor:
+        """The gradient of the images from that of the results, which lies in a buffer with `border` too."""
+
+    def weight_gradient(self) -> "WeightGradient":
+        """A sum to which steps can be added."""
+
+
+class WeightGradient(Protocol):
+    """The gradient of a weight, step by step."""
+
+    def add(self, gradient: Tensor, buffer: Tensor) -> None:
+        """Add that of some images: the results' gradient and the images, both with `border`."""
+
+    def result(self) -> Tensor:
+        """The gradient so far, (out, in, *kernel)."""
+
+
+def choose(weight: Tensor, space: Sequence[int], dtype: torch.dtype, *, keep: bool) -> Convolution:
+    """The faster way for this weight and grid.
+
+    Args:
+        weight: (out, in, *kernel).
+        space: size of the grid.
+        dtype: of the images.
+        keep: results are kept for the way back, so that large images need not be cut into strips to save memory.
+    """
+    if _use_winograd and winograd.takes(weight.shape[2:], space):
+        return _Winograd(weight, space)
+    return _Direct(weight, space, dtype, keep=keep)
+
+
+def inner(buffer: Tensor, border: Sequence[int]) -> Tensor:
+    """The images within their borders."""
+    for axis, width in enumerate(border, start=1):
+        buffer = buffer.narrow(axis, width, buffer.shape[axis] - 2 * width)
+    return buffer
+
+
+def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Memory from NumPy, which asks for huge pages: a fresh large tensor of PyTorch costs more in page faults than in
+    arithmetic."""
+    words = np.empty(math.prod(shape), dtype=np.float32 if dtype == torch.float32 else np.int16)
+    return torch.from_numpy(words).view(dtype).view(*shape)
+
+
+def bordered(images: int, space: Sequence[int], channels: int, border: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """A buffer of zeros with room for a border."""
+    sides = [size + 2 * width for size, width in zip(space, border, strict=True)]
+    return empty((images, *sides, channels), dtype).zero_()
+
+
+class _Direct:
+    """PyTorch's own convolution."""
+
+    wide = False
+
+    def __init__(self, weight: Tensor, space: Sequence[int], dtype: torch.dtype, *, keep: bool) -> None:
+        form = torch.channels_last if weight.dim() == 4 else torch.channels_last_3d
+        self.weight = weight.to(dtype).contiguous(memory_format=form)
+        self._padding = [size // 2 for size in weight.shape[2:]]
+        image = math.prod(space) * weight.shape[0] * self.weight.element_size()
+        # Large images are cut into strips along the first axis of space, small ones taken several at a time.
+        self._strip = max(1, _CACHED * space[0] // image) if image > 2 * _CACHED and not keep else 0
+        self._together, self._lines = max(1, _CACHED // image), space[0]
+        self.border = (self._padding[0] if self._strip else 0, *[0] * (len(space) - 1))
+
+    def parts(self, images: int) -> list[Part]:
+        if not self._strip:
+            return [(slice(b, min(b + self._together, images)),) for b in range(0, images, self._together)]
+        return _strips(images, self._lines, self._strip)
+
+    def forward(self, buffer: Tensor, part: Part, bias: Tensor | None) -> Tensor:
+        padding = self._padding
+        if self._strip:
+            part = part[0], slice(part[1].start, part[1].stop + 2 * padding[0])
+            padding = [0, *padding[1:]]
+        one, zero = [1] * len(padding), [0] * len(padding)
+        images, bias = buffer[part].movedim(-1, 1), None if bias is None else bias.to(buffer.dtype)
+        made = torch.ops.aten.convolution(images, self.weight, bias, one, padding, one, False, zero, 1)
+        return made.movedim(1, -1).contiguous()  # type: ignore[no-any-return]
+
+    def back(self, gradient: Tensor) -> Tensor:
+        images = empty((*gradient.shape[:-1], self.weight.shape[1]), gradient.dtype)
+        made = self._gradients(gradient, images, to_images=True)[0]
+        return made.movedim(1, -1).contiguous()
+
+    def _gradients(self, gradient: Tensor, images: Tensor, *, to_images: bool) -> tuple[Tensor, Tensor]:
+        one, zero = [1] * len(self._padding), [0] * len(self._padding)
+        one_of = [to_images, not to_images, False]
+        first, second = gradient.movedim(-1, 1), images.movedim(-1, 1)
+        return torch.ops.aten.convolution_backward(  # type: ignore[no-any-return]
+            first, second, self.weight, None, one, self._padding, one, False, zero, 1, one_of
+        )[:2]
+
+    def weight_gradient(self) -> WeightGradient:
+        return _DirectWeight(self)
+
+
+class _DirectWeight:
+    def __init__(self, convolution: _Direct) -> None:
+        self._convolution = convolution
+        self._sum = torch.zeros(convolution.weight.shape)
+
+    def add(self, gradient: Tensor, buffer: Tensor) -> None:
+        self._sum += self._convolution._gradients(gradient, buffer, to_images=False)[1]
+
+    def result(self) -> Tensor:
+        return self._sum
+
+
+class _Winograd:
+    """See `winograd`."""
+
+    wide = True
+
+    def __init__(self, weight: Tensor, space: Sequence[int]) -> None:
+        self.weight = weight
+        self._kernel = weight.shape[2]
+        self.border = (self._kernel // 2,) * 2
+        self._space = space
+        self._planes = (self._kernel + winograd.TILE - 1) ** 2
+        self._forward = self._backward = None
+        self._tiles: dict[tuple[str, int, int], Tensor] = {}
+
+    def parts(self, images: int) -> list[Part]:
+        tiles = self._space[0] * self._space[1] // winograd.TILE**2
+        if tiles >= 2 * _TILES:
+            lines = winograd.TILE * max(1, _TILES * winograd.TILE // self._space[1])
+            return _strips(images, self._space[0], lines)
+        together = max(1, _TILES // tiles)
+        return [(slice(b, min(b + together, images)),) for b in range(0, images, together)]
+
+    def forward(self, buffer: Tensor, part: Part, bias: Tensor | None) -> Tensor:
+        if self._forward is None:
+            self._forward = winograd.weight_tiles(self.weight)
+        return self._product(buffer, part, self._forward, None if bias is None else bias.float())
+
+    def back(self, gradient: Tensor) -> Tensor:
+        if self._backward is None:
+            # The transpose of a correlation is the correlation with the kernel turned round.
+            self._backward = winograd.weight_tiles(self.weight.flip(2, 3).transpose(0, 1))
+        images = empty((len(gradient), *self._space, self.weight.shape[1]), torch.float32)
+        for part in self.parts(len(gradient)):
+            images[part] = self._product(gradient, part, self._backward, None)
+        return images
+
+    def weight_gradient(self) -> WeightGradient:
+        return _WinogradWeight(self)
+
+    def seen(self, buffer: Tensor, part: Part) -> Tensor:
+        """The lines of a buffer that a part needs."""
+        return buffer[part] if len(part) == 1 else buffer[part[0], part[1].start : part[1].stop + self._kernel - 1]
+
+    def room(self, use: str, count: int, channels: int) -> Tensor:
+        """Scratch for tiles, the same one for the same use."""
+        key = use, count, channels
+        if key not in self._tiles:
+            self._tiles[key] = empty((self._planes, count, channels), torch.float32)
+        return self._tiles[key]
+
+    def input_tiles(self, images: Tensor) -> Tensor:
+        """A part's images, with their border, as tiles."""
+        lines, columns = ((size - self._kernel + 1) // winograd.TILE for size in images.shape[1:3])
+        tiles = self.room("in", len(images) * lines * columns, images.shape[3])
+        winograd.input_tiles(images, self._kernel, tiles)
+        return tiles
+
+    def _product(self, buffer: Tensor, part: Part, weight: Tensor, bias: Tensor | None) -> Tensor:
+        images = self.seen(buffer, part)
+        tiles = self.input_tiles(images)
+        products = torch.bmm(tiles, weight, out=self.room("out", tiles.shape[1], weight.shape[2]))
+        shape = (len(images), *(size - self._kernel + 1 for size in images.shape[1:3]), weight.shape[2])
+        made = empty(shape, torch.float32)
+        winograd.output_images(products, self._kernel, made, bias)
+        return made
+
+
+class _WinogradWeight:
+    def __init__(self, convolution: _Winograd) -> None:
+        self._convolution = convolution
+        weight = convolution.weight
+        self._sum = torch.zeros(convolution._planes, weight.shape[1], weight.shape[0])
+
+    def add(self, gradient: Tensor, buffer: Tensor) -> None:
+        convolution = self._convolution
+        kernel, within = convolution._kernel, inner(gradient, convolution.border)
+        for part in convolution.parts(len(gradient)):
+            tiles = convolution.input_tiles(convolution.seen(buffer, part))
+            results = convolution.room("results", tiles.shape[1], gradient.shape[-1])
+            winograd.gradient_tiles(within[part], kernel, results)
+            torch.baddbmm(self._sum, tiles.transpose(1, 2), results, out=self._sum)
+
+    def result(self) -> Tensor:
+        return winograd.weight_from_tiles(self._sum, self._convolution._kernel)
+
+
+def _strips(images: int, lines: int, strip: int) -> list[Part]:
+    starts = range(0, lines, strip)
+    return [(slice(b, b + 1), slice(r, min(r + strip, lines))) for b in range(images) for r in starts]
