@@ -24,8 +24,8 @@ def command(
 ) -> None:
     """Convert the weights of another ConvLSTM.
 
-    From: ndrplz, torchgeo, automan000, openstl, basic_convlstm, carlthome, keras1, keras2, keras3, viorik, viorik_untied,
-    sparnn (the paper's authors), torch_lstm. The result is for `echocast.nn.load`.
+    From: ndrplz, torchgeo, automan000, openstl, basic_convlstm, carlthome, keras1, keras2, keras3, viorik,
+    viorik_untied, sparnn (the paper's authors), torch_lstm. The result is for `echocast.nn.load`.
 
     Example: echocast convert model.pt --from ndrplz --prefix encoder. --to layer.safetensors
     """

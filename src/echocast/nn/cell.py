@@ -1,7 +1,7 @@
 """What ConvLSTM and ConvGRU cells have in common: their convolutions, options and checks."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol, TypedDict
+from typing import Any, ClassVar, Protocol, TypedDict, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,7 @@ class CellOptions(TypedDict, total=False):
     dtype: torch.dtype | None
 
 
+@runtime_checkable
 class Steps(Protocol):
     """A layer that takes one step after another and writes over its own state."""
 
@@ -113,6 +114,8 @@ class Cell(nn.Module):
         check_name(init)
         self.in_channels, self.hidden_channels, self.dims, self.init = in_channels, hidden_channels, dims, init
         ones = (1,) * dims
+        if dims == 0 and not all(size in (1, (), []) for size in (stride, dilation)):
+            raise ValueError(f"dims=0 has no space for stride={stride!r} or dilation={dilation!r}")
         self.input_convolution = Convolution(
             by_dimension("input_kernel", input_kernel, dims, odd=padding == "same"),
             by_dimension("stride", stride, dims),
@@ -237,6 +240,12 @@ class Cell(nn.Module):
                 f"the state {name} must be (batch, hidden{AXES[self.dims]}) = {expected}; got {tuple(tensor.shape)}"
             )
         self.check_kind(f"the state {name}", tensor)
+
+    def check_grid(self, grid: Sequence[int]) -> None:
+        """
+        Raises:
+            ValueError: the state cannot have a grid of this size.
+        """
 
     def zeros(self, batch: int, *grid: int) -> Tensor:
         """A state of nothing, (batch, hidden, *grid)."""

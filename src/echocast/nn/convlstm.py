@@ -105,11 +105,18 @@ class ConvLSTMCell(Cell):
         Raises:
             ValueError: `state` does not fit the layer, or what drives it.
         """
-        grid = self.grid if driven is None else driven.shape[2:]
+        grid = None if driven is None else driven.shape[2:]
         for name, tensor in zip(("h", "c"), state, strict=True):
             self.check_state(name, tensor, batch, grid)
-        if self.grid is not None and tuple(state[0].shape[2:]) != self.grid:
-            raise ValueError(f"peephole='pixel' fixes the state's grid to {self.grid}; got {tuple(state[0].shape[2:])}")
+        self.check_grid(state[0].shape[2:])
+
+    def check_grid(self, grid: Sequence[int]) -> None:
+        """
+        Raises:
+            ValueError: another size than that of a peephole per pixel.
+        """
+        if self.grid is not None and tuple(grid) != self.grid:
+            raise ValueError(f"peephole='pixel' fixes the state's grid to {self.grid}; got {tuple(grid)}")
 
     def step(self, driven: Tensor | None, state: Parts, mask: Tensor | None = None) -> State:
         """The next ``(h, c)`` from what `drive` gave for this step (None: no input); `mask` from `hidden_mask`."""

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from echocast.nn.convlstm import ConvLSTMCell
 from echocast.nn.sequence import RecurrentLayers
 
+_SPATIAL = {"dims", "grid", "input_kernel", "state_kernel", "stride", "dilation", "groups", "padding", "padding_mode"}
+
 
 class LSTM(RecurrentLayers[ConvLSTMCell]):
     """The paper's FC-LSTM; without peepholes, `torch.nn.LSTM`.
@@ -36,8 +38,9 @@ class LSTM(RecurrentLayers[ConvLSTMCell]):
         recompute: bool = False,
         **options: object,
     ) -> None:
-        if "dims" in options or options.get("peephole") == "pixel":
-            raise ValueError(f"an LSTM has no space; got {options}")
+        spatial = _SPATIAL & set(options) | {"peephole"} & {k for k, v in options.items() if v == "pixel"}
+        if spatial:
+            raise ValueError(f"an LSTM has no space; got {', '.join(f'{k}={options[k]!r}' for k in sorted(spatial))}")
         super().__init__(
             ConvLSTMCell,
             input_size,

@@ -257,7 +257,8 @@ class RecurrentLayers(nn.Module, Generic[C]):
             for k, cell in enumerate(cells):
                 if k % self.directions == 0:
                     grid = cell.input_convolution.grid(grid or ())
-                states.append(tuple(cell.zeros(x.shape[1], *grid) for _ in range(self.parts)))
+                cell.check_grid(grid or ())
+                states.append(tuple(cell.zeros(x.shape[1], *(grid or ())) for _ in range(self.parts)))
             return states
         given = (state,) if self.parts == 1 else tuple(state)
         if len(given) != self.parts or any(len(part) != len(cells) for part in given):
@@ -270,6 +271,7 @@ class RecurrentLayers(nn.Module, Generic[C]):
         for k, (cell, parts) in enumerate(zip(cells, states, strict=True)):
             if grid is not None and k % self.directions == 0:
                 grid = cell.input_convolution.grid(grid)
+            cell.check_grid(parts[0].shape[2:])
             for name, part in zip("hc", parts, strict=False):
                 cell.check_state(f"{name} of layer {k}", part, parts[0].shape[0] if x is None else x.shape[1], grid)
         return states

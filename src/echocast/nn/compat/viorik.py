@@ -1,8 +1,8 @@
 """viorik's ConvLSTM for Torch7: a convolution with bias of the input and one without of the state for every gate.
 
 Torch7 has no names for its tensors; save them as ``GATE.input.weight``, ``GATE.input.bias`` and ``GATE.state.weight``
-for the gates ``input``, ``forget``, ``cell`` and ``output``. The untied variant, whose first step has weights of its own
-and no recurrence, is in `viorik_untied`.
+for the gates ``input``, ``forget``, ``cell`` and ``output``. The untied variant, whose first step has weights of its
+own and no recurrence, is in `viorik_untied`.
 """
 
 import torch

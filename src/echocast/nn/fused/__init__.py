@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
+from echocast.nn.fused.convolutions import direct
 from echocast.nn.fused.layer import Layer
 
-__all__ = ["Layer", "plain", "takes"]
+__all__ = ["Layer", "direct", "plain", "takes"]
 
 _log = logging.getLogger(__name__)
 _plain = False

@@ -6,7 +6,7 @@ Images are channels-last, (image, *space, channel), and lie in buffers with the 
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ def direct() -> Iterator[None]:
         _use_winograd = before
 
 
+@runtime_checkable
 class Convolution(Protocol):
     """A convolution of images of one size."""
 
@@ -62,6 +63,7 @@ class Convolution(Protocol):
         """A sum to which steps can be added."""
 
 
+@runtime_checkable
 class WeightGradient(Protocol):
     """The gradient of a weight, step by step."""
 
@@ -173,10 +175,11 @@ class _Winograd:
     def __init__(self, weight: Tensor, space: Sequence[int]) -> None:
         self.weight = weight
         self._kernel = weight.shape[2]
-        self.border = (self._kernel // 2,) * 2
+        self.border: tuple[int, ...] = (self._kernel // 2,) * 2
         self._space = space
         self._planes = (self._kernel + winograd.TILE - 1) ** 2
-        self._forward = self._backward = None
+        self._forward: Tensor | None = None
+        self._backward: Tensor | None = None
         self._tiles: dict[tuple[str, int, int], Tensor] = {}
 
     def parts(self, images: int) -> list[Part]:

@@ -61,7 +61,8 @@ def cells(*, bf16: bool) -> Kernel:
 @cache
 def back(*, bf16: bool, peephole: str | None, wide: bool = False) -> Kernel:
     """From the gradients of ``h`` (two of them: from above and from later) and of the new cell (``dc``) to those of the
-    gates before they were opened (``dgates``) and of the old cell (in ``dc``); ``sums`` collects the peepholes'. With `wide`, ``later`` is 32-bit.
+    gates before they were opened (``dgates``) and of the old cell (in ``dc``); ``sums`` collects the peepholes'. With
+    `wide`, ``later`` is 32-bit.
     """
     narrow, later = Rows(bf16), Rows(bf16 and not wide)
     tensors = {"gates": narrow, "c": Rows(), "above": narrow, "later": later, "dc": Rows()}

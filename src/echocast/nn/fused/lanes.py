@@ -43,8 +43,8 @@ class Rows:
     Args:
         bf16: the values are stored as bfloat16; the kernel sees 32-bit floats.
         at: which row belongs to row p of the kernel: ``row`` p itself, ``same`` always the first, ``pixel`` p modulo
-            the pixels of an image (a batch shares it), ``block`` one row per block of rows, for sums; ``grid`` a pixel of
-            an image that may lie within a larger one.
+            the pixels of an image (a batch shares it), ``block`` one row per block of rows, for sums; ``grid`` a pixel
+            of an image that may lie within a larger one.
         every: pixels from one row to the next along both axes of a ``grid``, for tiles.
     """
 

@@ -58,7 +58,7 @@ class Layer:
         return tuple(self._line(tensor) for tensor in made)  # type: ignore[return-value]
 
     def stepper(self, drive: Callable[[Tensor], Tensor] | None) -> "_Steps":
-        """This layer, to be advanced frame by frame; `drive` makes an input's share of the gates, None without input."""
+        """This layer, frame by frame; `drive` makes an input's share of the gates, None without input."""
         return _Steps(self, drive)
 
     def _cell(self, stepper: Stepper) -> Tensor:

@@ -170,7 +170,7 @@ class _Recurrence(torch.autograd.Function):
         return out, out[-1].clone(), stepper.cell.movedim(-1, 1).to(c.dtype)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[misc]  # untyped
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, d_out: Tensor | None, d_h: Tensor | None, d_c: Tensor | None) -> tuple[Any, ...]:
         x, h, weight_x, weight_h, bias, peephole, out, gates, *marks = ctx.saved_tensors
         weights = Weights(weight_x, weight_h, bias, peephole)
@@ -180,7 +180,8 @@ class _Recurrence(torch.autograd.Function):
             back.open(t, None if d_out is None else d_out[t])
             back.show(t, None if x is None else x[t], h if t == 0 else out[t - 1])
             back.close(t, weights=any(ctx.needs_input_grad[4:7]))
-        wx, wh = back.weight.result().split([weights.inputs, weights.hidden], dim=1)
+        d_weight = back.weight.result()
+        wx, wh = d_weight[:, : weights.inputs], d_weight[:, weights.inputs :]
         return (
             back.dx,
             back.dgates.movedim(-1, 2) if ctx.driven else None,
@@ -220,8 +221,8 @@ class _Backward:
         self._border = border
         self._dgates = bordered(self.chunk * batch, space, 4 * self.hidden, border, self.dtype)
         self._seen = bordered(self.chunk * batch, space, self.inputs + self.hidden, border, self.dtype)
-        self.dgates = inner(self._dgates, border).unflatten(0, (self.chunk, batch))
-        self.seen = inner(self._seen, border).unflatten(0, (self.chunk, batch))
+        self.dgates = by_step(inner(self._dgates, border), self.chunk)
+        self.seen = by_step(inner(self._seen, border), self.chunk)
         self.cells = empty((self.segment, batch, *space, self.hidden), torch.float32)
         self.dx = torch.empty(steps, batch, self.inputs, *space, dtype=self.dtype) if wants_x else None
         self.d_bias = torch.zeros(4 * self.hidden)
@@ -310,6 +311,11 @@ class _Backward:
 def channels_last(images: Tensor, dtype: torch.dtype) -> Tensor:
     """(batch, channel, *space) as a contiguous (batch, *space, channel) of `dtype`."""
     return images.detach().movedim(1, -1).to(dtype).contiguous()
+
+
+def by_step(images: Tensor, steps: int) -> Tensor:
+    """(step and image, ...) as (step, image, ...), never copied."""
+    return images.view(steps, -1, *images.shape[1:])
 
 
 def rows(tensor: Tensor) -> Tensor:

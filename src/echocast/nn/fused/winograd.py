@@ -1,12 +1,12 @@
-"""Convolutions by Winograd's minimal filtering: a square kernel on tiles of 4 x 4 with a quarter of the products, or fewer.
+"""Convolutions by Winograd's minimal filtering: tiles of 4 x 4 pixels with a quarter of the products, or fewer.
 
 ::
 
     images --input--> tiles (plane, tile, channel) --one matrix product per plane--> --output--> images
 
-A kernel of r x r and 4 x 4 outputs meet in (r + 3)^2 planes: 36 products for 144 (r = 3), 64 for 400 (r = 5). Products are
-32-bit whatever the images are; the result differs from a direct convolution by rounding alone, a few units in the last
-place of the largest term.
+A kernel of r x r and 4 x 4 outputs meet in (r + 3)^2 planes: 36 products for 144 (r = 3), 64 for 400 (r = 5). Products
+are 32-bit whatever the images are; the result differs from a direct convolution by rounding alone, about ten times a
+direct convolution's own.
 
 Source: Lavin and Gray 2016 (arXiv:1509.09308); the matrices are Toom and Cook's for the points below.
 """
@@ -27,7 +27,7 @@ _POINTS = {
     3: (Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(-1, 2)),
     5: (Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(-2), Fraction(1, 2), Fraction(-1, 2)),
 }
-"""Where polynomials are evaluated, by kernel size; infinity comes last. Chosen for the least rounding error measured."""
+"""Where polynomials are evaluated, by kernel size; infinity comes last. They round least of those tried."""
 
 Matrix = tuple[tuple[Fraction, ...], ...]
 
@@ -82,7 +82,7 @@ def weight_from_tiles(tiles: Tensor, kernel: int) -> Tensor:
     """The transpose of `weight_tiles`: (plane, in, out) as (out, in, r, r)."""
     transform = _tensor(matrices(kernel)[1])
     side = kernel + TILE - 1
-    return torch.einsum("ia,ijco,jb->ocab", transform, tiles.unflatten(0, (side, side)), transform)
+    return torch.einsum("ia,ijco,jb->ocab", transform, tiles.view(side, side, *tiles.shape[1:]), transform)
 
 
 def input_tiles(images: Tensor, kernel: int, out: Tensor) -> None:
