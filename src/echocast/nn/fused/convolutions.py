@@ -98,8 +98,9 @@ def inner(buffer: Tensor, border: Sequence[int]) -> Tensor:
 def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     """Memory from NumPy, which asks for huge pages: a fresh large tensor of PyTorch costs more in page faults than in
     arithmetic."""
-    words = np.empty(math.prod(shape), dtype=np.float32 if dtype == torch.float32 else np.int16)
-    return torch.from_numpy(words).view(dtype).view(*shape)
+    words = torch.from_numpy(np.empty(math.prod(shape), dtype=np.float32 if dtype == torch.float32 else np.int16))
+    # No view of `words`, which autograd would not let a user change in place.
+    return torch.empty(0, dtype=dtype).set_(words.untyped_storage(), 0, shape)  # type: ignore[call-overload, no-any-return]
 
 
 def bordered(images: int, space: Sequence[int], channels: int, border: Sequence[int], dtype: torch.dtype) -> Tensor:
@@ -140,16 +141,18 @@ class _Direct:
 
     def back(self, gradient: Tensor) -> Tensor:
         images = empty((*gradient.shape[:-1], self.weight.shape[1]), gradient.dtype)
-        made = self._gradients(gradient, images, to_images=True)[0]
+        made = self.gradients(gradient, images, to_images=True)
         return made.movedim(1, -1).contiguous()
 
-    def _gradients(self, gradient: Tensor, images: Tensor, *, to_images: bool) -> tuple[Tensor, Tensor]:
+    def gradients(self, gradient: Tensor, images: Tensor, *, to_images: bool) -> Tensor:
+        """The gradient of the images, or of the weight."""
         one, zero = [1] * len(self._padding), [0] * len(self._padding)
         one_of = [to_images, not to_images, False]
         first, second = gradient.movedim(-1, 1), images.movedim(-1, 1)
-        return torch.ops.aten.convolution_backward(  # type: ignore[no-any-return]
+        made = torch.ops.aten.convolution_backward(
             first, second, self.weight, None, one, self._padding, one, False, zero, 1, one_of
-        )[:2]
+        )
+        return made[0 if to_images else 1]  # type: ignore[no-any-return]
 
     def weight_gradient(self) -> WeightGradient:
         return _DirectWeight(self)
@@ -161,7 +164,7 @@ class _DirectWeight:
         self._sum = torch.zeros(convolution.weight.shape)
 
     def add(self, gradient: Tensor, buffer: Tensor) -> None:
-        self._sum += self._convolution._gradients(gradient, buffer, to_images=False)[1]
+        self._sum += self._convolution.gradients(gradient, buffer, to_images=False)
 
     def result(self) -> Tensor:
         return self._sum

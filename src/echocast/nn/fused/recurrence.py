@@ -7,9 +7,11 @@ back only the opened gates are kept, and the cell of every few steps.
 Tensors come and go time first: (time, batch, channel, *space).
 """
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,8 +20,21 @@ from echocast.nn.fused import kernels
 from echocast.nn.fused.convolutions import Convolution, bordered, choose, empty, inner
 from echocast.nn.fused.lanes import block_rows
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 _WEIGHT_BYTES = 8 << 20
 """Bytes of gate gradients that are collected before they become gradients of the weights."""
+
+
+def no_autocast(function: F) -> F:
+    """`function` without autocast: dtypes are settled before anything here runs."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        with torch.autocast("cpu", enabled=False):
+            return function(*args, **kwargs)
+
+    return wrapped  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -71,7 +86,9 @@ def train(
         weights: the layer's.
         steps: time steps.
     """
-    return _Recurrence.apply(x, driven, h, c, weights.x, weights.h, weights.bias, weights.peephole, steps)  # type: ignore[no-any-return, no-untyped-call]
+    parts = weights.x, weights.h, weights.bias, weights.peephole
+    output, last, cell = _Recurrence.apply(x, driven, h, c, *parts, steps)  # type: ignore[no-untyped-call]
+    return output.movedim(-1, 2), last.movedim(-1, 1), cell.movedim(-1, 1)
 
 
 class Stepper:
@@ -100,6 +117,7 @@ class Stepper:
         self._inner = [inner(buffer, border) for buffer in self._buffers]
         self._inner[0][..., self.inputs :] = channels_last(h, self.dtype)
 
+    @no_autocast
     def advance(
         self, x: Tensor | None, out: Tensor, *, driven: Tensor | None = None, gates: Tensor | None = None
     ) -> None:
@@ -140,6 +158,7 @@ class _Recurrence(torch.autograd.Function):
     """See `train`."""
 
     @staticmethod
+    @no_autocast
     def forward(
         ctx: Any,
         x: Tensor | None,
@@ -163,22 +182,26 @@ class _Recurrence(torch.autograd.Function):
                 marks.append(stepper.cell.clone())
             here = None if x is None else x[t]
             stepper.advance(here, out[t], driven=None if driven is None else driven[t], gates=gates[t])
-        out = out.movedim(-1, 2)
         ctx.save_for_backward(x, h, weight_x, weight_h, bias, peephole, out, gates, *marks)
         ctx.driven, ctx.cell_dtype = driven is not None, c.dtype
         ctx.set_materialize_grads(False)
-        return out, out[-1].clone(), stepper.cell.movedim(-1, 1).to(c.dtype)
+        return out, out[-1].clone(), stepper.cell.to(c.dtype)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @no_autocast
     def backward(ctx: Any, d_out: Tensor | None, d_h: Tensor | None, d_c: Tensor | None) -> tuple[Any, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "second derivatives (create_graph=True) of a ConvLSTM on the CPU need its plain path: "
+                "compute the layer inside `with echocast.nn.fused.plain():`"
+            )
         x, h, weight_x, weight_h, bias, peephole, out, gates, *marks = ctx.saved_tensors
         weights = Weights(weight_x, weight_h, bias, peephole)
         back = _Backward(weights, gates, marks, wants_x=ctx.needs_input_grad[0], driven=ctx.driven)
         back.begin(d_h, d_c)
         for t in reversed(range(len(gates))):
             back.open(t, None if d_out is None else d_out[t])
-            back.show(t, None if x is None else x[t], h if t == 0 else out[t - 1])
+            back.show(t, None if x is None else x[t], h.movedim(1, -1) if t == 0 else out[t - 1])
             back.close(t, weights=any(ctx.needs_input_grad[4:7]))
         d_weight = back.weight.result()
         wx, wh = d_weight[:, : weights.inputs], d_weight[:, weights.inputs :]
@@ -240,8 +263,8 @@ class _Backward:
         """Start with the gradients of the last state."""
         shape = (self.batch, *self.space, self.hidden)
         kind = torch.float32 if self.to_images.wide else self.dtype
-        self.dc = torch.zeros(shape) if d_c is None else channels_last(d_c, torch.float32).clone()
-        self.later = torch.zeros(shape, dtype=kind) if d_h is None else channels_last(d_h, kind)
+        self.dc = torch.zeros(shape) if d_c is None else d_c.float().contiguous().clone()
+        self.later = torch.zeros(shape, dtype=kind) if d_h is None else d_h.to(kind).contiguous()
         self.nothing = torch.zeros((), dtype=self.dtype).expand(shape).contiguous()
 
     def open(self, t: int, d_out: Tensor | None) -> None:
@@ -257,7 +280,7 @@ class _Backward:
         tensors = {
             "gates": rows(self.gates[t]),
             "c": rows(self.cells[place]),
-            "above": rows(self.nothing if d_out is None else channels_last(d_out, self.dtype)),
+            "above": rows(self.nothing if d_out is None else d_out.to(self.dtype).contiguous()),
             "later": rows(self.later),
             "dc": rows(self.dc),
             "dgates": written,
@@ -270,9 +293,9 @@ class _Backward:
             self._add_pixels(self.dgates[self._slot(t)], self.gates[t], self.cells[place])
 
     def show(self, t: int, x: Tensor | None, h: Tensor) -> None:
-        """What the convolution of step t saw."""
+        """What the convolution of step t saw; `h` is channels-last."""
         seen = self.seen[self._slot(t)]
-        seen[..., self.inputs :] = h.movedim(1, -1)
+        seen[..., self.inputs :] = h
         if x is not None:
             seen[..., : self.inputs] = x.movedim(1, -1)
 

@@ -1,0 +1,249 @@
+"""The fused path computes what the plain path defines, and steps aside where it cannot."""
+
+import logging
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from definitions import randomised
+from echocast.nn import ConvLSTM, ConvLSTMCell, fused
+from echocast.nn.fused import lanes, winograd
+from echocast.nn.fused.convolutions import bordered, choose, inner
+
+
+def outcome(layer: ConvLSTM, x: Tensor, state: Any) -> list[Tensor]:
+    """Output, states and every gradient."""
+    output, (h, c) = layer(x, state)
+    weights = torch.linspace(-1, 1, output.numel(), dtype=output.dtype).view_as(output)
+    loss = (output * weights).sum() + h.pow(2).sum() + c.pow(3).sum()
+    return [output, h, c, *torch.autograd.grad(loss, [x, *state, *layer.parameters()])]
+
+
+def agree(made: list[Tensor], expected: list[Tensor], rtol: float) -> None:
+    for one, other in zip(made, expected, strict=True):
+        assert one.shape == other.shape
+        assert one.dtype == other.dtype
+        assert (one - other).abs().max() <= rtol * (other.abs().max() + 1e-6)
+
+
+@pytest.mark.parametrize(("dims", "space"), [(1, (9,)), (2, (7, 6)), (2, (8, 12)), (3, (4, 3, 5))])
+@pytest.mark.parametrize("peephole", [None, "channel", "pixel"])
+@pytest.mark.parametrize("kernels", [(3, 3), (5, 5), (5, 3), (1, 1)])
+@pytest.mark.parametrize("hidden", [5, 16])
+def test_forwards_and_backwards(
+    dims: int, space: tuple[int, ...], peephole: Any, kernels: tuple[int, int], hidden: int
+) -> None:
+    layer = ConvLSTM(
+        3, hidden, num_layers=2, dims=dims, input_kernel=kernels[0], state_kernel=kernels[1],
+        peephole=peephole, grid=space if peephole == "pixel" else None,
+    )  # fmt: skip
+    randomised(layer, scale=0.2)
+    x = torch.randn(5, 2, 3, *space, requires_grad=True)
+    state = tuple(torch.randn(2, 2, hidden, *space, requires_grad=True) for _ in range(2))
+    assert fused.takes(layer.cells[0].weight_h, x)
+    made = outcome(layer, x, state)
+    exact = ConvLSTM(**{**layer.arguments, "dtype": torch.float64})
+    exact.load_state_dict(layer.state_dict())
+    doubles = [t.detach().double().requires_grad_() for t in (x, *state)]
+    expected = [t.float() for t in outcome(exact, doubles[0], tuple(doubles[1:]))]
+    agree(made, expected, 1e-4)
+    with fused.plain():
+        agree(outcome(layer, x, state), expected, 3e-5)
+    with fused.direct():
+        agree(outcome(layer, x, state), expected, 3e-5)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x, state)[0], made[0].detach(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"stride": 2}, {"padding_mode": "circular"}, {"dilation": 2}, {"bias": False}])
+def test_a_driven_layer(options: dict[str, Any]) -> None:
+    layer = randomised(ConvLSTM(3, 4, **options), scale=0.3)
+    x = torch.randn(4, 2, 3, 8, 8, requires_grad=True)
+    size = 4 if "stride" in options else 8
+    state = tuple(torch.randn(1, 2, 4, size, size, requires_grad=True) for _ in range(2))
+    made = outcome(layer, x, state)
+    with fused.plain():
+        agree(made, outcome(layer, x, state), 1e-5)
+
+
+def test_bfloat16_is_as_close_to_the_truth_as_the_plain_path() -> None:
+    layer = randomised(ConvLSTM(3, 16, num_layers=2), scale=0.1)
+    x, errors = torch.randn(6, 2, 3, 16, 16), {}
+    truth = layer.double()(x.double())[0]
+    layer.float()
+    for name, switch in (("fused", torch.enable_grad()), ("plain", fused.plain()), ("direct", fused.direct())):
+        with switch, torch.autocast("cpu", torch.bfloat16):
+            output, (h, c) = layer(x)
+        assert (output.dtype, h.dtype, c.dtype) == (torch.bfloat16, torch.bfloat16, torch.float32)
+        errors[name] = (output.double() - truth).pow(2).mean().sqrt().item()
+        output.float().sum().backward()
+    assert errors["fused"] <= 1.2 * errors["plain"]
+    assert errors["direct"] <= 1.2 * errors["plain"]
+    low = ConvLSTM(3, 16, dtype=torch.bfloat16)
+    output, (h, c) = low(x.bfloat16())
+    assert {output.dtype, h.dtype, c.dtype} == {torch.bfloat16}
+    with fused.plain():
+        torch.testing.assert_close(low(x.bfloat16())[0], output, rtol=0, atol=0.03)
+
+
+@pytest.mark.parametrize("grid", [(96, 1000), (400, 248), (8, 12288)])
+def test_large_images_go_in_strips(grid: tuple[int, int]) -> None:
+    for size in (grid, (grid[0] + 1, grid[1] + 2)):  # by tiles, and directly
+        layer = randomised(ConvLSTM(1, 8, peephole="pixel", grid=size), scale=0.2)
+        x = torch.randn(2, 2, 1, *size)
+        with torch.no_grad():
+            assert len(choose(torch.zeros(32, 9, 3, 3), size, torch.float32, keep=False).parts(2)) > 2
+            made = layer(x)[0]
+            with fused.plain():
+                torch.testing.assert_close(made, layer(x)[0], rtol=0, atol=2e-5)
+
+
+def test_a_graph_may_be_walked_twice_and_an_output_dropped() -> None:
+    layer = randomised(ConvLSTM(2, 3))
+    output, (h, _) = layer(torch.randn(4, 1, 2, 8, 8))
+    once = torch.autograd.grad(output.sum(), list(layer.parameters()), retain_graph=True)
+    twice = torch.autograd.grad(output.sum(), list(layer.parameters()), retain_graph=True)
+    for one, other in zip(once, twice, strict=True):
+        assert torch.equal(one, other)
+    assert all(g is not None for g in torch.autograd.grad(h.sum(), list(layer.parameters())))
+
+
+def test_what_a_user_changes_afterwards_is_noticed() -> None:
+    output, _ = randomised(ConvLSTM(2, 3))(torch.randn(4, 1, 2, 8, 8))
+    with torch.no_grad():
+        output.mul_(0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        output.sum().backward()
+
+
+def test_second_derivatives_take_the_plain_path() -> None:
+    layer, x = randomised(ConvLSTM(1, 2)), torch.randn(2, 1, 1, 4, 4, requires_grad=True)
+    with pytest.raises(RuntimeError, match="need its plain path"):
+        torch.autograd.grad(torch.autograd.grad(layer(x)[0].sum(), x, create_graph=True)[0].pow(2).sum(), x)
+    with fused.plain():
+        (slope,) = torch.autograd.grad(layer(x)[0].sum(), x, create_graph=True)
+        assert torch.autograd.grad(slope.pow(2).sum(), x)[0].abs().max() > 0
+
+
+def test_the_same_numbers_every_time() -> None:
+    layer, x = randomised(ConvLSTM(2, 8)), torch.randn(3, 4, 2, 32, 32, requires_grad=True)
+    state = tuple(torch.zeros(1, 4, 8, 32, 32, requires_grad=True) for _ in range(2))
+    for one, other in zip(outcome(layer, x, state), outcome(layer, x, state), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_one_thread_computes_the_same() -> None:
+    layer, x = randomised(ConvLSTM(2, 8)), torch.randn(3, 4, 2, 32, 32)
+    made = layer(x)[0]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        torch.testing.assert_close(layer(x)[0], made, rtol=0, atol=2e-5)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_without_llvm_the_plain_path_runs_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise OSError("no LLVM here")
+
+    monkeypatch.setattr("echocast.nn.fused.kernels.step", broken)
+    fused._kernels_compile.cache_clear()
+    layer, x = ConvLSTM(1, 2), torch.randn(2, 1, 1, 8, 8)
+    try:
+        with caplog.at_level(logging.WARNING):
+            made = layer(x)[0]
+            layer(x)
+        assert [record.message for record in caplog.records] == [
+            "ConvLSTM layers run without their fused kernels, more slowly: no LLVM here"
+        ]
+    finally:
+        monkeypatch.undo()
+        fused._kernels_compile.cache_clear()
+    torch.testing.assert_close(made, layer(x)[0], rtol=0, atol=1e-6)
+
+
+def test_sigmoid_and_tanh_to_the_last_places() -> None:
+    x = torch.cat([torch.linspace(-100, 100, 4001), torch.logspace(-38, 1, 2000), -torch.logspace(-38, 1, 2000)])
+    for name, function in (("sigmoid", lanes.sigmoid), ("tanh", lanes.tanh)):
+        made = torch.empty_like(x)
+
+        def body(load: lanes.Load, store: lanes.Store, function: Any = function) -> None:
+            store("y", function(load("x")))
+
+        kernel = lanes.compile_kernel(name, {"x": lanes.Rows(), "y": lanes.Rows()}, body)
+        kernel({"x": x[:, None], "y": made[:, None]}, rows=len(x), width=1)
+        kernel({"x": x[None], "y": (vectors := torch.empty_like(x))[None]}, rows=1, width=len(x))
+        assert torch.equal(made, vectors)
+        exact = getattr(torch, name)(x.double())
+        normal = exact.abs() > 2e-38
+        assert ((made - exact) / exact).abs()[normal].max() < 4 * 2**-24
+        assert (made - exact).abs().max() < 4 * 2**-24
+        special = torch.tensor([[torch.nan, torch.inf, -torch.inf, 0.0]])
+        kernel({"x": special, "y": (seen := torch.empty_like(special))}, rows=1, width=4)
+        torch.testing.assert_close(seen, getattr(torch, name)(special), equal_nan=True, rtol=1e-6, atol=2e-38)
+
+
+def test_bfloat16_is_rounded_to_nearest_even() -> None:
+    x = torch.cat([torch.randn(1000), torch.tensor([1.00390625, 1.01171875, torch.nan, torch.inf, 3.4e38])])[None]
+    made = torch.empty_like(x, dtype=torch.bfloat16)
+    tensors = {"x": lanes.Rows(), "y": lanes.Rows(bf16=True)}
+    lanes.compile_kernel("round", tensors, lambda load, store: store("y", load("x")))(
+        {"x": x, "y": made}, rows=1, width=x.shape[1]
+    )
+    torch.testing.assert_close(made, x.bfloat16(), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_winograds_matrices_are_exact_in_fractions(kernel: int) -> None:
+    output, weight, inputs = winograd.matrices(kernel)
+    side = kernel + winograd.TILE - 1
+    signal, taps = [k * k - 3 for k in range(side)], [2 * k + 1 for k in range(kernel)]
+    products = [
+        sum(w * t for w, t in zip(row, taps, strict=True)) * sum(b * s for b, s in zip(other, signal, strict=True))
+        for row, other in zip(weight, inputs, strict=True)
+    ]
+    made = [sum(a * p for a, p in zip(row, products, strict=True)) for row in output]
+    assert made == [sum(taps[j] * signal[i + j] for j in range(kernel)) for i in range(winograd.TILE)]
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_winograds_convolution_and_its_gradients(kernel: int, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    images, channels, results, space = 3, 20, 24, (16, 20)
+    weight = torch.randn(results, channels, kernel, kernel) / (channels * kernel**2) ** 0.5
+    convolution = choose(weight, space, dtype, keep=True)
+    assert convolution.wide
+    buffer = bordered(images, space, channels, convolution.border, dtype)
+    inner(buffer, convolution.border)[:] = torch.randn(images, *space, channels)
+    gradient = bordered(images, space, results, convolution.border, dtype)
+    inner(gradient, convolution.border)[:] = torch.randn(images, *space, results)
+    x = inner(buffer, convolution.border).movedim(-1, 1).double().requires_grad_()
+    w = weight.double().requires_grad_()
+    bias = torch.randn(results)
+    expected = F.conv2d(x, w, bias.double(), padding=kernel // 2)
+    dx, dw = torch.autograd.grad(expected, (x, w), inner(gradient, convolution.border).movedim(-1, 1).double())
+    made = torch.cat([convolution.forward(buffer, part, bias) for part in convolution.parts(images)])
+    sums = convolution.weight_gradient()
+    sums.add(gradient, buffer)
+    for one, other in (
+        (made.movedim(-1, 1), expected),
+        (convolution.back(gradient).movedim(-1, 1), dx),
+        (sums.result(), dw),
+    ):
+        error = (one - other).pow(2).mean().sqrt() / other.pow(2).mean().sqrt()
+        assert error < 1e-5, "Winograd's rounding is about ten times a direct convolution's, a few 1e-6"
+
+
+def test_cells_step_by_step_too() -> None:
+    cell = randomised(ConvLSTMCell(2, 4))
+    x, state = torch.randn(2, 2, 8, 8), (torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8))
+    with torch.no_grad():
+        made = cell.one_step(x, state)
+    torch.testing.assert_close(made, cell(x, state), rtol=0, atol=1e-5)
