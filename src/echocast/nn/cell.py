@@ -271,6 +271,8 @@ class Cell(nn.Module):
             steps: how many.
             mask: (time, batch), False where the state is to stay as it is.
         """
+        if x is not None and mask is None and torch.compiler.is_exporting():
+            return self._scan(x, state)
         driven: Sequence[Tensor | None] = [None] * steps
         if x is not None:
             # One convolution over all steps: the input does not wait for the recurrence.
@@ -284,6 +286,17 @@ class Cell(nn.Module):
             state = new
             hidden.append(state[0])
         return torch.stack(hidden), state
+
+    def _scan(self, x: Tensor, state: Parts) -> tuple[Tensor, Parts]:
+        """`sequence` as one operation, so that an exported layer takes any number of steps."""
+        from torch._higher_order_ops.scan import scan  # exporters know it; the module is still a private one
+
+        def combine(carry: list[Tensor], frame: Tensor) -> tuple[list[Tensor], Tensor]:
+            new = self.step(frame, tuple(carry))
+            return [part.clone() for part in new], new[0].clone()
+
+        last, hidden = scan(combine, list(state), self.drive_all(x))
+        return hidden, tuple(last)
 
     def one_step(self, x: Tensor | None, state: Parts) -> Parts:
         """The next state from one frame (batch, channel, *space)."""

@@ -166,7 +166,7 @@ class RecurrentLayers(nn.Module, Generic[C]):
         if frames is None and (state is None or steps is None):
             raise ValueError("a sequence without input needs a state to start from and a number of steps")
         states = self._states(state, frames, batched)
-        count = steps if frames is None else len(frames)
+        count = steps if frames is None else frames.shape[0]
         assert count is not None  # refused above
         if count < 1 or (frames is not None and steps not in (None, count)):
             raise ValueError(
@@ -248,7 +248,7 @@ class RecurrentLayers(nn.Module, Generic[C]):
     def _states(self, state: Any, x: Tensor | None, batched: bool) -> list[Parts]:
         cells = self._all_cells()
         if x is not None:
-            cells[0].check_input(x[0] if len(x) else x.new_zeros(x.shape[1:]))
+            cells[0].check_input(x.flatten(0, 1))
         if state is None:
             if x is None:
                 raise ValueError("a step without input needs a state to start from")

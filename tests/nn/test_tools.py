@@ -1,0 +1,207 @@
+"""PyTorch's tools work on cells, layers and the network: compilers, exporters, transforms, copies, processes."""
+
+import copy
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from definitions import randomised
+from echocast.models.encoder_forecaster import EncoderForecaster
+from echocast.nn import LSTM, ConvGRU, ConvGRUCell, ConvLSTM, ConvLSTMCell
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+
+
+class Network(nn.Module):
+    """The network with a fixed count of forecast frames, as an exporter needs it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = EncoderForecaster(hidden_channels=[6, 8], patch=2)
+
+    def forward(self, past: Tensor) -> Tensor:
+        return self.model(past, 4)
+
+
+TIME, BATCH, ROWS, COLUMNS = Dim("time"), Dim("batch"), Dim("rows"), Dim("columns")
+LAYER = {0: TIME, 1: BATCH, 3: ROWS, 4: COLUMNS}
+EVEN = {0: BATCH, 1: TIME, 3: 2 * Dim("half_rows", max=2048), 4: 2 * Dim("half_columns", max=2048)}
+
+MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], tuple[int, ...], dict[int, Any]]] = {
+    "lstm_cell": (lambda: ConvLSTMCell(2, 6), (2, 2, 8, 12), (3, 2, 16, 4), {0: BATCH, 2: ROWS, 3: COLUMNS}),
+    "gru_cell": (lambda: ConvGRUCell(2, 6), (2, 2, 8, 12), (3, 2, 16, 4), {0: BATCH, 2: ROWS, 3: COLUMNS}),
+    "convlstm": (lambda: ConvLSTM(1, [6, 4]), (5, 2, 1, 8, 12), (7, 3, 1, 12, 4), LAYER),
+    "convgru": (lambda: ConvGRU(1, [6, 4]), (5, 2, 1, 8, 12), (7, 3, 1, 12, 4), LAYER),
+    "lstm": (lambda: LSTM(2, 6, num_layers=2), (5, 2, 2), (7, 3, 2), {0: TIME, 1: BATCH}),
+    "network": (Network, (2, 5, 1, 8, 12), (3, 7, 1, 16, 20), EVEN),
+}
+
+
+def first(result: Any) -> Tensor:
+    while not isinstance(result, Tensor):
+        result = result[0]
+    return result
+
+
+@pytest.fixture(params=MODULES)
+def case(request: pytest.FixtureRequest) -> tuple[nn.Module, Tensor, Tensor, dict[int, Any]]:
+    make, shape, other, dynamic = MODULES[request.param]
+    return randomised(make(), scale=0.3), torch.rand(shape), torch.rand(other), dynamic
+
+
+Case = tuple[nn.Module, Tensor, Tensor, dict[int, Any]]
+
+
+@pytest.mark.usefixtures("as_users_run")
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_compile(case: Case, backend: str) -> None:
+    module, x, other, _ = case
+    torch._dynamo.reset()
+    compiled = torch.compile(module, fullgraph=True, backend=backend)
+    for frames in (x, other):
+        torch._dynamo.reset()
+        output = first(compiled(frames))
+        torch.testing.assert_close(output, first(module(frames)), rtol=0, atol=1e-5)
+        grads = torch.autograd.grad(output.sum(), list(module.parameters()), allow_unused=True)
+        expected = torch.autograd.grad(first(module(frames)).sum(), list(module.parameters()), allow_unused=True)
+        for one, two in zip(grads, expected, strict=True):
+            assert (one is None) == (two is None)
+            if one is not None and two is not None:
+                torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.usefixtures("as_users_run")
+def test_export_with_any_batch_time_and_grid(case: Case) -> None:
+    module, x, other, dynamic = case
+    program = torch.export.export(module.eval(), (x,), dynamic_shapes=(dynamic,))
+    for frames in (x, other):
+        output = first(program.module()(frames))
+        torch.testing.assert_close(output, first(module(frames)), rtol=0, atol=1e-5)
+
+
+@pytest.mark.usefixtures("as_users_run")
+def test_onnx_with_any_batch_time_and_grid(case: Case, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="it comes with the extra test")
+    module, x, other, dynamic = case
+    with torch.no_grad():
+        program = torch.onnx.export(module.eval(), (x,), dynamo=True, dynamic_shapes=(dynamic,), verbose=False)
+    assert program is not None
+    program.save(tmp_path / "model.onnx")
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 3
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", settings)
+    for frames in (x, other):
+        (output, *_) = session.run(None, {session.get_inputs()[0].name: frames.numpy()})
+        with torch.no_grad():
+            assert (torch.from_numpy(output) - first(module(frames))).abs().max() < 1e-4
+
+
+@pytest.mark.usefixtures("as_users_run")
+def test_vmap_and_gradients_of_every_sample() -> None:
+    layer, x = randomised(ConvLSTM(1, 3), scale=0.3), torch.randn(4, 5, 2, 1, 8, 8)
+    for made, alone in zip(torch.func.vmap(lambda frames: layer(frames)[0])(x), x, strict=True):
+        torch.testing.assert_close(made, layer(alone)[0], rtol=0, atol=1e-5)
+    parameters = dict(layer.named_parameters())
+
+    def loss(weights: dict[str, Tensor], frames: Tensor) -> Tensor:
+        return torch.func.functional_call(layer, weights, (frames,))[0].pow(2).sum()
+
+    each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(parameters, x)
+    for k, alone in enumerate(x):
+        layer.zero_grad()
+        layer(alone)[0].pow(2).sum().backward()
+        for name, parameter in layer.named_parameters():
+            torch.testing.assert_close(each[name][k], parameter.grad, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast(case: Case, dtype: torch.dtype) -> None:
+    module, x, *_ = case
+    with torch.autocast("cpu", dtype):
+        output = first(module(x))
+    # A ConvGRU's hidden state is its memory, and like a ConvLSTM's cell keeps the precision that it came with.
+    assert output.dtype == (torch.float32 if isinstance(module, (ConvGRU, ConvGRUCell)) else dtype)
+    torch.testing.assert_close(output.float(), first(module(x)), rtol=0, atol=0.05)
+    output.float().sum().backward()
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+def test_copies(case: Case, how: Callable[[nn.Module], nn.Module]) -> None:
+    module, x, *_ = case
+    first(module(x)).sum().backward()  # after use, with whatever was cached
+    again = how(module)
+    assert torch.equal(first(again(x)), first(module(x)))
+    assert not {p.data_ptr() for p in again.parameters()} & {p.data_ptr() for p in module.parameters()}
+
+
+TWO = """
+import sys
+import torch
+from torch.nn.parallel import DistributedDataParallel
+from echocast.models.encoder_forecaster import EncoderForecaster
+from echocast.nn import ConvGRU, ConvLSTM
+
+rank, folder = int(sys.argv[1]), sys.argv[2]
+torch.set_num_threads(1)
+torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+shapes = {"lstm": (6, 2, 1, 8, 8), "gru": (6, 2, 1, 8, 8), "network": (2, 4, 1, 8, 8)}
+for name, make in (
+    ("lstm", lambda: ConvLSTM(1, [4, 4])), ("gru", lambda: ConvGRU(1, [4, 4])),
+    ("network", lambda: EncoderForecaster(hidden_channels=[4, 4])),
+):
+    torch.manual_seed(0)
+    model = make()
+    x = torch.randn(2, *shapes[name])
+    arguments = (3,) if name == "network" else ()
+    parallel = DistributedDataParallel(model)  # an unused parameter would make the second step fail
+    for _ in range(2):
+        model.zero_grad()
+        output = parallel(x[rank], *arguments)
+        (output if name == "network" else output[0]).pow(2).mean().backward()
+    grads = [p.grad.clone() for p in model.parameters()]
+    assert all(g is not None for g in grads)
+    model.zero_grad()
+    for part in x:
+        output = model(part, *arguments)
+        ((output if name == "network" else output[0]).pow(2).mean() / 2).backward()
+    for one, other in zip(grads, model.parameters()):
+        torch.testing.assert_close(one, other.grad, rtol=1e-4, atol=1e-6)
+print("both agree")
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_two_processes_train_together(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", TWO]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    running = [subprocess.Popen([*command, str(rank), str(tmp_path)], **pipes) for rank in range(2)]  # type: ignore[call-overload]
+    for process in running:
+        said, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+        assert "both agree" in said
+
+
+def test_memory_of_inference_does_not_grow_with_time() -> None:
+    """The peak of a process that forecasts from 4 and from 64 frames, without the frames themselves."""
+    script = """
+import resource, sys, torch
+from echocast.nn import ConvLSTM
+torch.set_num_threads(1)
+layer = ConvLSTM(1, [16, 16]).eval()
+frame = torch.rand(1, 1, 128, 128)
+with torch.inference_mode():
+    layer.last_state(frame.expand(3, 1, 1, 128, 128))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    layer.last_state(frame.expand(int(sys.argv[1]), 1, 1, 128, 128))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    done = subprocess.run([sys.executable, "-c", script, "64"], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 3 * 1024, f"{done.stdout} KiB more for 64 frames than for 3; one state is 1 MiB"
