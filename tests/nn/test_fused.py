@@ -1,6 +1,7 @@
 """The fused path computes what the plain path defines, and steps aside where it cannot."""
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +13,12 @@ from definitions import randomised
 from echocast.nn import ConvLSTM, ConvLSTMCell, fused
 from echocast.nn.fused import lanes, winograd
 from echocast.nn.fused.convolutions import bordered, choose, inner
+
+
+@pytest.fixture(autouse=True)
+def however_small() -> Iterator[None]:
+    with fused.always():
+        yield
 
 
 def outcome(layer: ConvLSTM, x: Tensor, state: Any) -> list[Tensor]:
@@ -43,7 +50,7 @@ def test_forwards_and_backwards(
     randomised(layer, scale=0.2)
     x = torch.randn(5, 2, 3, *space, requires_grad=True)
     state = tuple(torch.randn(2, 2, hidden, *space, requires_grad=True) for _ in range(2))
-    assert fused.takes(layer.cells[0].weight_h, x)
+    assert fused.takes(layer.cells[0].weight_h, x, products=1)
     made = outcome(layer, x, state)
     exact = ConvLSTM(**{**layer.arguments, "dtype": torch.float64})
     exact.load_state_dict(layer.state_dict())
@@ -239,6 +246,17 @@ def test_winograds_convolution_and_its_gradients(kernel: int, dtype: torch.dtype
     ):
         error = (one - other).pow(2).mean().sqrt() / other.pow(2).mean().sqrt()
         assert error < 1e-5, "Winograd's rounding is about ten times a direct convolution's, a few 1e-6"
+
+
+def test_small_layers_take_the_plain_path() -> None:
+    weight = torch.zeros(8, 2, 3, 3)
+    assert fused.takes(weight, products=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fused, "_least", 10_000_000)
+        assert not fused.takes(weight, products=9_999_999)
+        assert fused.takes(weight, products=10_000_000)
+    assert not fused.takes(weight.double(), products=1 << 40)
+    assert not fused.takes(weight.to("meta"), products=1 << 40)
 
 
 def test_cells_step_by_step_too() -> None:

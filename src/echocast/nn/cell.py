@@ -1,42 +1,23 @@
 """What ConvLSTM and ConvGRU cells have in common: their convolutions, options and checks."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol, TypedDict, runtime_checkable
+from typing import Any, ClassVar, Protocol, Unpack, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from echocast.nn.activations import activation as activation_of
-from echocast.nn.convolution import Convolution, Padding, PaddingMode, Size, by_dimension, normalise
-from echocast.nn.initialisers import Initialiser, check_name, initialise
+from echocast.nn.convolution import normalise
+from echocast.nn.initialisers import initialise
+from echocast.nn.settings import CellOptions, CellSettings
 
 Parts = tuple[Tensor, ...]
 """The state of one layer: (h, c), or (h,) for a ConvGRU."""
 
+_CACHED = 4 << 20
+"""Bytes of gates that still fit a processor's cache."""
+
 AXES = {0: "", 1: ", x", 2: ", y, x", 3: ", z, y, x"}
-
-
-class CellOptions(TypedDict, total=False):
-    """The options of every cell; `Cell` says what they mean."""
-
-    dims: int
-    input_kernel: Size
-    state_kernel: Size
-    bias: bool
-    stride: Size
-    dilation: Size
-    groups: int
-    padding: Padding
-    padding_mode: PaddingMode
-    gate_activation: str
-    activation: str
-    norm: str | None
-    norm_groups: int
-    recurrent_dropout: float
-    zoneout: float
-    init: Initialiser
-    device: torch.device | str | None
-    dtype: torch.dtype | None
 
 
 @runtime_checkable
@@ -56,22 +37,7 @@ class Cell(nn.Module):
     Args:
         in_channels: channels of the input; 0 for a layer that has none.
         hidden_channels: channels of the hidden state.
-        dims: dimensions of space, 0 to 3; 0 is a fully connected layer.
-        input_kernel: size of the input-to-state convolution, odd unless ``padding="valid"``; a tuple is by dimension.
-        state_kernel: odd size of the state-to-state convolution, which always keeps the grid, with zeros beyond it.
-        bias: whether the gates have one.
-        stride, dilation, groups, padding, padding_mode: of the input convolution (see `Convolution`); ``learned`` fills
-            the border with one trained number per channel.
-        gate_activation: of the gates, by name (see `activations`).
-        activation: of candidate and output.
-        norm: ``layer`` or ``group`` brings the summed gates to mean 0 and variance 1, before a trained gain and the
-            bias (Ba et al. 2016, applied to the sum of input and state; see `normalise`).
-        norm_groups: groups of channels per gate for ``norm="group"``.
-        recurrent_dropout: share of the hidden state's channels that training hides from the state convolution, the same
-            ones in every step of a sequence (Gal and Ghahramani 2016).
-        zoneout: share of the state that training leaves as it was (Krueger et al. 2017).
-        init: how the weights start (see `initialisers`).
-        device, dtype: of the weights.
+        options: see `CellSettings`.
 
     Raises:
         ValueError: options that do not go together, named with their values.
@@ -79,92 +45,48 @@ class Cell(nn.Module):
 
     gates: ClassVar[int]
 
-    # Keyword-only options as Keras and nn.LSTM have them: each is one line here and one in `CellOptions`.
-    def __init__(
-        self,
-        in_channels: int,
-        hidden_channels: int,
-        *,
-        dims: int = 2,
-        input_kernel: Size = 3,
-        state_kernel: Size = 3,
-        bias: bool = True,
-        stride: Size = 1,
-        dilation: Size = 1,
-        groups: int = 1,
-        padding: Padding = "same",
-        padding_mode: PaddingMode = "zeros",
-        gate_activation: str = "sigmoid",
-        activation: str = "tanh",
-        norm: str | None = None,
-        norm_groups: int = 1,
-        recurrent_dropout: float = 0.0,
-        zoneout: float = 0.0,
-        init: Initialiser = "xavier",
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
+    def __init__(self, in_channels: int, hidden_channels: int, **options: Unpack[CellOptions]) -> None:
         super().__init__()
-        if dims not in AXES:
-            raise ValueError(f"dims must be 0, 1, 2 or 3; got {dims}")
         if in_channels < 0 or hidden_channels < 1:
             raise ValueError(
                 f"channels must be positive; got in_channels={in_channels}, hidden_channels={hidden_channels}"
             )
-        check_name(init)
-        self.in_channels, self.hidden_channels, self.dims, self.init = in_channels, hidden_channels, dims, init
-        ones = (1,) * dims
-        if dims == 0 and not all(size in (1, (), []) for size in (stride, dilation)):
-            raise ValueError(f"dims=0 has no space for stride={stride!r} or dilation={dilation!r}")
-        self.input_convolution = Convolution(
-            by_dimension("input_kernel", input_kernel, dims, odd=padding == "same"),
-            by_dimension("stride", stride, dims),
-            by_dimension("dilation", dilation, dims),
-            groups,
-            padding,
-            padding_mode,
-        )
-        self.state_convolution = Convolution(by_dimension("state_kernel", state_kernel, dims, odd=True), ones, ones)
-        self.gate_activation, self.activation = gate_activation, activation
-        self._open, self._squash = activation_of(gate_activation), activation_of(activation)
-        self.norm, self.norm_groups = norm, norm_groups
-        self.recurrent_dropout, self.zoneout = recurrent_dropout, zoneout
+        chosen = CellSettings(**options)
+        self.in_channels, self.hidden_channels, self.dims = in_channels, hidden_channels, chosen.dims
+        self.input_convolution, self.state_convolution = chosen.input_convolution(), chosen.state_convolution()
+        self.gate_activation, self.activation, self.init = chosen.gate_activation, chosen.activation, chosen.init
+        self._open, self._squash = activation_of(chosen.gate_activation), activation_of(chosen.activation)
+        self.norm, self.norm_groups = chosen.norm, chosen.norm_groups
+        self.recurrent_dropout, self.zoneout = chosen.recurrent_dropout, chosen.zoneout
         self._check_options()
 
-        kind: dict[str, Any] = {"device": device, "dtype": dtype}
-        gates, share = self.gates * hidden_channels, in_channels // groups
+        kind: dict[str, Any] = {"device": chosen.device, "dtype": chosen.dtype}
+        gates, share = self.gates * hidden_channels, in_channels // chosen.groups
         self.weight_x = (
             nn.Parameter(torch.empty(gates, share, *self.input_convolution.kernel, **kind)) if in_channels else None
         )
         self.weight_h = nn.Parameter(torch.empty(gates, hidden_channels, *self.state_convolution.kernel, **kind))
-        self.bias = nn.Parameter(torch.empty(gates, **kind)) if bias else None
-        self.gain = nn.Parameter(torch.empty(gates, **kind)) if norm else None
-        learned = padding_mode == "learned" and in_channels
+        self.bias = nn.Parameter(torch.empty(gates, **kind)) if chosen.bias else None
+        self.gain = nn.Parameter(torch.empty(gates, **kind)) if chosen.norm else None
+        learned = chosen.padding_mode == "learned" and in_channels
         self.outside = nn.Parameter(torch.empty(in_channels, **kind)) if learned else None
 
     def _check_options(self) -> None:
         convolution = self.input_convolution
         if self.in_channels == 0 and not convolution.is_plain:
             raise ValueError(f"in_channels=0 leaves no input convolution for {convolution} to shape")
-        if self.dims == 0 and not convolution.is_plain:
-            raise ValueError(f"dims=0 has no space for {convolution} to shape")
         gates = self.gates * self.hidden_channels
         if convolution.groups < 1 or self.in_channels % convolution.groups or gates % convolution.groups:
             raise ValueError(
                 f"groups={convolution.groups} must divide in_channels={self.in_channels} "
                 f"and the {gates} channels of the gates"
             )
-        if self.norm not in (None, "layer", "group"):
-            raise ValueError(f"norm must be None, 'layer' or 'group'; got {self.norm!r}")
         if self.norm_groups < 1 or self.hidden_channels % self.norm_groups:
             raise ValueError(f"norm_groups={self.norm_groups} must divide hidden_channels={self.hidden_channels}")
         if self.norm_groups > 1 and self.norm != "group":
             raise ValueError(f"norm_groups={self.norm_groups} needs norm='group'; got norm={self.norm!r}")
         if self.norm == "layer" and self.hidden_channels == 1:
             raise ValueError("norm='layer' over hidden_channels=1 leaves nothing of a gate; take more channels")
-        for name in ("recurrent_dropout", "zoneout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be in [0, 1); got {getattr(self, name)}")
 
     def reset_parameters(self) -> None:
         """Draw the weights anew."""
@@ -273,12 +195,12 @@ class Cell(nn.Module):
         """
         if x is not None and mask is None and torch.compiler.is_exporting():
             return self._scan(x, state)
-        driven: Sequence[Tensor | None] = [None] * steps
-        if x is not None:
-            # One convolution over all steps: the input does not wait for the recurrence.
-            driven = self.drive_all(x).unbind(0)
+        # One convolution over all steps does not wait for the recurrence, but its result may not fit the cache.
+        at_once = x is not None and (x.device.type != "cpu" or self._driven_bytes(x) <= _CACHED)
+        driven = self.drive_all(x).unbind(0) if x is not None and at_once else None
         hidden, seen = [], self.hidden_mask(state[0])
-        for t, frame in enumerate(driven):
+        for t in range(steps):
+            frame = None if x is None else self.drive(x[t]) if driven is None else driven[t]
             new = self.step(frame, state, seen)
             if mask is not None:
                 shown = mask[t].reshape(-1, *[1] * (self.dims + 1))
@@ -297,6 +219,9 @@ class Cell(nn.Module):
 
         last, hidden = scan(combine, list(state), self.drive_all(x))
         return hidden, tuple(last)
+
+    def _driven_bytes(self, x: Tensor) -> int:
+        return x.numel() // max(x.shape[2], 1) * self.gates * self.hidden_channels * x.element_size()
 
     def one_step(self, x: Tensor | None, state: Parts) -> Parts:
         """The next state from one frame (batch, channel, *space)."""

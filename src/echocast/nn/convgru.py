@@ -14,8 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from echocast.nn.cell import Cell, CellOptions
+from echocast.nn.cell import Cell
 from echocast.nn.sequence import RecurrentLayers
+from echocast.nn.settings import CellOptions
 
 
 class ConvGRUCell(Cell):
@@ -32,7 +33,7 @@ class ConvGRUCell(Cell):
         reset_after: reset after the state's convolution, ``n = tanh(Wxn * x + bn + r (Whn * h + bhn))``, as
             `torch.nn.GRU` and HKO-7 do; one convolution a step in place of two.
         update_bias: added to the update gate's bias where it starts; 1 remembers longer.
-        options: see `Cell`.
+        options: see `CellSettings`.
 
     Source: Ballas et al. 2016 (arXiv:1511.06432); HKO-7 is Shi et al. 2017 (arXiv:1706.03458), whose activation is
     ``leaky_relu``.

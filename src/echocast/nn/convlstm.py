@@ -19,8 +19,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from echocast.nn import fused
-from echocast.nn.cell import Cell, CellOptions, Parts, Steps
+from echocast.nn.cell import Cell, Parts, Steps
 from echocast.nn.sequence import RecurrentLayers
+from echocast.nn.settings import CellOptions
 
 State = tuple[Tensor, Tensor]
 """Hidden state and cell, each (batch, hidden, *space)."""
@@ -39,7 +40,7 @@ class ConvLSTMCell(Cell):
         grid: the size of the input's grid (of the state's, if there is no input); for ``peephole="pixel"``.
         forget_bias: added to the forget gate's bias where it starts; 1 remembers longer from the first step of training
             on.
-        options: see `Cell`.
+        options: see `CellSettings`.
 
     Raises:
         ValueError: options that do not go together, named with their values.
@@ -159,7 +160,11 @@ class ConvLSTMCell(Cell):
         return self._fused_layer(state).stepper(None if x is None else self.drive)
 
     def _fuses(self, *tensors: Tensor) -> bool:
-        return self.is_plain and self.dims > 0 and fused.takes(self.weight_h, *tensors)
+        if not self.is_plain or self.dims == 0:
+            return False
+        h = tensors[0]
+        weights = self.weight_h.numel() + (0 if self.weight_x is None else self.weight_x.numel())
+        return fused.takes(self.weight_h, *tensors, products=h.numel() // h.shape[1] * weights)
 
     def _fused_layer(self, state: Parts) -> "fused.Layer":
         convolution = self.input_convolution

@@ -17,10 +17,12 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 from echocast.nn.fused.convolutions import direct
 from echocast.nn.fused.layer import Layer
 
-__all__ = ["Layer", "direct", "plain", "takes"]
+__all__ = ["Layer", "always", "direct", "plain", "takes"]
 
 _log = logging.getLogger(__name__)
 _plain = False
+_least = 10_000_000
+"""Products per step under which Python's share of a step costs more than the fused path saves."""
 
 
 @contextmanager
@@ -28,7 +30,7 @@ def plain() -> Iterator[None]:
     """Inside, layers take the plain path.
 
     >>> with plain():
-    ...     takes(torch.zeros(1))
+    ...     takes(torch.zeros(1), products=1 << 30)
     False
     """
     global _plain
@@ -39,15 +41,28 @@ def plain() -> Iterator[None]:
         _plain = before
 
 
-def takes(*tensors: Tensor) -> bool:
-    """Whether the fused path can take these tensors here and now."""
+@contextmanager
+def always() -> Iterator[None]:
+    """Inside, layers too small to gain by it take the fused path too."""
+    global _least
+    before, _least = _least, 0
+    try:
+        yield
+    finally:
+        _least = before
+
+
+def takes(*tensors: Tensor, products: int) -> bool:
+    """Whether the fused path can take these tensors here and now, and is the faster one.
+
+    Args:
+        tensors: all that the layer computes with.
+        products: multiplications per step.
+    """
     kinds = (torch.float32, torch.bfloat16)
-    if (
-        _plain
-        or torch.compiler.is_compiling()
-        or torch.compiler.is_exporting()
-        or torch._C._get_tracing_state() is not None
-    ):
+    if torch.compiler.is_compiling() or torch.compiler.is_exporting() or torch._C._get_tracing_state() is not None:
+        return False
+    if _plain or products < _least:
         return False
     if any(t.device.type != "cpu" or t.dtype not in kinds or type(t) not in _TENSORS for t in tensors):
         return False

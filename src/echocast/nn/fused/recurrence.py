@@ -87,7 +87,7 @@ def train(
         steps: time steps.
     """
     parts = weights.x, weights.h, weights.bias, weights.peephole
-    output, last, cell = _Recurrence.apply(x, driven, h, c, *parts, steps)  # type: ignore[no-untyped-call]
+    output, last, cell = _Recurrence.apply(steps, x, driven, h, c, *parts)  # type: ignore[no-untyped-call]
     return output.movedim(-1, 2), last.movedim(-1, 1), cell.movedim(-1, 1)
 
 
@@ -159,18 +159,8 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     @no_autocast
-    def forward(
-        ctx: Any,
-        x: Tensor | None,
-        driven: Tensor | None,
-        h: Tensor,
-        c: Tensor,
-        weight_x: Tensor | None,
-        weight_h: Tensor,
-        bias: Tensor | None,
-        peephole: Tensor | None,
-        steps: int,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: Any, steps: int, *tensors: Any) -> tuple[Tensor, Tensor, Tensor]:
+        x, driven, h, c, weight_x, weight_h, bias, peephole = tensors
         stepper = Stepper(Weights(weight_x, weight_h, bias, peephole), h, c, keep=True, driven=driven is not None)
         shape = (steps, stepper.batch, *stepper.space)
         out = empty((*shape, stepper.hidden), stepper.dtype)
@@ -197,15 +187,16 @@ class _Recurrence(torch.autograd.Function):
             )
         x, h, weight_x, weight_h, bias, peephole, out, gates, *marks = ctx.saved_tensors
         weights = Weights(weight_x, weight_h, bias, peephole)
-        back = _Backward(weights, gates, marks, wants_x=ctx.needs_input_grad[0], driven=ctx.driven)
+        back = _Backward(weights, gates, marks, wants_x=ctx.needs_input_grad[1], driven=ctx.driven)
         back.begin(d_h, d_c)
         for t in reversed(range(len(gates))):
             back.open(t, None if d_out is None else d_out[t])
             back.show(t, None if x is None else x[t], h.movedim(1, -1) if t == 0 else out[t - 1])
-            back.close(t, weights=any(ctx.needs_input_grad[4:7]))
+            back.close(t, weights=any(ctx.needs_input_grad[5:8]))
         d_weight = back.weight.result()
         wx, wh = d_weight[:, : weights.inputs], d_weight[:, weights.inputs :]
         return (
+            None,
             back.dx,
             back.dgates.movedim(-1, 2) if ctx.driven else None,
             back.later.movedim(-1, 1).to(h.dtype),
@@ -214,7 +205,6 @@ class _Recurrence(torch.autograd.Function):
             wh.to(weight_h.dtype),
             None if bias is None else back.d_bias.to(bias.dtype),
             None if peephole is None else back.d_peephole().to(peephole.dtype),
-            None,
         )
 
 

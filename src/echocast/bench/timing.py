@@ -1,0 +1,49 @@
+"""Times measured by turns, so that whatever slows the machine slows all contenders alike."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Seconds of one contender: the median, and the quartiles around it."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        digits = 0 if self.median >= 0.1 else 1
+        low, mid, high = (f"{1000 * t:.{digits}f}" for t in (self.low, self.median, self.high))
+        return f"{mid} ({low}-{high})"
+
+
+Contender = Callable[[], float | None]
+"""Does the work once; may return the seconds that it took by its own clock."""
+
+
+def by_turns(contenders: Mapping[str, Contender], rounds: int) -> dict[str, Spread]:
+    """Each contender once to warm up, then `rounds` times by turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for turn in range(rounds + 1):
+        for name, work in contenders.items():
+            begun = time.perf_counter()
+            told = work()
+            spent = time.perf_counter() - begun if told is None else told
+            if turn:
+                seconds[name].append(spent)
+    return {name: _spread(times) for name, times in seconds.items()}
+
+
+def _spread(times: list[float]) -> Spread:
+    if len(times) < 2:
+        return Spread(times[0], times[0], times[0])
+    low, median, high = statistics.quantiles(times, n=4, method="inclusive")
+    return Spread(median, low, high)
+
+
+def geometric_mean(ratios: list[float]) -> float:
+    """The mean of ratios that treats twice and half alike."""
+    return statistics.geometric_mean(ratios)

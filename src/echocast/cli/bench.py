@@ -1,0 +1,31 @@
+"""echocast bench: measure speed and memory on this machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def command(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="What to measure: layers.")],
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE.md", help="Write the table there too.")] = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Turns of each contender.")] = 7,
+    quick: Annotated[bool, typer.Option("--quick", help="Tiny shapes: shows that it runs, nothing of speed.")] = False,
+) -> None:
+    """Measure speed and memory, contenders by turns, and print the table as Markdown.
+
+    For numbers that mean something let nothing else run. Keras takes part where it is installed (extra bench).
+
+    Example: echocast bench layers --out docs/benchmarks/layers.md
+    """
+    from echocast import plugins
+    from echocast.errors import ModelError
+
+    known = ["layers"]
+    if what not in known:
+        raise ModelError(f"{what!r} cannot be measured; there are: {', '.join(known)}")
+    report = plugins.load("echocast.bench", what).run(quick=quick, rounds=rounds)
+    if out:
+        out.write_text(report, encoding="utf-8")
+    Console().print(report, markup=False, highlight=False, soft_wrap=True)
