@@ -13,6 +13,7 @@ from definitions import randomised
 from echocast.nn import ConvLSTM, ConvLSTMCell, fused
 from echocast.nn.fused import lanes, winograd
 from echocast.nn.fused.convolutions import bordered, choose, inner
+from echocast.nn.fused.product import product
 
 
 @pytest.fixture(autouse=True)
@@ -204,6 +205,18 @@ def test_bfloat16_is_rounded_to_nearest_even() -> None:
         {"x": x, "y": made}, rows=1, width=x.shape[1]
     )
     torch.testing.assert_close(made, x.bfloat16(), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("columns", [16, 48, 64, 176, 20])
+@pytest.mark.parametrize("rows", [1, 3, 13])
+def test_products_of_planes(rows: int, columns: int) -> None:
+    torch.manual_seed(0)
+    a, b, start = torch.randn(5, rows, 7), torch.randn(5, 7, columns), torch.randn(5, rows, columns)
+    made = torch.empty(5, rows, columns)
+    product(a, b, made)
+    torch.testing.assert_close(made, a @ b, rtol=0, atol=1e-5)
+    product(a.transpose(1, 2).contiguous().transpose(1, 2), b, start_copy := start.clone(), add=True)
+    torch.testing.assert_close(start_copy, start + a @ b, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("kernel", [3, 5])

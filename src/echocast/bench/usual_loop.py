@@ -59,6 +59,9 @@ class UsualNetwork(nn.Module):
             below, *_ = cell.sequence(below, h, c, steps - 1)
             layers.append(below)
         features = torch.cat([first.unsqueeze(1), torch.cat(layers, dim=2)], dim=1)
-        return nn.functional.pixel_shuffle(
-            self.output(features.flatten(0, 1)).unflatten(0, features.shape[:2]), self.patch
-        )
+        logits = self.output(features.flatten(0, 1))
+        return nn.functional.pixel_shuffle(logits.view(*features.shape[:2], *logits.shape[1:]), self.patch)
+
+
+def _cells(layers: nn.ModuleList) -> list[UsualCell]:
+    return list(layers)  # type: ignore[arg-type]  # a ModuleList does not say what it holds

@@ -22,6 +22,7 @@ from functools import partial
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import conv2d
 
 from echocast.models.base import LearnedForecaster
 from echocast.models.scaling import Scaling
@@ -94,12 +95,21 @@ class EncoderForecaster(LearnedForecaster):
             steps: frames to forecast.
         """
         state = self.encoder.last_state(to_patches(past, self.patch))
-        features = torch.cat(state[0], dim=1).unsqueeze(1)
+        logits = self._logits([h.unsqueeze(1) for h in state[0]])
         if steps > 1:
             hidden, _ = self.forecaster.layers(None, state, steps=steps - 1)
-            features = torch.cat([features, torch.cat(hidden, dim=2)], dim=1)
-        logits = self.output(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+            logits = torch.cat([logits, self._logits(hidden)], dim=1)
         return from_patches(logits, self.patch)
+
+    def _logits(self, hidden: Sequence[Tensor]) -> Tensor:
+        """The output convolution of all layers' hidden states, as a sum so that nothing large is concatenated."""
+        shares = torch.split(self.output.weight, list(self.hidden_channels), dim=1)
+        total: Tensor | None = None
+        for h, weight in zip(hidden, shares, strict=True):
+            share = conv2d(h.flatten(0, 1), weight, self.output.bias if total is None else None)
+            total = share if total is None else total + share
+        assert total is not None  # there is at least one layer
+        return total.reshape(*hidden[0].shape[:2], *total.shape[1:])
 
     def _forecast(
         self, past: Float[Tensor, "batch time channel y x"], steps: int

@@ -248,7 +248,7 @@ class RecurrentLayers(nn.Module, Generic[C]):
     def _states(self, state: Any, x: Tensor | None, batched: bool) -> list[Parts]:
         cells = self._all_cells()
         if x is not None:
-            cells[0].check_input(x.flatten(0, 1))
+            cells[0].check_input(x[0] if x.shape[0] else x.new_zeros(x.shape[1:]))
         if state is None:
             if x is None:
                 raise ValueError("a step without input needs a state to start from")

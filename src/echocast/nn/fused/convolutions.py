@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from echocast.nn.fused import winograd
+from echocast.nn.fused.product import product
 
 Part = tuple[slice, ...]
 """Some of the images, or some lines (along the first axis of space) of one."""
@@ -21,7 +22,7 @@ _CACHED = 4 << 20
 """Bytes of gates computed directly at a time, so that they are still in the cache when they are opened."""
 
 _TILES = 256
-"""Tiles multiplied at a time."""
+"""Tiles multiplied at a time: enough for a matrix product, few enough for the cache."""
 
 _use_winograd = True
 
@@ -183,7 +184,7 @@ class _Winograd:
         self._planes = (self._kernel + winograd.TILE - 1) ** 2
         self._forward: Tensor | None = None
         self._backward: Tensor | None = None
-        self._tiles: dict[tuple[str, int, int], Tensor] = {}
+        self.scratch: dict[int, Tensor] = {}
 
     def parts(self, images: int) -> list[Part]:
         tiles = self._space[0] * self._space[1] // winograd.TILE**2
@@ -196,7 +197,11 @@ class _Winograd:
     def forward(self, buffer: Tensor, part: Part, bias: Tensor | None) -> Tensor:
         if self._forward is None:
             self._forward = winograd.weight_tiles(self.weight)
-        return self._product(buffer, part, self._forward, None if bias is None else bias.float())
+        lines = self._space[0] if len(part) == 1 else part[1].stop - part[1].start
+        shape = part[0].stop - part[0].start, lines, self._space[1], self.weight.shape[0]
+        out = empty(shape, torch.float32)
+        self._product(buffer, part, self._forward, out=out, bias=None if bias is None else bias.float())
+        return out
 
     def back(self, gradient: Tensor) -> Tensor:
         if self._backward is None:
@@ -204,7 +209,7 @@ class _Winograd:
             self._backward = winograd.weight_tiles(self.weight.flip(2, 3).transpose(0, 1))
         images = empty((len(gradient), *self._space, self.weight.shape[1]), torch.float32)
         for part in self.parts(len(gradient)):
-            images[part] = self._product(gradient, part, self._backward, None)
+            self._product(gradient, part, self._backward, out=images[part])
         return images
 
     def weight_gradient(self) -> WeightGradient:
@@ -214,28 +219,25 @@ class _Winograd:
         """The lines of a buffer that a part needs."""
         return buffer[part] if len(part) == 1 else buffer[part[0], part[1].start : part[1].stop + self._kernel - 1]
 
-    def room(self, use: str, count: int, channels: int) -> Tensor:
-        """Scratch for tiles, the same one for the same use."""
-        key = use, count, channels
-        if key not in self._tiles:
-            self._tiles[key] = empty((self._planes, count, channels), torch.float32)
-        return self._tiles[key]
+    def room(self, which: int, count: int, channels: int) -> Tensor:
+        """One of two pieces of scratch, for tiles (plane, tile, channel)."""
+        size = self._planes * count * channels
+        if which not in self.scratch or self.scratch[which].numel() < size:
+            self.scratch[which] = empty((size,), torch.float32)
+        return self.scratch[which][:size].view(self._planes, count, channels)
 
     def input_tiles(self, images: Tensor) -> Tensor:
         """A part's images, with their border, as tiles."""
         lines, columns = ((size - self._kernel + 1) // winograd.TILE for size in images.shape[1:3])
-        tiles = self.room("in", len(images) * lines * columns, images.shape[3])
+        tiles = self.room(0, len(images) * lines * columns, images.shape[3])
         winograd.input_tiles(images, self._kernel, tiles)
         return tiles
 
-    def _product(self, buffer: Tensor, part: Part, weight: Tensor, bias: Tensor | None) -> Tensor:
-        images = self.seen(buffer, part)
-        tiles = self.input_tiles(images)
-        products = torch.bmm(tiles, weight, out=self.room("out", tiles.shape[1], weight.shape[2]))
-        shape = (len(images), *(size - self._kernel + 1 for size in images.shape[1:3]), weight.shape[2])
-        made = empty(shape, torch.float32)
-        winograd.output_images(products, self._kernel, made, bias)
-        return made
+    def _product(self, buffer: Tensor, part: Part, weight: Tensor, *, out: Tensor, bias: Tensor | None = None) -> None:
+        tiles = self.input_tiles(self.seen(buffer, part))
+        products = self.room(1, tiles.shape[1], weight.shape[2])
+        product(tiles, weight, products)
+        winograd.output_images(products, self._kernel, out, bias)
 
 
 class _WinogradWeight:
@@ -249,9 +251,9 @@ class _WinogradWeight:
         kernel, within = convolution._kernel, inner(gradient, convolution.border)
         for part in convolution.parts(len(gradient)):
             tiles = convolution.input_tiles(convolution.seen(buffer, part))
-            results = convolution.room("results", tiles.shape[1], gradient.shape[-1])
+            results = convolution.room(1, tiles.shape[1], gradient.shape[-1])
             winograd.gradient_tiles(within[part], kernel, results)
-            torch.baddbmm(self._sum, tiles.transpose(1, 2), results, out=self._sum)
+            product(tiles.transpose(1, 2), results, self._sum, add=True)
 
     def result(self) -> Tensor:
         return winograd.weight_from_tiles(self._sum, self._convolution._kernel)

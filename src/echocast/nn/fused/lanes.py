@@ -147,7 +147,7 @@ class Kernel:
 
     def __init__(self, name: str, tensors: Mapping[str, Rows], source: str) -> None:
         self.tensors = tensors
-        self._engine = _machine_code(source)
+        self._engine = machine_code(source)
         self._address = self._engine.get_function_address(name)
 
     def __call__(
@@ -172,13 +172,16 @@ class Kernel:
                 plane = tensor.stride(0) if tensor.dim() == 3 else width
                 context += [tensor.data_ptr(), tensor.stride(-2), plane, 0]
         packed = (ctypes.c_int64 * len(context))(*context)
-        blocks = -(-rows // per_block)
-        if blocks == 1 or (parallel := _parallel_for()) is None:
-            ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)(self._address)(
-                0, blocks, ctypes.addressof(packed)
-            )
-        else:
-            parallel(0, blocks, 1, self._address, ctypes.addressof(packed))
+        call(self._address, -(-rows // per_block), packed)
+
+
+def call(address: int, parts: int, context: Any) -> None:
+    """Run a compiled ``function(begin, end, context)`` over `parts` parts, on PyTorch's threads."""
+    if parts == 1 or (parallel := parallel_for()) is None:
+        function = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)(address)
+        function(0, parts, ctypes.addressof(context))
+    else:
+        parallel(0, parts, 1, address, ctypes.addressof(context))
 
 
 def block_rows(rows: int, width: int) -> int:
@@ -201,29 +204,29 @@ def compile_kernel(name: str, tensors: Mapping[str, Rows], body: Callable[[Load,
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     slots = builder.bitcast(function.args[2], _I64.as_pointer())
     width, columns, pixels, rows, per_block, *bound = (
-        builder.load(builder.gep(slots, [_whole(k)])) for k in range(5 + 4 * len(tensors))
+        builder.load(builder.gep(slots, [whole(k)])) for k in range(5 + 4 * len(tensors))
     )
-    with _loop(builder, function.args[0], function.args[1], 1) as block:
+    with loop(builder, function.args[0], function.args[1], 1) as block:
         first = builder.mul(block, per_block)
         last = builder.add(first, per_block)
         last = builder.select(builder.icmp_signed("<", last, rows), last, rows)
-        with _loop(builder, first, last, 1) as row:
+        with loop(builder, first, last, 1) as row:
             pixel = builder.srem(row, pixels)
             images, line, column = builder.sdiv(row, pixels), builder.sdiv(pixel, columns), builder.srem(pixel, columns)
             starts = {}
             for k, (tensor, seen) in enumerate(tensors.items()):
                 base, outer, inner, innermost = bound[4 * k : 4 * k + 4]
                 start = builder.inttoptr(base, (_I16 if seen.bf16 else _F32).as_pointer())
-                index = {"row": row, "same": _whole(0), "block": block, "pixel": pixel, "grid": images}[seen.at]
+                index = {"row": row, "same": whole(0), "block": block, "pixel": pixel, "grid": images}[seen.at]
                 offset = builder.mul(index, outer)
                 if seen.at == "grid":
                     for count, stride in ((line, inner), (column, innermost)):
-                        offset = builder.add(offset, builder.mul(builder.mul(count, stride), _whole(seen.every)))
+                        offset = builder.add(offset, builder.mul(builder.mul(count, stride), whole(seen.every)))
                 starts[tensor] = builder.gep(start, [offset]), inner, innermost
-            begin = _whole(0)
+            begin = whole(0)
             for lanes in _WIDTHS:
-                end = builder.sub(width, builder.srem(width, _whole(lanes)))
-                with _loop(builder, begin, end, lanes) as channel:
+                end = builder.sub(width, builder.srem(width, whole(lanes)))
+                with loop(builder, begin, end, lanes) as channel:
                     body(*_access(builder, module, starts, tensors, width, channel, lanes))
                 begin = end
     builder.ret_void()
@@ -238,10 +241,10 @@ def _access(
     def place(name: str, part: int, line: int, column: int) -> Any:
         start, inner, innermost = starts[name]
         grid = tensors[name].at == "grid"
-        offset = builder.add(channel, builder.mul(width if grid else inner, _whole(part)))
+        offset = builder.add(channel, builder.mul(width if grid else inner, whole(part)))
         if line or column:
             assert grid  # only a grid has lines and columns
-            across = builder.add(builder.mul(inner, _whole(line)), builder.mul(innermost, _whole(column)))
+            across = builder.add(builder.mul(inner, whole(line)), builder.mul(innermost, whole(column)))
             offset = builder.add(offset, across)
         kind = ir.VectorType(_I16 if tensors[name].bf16 else _F32, lanes)
         return builder.bitcast(builder.gep(start, [offset]), kind.as_pointer())
@@ -267,7 +270,8 @@ def _access(
 
 
 @contextmanager
-def _loop(builder: Any, begin: Any, end: Any, step: int) -> Iterator[Any]:
+def loop(builder: Any, begin: Any, end: Any, step: int) -> Iterator[Any]:
+    """Build ``for index in range(begin, end, step)`` around what is built inside."""
     before, function = builder.block, builder.function
     head, body, after = (function.append_basic_block() for _ in range(3))
     builder.branch(head)
@@ -277,12 +281,13 @@ def _loop(builder: Any, begin: Any, end: Any, step: int) -> Iterator[Any]:
     builder.cbranch(builder.icmp_signed("<", index, end), body, after)
     builder.position_at_end(body)
     yield index
-    index.add_incoming(builder.add(index, _whole(step)), builder.block)
+    index.add_incoming(builder.add(index, whole(step)), builder.block)
     builder.branch(head)
     builder.position_at_end(after)
 
 
-def _whole(value: int) -> Any:
+def whole(value: int) -> Any:
+    """A constant whole number of 64 bits."""
     return ir.Constant(_I64, value)
 
 
@@ -290,7 +295,8 @@ def _vector(element: Any, value: int, lanes: int) -> Any:
     return ir.Constant(ir.VectorType(element, lanes), [value] * lanes)
 
 
-def _machine_code(source: str) -> Any:
+def machine_code(source: str) -> Any:
+    """Compile a module for this processor; the engine must live as long as its functions are called."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     machine = llvm.Target.from_default_triple().create_target_machine(
@@ -306,7 +312,7 @@ def _machine_code(source: str) -> Any:
 
 
 @cache
-def _parallel_for() -> Any:
+def parallel_for() -> Any:
     """PyTorch's own ``parallel_for``, so that no second pool of threads fights for the cores; None before 2.10."""
     for library in ("libtorch_cpu.so", "libtorch_cpu.dylib", "torch_cpu.dll"):
         path = Path(torch.__file__).parent / "lib" / library

@@ -22,7 +22,7 @@ from echocast.nn.fused.lanes import block_rows
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_WEIGHT_BYTES = 8 << 20
+_WEIGHT_BYTES = 4 << 20
 """Bytes of gate gradients that are collected before they become gradients of the weights."""
 
 
@@ -187,7 +187,7 @@ class _Recurrence(torch.autograd.Function):
             )
         x, h, weight_x, weight_h, bias, peephole, out, gates, *marks = ctx.saved_tensors
         weights = Weights(weight_x, weight_h, bias, peephole)
-        back = _Backward(weights, gates, marks, wants_x=ctx.needs_input_grad[1], driven=ctx.driven)
+        back = _Backward(weights, gates, marks, like=x if ctx.needs_input_grad[1] else None, driven=ctx.driven)
         back.begin(d_h, d_c)
         for t in reversed(range(len(gates))):
             back.open(t, None if d_out is None else d_out[t])
@@ -215,7 +215,9 @@ class _Backward:
     gradients are collected over a chunk of steps before they become gradients of the weights.
     """
 
-    def __init__(self, weights: Weights, gates: Tensor, marks: list[Tensor], *, wants_x: bool, driven: bool) -> None:
+    def __init__(
+        self, weights: Weights, gates: Tensor, marks: list[Tensor], *, like: Tensor | None, driven: bool
+    ) -> None:
         steps, batch, *space, _ = gates.shape
         self.gates, self.marks, self.driven = gates, marks, driven
         self.dtype, self.batch, self.space, self.weights = gates.dtype, batch, tuple(space), weights
@@ -224,7 +226,7 @@ class _Backward:
         per_step = gates[0].numel() * gates.element_size()
         self.chunk = steps if driven else max(1, min(self.segment, _WEIGHT_BYTES // per_step))
 
-        self.shown = self.inputs if wants_x else 0
+        self.shown = 0 if like is None else self.inputs
         whole = choose(weights.joined(), space, self.dtype, keep=True)
         # The input's gradient is left out where nobody asks for it.
         part = whole if self.shown == self.inputs else choose(weights.h.detach(), space, self.dtype, keep=True)
@@ -237,7 +239,7 @@ class _Backward:
         self.dgates = by_step(inner(self._dgates, border), self.chunk)
         self.seen = by_step(inner(self._seen, border), self.chunk)
         self.cells = empty((self.segment, batch, *space, self.hidden), torch.float32)
-        self.dx = torch.empty(steps, batch, self.inputs, *space, dtype=self.dtype) if wants_x else None
+        self.dx = None if like is None else torch.empty_like(like)
         self.d_bias = torch.zeros(4 * self.hidden)
         self.peephole = weights.peephole_rows()
         self.sums = torch.zeros(-(-self._rows // block_rows(self._rows, self.hidden)), 3 * self.hidden)
@@ -255,7 +257,6 @@ class _Backward:
         kind = torch.float32 if self.to_images.wide else self.dtype
         self.dc = torch.zeros(shape) if d_c is None else d_c.float().contiguous().clone()
         self.later = torch.zeros(shape, dtype=kind) if d_h is None else d_h.to(kind).contiguous()
-        self.nothing = torch.zeros((), dtype=self.dtype).expand(shape).contiguous()
 
     def open(self, t: int, d_out: Tensor | None) -> None:
         """The gradient of step t's gates before they were opened, and of the cell before it."""
@@ -270,7 +271,7 @@ class _Backward:
         tensors = {
             "gates": rows(self.gates[t]),
             "c": rows(self.cells[place]),
-            "above": rows(self.nothing if d_out is None else d_out.to(self.dtype).contiguous()),
+            "above": rows(self._nothing() if d_out is None else d_out.to(self.dtype).contiguous()),
             "later": rows(self.later),
             "dc": rows(self.dc),
             "dgates": written,
@@ -293,6 +294,7 @@ class _Backward:
         """The gradients of step t's input and old state, and of the weights where a chunk is full."""
         slot = self._slot(t)
         here = slice(slot * self.batch, (slot + 1) * self.batch)
+        del self.later  # as large as what is about to be made
         images = self.to_images.back(self._dgates[here])
         self.later = images[..., self.shown :]
         if self.dx is not None:
@@ -308,6 +310,9 @@ class _Backward:
         assert self.weights.peephole is not None
         sums = self.sums.sum(0) if self.pixel_sums is None else self.pixel_sums
         return sums.view_as(self.weights.peephole)
+
+    def _nothing(self) -> Tensor:
+        return torch.zeros(self.batch, *self.space, self.hidden, dtype=self.dtype)
 
     def _slot(self, t: int) -> int:
         return t % self.chunk if self.driven else t % self.segment % self.chunk

@@ -74,15 +74,14 @@ def takes(kernel: Sequence[int], space: Sequence[int]) -> bool:
 
 def weight_tiles(weight: Tensor) -> Tensor:
     """(out, in, r, r) as (plane, in, out)."""
-    transform = _tensor(matrices(weight.shape[-1])[1])
-    return torch.einsum("ia,ocab,jb->ijco", transform, weight.float(), transform).flatten(0, 1).contiguous()
+    taps = weight.float().permute(2, 3, 1, 0)
+    return (_both_ways(weight.shape[-1]) @ taps.flatten(2).flatten(0, 1)).view(-1, *taps.shape[2:])
 
 
 def weight_from_tiles(tiles: Tensor, kernel: int) -> Tensor:
     """The transpose of `weight_tiles`: (plane, in, out) as (out, in, r, r)."""
-    transform = _tensor(matrices(kernel)[1])
-    side = kernel + TILE - 1
-    return torch.einsum("ia,ijco,jb->ocab", transform, tiles.view(side, side, *tiles.shape[1:]), transform)
+    taps = _both_ways(kernel).T @ tiles.flatten(1)
+    return taps.view(kernel, kernel, *tiles.shape[1:]).permute(3, 2, 0, 1)
 
 
 def input_tiles(images: Tensor, kernel: int, out: Tensor) -> None:
@@ -168,5 +167,7 @@ def _apply(matrix: Matrix, values: Sequence[Lanes]) -> list[Lanes]:
     return made
 
 
-def _tensor(matrix: Matrix) -> Tensor:
-    return torch.tensor([[float(value) for value in row] for row in matrix])
+def _both_ways(kernel: int) -> Tensor:
+    """The weight's transform along lines and columns at once: (plane, tap)."""
+    transform = torch.tensor([[float(value) for value in row] for row in matrices(kernel)[1]])
+    return torch.kron(transform, transform)
