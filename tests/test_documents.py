@@ -1,7 +1,11 @@
 """The documents against reality."""
 
+import importlib.util
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +51,24 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     for block in code:
         exec(compile(block, "README.md", "exec"), {})
     assert (tmp_path / "forecast.nc").exists()
+
+
+@pytest.mark.parametrize("name", ["layers.md", "coming-from.md"])
+def test_the_python_of_the_documents_runs(name: str, tmp_path: Path) -> None:
+    code = blocks((ROOT / "docs" / name).read_text(encoding="utf-8"), "python")
+    assert len(code) >= 2
+    for block in code:
+        if "import keras" in block and importlib.util.find_spec("keras") is None:
+            continue  # in the extra test, so that CI does run it
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", block],
+            env={**os.environ, "KERAS_BACKEND": "torch"},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{name}:\n{block}\n{done.stderr}"
 
 
 def test_versions_agree() -> None:

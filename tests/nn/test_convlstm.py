@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from definitions import by_the_book, randomised
-from echocast.nn import LSTM, ConvLSTM, ConvLSTMCell, fused
+from echocast.nn import LSTM, ConvGRU, ConvLSTM, ConvLSTMCell, fused
 
 SPACE = (5, 4, 3)
 
@@ -74,14 +74,18 @@ def test_one_cell_of_space_is_the_fully_connected_lstm() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_far_from_the_border_a_shifted_input_gives_a_shifted_output(dtype: torch.dtype) -> None:
-    layer = randomised(ConvLSTM(1, 3, dtype=dtype))
-    x = torch.zeros(3, 1, 1, 24, 24, dtype=dtype)
-    x[..., 8:12, 8:12] = torch.randn(3, 1, 1, 4, 4, dtype=dtype)
-    shifted = layer(x.roll((2, 3), dims=(-2, -1)))[0]
-    inner = (..., slice(8, 16), slice(8, 16))
-    atol = 1e-12 if dtype == torch.float64 else 1e-5
-    torch.testing.assert_close(shifted[inner], layer(x)[0].roll((2, 3), dims=(-2, -1))[inner], rtol=0, atol=atol)
+@pytest.mark.parametrize("make", [ConvLSTM, ConvGRU])
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_far_from_the_border_a_shifted_input_gives_a_shifted_output(make: Any, dims: int, dtype: torch.dtype) -> None:
+    layer = randomised(make(1, 3, dims=dims, dtype=dtype))
+    size, axes, shifts = (24, 24, 12)[:dims], tuple(range(-dims, 0)), (2, 3, 1)[:dims]
+    x = torch.zeros(2, 1, 1, *size, dtype=dtype)
+    x[(..., *[slice(5, 8)] * dims)] = torch.randn(2, 1, 1, *[3] * dims, dtype=dtype)
+    made = layer(x.roll(shifts, dims=axes))[0]
+    # Further from the border than two steps reach, a ConvGRU's two cells at a time, and than the shift wraps round.
+    inner = (..., *(slice(6, n - 5) for n in size))
+    atol = 1e-12 if dtype == torch.float64 else 2e-5
+    torch.testing.assert_close(made[inner], layer(x)[0].roll(shifts, dims=axes)[inner], rtol=0, atol=atol)
 
 
 def test_without_input_there_are_no_input_weights() -> None:

@@ -105,8 +105,9 @@ def test_onnx_with_any_batch_time_and_grid(case: Case, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("as_users_run")
-def test_vmap_and_gradients_of_every_sample() -> None:
-    layer, x = randomised(ConvLSTM(1, 3), scale=0.3), torch.randn(4, 5, 2, 1, 8, 8)
+@pytest.mark.parametrize(("make", "space"), [(ConvLSTM, (8, 8)), (ConvGRU, (8, 8)), (LSTM, ())])
+def test_vmap_and_gradients_of_every_sample(make: Any, space: tuple[int, ...]) -> None:
+    layer, x = randomised(make(1, 3), scale=0.3), torch.randn(4, 5, 2, 1, *space)
     for made, alone in zip(torch.func.vmap(lambda frames: layer(frames)[0])(x), x, strict=True):
         torch.testing.assert_close(made, layer(alone)[0], rtol=0, atol=1e-5)
     parameters = dict(layer.named_parameters())

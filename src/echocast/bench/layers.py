@@ -7,6 +7,7 @@
 """
 
 import json
+import math
 import platform
 import subprocess
 import sys
@@ -66,41 +67,46 @@ QUICK = (Case(3, 1, 2, 4, 3, 8, wants_input=True), Case(4, 1, 16, 0, 3, 4, netwo
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-def run(*, quick: bool = False, rounds: int = 7) -> str:
+def run(*, quick: bool = False, rounds: int = 7, device: str = "cpu") -> str:
     """Measure everything and tell it in Markdown.
 
     Args:
         quick: tiny shapes, one round: shows that it runs, says nothing about speed.
         rounds: turns of each contender.
+        device: where to measure; Keras takes part on the CPU only.
     """
     cases, rounds = (QUICK, 1) if quick else (CASES, rounds)
-    threads = torch.get_num_threads()
+    threads, where = torch.get_num_threads(), torch.device(device)
     report = [
         "# Recurrent layers: speed and memory",
         f"`echocast bench layers`{' --quick' * quick}: echocast {__version__}, torch {torch.__version__}, "
-        f"{platform.machine()} CPU, {threads} threads, {rounds} turns. Milliseconds: median (quartiles).",
+        f"{_machine(where)}, {threads} threads, {rounds} turns. Milliseconds: median (quartiles).",
         (__doc__ or "").partition("\n\n")[2],
     ]
     for training in (False, True):
         title = "Training step (forward and backward)" if training else "Inference"
-        report += [f"## {title}", _times([c for c in cases if c.training or not training], training, rounds, threads)]
-    report += ["## The shipped bf16 path against the usual loop's 32 bits", _equal_loss(60 if not quick else 2)]
-    report += ["## Memory", _memory(cases, quick=quick)]
+        report += [f"## {title}", _times([c for c in cases if c.training or not training], training, rounds, where)]
+    report += ["## The shipped bf16 path against the usual loop's 32 bits", _equal_loss(60 if not quick else 2, where)]
+    report += ["## Memory", _memory(cases, where, quick=quick)]
     return "\n\n".join(part.strip() for part in report) + "\n"
 
 
-def _times(cases: list[Case], training: bool, rounds: int, threads: int) -> str:
+def _machine(where: torch.device) -> str:
+    return f"{platform.machine()} CPU" if where.type == "cpu" else torch.cuda.get_device_name(where)
+
+
+def _times(cases: list[Case], training: bool, rounds: int, where: torch.device) -> str:
     lines = [
         "| shape | precision | echocast | usual loop | ratio | ceiling | share | Keras/torch | Keras/JAX |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     ratios: dict[str, list[float]] = {"fp32": [], "bf16": [], "bf16 against the usual loop in fp32": []}
-    with keras_times.workers(threads) as keras:
+    with keras_times.workers(torch.get_num_threads()) as keras:
         for case in cases:
             usual_fp32 = 0.0
             for name, dtype in DTYPES.items():
-                contenders = _contenders(case, dtype, training=training)
-                if name == "fp32" and not case.network:
+                contenders = _contenders(case, dtype, where, training=training)
+                if name == "fp32" and not case.network and where.type == "cpu":
                     contenders |= {backend: _keras(keras[backend], case, training) for backend in keras}
                 spent = by_turns(contenders, rounds)
                 ours, usual, ceiling = (spent[key].median for key in ("echocast", "usual", "ceiling"))
@@ -108,7 +114,7 @@ def _times(cases: list[Case], training: bool, rounds: int, threads: int) -> str:
                 ratios[name].append(usual / ours)
                 if name == "bf16":
                     ratios["bf16 against the usual loop in fp32"].append(usual_fp32 / ours)
-                others = [_other(spent, backend, ours) for backend in keras_times.BACKENDS]
+                others = [_other(spent, backend, ours) for backend in ("torch", "jax")]
                 lines.append(
                     f"| {case} | {name} | {spent['echocast']} | {spent['usual']} | **{usual / ours:.2f}** | "
                     f"{spent['ceiling']} | {100 * ceiling / ours:.0f} % | {others[0]} | {others[1]} |"
@@ -121,7 +127,11 @@ def _times(cases: list[Case], training: bool, rounds: int, threads: int) -> str:
 
 
 def _other(spent: dict[str, Spread], name: str, ours: float) -> str:
-    return f"{spent[name]}, {spent[name].median / ours:.1f}x" if name in spent else ""
+    if name not in spent:
+        return ""
+    if math.isinf(spent[name].median):
+        return f"over {keras_times.LIMIT:.0f} s"
+    return f"{spent[name]}, {spent[name].median / ours:.1f}x"
 
 
 def _keras(worker: keras_times.Worker, case: Case, training: bool) -> Contender:
@@ -129,13 +139,13 @@ def _keras(worker: keras_times.Worker, case: Case, training: bool) -> Contender:
     return lambda: worker.seconds(shape, training=training)
 
 
-def _contenders(case: Case, dtype: torch.dtype, *, training: bool) -> dict[str, Contender]:
+def _contenders(case: Case, dtype: torch.dtype, where: torch.device, *, training: bool) -> dict[str, Contender]:
     torch.manual_seed(0)
-    ours, usual, frames = build(case, "echocast"), build(case, "usual"), _frames(case)
+    ours, usual, frames = build(case, "echocast").to(where), build(case, "usual").to(where), _frames(case, where)
     return {
         "echocast": lambda: _work(ours, frames, dtype, training=training),
         "usual": lambda: _work(usual, frames, dtype, training=training),
-        "ceiling": _ceiling(case, dtype, training=training),
+        "ceiling": _ceiling(case, dtype, where, training=training),
     }
 
 
@@ -190,31 +200,38 @@ class _UsualLayer(nn.Module):
         return self.cell.sequence(x, zero, zero, x.shape[1])[0]
 
 
-def _frames(case: Case) -> Tensor:
+def _frames(case: Case, where: torch.device) -> Tensor:
     if case.network:
         side = case.size * round(case.inputs**0.5)
-        return torch.rand(case.batch, case.steps // 2, 1, side, side)
+        return torch.rand(case.batch, case.steps // 2, 1, side, side, device=where)
     shape = (case.batch, case.steps, case.inputs, case.size, case.size)
-    return torch.randn(shape).requires_grad_(case.wants_input)
+    return torch.randn(shape, device=where).requires_grad_(case.wants_input)
 
 
-def _precision(dtype: torch.dtype) -> AbstractContextManager[Any]:
-    return torch.autocast("cpu", dtype) if dtype == torch.bfloat16 else nullcontext()
+def _precision(dtype: torch.dtype, where: torch.device) -> AbstractContextManager[Any]:
+    return torch.autocast(where.type, dtype) if dtype == torch.bfloat16 else nullcontext()
 
 
 def _work(model: nn.Module, frames: Tensor, dtype: torch.dtype, *, training: bool) -> None:
     if not training:
-        with torch.inference_mode(), _precision(dtype):
+        with torch.inference_mode(), _precision(dtype, frames.device):
             model(frames)
+        _finish(frames.device)
         return
     model.zero_grad(set_to_none=True)
     frames.grad = None
-    with _precision(dtype):
+    with _precision(dtype, frames.device):
         output = model(frames)
     output.float().pow(2).mean().backward()
+    _finish(frames.device)
 
 
-def _ceiling(case: Case, dtype: torch.dtype, *, training: bool) -> Contender:
+def _finish(where: torch.device) -> None:
+    if where.type == "cuda":
+        torch.cuda.synchronize(where)
+
+
+def _ceiling(case: Case, dtype: torch.dtype, where: torch.device, *, training: bool) -> Contender:
     """Every convolution of the case with all its steps in one batch."""
     if case.network:
         half, hidden = case.steps // 2, case.network
@@ -223,21 +240,24 @@ def _ceiling(case: Case, dtype: torch.dtype, *, training: bool) -> Contender:
         layers = [*encoder, *forecaster]
     else:
         layers = [(case.steps, case.inputs, case.hidden, case.wants_input)]
-    work = [_convolutions(case, steps, i, n, dtype, wants=w, training=training) for steps, i, n, w in layers]
+    work = [_convolutions(case, (steps, i, n), dtype, where, wants=w, training=training) for steps, i, n, w in layers]
 
     def all_of() -> None:
         with torch.no_grad():
             for convolutions in work:
                 convolutions()
+        _finish(where)
 
     return all_of
 
 
 def _convolutions(
-    case: Case, steps: int, inputs: int, hidden: int, dtype: torch.dtype, *, wants: bool, training: bool
+    case: Case, sizes: tuple[int, int, int], dtype: torch.dtype, where: torch.device, *, wants: bool, training: bool
 ) -> Callable[[], None]:
+    steps, inputs, hidden = sizes
+
     def drawn(*shape: int) -> Tensor:
-        return torch.randn(shape).to(dtype).contiguous(memory_format=torch.channels_last)
+        return torch.randn(shape, device=where).to(dtype).contiguous(memory_format=torch.channels_last)
 
     pad, one, zero = [case.kernel // 2] * 2, [1, 1], [0, 0]
     images = drawn(steps * case.batch, inputs + hidden, case.size, case.size)
@@ -259,7 +279,7 @@ def _convolutions(
     return convolutions
 
 
-def _equal_loss(steps: int) -> str:
+def _equal_loss(steps: int, where: torch.device) -> str:
     """The same short training three times: what does bfloat16 cost?"""
     lines = ["| path | loss at the start | loss at the end |", "|---|---|---|"]
     case = Case(10, 4, 1, 16, 3, 32)
@@ -271,12 +291,12 @@ def _equal_loss(steps: int) -> str:
         torch.manual_seed(0)
         usual, head = build(case, "usual"), nn.Conv2d(case.hidden, 1, 1)
         layer = usual if which == "usual" else _First(_same_weights(usual))
-        model = nn.Sequential(layer, nn.Flatten(0, 1), head)
+        model = nn.Sequential(layer, nn.Flatten(0, 1), head).to(where)
         adam, losses = torch.optim.Adam(model.parameters(), 3e-3), []
         drawn = torch.Generator().manual_seed(1)
         for _ in range(steps):
-            frames = _drifting(case, drawn)
-            with _precision(dtype):
+            frames = _drifting(case, drawn).to(where)
+            with _precision(dtype, where):
                 next_frames = model(frames[:, :-1])
             loss = (next_frames.float() - frames[:, 1:].flatten(0, 1)).pow(2).mean()
             adam.zero_grad()
@@ -302,17 +322,19 @@ def _drifting(case: Case, drawn: torch.Generator) -> Tensor:
     return torch.exp(-(far[:, :, 0, :, None] ** 2) - far[:, :, 1, None, :] ** 2)[:, :, None]
 
 
-def _memory(cases: tuple[Case, ...], *, quick: bool) -> str:
+def _memory(cases: tuple[Case, ...], where: torch.device, *, quick: bool) -> str:
     lines = [
         "Growth of a fresh process' largest resident size over that before the step, in MiB (the frames not counted).",
         "",
-        "| training step | precision | echocast | usual loop | share |",
-        "|---|---|---|---|---|",
+        "| training step | precision | echocast | usual loop | share | `recompute=True` | share |",
+        "|---|---|---|---|---|---|---|",
     ]
     for case in [case for case in cases if case.training]:
-        for name in DTYPES:
-            ours, usual = (_peak(case, which, name, "training") for which in ("echocast", "usual"))
-            lines.append(f"| {case} | {name} | {ours:.0f} | {usual:.0f} | {100 * ours / max(usual, 1e-9):.0f} % |")
+        for name in DTYPES if not quick else ("fp32",):
+            ours, usual = (_peak(case, which, name, "training", where) for which in ("echocast", "usual"))
+            again = None if case.network else _peak(case, "recompute", name, "training", where)
+            tail = "| |" if again is None else f"{again:.0f} | {_percent(again, usual)} |"
+            lines.append(f"| {case} | {name} | {ours:.0f} | {usual:.0f} | {_percent(ours, usual)} | {tail}")
     lengths = (8, 32, 128) if not quick else (2, 3)
     lines += [
         "",
@@ -324,31 +346,35 @@ def _memory(cases: tuple[Case, ...], *, quick: bool) -> str:
         ("training, recomputed, last state used", "recompute", "last"),
         ("inference, last state", "echocast", "inference"),
     ):
-        peaks = [_peak(Case(t, 2, 1, 32, 3, 64), which, "fp32", mode) for t in lengths]
+        peaks = [_peak(Case(t, 2, 1, 32, 3, 64), which, "fp32", mode, where) for t in lengths]
         lines.append(f"| {label} | {' | '.join(f'{peak:.0f}' for peak in peaks)} |")
     return "\n".join(lines)
 
 
-def _peak(case: Case, which: str, precision: str, mode: str) -> float:
-    words = json.dumps([vars(case), which, precision, mode])
+def _percent(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.0f} %" if whole else ""
+
+
+def _peak(case: Case, which: str, precision: str, mode: str, where: torch.device) -> float:
+    words = json.dumps([vars(case), which, precision, mode, str(where)])
     command = [sys.executable, "-W", "ignore", "-c", f"from echocast.bench.layers import peak; peak({words!r})"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 
 def peak(words: str) -> None:
-    """Print the growth of this process' largest resident size through one step, in MiB; called in a fresh process."""
-    import resource
-
-    values, which, precision, mode = json.loads(words)
+    """Print the growth of this process' largest resident size (on CUDA: of what PyTorch holds there) through one step,
+    in MiB; called in a fresh process."""
+    values, which, precision, mode, device = json.loads(words)
+    where = torch.device(device)
     case = Case(**values | {"network": tuple(values["network"])})
     dtype = DTYPES[precision]
     torch.manual_seed(0)
-    model, frames = build(case, which), _frames(case)
+    model, frames = build(case, which).to(where), _frames(case, where)
 
     def step(frames: Tensor) -> None:
         if mode == "training":
-            with _precision(dtype):
+            with _precision(dtype, where):
                 output = model(frames)
             output.sum().backward()  # a loss that needs no memory of its own
         elif mode == "last":
@@ -360,7 +386,14 @@ def peak(words: str) -> None:
 
     small = frames[:1, :2, :, :8, :8].detach().requires_grad_(frames.requires_grad)
     step(small)  # libraries loaded, kernels compiled
-    unit = 1024**2 if sys.platform == "darwin" else 1024
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _largest(where)
     step(frames)
-    sys.stdout.write(f"{(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / unit}\n")
+    sys.stdout.write(f"{_largest(where) - before}\n")
+
+
+def _largest(where: torch.device) -> float:
+    if where.type == "cuda":
+        return torch.cuda.max_memory_allocated(where) / 1024**2
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)

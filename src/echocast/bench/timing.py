@@ -1,5 +1,6 @@
 """Times measured by turns, so that whatever slows the machine slows all contenders alike."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -38,8 +39,8 @@ def by_turns(contenders: Mapping[str, Contender], rounds: int) -> dict[str, Spre
 
 
 def _spread(times: list[float]) -> Spread:
-    if len(times) < 2:
-        return Spread(times[0], times[0], times[0])
+    if len(times) < 2 or math.inf in times:
+        return Spread(max(times), max(times), max(times))
     low, median, high = statistics.quantiles(times, n=4, method="inclusive")
     return Spread(median, low, high)
 

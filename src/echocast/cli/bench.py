@@ -11,6 +11,7 @@ def command(
     what: Annotated[str, typer.Argument(metavar="WHAT", help="What to measure: layers.")],
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE.md", help="Write the table there too.")] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Turns of each contender.")] = 7,
+    device: Annotated[str, typer.Option("--device", help="Where to measure: cpu, cuda.")] = "cpu",
     quick: Annotated[bool, typer.Option("--quick", help="Tiny shapes: shows that it runs, nothing of speed.")] = False,
 ) -> None:
     """Measure speed and memory, contenders by turns, and print the table as Markdown.
@@ -25,7 +26,12 @@ def command(
     known = ["layers"]
     if what not in known:
         raise ModelError(f"{what!r} cannot be measured; there are: {', '.join(known)}")
-    report = plugins.load("echocast.bench", what).run(quick=quick, rounds=rounds)
+    if device != "cpu":
+        import torch
+
+        if not device.startswith("cuda") or not torch.cuda.is_available():
+            raise ModelError(f"--device {device}: PyTorch sees no such device here; take cpu")
+    report = plugins.load("echocast.bench", what).run(quick=quick, rounds=rounds, device=device)
     if out:
         out.write_text(report, encoding="utf-8")
     Console().print(report, markup=False, highlight=False, soft_wrap=True)

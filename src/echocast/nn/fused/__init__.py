@@ -78,8 +78,9 @@ _TENSORS = (Tensor, torch.nn.Parameter)
 @cache
 def _kernels_compile() -> bool:
     try:
-        from echocast.nn.fused import kernels
+        from echocast.nn.fused import kernels, lanes
 
+        lanes.check_processor()
         kernels.step(bf16=False, peephole=None, driven=False, keep=False)
     except Exception as error:  # whatever keeps LLVM from working here, the plain path does the same, slower
         _log.warning("ConvLSTM layers run without their fused kernels, more slowly: %s", error)

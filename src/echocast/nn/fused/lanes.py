@@ -175,6 +175,17 @@ class Kernel:
         call(self._address, -(-rows // per_block), packed)
 
 
+def check_processor() -> None:
+    """
+    Raises:
+        OSError: this processor multiplies and adds only one after the other, which the kernels would have to imitate.
+    """
+    llvm.initialize_native_target()
+    x86 = llvm.get_default_triple().startswith(("x86", "amd64", "i686"))
+    if x86 and not llvm.get_host_cpu_features().get("fma"):
+        raise OSError("this processor has no fused multiply-add")
+
+
 def call(address: int, parts: int, context: Any) -> None:
     """Run a compiled ``function(begin, end, context)`` over `parts` parts, on PyTorch's threads."""
     if parts == 1 or (parallel := parallel_for()) is None:
