@@ -9,11 +9,14 @@
 import json
 import math
 import platform
+import re
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -394,6 +397,7 @@ def peak(words: str) -> None:
 def _largest(where: torch.device) -> float:
     if where.type == "cuda":
         return torch.cuda.max_memory_allocated(where) / 1024**2
-    import resource
-
+    status = Path("/proc/self/status")
+    if status.exists():  # not ru_maxrss, which a child process has from its parent
+        return float(re.findall(r"VmHWM:\s+(\d+) kB", status.read_text())[0]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
