@@ -101,3 +101,178 @@ def knmi(folder: Path, *, time: np.datetime64 = TIME, amount: np.ndarray | None 
         calibration.attrs["calibration_missing_data"] = np.array([65535])
         calibration.attrs["calibration_out_of_image"] = np.array([65535])
     return path
+
+
+def odim(
+    folder: Path,
+    *,
+    time: np.datetime64 = TIME,
+    raw: np.ndarray | None = None,
+    quantity: str = "DBZH",
+    quality: np.ndarray | None = None,
+    how: dict[str, float] | None = None,
+) -> Path:
+    """ODIM_H5 composite; `raw` has gain 0.5 and offset -32, 255 is nodata and 0 undetect."""
+    raw = np.array([[0, 124, 255], [100, 0, 64]], np.uint8) if raw is None else raw
+    end, start = (t.astype("datetime64[s]").item() for t in (time, time - np.timedelta64(15, "m")))
+    path = folder / f"T_PAAH21_C_EUOC_{end:%Y%m%d%H%M%S}.hdf"
+    with h5py.File(path, "w") as file:
+        file.attrs["Conventions"] = np.bytes_("ODIM_H5/V2_4")
+        what = file.create_group("what")
+        for name, text in {
+            "object": "COMP",
+            "date": f"{end:%Y%m%d}",
+            "time": f"{end:%H%M%S}",
+            "source": "ORG:1",
+        }.items():
+            what.attrs[name] = np.bytes_(text)
+        where = file.create_group("where")
+        where.attrs["projdef"] = np.bytes_("+proj=laea +lat_0=55.0 +lon_0=10.0 +x_0=1950000 +y_0=-2100000 +ellps=WGS84")
+        numbers = {"xsize": raw.shape[1], "ysize": raw.shape[0], "xscale": 2000.0, "yscale": 2000.0}
+        for name, value in (numbers | {"UL_lon": -39.5357864125034, "UL_lat": 67.0228327624372}).items():
+            where.attrs[name] = value
+        layers = [(quantity, raw, 0.5, -32.0)] + ([("QIND", quality, 1.0, 0.0)] if quality is not None else [])
+        for number, (name, values, gain, offset) in enumerate(layers, 1):
+            data = file.create_group(f"dataset{number}/data1")
+            data["data"] = values
+            about = file.create_group(f"dataset{number}/what")
+            about.attrs["quantity"] = np.bytes_(name)
+            about.attrs["product"] = np.bytes_("COMP")
+            for attr, at in (("start", start), ("end", end)):
+                about.attrs[f"{attr}date"], about.attrs[f"{attr}time"] = (
+                    np.bytes_(f"{at:%Y%m%d}"),
+                    np.bytes_(f"{at:%H%M%S}"),
+                )
+            scaling = {"gain": gain, "offset": offset, "nodata": 255.0, "undetect": 0.0}
+            for attr, value in scaling.items():
+                about.attrs[attr] = value
+            for attr, value in (how or {}).items():
+                data.require_group("how").attrs[attr] = value
+    return path
+
+
+def grib(folder: Path, *, time: np.datetime64 = TIME, rate: np.ndarray | None = None, packed: bool = False) -> Path:
+    """GRIB 2 of MRMS' PrecipRate in mm/h, -3 is no coverage, from north to south."""
+    import eccodes
+
+    rate = np.array([[0.0, 2.5, -3.0], [10.0, 0.0, 0.5]]) if rate is None else rate
+    at = time.astype("datetime64[s]").item()
+    handle = eccodes.codes_grib_new_from_samples("regular_ll_sfc_grib2")
+    keys = {"discipline": 209, "centre": 161, "parameterCategory": 6, "parameterNumber": 1}
+    keys |= {"dataDate": int(f"{at:%Y%m%d}"), "dataTime": int(f"{at:%H%M}"), "bitsPerValue": 16}
+    keys |= {"Ni": rate.shape[1], "Nj": rate.shape[0], "iDirectionIncrementInDegrees": 0.01}
+    keys |= {"jDirectionIncrementInDegrees": 0.01, "latitudeOfFirstGridPointInDegrees": 45.0}
+    keys |= {"latitudeOfLastGridPointInDegrees": 45.0 - 0.01 * (rate.shape[0] - 1)}
+    keys |= {"longitudeOfFirstGridPointInDegrees": 260.0}
+    keys |= {"longitudeOfLastGridPointInDegrees": 260.0 + 0.01 * (rate.shape[1] - 1)}
+    for key, value in keys.items():
+        eccodes.codes_set(handle, key, value)
+    eccodes.codes_set_values(handle, rate.ravel())
+    content = eccodes.codes_get_message(handle)
+    eccodes.codes_release(handle)
+    path = folder / f"PrecipRate_00.00_{at:%Y%m%d-%H%M%S}.grib2{'.gz' if packed else ''}"
+    path.write_bytes(gzip.compress(content) if packed else content)
+    return path
+
+
+def radolan(
+    folder: Path,
+    *,
+    time: np.datetime64 = TIME,
+    level: np.ndarray | None = None,
+    product: str = "RY",
+    lead: int | None = None,
+) -> Path:
+    """DWD's binary of 900 x 900 cells; `level` are its numbers in the lower left (south west) corner."""
+    wide = product not in ("RX", "EX", "WX")
+    pixels = np.zeros((900, 900), "<u2" if wide else "u1")
+    level = np.array([[0, 25, 0x29C4], [7, 0x8000 | 3, 0]], "<u2") if level is None else level
+    pixels[: level.shape[0], : level.shape[1]] = level
+    at = time.astype("datetime64[s]").item()
+    power, interval = {"RY": (-2, 5), "RW": (-1, 60), "SF": (-1, 1440), "RX": (0, 5), "RV": (-2, 5)}[product]
+    head = (
+        f"{product}{at:%d%H%M}10000{at:%m%y}BY{pixels.nbytes + 100:7d}VS 3SW   2.13.1PR E{power:+03d}INT{interval:4d}"
+    )
+    head += "GP 900x 900" + (f"VV {lead:03d}" if lead is not None else "") + "MS 30<boo,ros,emd,hnr,umd,pro,ess> \x03"
+    path = folder / f"raa01-{product.lower()}_10000-{at:%y%m%d%H%M}-dwd---bin.gz"
+    path.write_bytes(gzip.compress(head.encode() + pixels.tobytes(), 1))
+    return path
+
+
+def geotiff(folder: Path, *, time: np.datetime64 = TIME, level: np.ndarray | None = None) -> Path:
+    """GeoTIFF as FMI writes it: dBZ = level / 2 - 32, 255 is no data, 0 undetect."""
+    import rasterio
+    from rasterio.transform import from_origin
+
+    level = np.array([[0, 124, 255], [64, 100, 0]], np.uint8) if level is None else level
+    at = time.astype("datetime64[s]").item()
+    items = {"Gain": "0.500000", "Offset": "-32.000000", "Nodata": "255", "Undetect": "0"}
+    path = folder / f"{at:%Y%m%d%H%M}_FINUTM.tif"
+    profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "height": level.shape[0], "width": level.shape[1]}
+    with rasterio.open(path, "w", crs="EPSG:3067", transform=from_origin(5e4, 7.8e6, 1000, 1000), **profile) as file:
+        file.write(level, 1)
+        rows = "\n".join(f'<Item name="{name}">{value}</Item>' for name, value in items.items())
+        stamp = f'<Item name="Observation time" format="YYYYMMDDhhmm">{at:%Y%m%d%H%M}</Item>'
+        unit = '<Item name="Quantity" unit="dBZ">Corrected reflectivity</Item>'
+        file.update_tags(GDAL_METADATA=f"<GDALMetadata>\n{stamp}\n{unit}\n{rows}\n</GDALMetadata>\n")
+    return path
+
+
+def meteonet(folder: Path, *, time: np.datetime64 = TIME, amount: np.ndarray | None = None) -> Path:
+    """Météo-France's npz: hundredths of a millimetre in 5 minutes, -1 is missing; with its coordinates beside it."""
+    amount = np.array([[[0, 25, -1], [100, 0, 3]]], np.int16) if amount is None else amount
+    first = time.astype("datetime64[s]").item()
+    dates = np.array([first + n * np.timedelta64(5, "m").item() for n in range(len(amount))], object)
+    lats = np.repeat(51.9 - 0.01 * np.arange(amount.shape[1])[:, None], amount.shape[2], axis=1)
+    lons = np.repeat(-5.8 + 0.01 * np.arange(amount.shape[2])[None], amount.shape[1], axis=0)
+    np.savez_compressed(folder / "radar_coords_NW.npz", lats=lats, lons=lons)
+    path = folder / f"rainfall_NW_{first:%Y_%m}.{first:%d%H%M}.npz"
+    np.savez_compressed(path, data=amount, dates=dates, miss_dates=dates[:0])
+    return path
+
+
+def nwcsaf(folder: Path, *, time: np.datetime64 = TIME, rate: np.ndarray | None = None) -> Path:
+    """NWC SAF's CRR on a few geostationary cells: tenths of mm/h, 65535 is unset."""
+    rate = np.array([[0, 25, 65535], [7, 0, 3]], np.uint16) if rate is None else rate
+    at = time.astype("datetime64[s]").item()
+    path = folder / f"S_NWC_CRR_MSG4_Europe-VISIR_{at:%Y%m%dT%H%M%S}Z.nc"
+    with h5py.File(path, "w") as file:
+        texts = {
+            "project": "NWC/GEO",
+            "satellite_identifier": "MSG4",
+            "nominal_product_time": f"{at:%Y-%m-%dT%H:%M:%SZ}",
+        }
+        texts["gdal_projection"] = "+proj=geos +a=6378137.0 +b=6356752.3 +lon_0=0.0 +h=35785863.0"
+        for name, text in texts.items():
+            file.attrs[name] = np.bytes_(text)
+        file["nx"] = -3.3e6 + 3000.0 * np.arange(rate.shape[1])
+        file["ny"] = 5.568e6 - 3000.0 * np.arange(rate.shape[0])
+        file["crr_intensity"] = rate
+        for name, value in {"scale_factor": 0.1, "add_offset": 0.0, "_FillValue": np.uint16(65535)}.items():
+            file["crr_intensity"].attrs[name] = np.array([value])
+        file["crr_intensity"].attrs["valid_range"] = np.array([0, 5000], np.uint16)
+    return path
+
+
+def zarr(folder: Path, *, time: np.datetime64 = TIME, rain: np.ndarray | None = None, version: int = 3) -> Path:
+    """A Zarr store in mlcast's manner: rainfall_flux in kg m-2 h-1."""
+    made = field(blob(2) if rain is None else rain, start=time)
+    data = made.to_dataset(name="precipitation").reset_coords("crs")
+    data.precipitation.attrs |= {"standard_name": "rainfall_flux", "units": "kg m-2 h-1"}
+    data.attrs = {"Conventions": "CF-1.11", "source": "a sample"}
+    path = folder / f"rain_{str(time)[:16].replace(':', '')}.zarr"
+    data.to_zarr(path, mode="w", zarr_format=version, consolidated=version == 2)
+    return path
+
+
+def images(folder: Path, *, time: np.datetime64 = TIME, level: np.ndarray | None = None) -> Path:
+    """A grey PNG: dBZ = level / 2 - 32, 255 is no data, 0 dry; with its images.toml beside it."""
+    level = np.array([[0, 124, 255], [64, 100, 0]], np.uint8) if level is None else level
+    at = time.astype("datetime64[s]").item()
+    (folder / "images.toml").write_text(
+        'pattern = "radar_%Y%m%d_%H%M.png"\nunits = "dBZ"\ngain = 0.5\noffset = -32.0\nnodata = [255]\ndry = [0]\n'
+        'source = "a sample"\n[grid]\ncrs = "EPSG:3067"\nleft = 50000.0\ntop = 7800000.0\ncell = 1000.0\n'
+    )
+    path = folder / f"radar_{at:%Y%m%d_%H%M}.png"
+    Image.fromarray(level).save(path)
+    return path

@@ -1,6 +1,7 @@
 """Every reader there is: found by listing the folder, tried with a file that `tests.samples` writes."""
 
 import gzip
+import inspect
 import tempfile
 from contextlib import suppress
 from functools import cache
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import samples
@@ -15,7 +17,7 @@ from tests import samples
 from echocast import field as fields
 from echocast import plugins
 from echocast.data import files
-from echocast.errors import UnreadableFile
+from echocast.errors import DataError, UnreadableFile
 
 READERS = plugins.names("echocast.data.readers")
 
@@ -38,6 +40,20 @@ def test_is_recognised_by_content_under_a_foreign_suffix(name: str, tmp_path: Pa
 
 
 @every_reader
+def test_a_folder_yields_its_files_and_no_companions(name: str, tmp_path: Path) -> None:
+    path = getattr(samples, name)(tmp_path)
+    (tmp_path / "README.md").write_text("about")
+    assert files.find([tmp_path]) == [path]
+    (piece,) = files.pieces(path)
+    xr.testing.assert_identical(piece, files.read(path))
+
+
+def whole_or_mark(path: Path) -> Path:
+    """The file itself, or what marks a folder as a store."""
+    return path / "zarr.json" if path.is_dir() else path
+
+
+@every_reader
 def test_says_what_it_is(name: str) -> None:
     assert 20 < len(plugins.summary("echocast.data.readers", name)) < 121
     assert all(s.startswith(".") for s in plugins.load("echocast.data.readers", name).SUFFIXES)
@@ -48,6 +64,8 @@ def test_says_what_it_is(name: str) -> None:
 def test_refuses_what_is_no_radar_file_by_name(name: str, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / f"broken{plugins.load('echocast.data.readers', name).SUFFIXES[0]}"
     path.write_bytes(content)
+    if name == "images":
+        getattr(samples, name)(tmp_path)
     with pytest.raises(UnreadableFile, match="broken"):
         files.read(path, name)
     with pytest.raises(UnreadableFile, match="broken"):
@@ -58,19 +76,63 @@ def test_refuses_what_is_no_radar_file_by_name(name: str, content: bytes, tmp_pa
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95])
 def test_refuses_a_truncated_file(name: str, share: float, tmp_path: Path) -> None:
     path = getattr(samples, name)(tmp_path)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(len(whole) * share)])
+    whole = whole_or_mark(path).read_bytes()
+    whole_or_mark(path).write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(UnreadableFile, match=path.name.partition(".")[0]):
         files.read(path)
 
 
+@every_reader
+def test_a_choice_that_means_nothing_is_refused(name: str, tmp_path: Path) -> None:
+    path = getattr(samples, name)(tmp_path)
+    taken = inspect.signature(plugins.load("echocast.data.readers", name).read).parameters
+    given = {"variable": "x", "units": "mm", "zr": fields.MARSHALL_PALMER, "least_quality": 0.5}
+    for key in set(given) - set(taken):
+        with pytest.raises(DataError, match=f"leaves no choice of {key}"):
+            files.read(path, files.Choices(**{key: given[key]}))
+
+
+@every_reader
+def test_reflectivity_takes_the_relation_asked_for(name: str, tmp_path: Path) -> None:
+    usual = files.read(getattr(samples, name)(tmp_path))
+    if "zr" not in inspect.signature(plugins.load("echocast.data.readers", name).read).parameters:
+        return
+    other = files.read(getattr(samples, name)(tmp_path), files.Choices(zr=fields.ZR(300.0, 1.4, "as asked for")))
+    if "zr" in usual.attrs:
+        assert other.attrs["zr"] == "Z = 300 R^1.4 (as asked for)"
+        wet = usual.values > 0.1
+        dbz = fields.reflectivity(usual.values[wet], _relation(usual.attrs["zr"]))
+        np.testing.assert_allclose(other.values[wet], fields.rain_rate(dbz, fields.ZR(300.0, 1.4, "")), rtol=1e-4)
+    else:
+        xr.testing.assert_identical(usual, other)
+
+
+def _relation(text: str) -> fields.ZR:
+    a, b = text.removeprefix("Z = ").partition(" (")[0].split(" R^")
+    return fields.ZR(float(a), float(b), "")
+
+
+@every_reader
+def test_absurd_rain_is_clipped_and_counted(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = getattr(samples, name)(tmp_path)
+    usual = files.read(path)
+    limit = float(np.nanmax(usual.values)) / 2
+    clipped = files.read(path, files.Choices(limit=limit))
+    count = int((usual.values > np.float32(limit)).sum())
+    assert count > 0
+    assert clipped.attrs["clipped_cells"] == count
+    assert float(np.nanmax(clipped.values)) == pytest.approx(limit)
+    assert f"{count} cells outside 0 to {limit:g} mm/h" in caplog.text
+
+
 @cache
-def _sample(name: str) -> tuple[str, bytes]:
-    """A sample's name and unpacked content; the same in every example, unlike HDF5 files written anew."""
+def _sample(name: str) -> dict[str, bytes]:
+    """A sample's files, unpacked; the same in every example, unlike HDF5 files written anew; the one read first."""
     with tempfile.TemporaryDirectory() as folder:
         path: Path = getattr(samples, name)(Path(folder))
-        content = path.read_bytes()
-    return path.name, gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+        found = sorted(Path(folder).rglob("*"), key=lambda p: not p.is_relative_to(path))
+        contents = {str(p.relative_to(folder)): p.read_bytes() for p in found if p.is_file()}
+    return {n: gzip.decompress(c) if c[:2] == b"\x1f\x8b" else c for n, c in contents.items()}
 
 
 # h5netcdf's finaliser stumbles over a file object whose making failed, which nothing here can prevent.
@@ -79,12 +141,16 @@ def _sample(name: str) -> tuple[str, bytes]:
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_damaged_file_is_refused_or_still_a_field(name: str, data: st.DataObject) -> None:
-    file_name, whole = _sample(name)
-    content = bytearray(whole)
+    whole = _sample(name)
+    damaged = data.draw(st.sampled_from(list(whole)))
+    content = bytearray(whole[damaged])
     for _ in range(data.draw(st.integers(1, 6))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / file_name
-        path.write_bytes(content)
+        for other, untouched in whole.items():
+            (Path(folder) / other).parent.mkdir(parents=True, exist_ok=True)
+            (Path(folder) / other).write_bytes(content if other == damaged else untouched)
+        first = Path(folder) / next(iter(whole))
+        path = next((p for p in first.parents if p.suffix == ".zarr"), first)
         with suppress(UnreadableFile):
             fields.check(files.read(path, name))

@@ -29,10 +29,42 @@ UNITS = "mm h-1"
 DRY_DBZ = 0.0
 """Echoes at or below this reflectivity (under 0.04 mm/h) are no rain: files write "no echo" as 0 or -32 dBZ."""
 
+MOST_RATE = 300.0
+"""Rates above this (mm/h) are taken for errors and clipped by `limited`, unless another limit is asked for.
+
+Of what falls on a square kilometre in five minutes no gauge has measured more; what files hold above it are hail,
+bright bands, or damage (an OPERA composite of 2018 goes up to 8,646 mm/h).
+"""
+
 _UNIT_ALIASES = {
-    "rate": {"mm h-1", "mm/h", "mm/hr", "mm hr-1", "mm h^-1", "mm.h-1", "mm hour-1", "mm/hour"},
-    "reflectivity": {"dbz", "10*log10(mm6 m-3)"},
-    "amount": {"mm", "kg m-2", "kg/m2", "kg m^-2"},
+    "rate": {
+        "mm h-1": 1.0,
+        "mm/h": 1.0,
+        "mm/hr": 1.0,
+        "mm hr-1": 1.0,
+        "mm h^-1": 1.0,
+        "mm h**-1": 1.0,
+        "mm.h-1": 1.0,
+        "mm hour-1": 1.0,
+        "mm/hour": 1.0,
+        "kg m-2 h-1": 1.0,
+        "kg m-2 s-1": 3600.0,
+        "kg m**-2 s**-1": 3600.0,
+        "mm s-1": 3600.0,
+        "mm/s": 3600.0,
+        "mm day-1": 1.0 / 24.0,
+        "mm/day": 1.0 / 24.0,
+    },
+    "reflectivity": {"dbz": 1.0, "10*log10(mm6 m-3)": 1.0},
+    "amount": {
+        "mm": 1.0,
+        "kg m-2": 1.0,
+        "kg/m2": 1.0,
+        "kg m^-2": 1.0,
+        "kg m**-2": 1.0,
+        "0.01 mm": 0.01,
+        "1/100 mm": 0.01,
+    },
 }
 
 
@@ -49,6 +81,29 @@ class ZR:
 
 
 MARSHALL_PALMER = ZR(200.0, 1.6, "Marshall and Palmer 1948")
+ZR_RELATIONS = {
+    "marshall-palmer": MARSHALL_PALMER,
+    "fmi": ZR(223.0, 1.53, "FMI"),
+    "meteoswiss": ZR(316.0, 1.5, "MeteoSwiss"),
+    "dwd": ZR(256.0, 1.42, "DWD, mean of its classes"),
+    "wsr-88d": ZR(300.0, 1.4, "WSR-88D, convective"),
+    "hko-2015": ZR(118.239, 1.5241, "Shi et al. 2015"),
+    "hko-7": ZR(58.53, 1.56, "Shi et al. 2017"),
+}
+
+
+def zr_relation(text: str) -> ZR:
+    """A relation by its name (`ZR_RELATIONS`) or by its numbers, ``"200,1.6"``; raises `WrongUnits` for another."""
+    if text.lower() in ZR_RELATIONS:
+        return ZR_RELATIONS[text.lower()]
+    try:
+        a, b = (float(part) for part in text.split(","))
+    except ValueError:
+        a = b = 0.0
+    if not (0 < a < 1e5 and 0.5 < b < 5):
+        known = ", ".join(ZR_RELATIONS)
+        raise WrongUnits(f"{text!r} is no Z-R relation; give a and b of Z = a R^b, as 200,1.6, or one of: {known}")
+    return ZR(a, b, "as asked for")
 
 
 def rain_rate(dbz: Float[np.ndarray, "*shape"], zr: ZR = MARSHALL_PALMER) -> Float[np.ndarray, "*shape"]:
@@ -74,7 +129,7 @@ def reflectivity(rate_mm_h: Float[np.ndarray, "*shape"], zr: ZR = MARSHALL_PALME
 def quantity(units: str) -> str:
     """What a unit measures: ``"rate"``, ``"reflectivity"`` or ``"amount"``; raises `WrongUnits` for any other."""
     for kind, aliases in _UNIT_ALIASES.items():
-        if units.strip().lower() in aliases:
+        if _plain_unit(units) in aliases:
             return kind
     known = "; ".join(f"{kind}: {', '.join(sorted(aliases))}" for kind, aliases in _UNIT_ALIASES.items())
     raise WrongUnits(f"unit {units!r} is not known to echocast; it reads {known}")
@@ -99,13 +154,23 @@ def to_rain_rate(
         WrongUnits: the unit is unknown, or an amount comes without its interval.
     """
     kind = quantity(units)
+    factor = _UNIT_ALIASES[kind][_plain_unit(units)]
     if kind == "reflectivity":
         return rain_rate(values, zr)
     if kind == "amount":
         if not interval_s or interval_s <= 0:
             raise WrongUnits(f"an amount in {units!r} needs its accumulation interval; got {interval_s!r}")
-        return (np.asarray(values, np.float64) * (3600.0 / interval_s)).astype(np.float32)
-    return np.asarray(values, np.float32)
+        factor *= 3600.0 / interval_s
+    if factor == 1.0:
+        return np.asarray(values, np.float32)
+    return (np.asarray(values, np.float64) * factor).astype(np.float32)
+
+
+def limited(field: xr.DataArray, most: float = MOST_RATE) -> tuple[xr.DataArray, int]:
+    """The field with rates above `most` (mm/h) set to it and negative ones to 0, and how many cells were changed."""
+    with np.errstate(invalid="ignore"):
+        wrong = int(np.count_nonzero((field.values > most) | (field.values < 0)))
+    return (field.copy(data=np.clip(field.values, 0.0, np.float32(most))) if wrong else field), wrong
 
 
 def make(
@@ -236,6 +301,10 @@ def step(times: Sequence[np.datetime64] | np.ndarray) -> np.timedelta64:
 def clock(time: Any) -> str:
     """A time (UTC) to the minute, as people read it: ``2016-09-28 14:45``."""
     return str(np.asarray(time, "datetime64[m]")).replace("T", " ")
+
+
+def _plain_unit(units: str) -> str:
+    return " ".join(units.strip().lower().split())
 
 
 def _check_steps(values: np.ndarray, axis: str) -> None:

@@ -13,7 +13,8 @@ import xarray as xr
 
 from echocast import __version__
 from echocast import field as fields
-from echocast.data import files, windows
+from echocast.data import files, places, windows
+from echocast.data.places import Place
 from echocast.errors import MissingFrames, ModelError
 from echocast.models import base
 
@@ -27,24 +28,24 @@ class Nowcast:
 
     forecast: xr.DataArray
     past: xr.DataArray
-    files: tuple[Path, ...]
+    files: tuple[Place, ...]
 
     def used(self) -> str:
         """In one line which frames were used."""
         times, step = self.past.time.values, fields.step(self.past.time.values) / np.timedelta64(1, "m")
         first, last = fields.clock(times[0]), fields.clock(times[-1])
-        newest = self.files[-1].name
+        newest = places.name(self.files[-1])
         return f"used {len(times)} frames from {first} to {last} UTC, every {step:g} min; the newest is {newest}"
 
 
 def nowcast(
-    inputs: Iterable[str | Path],
+    inputs: Iterable[Place],
     model: str | Path = "encoder_forecaster",
     *,
     minutes: float = 90,
     frames: int = FRAMES,
     format: str | None = None,  # noqa: A002 (the option's name)
-    on_file: Callable[[Path], None] = lambda _: None,
+    on_file: Callable[[Place], None] = lambda _: None,
 ) -> Nowcast:
     """The forecast from the newest frames of files, folders and globs.
 
@@ -63,10 +64,10 @@ def nowcast(
         ModelError: no such model, or weights that do not fit.
     """
     forecaster = base.resolve(model)
-    field, used = files.newest(files.find(inputs), frames, format=format, on_file=on_file)
+    field, used = files.newest(files.find(inputs), frames, choices=format, on_file=on_file)
     past = windows.newest_run(field, frames)
     forecast = forecast_from(past, forecaster, minutes=minutes)
-    forecast.attrs |= {"model": str(model), "input_files": " ".join(path.name for path in used[-len(past) :])}
+    forecast.attrs |= {"model": str(model), "input_files": " ".join(places.name(place) for place in used[-len(past) :])}
     return Nowcast(forecast, past, tuple(used[-len(past) :]))
 
 

@@ -15,6 +15,7 @@ from tests import samples
 
 from echocast import field as fields
 from echocast.data import archive, files
+from echocast.data import store as store_module
 from echocast.errors import DataError, GridMismatch, MissingFrames, UnreadableFile
 
 FIVE = np.timedelta64(5, "m")
@@ -62,7 +63,7 @@ def test_late_early_and_corrected_frames_find_their_place(tmp_path: Path) -> Non
 
 
 def test_many_frames_before_the_start_move_whole_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "_LONGEST_CHUNK", 3)
+    monkeypatch.setattr(store_module, "LONGEST_CHUNK", 3)
     store = tmp_path / "store.zarr"
     archive.write(frames(tmp_path / "a", list(range(7, 15))), store)
     archive.write(frames(tmp_path / "b", list(range(7))), store)

@@ -60,5 +60,5 @@ def test_an_unknown_format_gets_the_nearest() -> None:
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableFile, match="cannot be read"):
+    with pytest.raises(UnreadableFile, match="is of no format"):
         files.recognise(tmp_path)

@@ -12,7 +12,7 @@ from echocast.cli.progress import Bar
 
 
 def command(
-    store: Annotated[Path, typer.Argument(help="An archive made by `echocast archive`.")],
+    store: Annotated[str, typer.Argument(help="An archive made by `echocast archive`; a folder or a URL.")],
     models: Annotated[
         str, typer.Option("--models", metavar="NAME,...", help="Forecasters and checkpoints, separated by commas.")
     ] = "persistence,optical_flow,encoder_forecaster",

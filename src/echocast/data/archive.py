@@ -1,56 +1,58 @@
 """Many files, one store on a regular clock that loses nothing.
 
-A store is an Icechunk repository, a folder that holds one Zarr group and its history: ``rainfall_rate(time, y, x)`` in
-mm/h, ``observed(time)``, coordinates and grid mapping. Every batch of frames is one transaction, so whatever happens,
-the store is as it was after the last one, and the same command run again finishes the work.
+A store is an Icechunk repository, local or in an object store, that holds one Zarr group and its history:
+``rainfall_rate(time, y, x)`` in mm/h, ``observed(time)``, coordinates and grid mapping. Every batch of frames is one
+transaction, so whatever happens, the store is as it was after the last one, and the same command run again finishes
+the work.
 
 Rules: the clock's step is the commonest difference of the first files' times; a frame off the clock by more than a
 tenth of a step is refused; a gap is a frame of NaN; a frame that is there already is a duplicate and ignored if it is
-the same, and replaced and counted as corrected if not.
+the same, and replaced and counted as corrected if not; of several files of one time the last by name counts. One store
+holds one product on one grid by one Z-R relation, prepared by the same steps; anything else is refused by name.
 
-    >>> report = write(["radar/"], Path("radar.zarr"))  # doctest: +SKIP
-    >>> open(Path("radar.zarr")).sizes  # doctest: +SKIP
+    >>> report = write(["radar/"], "radar.zarr")  # doctest: +SKIP
+    >>> open("radar.zarr").sizes  # doctest: +SKIP
     Frozen({'time': 288, 'y': 765, 'x': 700})
 """
 
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import json
+import logging
+import time as clocks
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
-from pathlib import Path
-from typing import Any
 
-import filelock
 import icechunk
 import numpy as np
 import xarray as xr
 import zarr
 
-from echocast import __version__
 from echocast import field as fields
-from echocast.data import files
-from echocast.errors import DataError, MissingFrames
+from echocast.data import files, prepare, readout
+from echocast.data import store as stores
+from echocast.data.places import Place
+from echocast.data.prepare import Step
+from echocast.errors import DataError, GridMismatch, MissingFrames
+
+log = logging.getLogger(__name__)
 
 _BATCH_BYTES = 128 * 2**20
-_CHUNK_BYTES = 4 * 2**20
-_LONGEST_CHUNK = 288
-_SECOND = np.timedelta64(1, "s")
-
-icechunk.set_logs_filter("icechunk=error")  # its warning of concurrent writers is answered by `_alone`
+_MEETINGS = 8
+_SAME = ("product", "zr")
 
 
 @dataclass
 class Report:
     """What an archiving did.
 
-    `added`, `duplicates` and `corrected` count frames; `gaps` counts the missing frames of the whole store between
-    `start` and `end`.
+    `added`, `duplicates` and `corrected` count frames; `clipped` counts cells outside the limits of rain; `gaps` counts
+    the missing frames of the whole store between `start` and `end`.
     """
 
     added: int = 0
     duplicates: int = 0
     corrected: int = 0
+    clipped: int = 0
     files: int = 0
     frames: int = 0
     gaps: int = 0
@@ -63,95 +65,127 @@ class Report:
 class _Frame:
     time: np.datetime64
     values: np.ndarray
-    path: Path
-
-
-@dataclass(frozen=True)
-class _Clock:
-    start: np.datetime64
-    step: np.timedelta64
-
-    def index(self, frame: _Frame) -> int:
-        """The frame's place, which may be before 0; raises `MissingFrames` for a frame between two places."""
-        place = (frame.time - self.start) / self.step
-        if abs(place - round(place)) > 0.1:
-            raise MissingFrames(
-                f"{frame.path}: its time {frame.time} is off the store's clock of {self.step / _SECOND / 60:g} min"
-                f" from {self.start}; archive it into a store of its own, or set --step"
-            )
-        return round(place)
+    origin: str
 
 
 def write(
-    inputs: Iterable[str | Path],
-    store: Path,
+    inputs: Iterable[Place],
+    store: Place,
     *,
-    format: str | None = None,  # noqa: A002 (the option's name)
+    choices: files.Choices | str | None = None,
     step: np.timedelta64 | None = None,
+    steps: tuple[Step, ...] | None = None,
+    hands: readout.Hands | None = None,
     on_file: Callable[[int, int], None] = lambda *_: None,
 ) -> Report:
     """Add the frames of files to a store, which is made if it is not there.
 
     Args:
-        inputs: files, folders and globs.
-        store: the store's folder.
-        format: the reader to use; by default each file is recognised by its content.
+        inputs: files, folders, globs, stores and URLs.
+        store: the store's folder or URL.
+        choices: how to read; a text is the reader's name. By default each file is recognised by its content.
         step: the clock's step for a new store; by default the files tell.
+        steps: what to do to each field first; kept in the store, whose own are taken if none are given.
+        hands: who reads; by default as many processes as pay.
         on_file: called before each file with the number of files done and in all.
 
     Raises:
         UnreadableFile: a file that cannot be read; frames of the batches before it are kept.
         GridMismatch: a file on another grid than the store's.
         MissingFrames: a time off the clock.
-        DataError: the folder is no store, or cannot be written.
+        DataError: the place is no store, cannot be written, or holds another product, relation or steps.
     """
     paths = files.find(inputs)
+    chosen = choices if isinstance(choices, files.Choices) else files.Choices(format=choices)
     report = Report(files=len(paths))
+    template = open(store) if stores.there(store) else None
+    steps = _steps(template, steps, store)
     repository: icechunk.Repository | None = None
-    for batch, template in _batches(paths, format, store, on_file):
-        repository = repository or _repository(store, create=True)
-        with _storage_errors(store), _alone(store):
-            _commit(repository, batch, template, step, report)
+    batch: list[_Frame] = []
+    for number, place, field in readout.fields_of(paths, chosen, steps, hands or readout.Hands()):
+        on_file(number, len(paths))
+        template = field if template is None else template
+        _check_alike(template, field, str(place))
+        report.clipped += int(field.attrs.get("clipped_cells", 0))
+        batch += [_Frame(t, v, str(place)) for t, v in zip(field.time.values, field.values, strict=True)]
+        if sum(frame.values.nbytes for frame in batch) > _BATCH_BYTES and len(batch) > 1:
+            repository = repository or stores.repository(store, create=True)
+            _keep(repository, store, batch, template, step, steps, report)
+            batch = []
+    if batch and template is not None:
+        repository = repository or stores.repository(store, create=True)
+        _keep(repository, store, batch, template, step, steps, report)
     _summarise(open(store), report)
     return report
 
 
-def open(store: Path) -> xr.DataArray:  # noqa: A001 (archive.open reads best)
+def open(store: Place) -> xr.DataArray:  # noqa: A001 (archive.open reads best)
     """The store's field, read when needed, with the coordinate ``observed(time)``: false where a frame is missing.
 
     Raises:
         DataError: there is no store, it is something else, or it holds no frames yet.
     """
-    repository = _repository(store, create=False)
-    with _storage_errors(store):
+    repository = stores.repository(store, create=False)
+    with stores.errors(store):
         session = repository.readonly_session("main")
-        if not _begun(session):
+        if not stores.begun(session):
             raise DataError(f"{store}: holds no frames yet; run `echocast archive` again")
         data = xr.open_zarr(session.store, consolidated=False, chunks=None)
     field = data.set_coords(["crs", "observed"])[fields.NAME]
     field.attrs["grid_mapping"] = "crs"
-    field.attrs |= {name: str(data.attrs[name]) for name in ("source", "zr") if name in data.attrs}
+    field.attrs |= {name: str(data.attrs[name]) for name in ("source", "zr", "product", "steps") if name in data.attrs}
     return fields.check(field)
 
 
-def _batches(
-    paths: Sequence[Path], reader: str | None, store: Path, on_file: Callable[[int, int], None]
-) -> Iterator[tuple[list[_Frame], xr.DataArray]]:
-    """Frames of many files, a bounded number of bytes at a time, all on one grid."""
-    template: xr.DataArray | None = open(store) if _holds_frames(store) else None
-    batch: list[_Frame] = []
-    for number, path in enumerate(paths):
-        on_file(number, len(paths))
-        field = files.read(path, reader)
-        if template is None:
-            template = field
-        fields.check_same_grid(template, field, str(path))
-        batch += [_Frame(t, v, path) for t, v in zip(field.time.values, field.values, strict=True)]
-        if sum(frame.values.nbytes for frame in batch) > _BATCH_BYTES and len(batch) > 1:
-            yield batch, template
-            batch = []
-    if batch and template is not None:
-        yield batch, template
+def gaps(field: xr.DataArray) -> list[tuple[np.datetime64, np.datetime64, int]]:
+    """The missing stretches of a store's field: first and last missing time, and how many frames."""
+    missing = np.flatnonzero(~field.coords["observed"].values)
+    stretches = np.split(missing, np.flatnonzero(np.diff(missing) > 1) + 1)
+    return [(field.time.values[s[0]], field.time.values[s[-1]], len(s)) for s in stretches if len(s)]
+
+
+def _steps(template: xr.DataArray | None, steps: tuple[Step, ...] | None, store: Place) -> tuple[Step, ...]:
+    """The steps to take: those asked for, or those that the store was made with; both must agree."""
+    if template is None:
+        return steps or ()
+    kept = prepare.parse(json.loads(str(template.attrs.get("steps", "[]"))))
+    if steps is not None and [str(s) for s in steps] != [str(s) for s in kept]:
+        words = "; ".join(str(s) for s in kept) or "none"
+        raise DataError(f"{store}: was made with other steps ({words}); leave --do away, or make another store")
+    return kept
+
+
+def _check_alike(template: xr.DataArray, field: xr.DataArray, name: str) -> None:
+    """Refuse what does not belong into one store with the frames before."""
+    fields.check_same_grid(template, field, name)
+    for key in _SAME:
+        a, b = template.attrs.get(key), field.attrs.get(key)
+        if a and b and a != b:
+            raise GridMismatch(f"{name}: is of {key} {b!r}, the others are of {a!r}; give each a store of its own")
+
+
+def _keep(
+    repository: icechunk.Repository,
+    store: Place,
+    batch: list[_Frame],
+    template: xr.DataArray,
+    step: np.timedelta64 | None,
+    steps: tuple[Step, ...],
+    report: Report,
+) -> None:
+    """One batch, one transaction; done again where another writer was faster."""
+    for attempt in range(_MEETINGS):
+        with stores.errors(store), stores.alone(store):
+            try:
+                counted = _commit(repository, batch, template, step, steps, replace(report))
+            except icechunk.ConflictError:
+                if attempt == _MEETINGS - 1:
+                    raise
+                log.info("%s: another process wrote to it; this batch is done again", store)
+                clocks.sleep(0.05 * 2**attempt)
+                continue
+        report.added, report.duplicates, report.corrected = counted.added, counted.duplicates, counted.corrected
+        return
 
 
 def _commit(
@@ -159,24 +193,37 @@ def _commit(
     batch: list[_Frame],
     template: xr.DataArray,
     step: np.timedelta64 | None,
+    steps: tuple[Step, ...],
     report: Report,
-) -> None:
-    """One batch, one transaction."""
+) -> Report:
     session = repository.writable_session("main")
     group = zarr.open_group(session.store, mode="a")
     frames = sorted(batch, key=lambda frame: frame.time)
     if fields.NAME not in group:
-        _create(group, template, frames, step)
-    clock = _clock(group)
-    places = {clock.index(frame): frame for frame in _latest(frames, report)}
-    before = -min(0, *places)
+        _create(group, template, frames, step, steps)
+    clock = stores.clock(group)
+    found = {_place(clock, frame): frame for frame in _latest(frames, report)}
+    before = -min(0, *found)
     if before:
-        _put_before(group, clock, before)
-        places = {place + before: frame for place, frame in places.items()}
-    _extend(group, max(places) + 1)
-    _write(group, _new(group, places, report))
+        stores.put_before(group, before)
+        found = {place + before: frame for place, frame in found.items()}
+    stores.extend(group, max(found) + 1)
+    stores.put(group, _new(group, found, report))
     if session.has_uncommitted_changes:
-        session.commit(f"{len(places)} frames from {places[min(places)].time} to {places[max(places)].time}")
+        session.commit(f"{len(found)} frames from {found[min(found)].time} to {found[max(found)].time}")
+    return report
+
+
+def _place(clock: stores.Clock, frame: _Frame) -> int:
+    """The frame's place, which may be before 0; raises `MissingFrames` for a frame between two places."""
+    place = clock.place(frame.time)
+    if abs(place - round(place)) > 0.1:
+        raise MissingFrames(
+            f"{frame.origin}: its time {frame.time} is off the store's clock of"
+            f" {clock.step / np.timedelta64(60, 's'):g} min from {clock.start}; archive it into a store of its own,"
+            " or set --step"
+        )
+    return round(place)
 
 
 def _latest(frames: list[_Frame], report: Report) -> list[_Frame]:
@@ -191,104 +238,30 @@ def _latest(frames: list[_Frame], report: Report) -> list[_Frame]:
     return list(kept.values())
 
 
-def _create(group: zarr.Group, template: xr.DataArray, frames: list[_Frame], step: np.timedelta64 | None) -> None:
+def _create(
+    group: zarr.Group,
+    template: xr.DataArray,
+    frames: list[_Frame],
+    step: np.timedelta64 | None,
+    steps: tuple[Step, ...],
+) -> None:
     times = np.unique([frame.time for frame in frames])
     if step is None:
         if len(times) < 2:
-            raise MissingFrames(f"{frames[0].path}: one frame tells no time step; give more files, or --step MINUTES")
+            raise MissingFrames(f"{frames[0].origin}: one frame tells no time step; give more files, or --step MINUTES")
         step = fields.step(times)
-    shape = template.shape[1:]
-    _array(
-        group, fields.NAME, (0, *shape), np.float32, _chunks(shape), ("time", "y", "x"), dict(template.attrs), np.nan
-    )
-    _array(
-        group, "observed", (0,), np.bool_, (4096,), ("time",), {"long_name": "a frame of this time was archived"}, False
-    )
-    units = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian"}
-    _array(group, "time", (0,), np.int64, (4096,), ("time",), dict(template.time.attrs) | units, 0)
-    for axis in ("y", "x"):
-        values = template.coords[axis].values
-        made = _array(
-            group, axis, values.shape, np.float64, values.shape, (axis,), dict(template.coords[axis].attrs), 0.0
-        )
-        made[:] = values
-    _array(group, "crs", (), np.int32, (), (), {k: _plain(v) for k, v in template.coords["crs"].attrs.items()}, 0)[
-        ...
-    ] = 0
-    described: dict[str, Any] = {
-        "Conventions": "CF-1.11",
-        "title": "radar rain rate on a regular clock",
-        "history": f"made by echocast {__version__}",
-        "start": str(times[0]),
-        "step_seconds": float(step / _SECOND),
-    }
-    described |= {name: str(template.attrs[name]) for name in ("source", "zr") if name in template.attrs}
-    group.attrs.update(described)
+    notes = {"steps": json.dumps([str(s) for s in steps])} if steps else {}
+    stores.create(group, template, times[0], step, notes)
 
 
-def _array(
-    group: zarr.Group,
-    name: str,
-    shape: tuple[int, ...],
-    dtype: Any,
-    chunks: tuple[int, ...],
-    dims: tuple[str, ...],
-    attrs: dict[str, Any],
-    fill: Any,
-) -> Any:
-    return group.create_array(
-        name, shape=shape, dtype=dtype, chunks=chunks, dimension_names=dims, attributes=attrs, fill_value=fill
-    )
-
-
-def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Whole frames of time chunks near `_CHUNK_BYTES`; huge frames are cut along y."""
-    frame = 4 * shape[0] * shape[1]
-    rows = max(1, min(shape[0], _CHUNK_BYTES // (4 * shape[1])))
-    return (int(np.clip(_CHUNK_BYTES // frame, 1, _LONGEST_CHUNK)), rows, shape[1])
-
-
-def _clock(group: zarr.Group) -> _Clock:
-    seconds = float(str(group.attrs["step_seconds"]))
-    return _Clock(np.datetime64(str(group.attrs["start"]), "ns"), np.timedelta64(round(seconds * 1e9), "ns"))
-
-
-def _extend(group: zarr.Group, length: int) -> None:
-    """Make room on the clock up to `length` frames, all missing for now."""
-    now = _part(group, "time").shape[0]
-    if length <= now:
-        return
-    clock = _clock(group)
-    _part(group, fields.NAME).resize((length, *_part(group, fields.NAME).shape[1:]))
-    _part(group, "observed").resize((length,))
-    _part(group, "time").resize((length,))
-    times = clock.start + np.arange(now, length) * clock.step
-    _part(group, "time")[now:] = times.astype("datetime64[s]").astype(np.int64)
-
-
-def _put_before(group: zarr.Group, clock: _Clock, frames: int) -> None:
-    """Let the clock start earlier; what is there moves back, a chunk at a time, inside the same transaction."""
-    length = _part(group, "time").shape[0]
-    group.attrs["start"] = str(clock.start - frames * clock.step)
-    _part(group, "time").resize((0,))
-    _extend(group, length + frames)
-    for name in (fields.NAME, "observed"):
-        array = _part(group, name)
-        size = array.chunks[0]
-        for stop in range(length, 0, -size):
-            start = max(0, stop - size)
-            array[start + frames : stop + frames] = array[start:stop]
-        array[:frames] = array.fill_value
-
-
-def _new(group: zarr.Group, places: dict[int, _Frame], report: Report) -> dict[int, np.ndarray]:
+def _new(group: zarr.Group, found: dict[int, _Frame], report: Report) -> dict[int, np.ndarray]:
     """The frames that change the store; the others are duplicates."""
-    there = _part(group, "observed")[:]
+    there = stores.part(group, "observed")[:]
     changes = {}
-    for place, frame in places.items():
+    for place, frame in found.items():
         if not there[place]:
             report.added += 1
-        elif np.array_equal(_part(group, fields.NAME)[place], frame.values, equal_nan=True):
+        elif np.array_equal(stores.part(group, fields.NAME)[place], frame.values, equal_nan=True):
             report.duplicates += 1
             continue
         else:
@@ -297,78 +270,8 @@ def _new(group: zarr.Group, places: dict[int, _Frame], report: Report) -> dict[i
     return changes
 
 
-def _write(group: zarr.Group, frames: dict[int, np.ndarray]) -> None:
-    """Write frames in stretches, so that each chunk is written once."""
-    places = sorted(frames)
-    for stretch in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1):
-        if len(stretch):
-            where = slice(int(stretch[0]), int(stretch[-1]) + 1)
-            _part(group, fields.NAME)[where] = np.stack([frames[int(place)] for place in stretch])
-            _part(group, "observed")[where] = True
-
-
-def _repository(store: Path, *, create: bool) -> icechunk.Repository:
-    storage = icechunk.local_filesystem_storage(str(store))
-    if (store.is_dir() and any(store.iterdir())) or not create:
-        if not store.is_dir() or (not (store / "refs").is_dir() and not (store / "repo").exists()):
-            raise DataError(f"{store}: is no echocast archive; make one with `echocast archive INPUT... --to {store}`")
-        with _storage_errors(store):
-            return icechunk.Repository.open(storage)
-    if store.exists() and not store.is_dir():
-        raise DataError(f"{store}: is a file, not an archive; give another --to")
-    with _storage_errors(store):
-        partial = store.with_name(f".{store.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        icechunk.Repository.create(icechunk.local_filesystem_storage(str(partial)))
-        partial.replace(store)  # so that a store is there whole or not at all
-        return icechunk.Repository.open(storage)
-
-
-def _holds_frames(store: Path) -> bool:
-    if not store.is_dir() or not any(store.iterdir()):
-        return False
-    return _begun(_repository(store, create=False).readonly_session("main"))
-
-
-def _begun(session: icechunk.Session) -> bool:
-    """Whether a first batch was ever committed."""
-    try:
-        return fields.NAME in zarr.open_group(session.store, mode="r")
-    except zarr.errors.GroupNotFoundError:
-        return False
-
-
-@contextmanager
-def _alone(store: Path) -> Iterator[None]:
-    """One writer at a time: a local folder, unlike an object store, cannot tell two commits apart by itself."""
-    with filelock.FileLock(store / "writer.lock"):
-        yield
-
-
-@contextmanager
-def _storage_errors(store: Path) -> Iterator[None]:
-    try:
-        yield
-    except icechunk.ConflictError as bad:
-        raise DataError(f"{store}: another process wrote to it at the same time; run the command again") from bad
-    except (icechunk.IcechunkError, OSError) as bad:
-        why = " ".join(str(bad).split())[:160]
-        raise DataError(f"{store}: cannot be read or written ({why}); is the disk full or read-only?") from bad
-
-
 def _summarise(field: xr.DataArray, report: Report) -> None:
     observed = field.coords["observed"].values
     report.frames, report.gaps = int(observed.sum()), int((~observed).sum())
     report.start, report.end = field.time.values[0], field.time.values[-1]
     report.step = fields.step(field.time.values) if len(field.time) > 1 else np.timedelta64("NaT")
-
-
-def _part(group: zarr.Group, name: str) -> Any:
-    """One array of the store; zarr's own types cannot tell it from a group."""
-    return group[name]
-
-
-def _plain(value: Any) -> Any:
-    """An attribute as JSON can hold it."""
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

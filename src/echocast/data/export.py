@@ -47,6 +47,25 @@ def to_netcdf(forecast: xr.DataArray, path: str | Path, *, command: str = "echoc
         partial.write_bytes(content)
 
 
+def series_to_netcdf(field: xr.DataArray, path: str | Path) -> None:
+    """Write observed frames (time, y, x) as CF-1.11 NetCDF-4; the file appears whole or not at all.
+
+    Args:
+        field: a field with times.
+        path: the file to write, or to replace.
+
+    Raises:
+        DataError: the disk is full or read-only, or there is no such folder.
+    """
+    data = fields.check(field).to_dataset(name=fields.NAME).reset_coords("crs")
+    data.attrs = {"Conventions": "CF-1.11", "history": f"made by echocast {__version__}"}
+    data.attrs |= {name: field.attrs[name] for name in ("source", "zr", "comment") if name in field.attrs}
+    encoding = {fields.NAME: {"zlib": True, "complevel": 4, "shuffle": True, "_FillValue": np.float32(np.nan)}}
+    content = data.to_netcdf(engine="h5netcdf", encoding=encoding)
+    with whole_file(Path(path)) as partial:
+        partial.write_bytes(content)
+
+
 def from_netcdf(path: Path) -> xr.DataArray:
     """The forecast of a file that `to_netcdf` wrote; raises `UnreadableFile` for any other."""
     try:

@@ -5,19 +5,26 @@
 ...     field = read(path)
 """
 
+import fnmatch
 import glob
 import gzip
+import inspect
 import logging
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from echocast import field as fields
 from echocast import plugins
-from echocast.errors import DataError, UnreadableFile
+from echocast.data import places
+from echocast.data.places import Place
+from echocast.errors import DataError, MissingDependency, UnreadableFile
 
 log = logging.getLogger(__name__)
 
@@ -27,18 +34,19 @@ _NOT_DATA = (".md", ".json", ".toml", ".png", ".py", ".sh", ".partial")
 """Endings that a folder of radar files may also hold; files given by name are never passed over."""
 
 
-def find(inputs: Iterable[str | Path]) -> list[Path]:
-    """The files that are meant by paths of files, folders (with all below them) and globs, each once, sorted.
+def find(inputs: Iterable[Place]) -> list[Place]:
+    """What is meant by files, folders (with all below them), globs, Zarr stores and URLs of these, each once, sorted.
 
-    In folders hidden files and notes (``.md``, ``.json``, ...) are passed over; every other file is meant.
+    In folders hidden files and notes (``.md``, ``.json``, ...) are passed over; every other file is meant. A store is
+    one place; its URL ends with a slash.
 
     Raises:
-        UnreadableFile: a path that does not exist, a folder or glob without files.
+        UnreadableFile: a path that does not exist, a folder or glob without files, a URL that cannot be reached.
     """
-    found: dict[Path, None] = {}
+    found: dict[Place, None] = {}
     for given in inputs:
-        found |= dict.fromkeys(_expand(str(given)))
-    return sorted(found)
+        found |= dict.fromkeys(_at_url(str(given)) if places.is_url(given) else _expand(str(given)))
+    return sorted(found, key=str)
 
 
 def formats() -> list[str]:
@@ -46,48 +54,126 @@ def formats() -> list[str]:
     return plugins.names(_READERS)
 
 
+@dataclass(frozen=True)
+class Choices:
+    """What a user may choose about reading.
+
+    Args:
+        format: the reader's name; by default each file is recognised by its content.
+        variable: the variable, quantity, band or parameter to take.
+        units: the unit of a file that does not say it.
+        zr: the relation between reflectivity and rain, in place of the file's own or the format's usual one.
+        least_quality: cells of lower quality (0 to 1) become missing, where a file tells quality.
+        limit: rates above this (mm/h) are clipped and counted in the log.
+    """
+
+    format: str | None = None
+    variable: str | None = None
+    units: str | None = None
+    zr: fields.ZR | None = None
+    least_quality: float | None = None
+    limit: float = fields.MOST_RATE
+
+    def wishes(self) -> dict[str, Any]:
+        """What is to be handed to a reader."""
+        named = {name: getattr(self, name) for name in ("variable", "units", "zr", "least_quality")}
+        return {name: value for name, value in named.items() if value is not None}
+
+
 def recognise(path: Path) -> str:
     """The name of the reader that knows a file by its content; raises `UnreadableFile` if none does."""
-    head = _head(path)
-    if not head:
+    head = b"" if path.is_dir() else _head(path)
+    if not head and not path.is_dir():
         raise UnreadableFile(f"{path}: is empty; fetch it again")
-    for name in formats():
-        if plugins.load(_READERS, name).recognises(head, path):
+    readers = {name: plugins.load(_READERS, name) for name in formats()}
+    for name in sorted(readers, key=lambda name: (getattr(readers[name], "GENERAL", False), name)):
+        if readers[name].recognises(head, path):
             return name
     raise UnreadableFile(
         f"{path}: is of no format that echocast knows ({', '.join(formats())}); name one with --format"
     )
 
 
-def read(path: str | Path, format: str | None = None) -> xr.DataArray:  # noqa: A002 (the option's name)
+def read(place: Place, choices: Choices | str | None = None) -> xr.DataArray:
     """The checked field of one file, read by the named reader or by the one that recognises it.
+
+    Args:
+        place: a file, the folder of a store, or the URL of either.
+        choices: see `Choices`; a text is the reader's name.
 
     Raises:
         UnreadableFile: no reader can make sense of it.
-        DataError: there is no reader of that name.
+        DataError: there is no reader of that name, or it has no such choice.
+        MissingDependency: the reader needs a package that is not installed.
     """
-    path = Path(path)
-    reader = plugins.load(_READERS, format or recognise(path), error=DataError)
-    try:
-        field: xr.DataArray = reader.read(path)
-    except UnreadableFile:
-        raise
-    except DataError as bad:
-        raise UnreadableFile(f"{path}: {bad}") from bad
-    except FileNotFoundError as bad:
-        raise UnreadableFile(f"{path}: no such file") from bad
-    except OSError as bad:
-        raise UnreadableFile(f"{path}: cannot be read ({bad})") from bad
+    (field,) = _told(place, _choices(choices), lambda reader, path, wishes: iter([reader.read(path, **wishes)]))
     return field
 
 
+def pieces(place: Place, choices: Choices | str | None = None) -> Iterator[xr.DataArray]:
+    """The same as `read`, a stretch of time at once where the reader can."""
+
+    def stretches(reader: ModuleType, path: Path, wishes: dict[str, Any]) -> Iterator[xr.DataArray]:
+        if hasattr(reader, "pieces"):
+            yield from reader.pieces(path, **wishes)
+        else:
+            yield reader.read(path, **wishes)
+
+    yield from _told(place, _choices(choices), stretches)
+
+
+def _choices(choices: Choices | str | None) -> Choices:
+    return choices if isinstance(choices, Choices) else Choices(format=choices)
+
+
+def _told(
+    place: Place, choices: Choices, reading: Callable[[ModuleType, Any, dict[str, Any]], Iterator[xr.DataArray]]
+) -> Iterator[xr.DataArray]:
+    """Fields within the limit, and every error with the file's name."""
+    place = place if isinstance(place, str) and place.endswith("/") else places.normal(place)
+    if isinstance(place, str) and not place.endswith("/"):
+        with places.local(place) as path:
+            try:
+                yield from _told(path, choices, reading)
+            except UnreadableFile as bad:
+                raise UnreadableFile(str(bad).replace(str(path), place)) from bad
+        return
+    name = "zarr" if isinstance(place, str) else choices.format or recognise(place)
+    reader = plugins.load(_READERS, name, error=DataError)
+    unknown = set(choices.wishes()) - set(inspect.signature(reader.read).parameters)
+    if unknown:
+        taken = ", ".join(sorted(set(inspect.signature(reader.read).parameters) - {"path"})) or "none"
+        raise DataError(f"{place}: the reader {name!r} leaves no choice of {', '.join(sorted(unknown))}; of: {taken}")
+    try:
+        for field in reading(reader, place, choices.wishes()):
+            yield _within(field, choices.limit, place)
+    except (UnreadableFile, MissingDependency):
+        raise
+    except DataError as bad:
+        raise UnreadableFile(f"{place}: {bad}") from bad
+    except FileNotFoundError as bad:
+        raise UnreadableFile(f"{place}: no such file") from bad
+    except OSError as bad:
+        raise UnreadableFile(f"{place}: cannot be read ({bad})") from bad
+
+
+def _within(field: xr.DataArray, limit: float, place: Place) -> xr.DataArray:
+    """The field within the limits of rain; what was not is counted in the log and in its attributes."""
+    limited, wrong = fields.limited(field, limit)
+    if wrong:
+        highest = float(np.nanmax(field.values))
+        log.warning("%s: %d cells outside 0 to %g mm/h (up to %g) clipped", place, wrong, limit, highest)
+        limited.attrs["clipped_cells"] = wrong
+    return limited
+
+
 def newest(
-    paths: Sequence[Path],
+    paths: Sequence[Place],
     frames: int,
     *,
-    format: str | None = None,  # noqa: A002
-    on_file: Callable[[Path], None] = lambda _: None,
-) -> tuple[xr.DataArray, list[Path]]:
+    choices: Choices | str | None = None,
+    on_file: Callable[[Place], None] = lambda _: None,
+) -> tuple[xr.DataArray, list[Place]]:
     """The newest frames of many files as one field, and the files that hold them; never more than those in memory.
 
     Raises:
@@ -95,11 +181,11 @@ def newest(
         DataError: two files hold different frames of one time; both are named.
         UnreadableFile: a file cannot be read.
     """
-    kept: dict[np.datetime64, tuple[xr.DataArray, Path]] = {}
+    kept: dict[np.datetime64, tuple[xr.DataArray, Place]] = {}
     first: xr.DataArray | None = None
     for path in paths:
         on_file(path)
-        field = read(path, format)
+        field = read(path, choices)
         first = field if first is None else first
         fields.check_same_grid(first, field, str(path))
         for frame in frames_of(field[-frames:]):
@@ -123,25 +209,53 @@ def frames_of(field: xr.DataArray) -> Iterator[xr.DataArray]:
         yield field[number : number + 1]
 
 
+def _at_url(url: str) -> list[Place]:
+    url = url.rstrip("/")
+    if places.scheme(url) == "file":
+        return list(_expand(url.removeprefix("file://")))
+    if not any(sign in url for sign in "*[") and places.holds(url, *plugins.load(_READERS, "zarr").MARKS):
+        return [f"{url}/"]
+    return list(places.listing(url))
+
+
 def _expand(given: str) -> list[Path]:
     path = Path(given)
     if path.is_dir():
-        inside = [p for p in path.rglob("*") if p.is_file() and not _passed_over(p.relative_to(path))]
+        inside = list(_inside(path))
         if not inside:
             raise UnreadableFile(f"{path}: holds no radar files; give a folder that does")
         return inside
     if path.exists():
         return [path]
     matches = [Path(match) for match in glob.glob(given, recursive=True)]  # noqa: PTH207 (absolute patterns too)
-    files = [match for match in matches if match.is_file()]
+    files = [match for match in matches if match.is_file() or _is_store(match)]
     if not files:
         raise UnreadableFile(f"{given}: no such file or folder, and no glob that matches one")
     return files
 
 
+def _inside(folder: Path) -> Iterator[Path]:
+    """A folder that is a store, else the files and stores below it."""
+    if _is_store(folder):
+        yield folder
+        return
+    companions = {p for n in formats() for p in getattr(plugins.load(_READERS, n), "COMPANIONS", ())}
+    pictured = (folder / "images.toml").is_file()
+    for path in folder.iterdir():
+        if path.name.startswith(".") or any(fnmatch.fnmatch(path.name, pattern) for pattern in companions):
+            continue
+        if path.is_dir():
+            yield from _inside(path)
+        elif not _passed_over(path) or (pictured and path.suffix.lower() == ".png"):
+            yield path
+
+
+def _is_store(path: Path) -> bool:
+    return path.is_dir() and plugins.load(_READERS, "zarr").recognises(b"", path)
+
+
 def _passed_over(path: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.parts)
-    return hidden or path.suffix.lower() in _NOT_DATA or path.stem.upper() in ("README", "LICENSE")
+    return path.suffix.lower() in _NOT_DATA or path.stem.upper() in ("README", "LICENSE")
 
 
 def _head(path: Path) -> bytes:

@@ -7,9 +7,7 @@ own GeoTIFFs of the same moments, which they do not on the sphere that the heade
 Source: Finnish Meteorological Institute, open data; Leinonen et al. 2012 for the Z-R relation.
 """
 
-import gzip
 import re
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +15,13 @@ import pyproj
 import xarray as xr
 
 from echocast import field as fields
+from echocast.data.readers import _packed
 from echocast.errors import UnreadableFile
 
 SUFFIXES = (".pgm", ".pgm.gz")
 
 _ZR = fields.ZR(223.0, 1.53, "FMI")
 _NO_DATA = 255
-_MOST_BYTES = 2**28
 _HEADER = re.compile(rb"P5\s(?P<comments>(?:\s*#[^\n]*\n)+)\s*(?P<width>\d+)\s+(?P<height>\d+)\s+(?P<maximum>\d+)\s")
 
 
@@ -32,9 +30,9 @@ def recognises(head: bytes, path: Path) -> bool:  # noqa: ARG001 (the content is
     return head[:2] == b"P5" and b"# obstime" in head and b"# projection" in head
 
 
-def read(path: Path) -> xr.DataArray:
+def read(path: Path, *, zr: fields.ZR | None = None) -> xr.DataArray:
     """The field of one file; raises `UnreadableFile` if it is not whole."""
-    content = _content(path)
+    content = _packed.content(path)
     header = _HEADER.match(content)
     if header is None:
         raise UnreadableFile(f"{path}: has no PGM header with FMI's comments; is it another product?")
@@ -52,18 +50,8 @@ def read(path: Path) -> xr.DataArray:
         raise UnreadableFile(f"{path}: its header lacks or garbles {bad}; is it an FMI composite?") from bad
     level = np.frombuffer(pixels, np.uint8).reshape(1, height, width)
     dbz = np.where(level == _NO_DATA, np.nan, (level.astype(np.float32) - 64.0) / 2.0)
-    attrs = {"source": f"FMI composite {comments.get('productname', '')}".strip(), "zr": str(_ZR)}
-    return fields.make(fields.rain_rate(dbz, _ZR), time=[time], y=y, x=x, crs=crs, attrs=attrs)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rb") if packed else path.open("rb") as stream:
-            return stream.read(_MOST_BYTES)
-    except (EOFError, zlib.error, OSError) as bad:
-        raise UnreadableFile(f"{path}: cannot be unpacked ({bad}); it is truncated or broken: fetch it again") from bad
+    attrs = {"source": f"FMI composite {comments.get('productname', '')}".strip(), "zr": str(zr or _ZR)}
+    return fields.make(fields.rain_rate(dbz, zr or _ZR), time=[time], y=y, x=x, crs=crs, attrs=attrs)
 
 
 def _comments(text: str) -> list[tuple[str, str]]:

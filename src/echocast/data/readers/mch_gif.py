@@ -48,7 +48,7 @@ def read(path: Path) -> xr.DataArray:
         y=_TOP - (np.arange(_SHAPE[0]) + 0.5) * _CELL,
         x=_LEFT + (np.arange(_SHAPE[1]) + 0.5) * _CELL,
         crs=_CRS,
-        attrs={"source": f"MeteoSwiss composite {path.name[:3]}", "zr": str(_ZR)},
+        attrs={"source": f"MeteoSwiss composite {path.name[:3]}", "product": path.name[:3], "zr": str(_ZR)},
     )
 
 

@@ -1,0 +1,268 @@
+"""The arrays of an archive inside an Icechunk repository, and how it is reached: local, S3 or GCS.
+
+Nothing here knows of files of radar frames; `echocast.data.archive` does. A change is made in a session and becomes
+true by its commit, whole or not at all. A local folder, unlike an object store, cannot tell two commits apart by
+itself, so local writers take turns by a lock; writers to an object store that meet find a conflict, and the later one
+does its batch again.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import icechunk
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.codecs import BloscCodec
+
+from echocast import __version__
+from echocast import field as fields
+from echocast.data import places
+from echocast.data.places import Place
+from echocast.errors import DataError
+
+CHUNK_BYTES = 4 * 2**20
+LONGEST_CHUNK = 288
+_SECOND = np.timedelta64(1, "s")
+_CODEC = BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle", typesize=4)
+
+icechunk.set_logs_filter("icechunk=error")  # its warning of concurrent writers is answered by `alone`
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The times of a store's frames: a start and a step."""
+
+    start: np.datetime64
+    step: np.timedelta64
+
+    def place(self, time: np.datetime64) -> float:
+        """A time in steps from the start."""
+        return float((time - self.start) / self.step)
+
+
+def repository(place: Place, *, create: bool) -> icechunk.Repository:
+    """The repository at a place; a new one if there is none and `create`.
+
+    Raises:
+        DataError: there is none, it is something else, or it cannot be reached.
+    """
+    place = places.normal(place)
+    if isinstance(place, Path):
+        return _local(place, create=create)
+    with errors(place):
+        storage = _remote(place)
+        if icechunk.Repository.exists(storage):
+            return icechunk.Repository.open(storage)
+        if create:
+            return icechunk.Repository.create(storage)
+    raise DataError(f"{place}: is no echocast archive; make one with `echocast archive INPUT... --to {place}`")
+
+
+def begun(session: icechunk.Session) -> bool:
+    """Whether a first batch was ever committed."""
+    try:
+        return fields.NAME in zarr.open_group(session.store, mode="r")
+    except (zarr.errors.GroupNotFoundError, FileNotFoundError):
+        return False
+
+
+def there(place: Place) -> bool:
+    """Whether a place holds an archive with frames."""
+    place = places.normal(place)
+    if isinstance(place, Path):
+        if not place.is_dir() or not any(place.iterdir()):
+            return False
+        return begun(_local(place, create=False).readonly_session("main"))
+    with errors(place):
+        storage = _remote(place)
+        return icechunk.Repository.exists(storage) and begun(icechunk.Repository.open(storage).readonly_session("main"))
+
+
+@contextmanager
+def alone(place: Place) -> Iterator[None]:
+    """One writer at a time, where the storage itself cannot tell two apart."""
+    place = places.normal(place)
+    with filelock.FileLock(place / "writer.lock") if isinstance(place, Path) else nullcontext():
+        yield
+
+
+@contextmanager
+def errors(place: Place) -> Iterator[None]:
+    """What the storage says becomes a `DataError` that names the store."""
+    try:
+        yield
+    except icechunk.ConflictError as bad:
+        raise DataError(f"{place}: another process wrote to it at the same time; run the command again") from bad
+    except (icechunk.IcechunkError, OSError) as bad:
+        why = " ".join(str(bad).split())[:160]
+        remedy = "is the disk full or read-only?" if not places.is_url(place) else "check address, rights and network"
+        raise DataError(f"{place}: cannot be read or written ({why}); {remedy}") from bad
+
+
+def size(place: Place) -> int | None:
+    """The bytes of a local store on the disk; None for a remote one."""
+    place = places.normal(place)
+    if not isinstance(place, Path):
+        return None
+    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+
+
+def create(
+    group: zarr.Group, template: xr.DataArray, start: np.datetime64, step: np.timedelta64, notes: dict[str, str]
+) -> None:
+    """The empty arrays of a store on the grid of `template`."""
+    shape = template.shape[1:]
+    rain = dict(template.attrs)
+    rain.pop("clipped_cells", None)
+    _array(group, fields.NAME, (0, *shape), np.float32, _chunks(shape), ("time", "y", "x"), rain, np.nan)
+    seen = {"long_name": "a frame of this time was archived"}
+    _array(group, "observed", (0,), np.bool_, (4096,), ("time",), seen, False)
+    units = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian"}
+    _array(group, "time", (0,), np.int64, (4096,), ("time",), dict(template.time.attrs) | units, 0)
+    for axis in ("y", "x"):
+        values, attrs = template.coords[axis].values, dict(template.coords[axis].attrs)
+        _array(group, axis, values.shape, np.float64, values.shape, (axis,), attrs, 0.0)[:] = values
+    mapping = {key: _plain(value) for key, value in template.coords["crs"].attrs.items()}
+    _array(group, "crs", (), np.int32, (), (), mapping, 0)[...] = 0
+    described: dict[str, Any] = {
+        "Conventions": "CF-1.11",
+        "title": "radar rain rate on a regular clock",
+        "history": f"made by echocast {__version__}",
+        "start": str(start),
+        "step_seconds": float(step / _SECOND),
+    }
+    described |= {name: str(template.attrs[name]) for name in ("source", "zr", "product") if name in template.attrs}
+    group.attrs.update(described | notes)
+
+
+def clock(group: zarr.Group) -> Clock:
+    """The clock of a store that was created."""
+    seconds = float(str(group.attrs["step_seconds"]))
+    return Clock(np.datetime64(str(group.attrs["start"]), "ns"), np.timedelta64(round(seconds * 1e9), "ns"))
+
+
+def extend(group: zarr.Group, length: int) -> None:
+    """Make room on the clock up to `length` frames, all missing for now."""
+    now = part(group, "time").shape[0]
+    if length <= now:
+        return
+    ticks = clock(group)
+    part(group, fields.NAME).resize((length, *part(group, fields.NAME).shape[1:]))
+    part(group, "observed").resize((length,))
+    part(group, "time").resize((length,))
+    times = ticks.start + np.arange(now, length) * ticks.step
+    part(group, "time")[now:] = times.astype("datetime64[s]").astype(np.int64)
+
+
+def put_before(group: zarr.Group, frames: int) -> None:
+    """Let the clock start earlier; what is there moves back, a chunk at a time, inside the same transaction."""
+    ticks, length = clock(group), part(group, "time").shape[0]
+    group.attrs["start"] = str(ticks.start - frames * ticks.step)
+    part(group, "time").resize((0,))
+    extend(group, length + frames)
+    for name in (fields.NAME, "observed"):
+        array = part(group, name)
+        stretch = array.chunks[0]
+        for stop in range(length, 0, -stretch):
+            start = max(0, stop - stretch)
+            array[start + frames : stop + frames] = array[start:stop]
+        array[:frames] = array.fill_value
+
+
+def put(group: zarr.Group, frames: dict[int, np.ndarray]) -> None:
+    """Write frames at their places, in stretches, so that each chunk is written once."""
+    found = sorted(frames)
+    for stretch in np.split(found, np.flatnonzero(np.diff(found) > 1) + 1):
+        if len(stretch):
+            where = slice(int(stretch[0]), int(stretch[-1]) + 1)
+            part(group, fields.NAME)[where] = np.stack([frames[int(place)] for place in stretch])
+            part(group, "observed")[where] = True
+
+
+def part(group: zarr.Group, name: str) -> Any:
+    """One array of the store; zarr's own types cannot tell it from a group."""
+    return group[name]
+
+
+def _local(folder: Path, *, create: bool) -> icechunk.Repository:
+    storage = icechunk.local_filesystem_storage(str(folder))
+    if (folder.is_dir() and any(folder.iterdir())) or not create:
+        if not folder.is_dir() or (not (folder / "refs").is_dir() and not (folder / "repo").exists()):
+            raise DataError(
+                f"{folder}: is no echocast archive; make one with `echocast archive INPUT... --to {folder}`"
+            )
+        with errors(folder):
+            return icechunk.Repository.open(storage)
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder}: is a file, not an archive; give another --to")
+    with errors(folder):
+        partial = folder.with_name(f".{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        icechunk.Repository.create(icechunk.local_filesystem_storage(str(partial)))
+        partial.replace(folder)  # so that a store is there whole or not at all
+        return icechunk.Repository.open(storage)
+
+
+def _remote(url: str) -> icechunk.Storage:
+    kind, rest = places.scheme(url), url.partition("://")[2]
+    bucket, _, prefix = rest.partition("/")
+    if kind == "s3":
+        options = places.s3_options()
+        endpoint = options["endpoint"]
+        return icechunk.s3_storage(
+            bucket=bucket,
+            prefix=prefix or None,
+            region=options["region"],
+            endpoint_url=endpoint,
+            allow_http=bool(endpoint and endpoint.startswith("http://")),
+            force_path_style=endpoint is not None,
+            anonymous=options["anonymous"] or None,
+            from_env=not options["anonymous"] or None,
+        )
+    if kind == "gs":
+        return icechunk.gcs_storage(bucket=bucket, prefix=prefix or None, from_env=True)
+    raise DataError(
+        f"{url}: Icechunk has no way to an archive over {kind}; give its s3:// or gs:// address, or copy it"
+        " (a plain Zarr store over http can be an INPUT)"
+    )
+
+
+def _array(
+    group: zarr.Group,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: Any,
+    chunks: tuple[int, ...],
+    dims: tuple[str, ...],
+    attrs: dict[str, Any],
+    fill: Any,
+) -> Any:
+    compressors: Any = _CODEC if dtype == np.float32 else "auto"
+    return group.create_array(
+        name,
+        shape=shape,
+        dtype=dtype,
+        chunks=chunks,
+        dimension_names=dims,
+        attributes=attrs,
+        fill_value=fill,
+        compressors=compressors,
+    )
+
+
+def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Whole frames of time chunks near `CHUNK_BYTES`; huge frames are cut along y."""
+    frame = 4 * shape[0] * shape[1]
+    rows = max(1, min(shape[0], CHUNK_BYTES // (4 * shape[1])))
+    return (int(np.clip(CHUNK_BYTES // frame, 1, LONGEST_CHUNK)), rows, shape[1])
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
