@@ -8,6 +8,7 @@ Source: Shi et al. 2015, section 4.2 (the noisy regions found by K-means on the 
 is not said, so the number of clusters and the margin are this project's).
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,8 @@ LOW_DBZ, HIGH_DBZ = -10.0, 60.0
 """The reflectivities that grey levels 0 and 1 stand for in the paper's pictures."""
 CLUSTERS = 3
 MARGIN = 0.1
+LEAST_FRAMES = 100
+"""A month with fewer frames says nothing: its rain has not smoothed out."""
 
 _STRETCH = 256
 
@@ -43,13 +46,16 @@ def monthly(field: xr.DataArray, *, clusters: int = CLUSTERS, margin: float = MA
         margin: by how much, in grey levels (0 to 1), the highest must stand out.
 
     Raises:
-        DataError: fewer than two clusters, or no frames.
+        DataError: fewer than two clusters, or too few frames.
     """
     if clusters < 2:
         raise DataError(f"clusters={clusters}: at least two are needed, clutter and the rest")
     found = []
     for month in np.unique(field.time.values.astype("datetime64[M]")):
-        mean = _mean(field, np.flatnonzero(field.time.values.astype("datetime64[M]") == month))
+        frames = np.flatnonzero((field.time.values.astype("datetime64[M]") == month) & _observed(field))
+        if len(frames) < LEAST_FRAMES:
+            continue
+        mean = _mean(field, frames)
         seen = np.isfinite(mean)
         if seen.any():
             cells, levels = _highest(mean[seen], clusters, margin)
@@ -57,7 +63,7 @@ def monthly(field: xr.DataArray, *, clusters: int = CLUSTERS, margin: float = MA
             marked[seen] = cells
             found.append(Found(str(month), marked, levels))
     if not found:
-        raise DataError("there are no frames to find clutter in")
+        raise DataError(f"no month has {LEAST_FRAMES} frames; clutter cannot be told from rain by so few")
     return found
 
 
@@ -74,12 +80,16 @@ def mask(field: xr.DataArray, found: list[Found]) -> xr.DataArray:
     )
 
 
+def _observed(field: xr.DataArray) -> np.ndarray:
+    return np.asarray(field["observed"].values if "observed" in field.coords else np.ones(field.sizes["time"], bool))
+
+
 def _mean(field: xr.DataArray, frames: np.ndarray) -> np.ndarray:
     total = np.zeros(field.shape[1:], np.float64)
     count = np.zeros(field.shape[1:], np.int64)
     for start in range(0, len(frames), _STRETCH):
         part = frames[start : start + _STRETCH]
-        values = field[part[0] : part[-1] + 1].values
+        values = field[part].values
         grey = (fields.reflectivity(values) - LOW_DBZ) / (HIGH_DBZ - LOW_DBZ)
         grey = np.where(values > 0, np.clip(grey, 0.0, 1.0), np.where(np.isnan(values), np.nan, 0.0))
         seen = np.isfinite(grey)
@@ -93,8 +103,11 @@ def _highest(levels: np.ndarray, clusters: int, margin: float) -> tuple[np.ndarr
     if np.ptp(levels) < 1e-9:
         return np.zeros(levels.shape, bool), (float(levels[0]),)
     starts = np.linspace(levels.min(), levels.max(), clusters)[:, None]
-    means, labels = kmeans2(levels[:, None], starts, iter=50, minit="matrix", missing="warn", seed=0)
-    order = np.argsort(means[:, 0])
-    top, below = order[-1], order[-2]
-    stands_out = means[top, 0] - means[below, 0] > margin
-    return (labels == top) & stands_out, tuple(float(m) for m in means[order, 0])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "One of the clusters is empty", UserWarning)
+        means, labels = kmeans2(levels[:, None], starts, iter=50, minit="matrix", missing="warn")
+    order = [n for n in np.argsort(means[:, 0]) if (labels == n).any()]
+    if len(order) < 2:
+        return np.zeros(levels.shape, bool), (float(levels.mean()),)
+    stands_out = means[order[-1], 0] - means[order[-2], 0] > margin
+    return (labels == order[-1]) & stands_out, tuple(float(means[n, 0]) for n in order)

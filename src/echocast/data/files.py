@@ -113,7 +113,7 @@ def read(place: Place, choices: Choices | str | None = None) -> xr.DataArray:
 def pieces(place: Place, choices: Choices | str | None = None) -> Iterator[xr.DataArray]:
     """The same as `read`, a stretch of time at once where the reader can."""
 
-    def stretches(reader: ModuleType, path: Path, wishes: dict[str, Any]) -> Iterator[xr.DataArray]:
+    def stretches(reader: ModuleType, path: Place, wishes: dict[str, Any]) -> Iterator[xr.DataArray]:
         if hasattr(reader, "pieces"):
             yield from reader.pieces(path, **wishes)
         else:

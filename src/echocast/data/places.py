@@ -146,6 +146,8 @@ def _reachable(url: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as bad:
+        if type(bad.__cause__).__name__.startswith("ClientConnector"):  # aiohttp could not even connect
+            raise UnreadableFile(f"{url}: cannot be reached ({bad.__cause__}); check address and network") from bad
         raise UnreadableFile(f"{url}: there is no such file; check the address") from bad
     except PermissionError as bad:
         raise UnreadableFile(

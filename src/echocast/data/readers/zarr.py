@@ -24,7 +24,8 @@ from echocast.errors import UnreadableFile
 SUFFIXES = (".zarr",)
 
 _STRETCH_BYTES = 64 * 2**20
-MARKS = ("zarr.json", ".zgroup", ".zmetadata", "repo")
+ICECHUNK = ("refs/branch.main/ref.json", "repo")
+MARKS = ("zarr.json", ".zgroup", ".zmetadata", *ICECHUNK)
 """Files that tell a Zarr store or an Icechunk repository."""
 
 
@@ -75,8 +76,9 @@ def _opened(path: Path | str) -> Iterator[xr.Dataset]:
     options: dict[str, Any] = {"chunks": None, "decode_timedelta": False}
     if isinstance(path, str):
         url = path.rstrip("/")
-        store = _session(url) if places.holds(url, "repo") else places.zarr_store(url)
-        options |= {"consolidated": False} if places.holds(url, "repo") else {}
+        icechunk = places.holds(url, *ICECHUNK)
+        store = _session(url) if icechunk else places.zarr_store(url)
+        options |= {"consolidated": False} if icechunk else {}
     elif not path.is_dir():
         raise UnreadableFile(f"{path}: is no Zarr store, which is a folder")
     else:
