@@ -13,8 +13,9 @@ CF grid mapping. A forecast has ``lead`` in place of ``time``, with ``forecast_r
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -111,8 +112,12 @@ def rain_rate(dbz: Float[np.ndarray, "*shape"], zr: ZR = MARSHALL_PALMER) -> Flo
 
     Source: R = (10^(dBZ/10) / a)^(1/b).
     """
-    rate = (10.0 ** (np.asarray(dbz, np.float64) / 10.0) / zr.a) ** (1.0 / zr.b)
-    return np.where(np.asarray(dbz) <= DRY_DBZ, 0.0, rate).astype(np.float32)
+    values = np.asarray(dbz)
+    if values.dtype != np.float32:
+        values = values.astype(np.float64)
+    slope, start = values.dtype.type(np.log(10.0) / (10.0 * zr.b)), values.dtype.type(np.log(zr.a) / zr.b)
+    rate = np.exp(values * slope - start).astype(np.float32, copy=False)
+    return np.asarray(np.where(values <= DRY_DBZ, np.float32(0.0), rate))
 
 
 def reflectivity(rate_mm_h: Float[np.ndarray, "*shape"], zr: ZR = MARSHALL_PALMER) -> Float[np.ndarray, "*shape"]:
@@ -168,9 +173,21 @@ def to_rain_rate(
 
 def limited(field: xr.DataArray, most: float = MOST_RATE) -> tuple[xr.DataArray, int]:
     """The field with rates above `most` (mm/h) set to it and negative ones to 0, and how many cells were changed."""
-    with np.errstate(invalid="ignore"):
-        wrong = int(np.count_nonzero((field.values > most) | (field.values < 0)))
-    return (field.copy(data=np.clip(field.values, 0.0, np.float32(most))) if wrong else field), wrong
+    values = field.values
+    if not values.size or not (np.fmax.reduce(values, axis=None) > most or np.fmin.reduce(values, axis=None) < 0):
+        return field, 0
+    wrong = int(np.count_nonzero((values > most) | (values < 0)))
+    return field.copy(data=np.clip(values, 0.0, np.float32(most))), wrong
+
+
+def through_table(raw: np.ndarray, decode: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """What `decode` makes of each number of a file; of 8 and 16 bits each possible number is decoded only once."""
+    bits = 8 * raw.dtype.itemsize
+    if raw.dtype.kind not in "iu" or bits > 16 or raw.size < 2**bits:
+        return decode(raw)
+    unsigned = raw.astype(raw.dtype.newbyteorder("="), copy=False).view(f"u{raw.dtype.itemsize}")
+    every = np.arange(2**bits, dtype=unsigned.dtype).view(f"{raw.dtype.kind}{raw.dtype.itemsize}")
+    return np.asarray(decode(every)[unsigned])
 
 
 def make(
@@ -195,7 +212,7 @@ def make(
     Raises:
         DataError: the result would not be a field; `check` says why.
     """
-    reference = pyproj.CRS.from_user_input(crs)
+    reference, mapping = _mapping(crs if isinstance(crs, pyproj.CRS) else pyproj.CRS.from_user_input(crs))
     names = (
         ("latitude", "longitude") if reference.is_geographic else ("projection_y_coordinate", "projection_x_coordinate")
     )
@@ -205,14 +222,7 @@ def make(
         "y": ("y", np.asarray(y, np.float64), {"standard_name": names[0], "units": unit[0], "axis": "Y"}),
         "x": ("x", np.asarray(x, np.float64), {"standard_name": names[1], "units": unit[1], "axis": "X"}),
     }
-    with warnings.catch_warnings():
-        # The Swiss grid's CF attributes lack an angle that its WKT, which is written too, does hold.
-        warnings.filterwarnings("ignore", "angle from rectified to skew grid")
-        mapping = reference.to_cf()
-    if "azimuth_of_central_line" in mapping:
-        # CF's name is the longer one; checkers look for the shorter.
-        mapping["azimuth"] = mapping["azimuth_of_central_line"]
-    coords["crs"] = ((), np.int32(0), mapping)
+    coords["crs"] = ((), np.int32(0), dict(mapping))
     described = {
         "standard_name": "rainfall_rate",
         "long_name": "rain rate",
@@ -256,12 +266,14 @@ def check(field: xr.DataArray) -> xr.DataArray:
     return field
 
 
-def crs(field: xr.DataArray) -> pyproj.CRS:
+def crs(field: xr.DataArray | xr.Dataset) -> pyproj.CRS:
     """The coordinate reference system of a field."""
     return pyproj.CRS.from_wkt(field.coords["crs"].attrs["crs_wkt"])
 
 
-def check_same_grid(field: xr.DataArray, other: xr.DataArray, name: str = "the second field") -> None:
+def check_same_grid(
+    field: xr.DataArray | xr.Dataset, other: xr.DataArray | xr.Dataset, name: str = "the second field"
+) -> None:
     """Raise `GridMismatch`, naming `name`, unless both fields lie on the same grid in the same projection."""
     for axis in ("y", "x"):
         a, b = field.coords[axis].values, other.coords[axis].values
@@ -301,6 +313,33 @@ def step(times: Sequence[np.datetime64] | np.ndarray) -> np.timedelta64:
 def clock(time: Any) -> str:
     """A time (UTC) to the minute, as people read it: ``2016-09-28 14:45``."""
     return str(np.asarray(time, "datetime64[m]")).replace("T", " ")
+
+
+@lru_cache(maxsize=64)
+def known_crs(text: str) -> pyproj.CRS:
+    """The projection that a text describes (PROJ, WKT, EPSG), found once: it takes milliseconds."""
+    return pyproj.CRS.from_user_input(text)
+
+
+@lru_cache(maxsize=64)
+def corner(crs: pyproj.CRS, longitude: float, latitude: float) -> tuple[float, float]:
+    """A place on Earth (degrees, on the projection's own ellipsoid) as x and y of a projection; found once."""
+    to_grid = pyproj.Transformer.from_crs(crs.geodetic_crs or "EPSG:4326", crs, always_xy=True)
+    x, y = to_grid.transform(longitude, latitude, errcheck=True)
+    return float(x), float(y)
+
+
+@lru_cache(maxsize=64)
+def _mapping(reference: pyproj.CRS) -> tuple[pyproj.CRS, dict[str, Any]]:
+    """A projection and its CF grid mapping, which takes milliseconds to find."""
+    with warnings.catch_warnings():
+        # The Swiss grid's CF attributes lack an angle that its WKT, which is written too, does hold.
+        warnings.filterwarnings("ignore", "angle from rectified to skew grid")
+        mapping = reference.to_cf()
+    if "azimuth_of_central_line" in mapping:
+        # CF's name is the longer one; checkers look for the shorter.
+        mapping["azimuth"] = mapping["azimuth_of_central_line"]
+    return reference, mapping
 
 
 def _plain_unit(units: str) -> str:

@@ -1,7 +1,6 @@
 """A store on a regular clock that loses nothing."""
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import xarray as xr
 from tests import samples
 
 from echocast import field as fields
-from echocast.data import archive, files
+from echocast.data import archive, files, prepare, readout
 from echocast.data import store as store_module
 from echocast.errors import DataError, GridMismatch, MissingFrames, UnreadableFile
 
@@ -127,34 +126,170 @@ def test_a_store_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
         archive.write(frames(tmp_path / "in", [0, 1]), tmp_path / "blocked" / "store.zarr")
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_stopped_at_any_moment_it_stays_usable_and_goes_on(how: signal.Signals, tmp_path: Path) -> None:
-    """A real process, stopped at random moments; the same command run again finishes the work."""
-    source = tmp_path / "in"
-    frames(source, list(range(40)))
-    store = tmp_path / "store.zarr"
-    script = (
-        "import sys; from echocast.data import archive; archive._BATCH_BYTES = 6000\n"
-        "from echocast.cli.main import status; print('go', flush=True); sys.exit(status(sys.argv[1:]))"
-    )
-    line = [sys.executable, "-c", script, "archive", str(source), "--to", str(store)]
-    clock = random.Random(int(how))
-    stopped = 0
-    for _ in range(6):
-        process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ)
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(clock.uniform(0.2, 1.5))
-        process.send_signal(how)
-        process.stdout.close()
-        stopped += process.wait(timeout=60) != 0
-        if store.exists() and archive._holds_frames(store):
+KILLED = """
+import os, random, signal, sys, time
+import echocast.data.prepare, echocast.data.readers.netcdf, h5netcdf
+from echocast.data import archive
+archive._BATCH_BYTES = 6000
+source, store, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
+moments, killed, longest = random.Random(5), 0, 0.9
+for number in range(rounds):
+    child = os.fork()
+    if child == 0:
+        archive.write([source], store, hands=archive.readout.Hands(workers=1))
+        os._exit(0)
+    begun = time.monotonic()
+    time.sleep(moments.uniform(0.02, longest))
+    os.kill(child, signal.SIGKILL)
+    _, how = os.waitpid(child, 0)
+    killed += os.WIFSIGNALED(how)
+    checker = os.fork()
+    if checker == 0:
+        import numpy as np
+        wanted = np.load(sys.argv[4])
+        if archive.stores.there(store):
             field = archive.open(store)
             there = field.observed.values
-            np.testing.assert_array_equal(field.values[there], samples.blob(40)[: len(there)][there])
-    assert stopped
+            same = np.array_equal(field.values[there], wanted[: len(there)][there])
+            os._exit(0 if same and np.isnan(field.values[~there]).all() else 3)
+        os._exit(0)
+    _, how = os.waitpid(checker, 0)
+    if not os.WIFEXITED(how) or os.WEXITSTATUS(how):
+        sys.exit(f"round {number}: the store is damaged")
+    if number % 10 == 9 and os.path.exists(store):  # begin again, so that young stores are killed too
+        os.rename(store, f"{store}.{number}")
+print(killed)
+"""
+
+
+def test_killed_at_fifty_random_moments_no_committed_frame_is_lost(tmp_path: Path) -> None:
+    """A real process, killed; after each kill every frame that is there is the source's, and the last run finishes."""
+    source, store = tmp_path / "in", tmp_path / "store.zarr"
+    frames(source, list(range(120)))
+    np.save(tmp_path / "wanted.npy", samples.blob(120))
+    command = [sys.executable, "-W", "ignore", "-c", KILLED, source, store, "50", tmp_path / "wanted.npy"]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-800:]
+    assert int(done.stdout) >= 40, "most of the fifty were killed while they worked"
+    for old in [*tmp_path.glob("store.zarr.*"), store]:
+        archive.write([source], old)
+        np.testing.assert_array_equal(archive.open(old).values, samples.blob(120))
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_interrupted_it_says_so_and_goes_on(workers: str, tmp_path: Path) -> None:
+    source, store = tmp_path / "in", tmp_path / "store.zarr"
+    frames(source, list(range(120)))
+    script = (
+        "import sys; from echocast.data import archive; archive._BATCH_BYTES = 6000\n"
+        "from echocast.cli.main import status\n"
+        "if __name__ == '__main__': print('go', flush=True); sys.exit(status(sys.argv[1:]))"
+    )
+    (tmp_path / "run.py").write_text(script)
+    line = [sys.executable, str(tmp_path / "run.py"), "archive", str(source), "--to", str(store), "--workers", workers]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    while not (store.exists() and store_module.there(store)):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "interrupted: what was finished is kept" in said
+    field = archive.open(store)
+    there = field.observed.values
+    np.testing.assert_array_equal(field.values[there], samples.blob(120)[: len(there)][there])
     archive.write([source], store)
-    np.testing.assert_array_equal(archive.open(store).values, samples.blob(40))
+    np.testing.assert_array_equal(archive.open(store).values, samples.blob(120))
+
+
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    frames(source, list(range(60)))
+    script = "import sys; from echocast.cli.main import status\nif __name__ == '__main__': status(sys.argv[1:])"
+    (tmp_path / "run.py").write_text(script)
+    line = [sys.executable, str(tmp_path / "run.py"), "archive", str(source), "--to", str(tmp_path / "s.zarr")]
+    process = subprocess.Popen([*line, "--workers", "2"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while len(_children(process.pid)) < 2 and time.monotonic() < until:
+        time.sleep(0.02)
+    workers = _children(process.pid)
+    assert workers
+    process.kill()
+    process.wait()
+    until = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_however_many_read_the_store_is_the_same(workers: int, tmp_path: Path) -> None:
+    paths = frames(tmp_path / "in", list(range(12)))
+    report = archive.write(paths, tmp_path / "s.zarr", hands=readout.Hands(workers=workers))
+    assert (report.added, report.gaps) == (12, 0)
+    np.testing.assert_array_equal(archive.open(tmp_path / "s.zarr").values, samples.blob(12))
+    paths[5].write_bytes(b"CDF\x01broken")
+    with pytest.raises(UnreadableFile, match=paths[5].name):
+        archive.write(paths, tmp_path / "t.zarr", hands=readout.Hands(workers=workers))
+
+
+def test_a_reader_that_dies_is_told_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = frames(tmp_path / "in", list(range(6)))
+    (tmp_path / "sitecustomize.py").write_text("")
+    monkeypatch.setattr(readout.prepare, "prepared", _die)
+    with pytest.raises(UnreadableFile, match=rf"{paths[0].name}: a process died while reading it or one of the next"):
+        archive.write(paths, tmp_path / "t.zarr", hands=readout.Hands(workers=2))
+
+
+def _die(*_: object) -> None:
+    os._exit(9)
+
+
+@pytest.mark.filterwarnings("ignore")  # distributed's threads die of a warning that is an error, and the test with them
+def test_a_dask_cluster_of_two_processes_reads(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="distributed is not installed (extra dask)")
+    paths = frames(tmp_path / "in", list(range(12)))
+    options = {
+        "n_workers": 2,
+        "processes": True,
+        "threads_per_worker": 1,
+        "dashboard_address": None,
+        "host": "127.0.0.1",
+    }
+    with distributed.LocalCluster(**options) as cluster:
+        hands = readout.Hands(dask=cluster.scheduler_address)
+        archive.write(paths, tmp_path / "s.zarr", hands=hands, steps=prepare.parse(["coarsen factor=2"]))
+        broken = tmp_path / "broken.nc"
+        broken.write_bytes(b"CDF\x01broken")
+        with pytest.raises(UnreadableFile, match=r"broken\.nc"):
+            archive.write([broken], tmp_path / "t.zarr", hands=hands)
+    assert archive.open(tmp_path / "s.zarr").shape == (12, 10, 12)
+    with pytest.raises(DataError, match="no scheduler answers"):
+        archive.write(paths, tmp_path / "t.zarr", hands=readout.Hands(dask="tcp://127.0.0.1:9"))
+
+
+@pytest.mark.parametrize(("attribute", "other"), [("product", "SF"), ("zr", "Z = 300 R^1.4 (other)")])
+def test_mixed_products_and_relations_are_refused_by_name(attribute: str, other: str, tmp_path: Path) -> None:
+    if attribute == "product":
+        first, second = samples.radolan(tmp_path), samples.radolan(tmp_path, product="SF", time=samples.TIME + FIVE)
+        choices = None
+    else:
+        first, second = (
+            samples.odim(tmp_path),
+            samples.odim(tmp_path, time=samples.TIME + FIVE, how={"zr_a": 3e2, "zr_b": 1.4}),
+        )
+        choices = None
+    with pytest.raises(GridMismatch, match=rf"{second.name}: is of {attribute}.*give each a store of its own"):
+        archive.write([first, second], tmp_path / "s.zarr", choices=choices)
+    assert not (tmp_path / "s.zarr").exists()
 
 
 @pytest.mark.data

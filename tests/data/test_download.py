@@ -254,7 +254,7 @@ def test_dwd_is_asked_what_it_has(server: Server, tmp_path: Path) -> None:
 @pytest.mark.data
 @pytest.mark.skipif(not DATA.is_dir(), reason="ECHOCAST_DATA is not set: the real radar files are not here")
 @pytest.mark.parametrize(
-    ("source", "start", "end", "kit", "path", "format"),
+    ("source", "start", "end", "kit", "path", "known_as"),
     [
         ("fmi", "2016-09-28T14:45", "2016-09-28T14:45", "fmi/geotiff/201609281445_FINUTM.tif",
          "2016/09/28/FIN-DBZ-3067-250M/201609281445_FIN-DBZ-3067-250M.tif", "geotiff"),
@@ -265,7 +265,7 @@ def test_dwd_is_asked_what_it_has(server: Server, tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_real_files_under_the_layout_of_their_archive_are_readable(
-    server: Server, tmp_path: Path, source: str, start: str, end: str, kit: str, path: str, format: str
+    server: Server, tmp_path: Path, source: str, start: str, end: str, kit: str, path: str, known_as: str
 ) -> None:
     content = (DATA / kit).read_bytes()
     server.contents[path] = gzip.compress(content, 1) if path.endswith("grib2.gz") else content
@@ -273,7 +273,7 @@ def test_real_files_under_the_layout_of_their_archive_are_readable(
     done = download.get(source, start, end, tmp_path / "out", mirror=server.url, manners=QUICK)
     assert done.fetched == 1
     (found,) = files.find([tmp_path / "out"])
-    assert files.recognise(Path(found)) == format
+    assert files.recognise(Path(found)) == known_as
     assert str(files.read(found).time.values[0])[:16] == {"mrms": "2019-06-10T00:00"}.get(source, start)
 
 

@@ -55,12 +55,18 @@ def status(arguments: list[str]) -> int:
         bad.show()
         return int(bad.exit_code)
     except (typer.Abort, KeyboardInterrupt):
-        return _say("interrupted: what was finished is kept", 130)
+        return _interrupted()
     except BrokenPipeError:
         return 141  # the reader of our output went away, as `| head` does
     except MemoryError:
         return _say("not enough memory for this grid; crop the input or use a machine with more", 1)
+    if result == 130:
+        return _interrupted()  # typer turns Ctrl-C into this
     return result if isinstance(result, int) else 0
+
+
+def _interrupted() -> int:
+    return _say("interrupted: what was finished is kept", 130)
 
 
 def _say(message: str, code: int) -> int:

@@ -1,7 +1,8 @@
 """Many files, one store on a regular clock that loses nothing.
 
 A store is an Icechunk repository, local or in an object store, that holds one Zarr group and its history:
-``rainfall_rate(time, y, x)`` in mm/h, ``observed(time)``, coordinates and grid mapping. Every batch of frames is one
+the rain in mm/h (as numbers of levels and their table, see `echocast.data.store`), ``observed(time)``, coordinates and
+grid mapping. Every batch of frames is one
 transaction, so whatever happens, the store is as it was after the last one, and the same command run again finishes
 the work.
 
@@ -30,6 +31,7 @@ import zarr
 from echocast import field as fields
 from echocast.data import files, prepare, readout
 from echocast.data import store as stores
+from echocast.data.levels import LazyRates, Levels, TooMany
 from echocast.data.places import Place
 from echocast.data.prepare import Step
 from echocast.errors import DataError, GridMismatch, MissingFrames
@@ -63,9 +65,18 @@ class Report:
 
 @dataclass(frozen=True)
 class _Frame:
+    """One frame: numbers of levels with their table, or rates."""
+
     time: np.datetime64
-    values: np.ndarray
+    numbers: np.ndarray
+    table: np.ndarray
     origin: str
+
+    def rates(self) -> np.ndarray:
+        return self.numbers if self.numbers.dtype == np.float32 else self.table[self.numbers]
+
+    def equals(self, other: "_Frame") -> bool:
+        return np.array_equal(self.rates(), other.rates(), equal_nan=True)
 
 
 def write(
@@ -98,17 +109,18 @@ def write(
     paths = files.find(inputs)
     chosen = choices if isinstance(choices, files.Choices) else files.Choices(format=choices)
     report = Report(files=len(paths))
-    template = open(store) if stores.there(store) else None
+    template = _grid(open(store)) if stores.there(store) else None
     steps = _steps(template, steps, store)
     repository: icechunk.Repository | None = None
     batch: list[_Frame] = []
-    for number, place, field in readout.fields_of(paths, chosen, steps, hands or readout.Hands()):
+    for number, place, packed in readout.fields_of(paths, chosen, steps, hands or readout.Hands()):
         on_file(number, len(paths))
-        template = field if template is None else template
-        _check_alike(template, field, str(place))
-        report.clipped += int(field.attrs.get("clipped_cells", 0))
-        batch += [_Frame(t, v, str(place)) for t, v in zip(field.time.values, field.values, strict=True)]
-        if sum(frame.values.nbytes for frame in batch) > _BATCH_BYTES and len(batch) > 1:
+        template = packed.grid if template is None else template
+        _check_alike(template, packed.grid, str(place))
+        report.clipped += int(packed.grid.attrs.get("clipped_cells", 0))
+        frames = zip(packed.grid.time.values, packed.frames(), strict=True)
+        batch += [_Frame(time, numbers, packed.table, str(place)) for time, numbers in frames]
+        if sum(frame.numbers.nbytes for frame in batch) > _BATCH_BYTES and len(batch) > 1:
             repository = repository or stores.repository(store, create=True)
             _keep(repository, store, batch, template, step, steps, report)
             batch = []
@@ -131,10 +143,25 @@ def open(store: Place) -> xr.DataArray:  # noqa: A001 (archive.open reads best)
         if not stores.begun(session):
             raise DataError(f"{store}: holds no frames yet; run `echocast archive` again")
         data = xr.open_zarr(session.store, consolidated=False, chunks=None)
-    field = data.set_coords(["crs", "observed"])[fields.NAME]
+    field = _rain(zarr.open_group(session.store, mode="r"), data)
     field.attrs["grid_mapping"] = "crs"
     field.attrs |= {name: str(data.attrs[name]) for name in ("source", "zr", "product", "steps") if name in data.attrs}
     return fields.check(field)
+
+
+def _rain(group: zarr.Group, data: xr.Dataset) -> xr.DataArray:
+    """The rates of a dataset, whether it holds them or their levels."""
+    data = data.set_coords(["crs", "observed"])
+    if stores.LEVEL not in group:
+        return data[fields.NAME]
+    table = data[stores.TABLE]
+    rates = xr.core.indexing.LazilyIndexedArray(LazyRates(stores.part(group, stores.LEVEL), table.values))
+    coords = {name: data.coords[name] for name in ("time", "y", "x", "crs", "observed")}
+    return xr.DataArray(xr.Variable(("time", "y", "x"), rates, table.attrs), coords=coords, name=fields.NAME)
+
+
+def _grid(field: xr.DataArray) -> xr.Dataset:
+    return xr.Dataset(coords=field.coords, attrs=field.attrs)
 
 
 def gaps(field: xr.DataArray) -> list[tuple[np.datetime64, np.datetime64, int]]:
@@ -144,7 +171,7 @@ def gaps(field: xr.DataArray) -> list[tuple[np.datetime64, np.datetime64, int]]:
     return [(field.time.values[s[0]], field.time.values[s[-1]], len(s)) for s in stretches if len(s)]
 
 
-def _steps(template: xr.DataArray | None, steps: tuple[Step, ...] | None, store: Place) -> tuple[Step, ...]:
+def _steps(template: xr.Dataset | None, steps: tuple[Step, ...] | None, store: Place) -> tuple[Step, ...]:
     """The steps to take: those asked for, or those that the store was made with; both must agree."""
     if template is None:
         return steps or ()
@@ -155,7 +182,7 @@ def _steps(template: xr.DataArray | None, steps: tuple[Step, ...] | None, store:
     return kept
 
 
-def _check_alike(template: xr.DataArray, field: xr.DataArray, name: str) -> None:
+def _check_alike(template: xr.Dataset, field: xr.Dataset, name: str) -> None:
     """Refuse what does not belong into one store with the frames before."""
     fields.check_same_grid(template, field, name)
     for key in _SAME:
@@ -168,7 +195,7 @@ def _keep(
     repository: icechunk.Repository,
     store: Place,
     batch: list[_Frame],
-    template: xr.DataArray,
+    template: xr.Dataset,
     step: np.timedelta64 | None,
     steps: tuple[Step, ...],
     report: Report,
@@ -191,7 +218,7 @@ def _keep(
 def _commit(
     repository: icechunk.Repository,
     batch: list[_Frame],
-    template: xr.DataArray,
+    template: xr.Dataset,
     step: np.timedelta64 | None,
     steps: tuple[Step, ...],
     report: Report,
@@ -199,7 +226,7 @@ def _commit(
     session = repository.writable_session("main")
     group = zarr.open_group(session.store, mode="a")
     frames = sorted(batch, key=lambda frame: frame.time)
-    if fields.NAME not in group:
+    if "observed" not in group:
         _create(group, template, frames, step, steps)
     clock = stores.clock(group)
     found = {_place(clock, frame): frame for frame in _latest(frames, report)}
@@ -208,7 +235,7 @@ def _commit(
         stores.put_before(group, before)
         found = {place + before: frame for place, frame in found.items()}
     stores.extend(group, max(found) + 1)
-    stores.put(group, _new(group, found, report))
+    stores.put(group, _new(group, _numbered(group, found), report))
     if session.has_uncommitted_changes:
         session.commit(f"{len(found)} frames from {found[min(found)].time} to {found[max(found)].time}")
     return report
@@ -226,12 +253,35 @@ def _place(clock: stores.Clock, frame: _Frame) -> int:
     return round(place)
 
 
+def _numbered(group: zarr.Group, found: dict[int, _Frame]) -> dict[int, np.ndarray]:
+    """The frames as the store keeps them: by the levels of its own table, or as rates."""
+    levels = stores.table(group)
+    if levels is not None:
+        try:
+            others: dict[int, np.ndarray | None] = {}  # by table, of which many frames share one
+            made = {place: _by_levels(frame, levels, others) for place, frame in found.items()}
+            stores.keep_table(group, levels)
+            return made
+        except TooMany:
+            stores.to_rates(group)
+    return {place: frame.rates() for place, frame in found.items()}
+
+
+def _by_levels(frame: _Frame, levels: Levels, others: dict[int, np.ndarray | None]) -> np.ndarray:
+    if frame.numbers.dtype == np.float32:
+        return levels.encode(frame.numbers)
+    if id(frame.table) not in others:
+        others[id(frame.table)] = levels.merge(frame.table)
+    other = others[id(frame.table)]
+    return frame.numbers if other is None else other[frame.numbers]
+
+
 def _latest(frames: list[_Frame], report: Report) -> list[_Frame]:
     """One frame a time: of repeated ones the last file's."""
     kept: dict[np.datetime64, _Frame] = {}
     for frame in frames:
         if frame.time in kept:
-            same = np.array_equal(kept[frame.time].values, frame.values, equal_nan=True)
+            same = kept[frame.time].equals(frame)
             report.duplicates += same
             report.corrected += not same
         kept[frame.time] = frame
@@ -240,7 +290,7 @@ def _latest(frames: list[_Frame], report: Report) -> list[_Frame]:
 
 def _create(
     group: zarr.Group,
-    template: xr.DataArray,
+    template: xr.Dataset,
     frames: list[_Frame],
     step: np.timedelta64 | None,
     steps: tuple[Step, ...],
@@ -254,19 +304,19 @@ def _create(
     stores.create(group, template, times[0], step, notes)
 
 
-def _new(group: zarr.Group, found: dict[int, _Frame], report: Report) -> dict[int, np.ndarray]:
+def _new(group: zarr.Group, found: dict[int, np.ndarray], report: Report) -> dict[int, np.ndarray]:
     """The frames that change the store; the others are duplicates."""
     there = stores.part(group, "observed")[:]
     changes = {}
-    for place, frame in found.items():
+    for place, numbers in found.items():
         if not there[place]:
             report.added += 1
-        elif np.array_equal(stores.part(group, fields.NAME)[place], frame.values, equal_nan=True):
+        elif np.array_equal(stores.part(group, stores.rain(group))[place], numbers, equal_nan=True):
             report.duplicates += 1
             continue
         else:
             report.corrected += 1
-        changes[place] = frame.values
+        changes[place] = numbers
     return changes
 
 

@@ -27,6 +27,7 @@ from jaxtyping import Float
 from echocast import field as fields
 from echocast import plugins
 from echocast.data import files
+from echocast.data.levels import Levels, Packed, pack
 from echocast.data.places import Place
 from echocast.errors import DataError
 
@@ -60,15 +61,22 @@ def apply(field: xr.DataArray, steps: Sequence[Step]) -> xr.DataArray:
     return field
 
 
-def prepared(place: Place, choices: files.Choices, steps: tuple[Step, ...]) -> list[xr.DataArray]:
-    """The fields of one file, read and prepared; what a worker process is asked for."""
-    return [apply(field, steps) for field in files.pieces(place, choices)]
+@lru_cache(maxsize=1)
+def levels_of(work: str) -> Levels:
+    """The levels that this process has met in one piece of work: what one file knew the next need not look up anew."""
+    del work
+    return Levels()
 
 
-def each(place: Place, choices: files.Choices, steps: tuple[Step, ...]) -> Iterator[xr.DataArray]:
+def prepared(place: Place, choices: files.Choices, steps: tuple[Step, ...], work: str) -> list[Packed]:
+    """The fields of one file, read, prepared and packed; what a worker process is asked for in a piece of work."""
+    return list(each(place, choices, steps, work))
+
+
+def each(place: Place, choices: files.Choices, steps: tuple[Step, ...], work: str) -> Iterator[Packed]:
     """The same, one stretch at a time."""
     for field in files.pieces(place, choices):
-        yield apply(field, steps)
+        yield pack(apply(field, steps), levels_of(work))
 
 
 def crop(field: xr.DataArray, *, left: float, right: float, bottom: float, top: float) -> xr.DataArray:

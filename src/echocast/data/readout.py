@@ -6,20 +6,22 @@ by their number. A reader that dies (a C library in a damaged file) ends its own
 
 import multiprocessing
 import os
+import threading
 import time
+import uuid
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
-
 from echocast.data import prepare
 from echocast.data.files import Choices
+from echocast.data.levels import Packed
 from echocast.data.places import Place
 from echocast.data.prepare import Step
 from echocast.data.readers import zarr as stores
@@ -44,21 +46,22 @@ class Hands:
 
 def fields_of(
     paths: Sequence[Place], choices: Choices, steps: tuple[Step, ...], hands: Hands
-) -> Iterator[tuple[int, Place, xr.DataArray]]:
-    """The prepared fields of many files in their order, each with its number and place.
+) -> Iterator[tuple[int, Place, Packed]]:
+    """The prepared and packed fields of many files in their order, each with its number and place.
 
     Raises:
         UnreadableFile: a file cannot be read, or reading it killed its process.
         DataError: the Dask scheduler does not answer.
     """
-    begun, done = time.monotonic(), 0
+    begun, done, work = time.monotonic(), 0, uuid.uuid4().hex
     with _several(hands) as (executor, count):
         while done < len(paths) and not _pays(hands, paths[done:], time.monotonic() - begun, done):
-            for field in prepare.each(paths[done], choices, steps):
+            for field in prepare.each(paths[done], choices, steps, work):
                 yield done, paths[done], field
             done += 1
         if done < len(paths):
-            yield from _ahead(executor(), paths, done, choices, steps, 2 * count if hands.dask else count + 1)
+            ask = partial(executor().submit, prepare.prepared, choices=choices, steps=steps, work=work)
+            yield from _ahead(ask, paths, done, 2 * count + 2)
 
 
 def _pays(hands: Hands, rest: Sequence[Place], spent: float, done: int) -> bool:
@@ -82,17 +85,33 @@ def _several(hands: Hands) -> Iterator[tuple[Any, int]]:
             if hands.dask:
                 made.extend(_cluster(hands.dask))
             else:
-                made.append(ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")))
+                made.append(_processes(count))
         executor: Executor = made[0]
         return executor
 
     try:
         yield start, count
     finally:
-        for one in made[:1]:
-            one.shutdown(wait=True, cancel_futures=True)
-        for client in made[1:]:
-            client.close()
+        if hands.dask and made:
+            made[1].close()  # what was asked for and is no longer wanted is dropped with the client
+        elif made:
+            made[0].shutdown(wait=True, cancel_futures=True)
+
+
+def _processes(count: int) -> Executor:
+    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_the_parent)
+
+
+def _end_with_the_parent() -> None:
+    """A worker whose parent was killed ends too, where it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _cluster(address: str) -> list[Any]:
@@ -101,21 +120,21 @@ def _cluster(address: str) -> list[Any]:
     except ImportError as bad:
         raise MissingDependency("distributed", "dask") from bad
     try:
-        client = Client(address, timeout=10)
+        client = Client(address, timeout=5)
     except (OSError, ValueError, TimeoutError) as bad:
         raise DataError(f"--dask {address}: no scheduler answers there ({bad}); start one, or leave it away") from bad
     return [client.get_executor(pure=False), client]
 
 
 def _ahead(
-    executor: Executor, paths: Sequence[Place], start: int, choices: Choices, steps: tuple[Step, ...], most: int
-) -> Iterator[tuple[int, Place, xr.DataArray]]:
+    ask: Callable[[Place], Any], paths: Sequence[Place], start: int, most: int
+) -> Iterator[tuple[int, Place, Packed]]:
     """Ask for a few files ahead of the one that is due."""
     waiting: deque[tuple[int, Any]] = deque()
     following = start
     while waiting or following < len(paths):
         while following < len(paths) and len(waiting) < most:
-            waiting.append((following, executor.submit(prepare.prepared, paths[following], choices, steps)))
+            waiting.append((following, ask(paths[following])))
             following += 1
         number, promise = waiting.popleft()
         try:

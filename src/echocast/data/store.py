@@ -1,6 +1,8 @@
 """The arrays of an archive inside an Icechunk repository, and how it is reached: local, S3 or GCS.
 
-Nothing here knows of files of radar frames; `echocast.data.archive` does. A change is made in a session and becomes
+The rain is kept as 16-bit levels and a table of the rates they stand for (`echocast.data.levels`), bit for bit what it
+was; where a store meets more different values than that, as rates. Nothing here knows of files of radar frames;
+`echocast.data.archive` does. A change is made in a session and becomes
 true by its commit, whole or not at all. A local folder, unlike an object store, cannot tell two commits apart by
 itself, so local writers take turns by a lock; writers to an object store that meet find a conflict, and the later one
 does its batch again.
@@ -23,13 +25,15 @@ from zarr.codecs import BloscCodec
 from echocast import __version__
 from echocast import field as fields
 from echocast.data import places
+from echocast.data.levels import Levels
 from echocast.data.places import Place
 from echocast.errors import DataError
 
 CHUNK_BYTES = 4 * 2**20
 LONGEST_CHUNK = 288
+_SLAB_CHUNKS = 4
 _SECOND = np.timedelta64(1, "s")
-_CODEC = BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle", typesize=4)
+LEVEL, TABLE = "level", "rainfall_rate_of_level"
 
 icechunk.set_logs_filter("icechunk=error")  # its warning of concurrent writers is answered by `alone`
 
@@ -67,7 +71,7 @@ def repository(place: Place, *, create: bool) -> icechunk.Repository:
 def begun(session: icechunk.Session) -> bool:
     """Whether a first batch was ever committed."""
     try:
-        return fields.NAME in zarr.open_group(session.store, mode="r")
+        return "observed" in zarr.open_group(session.store, mode="r")
     except (zarr.errors.GroupNotFoundError, FileNotFoundError):
         return False
 
@@ -114,13 +118,13 @@ def size(place: Place) -> int | None:
 
 
 def create(
-    group: zarr.Group, template: xr.DataArray, start: np.datetime64, step: np.timedelta64, notes: dict[str, str]
+    group: zarr.Group, template: xr.Dataset, start: np.datetime64, step: np.timedelta64, notes: dict[str, str]
 ) -> None:
-    """The empty arrays of a store on the grid of `template`."""
-    shape = template.shape[1:]
-    rain = dict(template.attrs)
-    rain.pop("clipped_cells", None)
-    _array(group, fields.NAME, (0, *shape), np.float32, _chunks(shape), ("time", "y", "x"), rain, np.nan)
+    """The empty arrays of a store on the grid and with the attributes of `template`, its rain as levels."""
+    shape = (template.sizes["y"], template.sizes["x"])
+    rain = {name: value for name, value in template.attrs.items() if name != "clipped_cells"}
+    _array(group, LEVEL, (0, *shape), np.uint16, _chunks(shape, 2), ("time", "y", "x"), _level_attrs(rain), 0)
+    _array(group, TABLE, (1,), np.float32, (2**16,), ("level_number",), rain, np.nan)
     seen = {"long_name": "a frame of this time was archived"}
     _array(group, "observed", (0,), np.bool_, (4096,), ("time",), seen, False)
     units = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian"}
@@ -153,7 +157,7 @@ def extend(group: zarr.Group, length: int) -> None:
     if length <= now:
         return
     ticks = clock(group)
-    part(group, fields.NAME).resize((length, *part(group, fields.NAME).shape[1:]))
+    part(group, rain(group)).resize((length, *part(group, rain(group)).shape[1:]))
     part(group, "observed").resize((length,))
     part(group, "time").resize((length,))
     times = ticks.start + np.arange(now, length) * ticks.step
@@ -166,7 +170,7 @@ def put_before(group: zarr.Group, frames: int) -> None:
     group.attrs["start"] = str(ticks.start - frames * ticks.step)
     part(group, "time").resize((0,))
     extend(group, length + frames)
-    for name in (fields.NAME, "observed"):
+    for name in (rain(group), "observed"):
         array = part(group, name)
         stretch = array.chunks[0]
         for stop in range(length, 0, -stretch):
@@ -177,12 +181,44 @@ def put_before(group: zarr.Group, frames: int) -> None:
 
 def put(group: zarr.Group, frames: dict[int, np.ndarray]) -> None:
     """Write frames at their places, in stretches, so that each chunk is written once."""
-    found = sorted(frames)
-    for stretch in np.split(found, np.flatnonzero(np.diff(found) > 1) + 1):
+    found, kept, seen = np.array(sorted(frames)), part(group, rain(group)), part(group, "observed")
+    slab = found // (kept.chunks[0] * _SLAB_CHUNKS)
+    for stretch in np.split(found, np.flatnonzero((np.diff(found) > 1) | (np.diff(slab) > 0)) + 1):
         if len(stretch):
             where = slice(int(stretch[0]), int(stretch[-1]) + 1)
-            part(group, fields.NAME)[where] = np.stack([frames[int(place)] for place in stretch])
-            part(group, "observed")[where] = True
+            kept[where] = np.stack([frames[int(place)] for place in stretch])
+            seen[where] = True
+
+
+def rain(group: zarr.Group) -> str:
+    """The name of the array that holds the rain: levels, or rates where there were too many different ones."""
+    return LEVEL if LEVEL in group else fields.NAME
+
+
+def table(group: zarr.Group) -> Levels | None:
+    """The levels of a store; None where it holds the rates themselves."""
+    return Levels(part(group, TABLE)[:]) if LEVEL in group else None
+
+
+def keep_table(group: zarr.Group, levels: Levels) -> None:
+    """Write what the table has grown by."""
+    kept = part(group, TABLE)
+    known = kept.shape[0]
+    if len(levels.table) > known:
+        kept.resize((len(levels.table),))
+        kept[known:] = levels.table[known:]
+
+
+def to_rates(group: zarr.Group) -> None:
+    """Turn levels into the rates themselves, a chunk at a time, for a store that meets too many different values."""
+    old, rates = part(group, LEVEL), part(group, TABLE)
+    known, shape = rates[:], old.shape
+    attrs = dict(rates.attrs)
+    new = _array(group, fields.NAME, shape, np.float32, _chunks(shape[1:], 4), ("time", "y", "x"), attrs, np.nan)
+    stretch = max(new.chunks[0], old.chunks[0])
+    for start in range(0, shape[0], stretch):
+        new[start : start + stretch] = known[old[start : start + stretch]]
+    del group[LEVEL], group[TABLE]
 
 
 def part(group: zarr.Group, name: str) -> Any:
@@ -244,7 +280,16 @@ def _array(
     attrs: dict[str, Any],
     fill: Any,
 ) -> Any:
-    compressors: Any = _CODEC if dtype == np.float32 else "auto"
+    compressors: Any = "auto"
+    if len(shape) == 3:
+        # Of radar levels the bytes of each place compress best; of rates with all their bits the single bits.
+        whole = np.dtype(dtype).itemsize == 2
+        compressors = BloscCodec(
+            cname="zstd",
+            clevel=5 if whole else 3,
+            shuffle="shuffle" if whole else "bitshuffle",
+            typesize=np.dtype(dtype).itemsize,
+        )
     return group.create_array(
         name,
         shape=shape,
@@ -257,10 +302,15 @@ def _array(
     )
 
 
-def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _level_attrs(rain: dict[str, Any]) -> dict[str, Any]:
+    meaning = f"number of a level; its rate in {fields.UNITS} is {TABLE}[level], level 0 is missing"
+    return {"long_name": meaning, "grid_mapping": rain.get("grid_mapping", "crs")}
+
+
+def _chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """Whole frames of time chunks near `CHUNK_BYTES`; huge frames are cut along y."""
-    frame = 4 * shape[0] * shape[1]
-    rows = max(1, min(shape[0], CHUNK_BYTES // (4 * shape[1])))
+    frame = itemsize * shape[0] * shape[1]
+    rows = max(1, min(shape[0], CHUNK_BYTES // (itemsize * shape[1])))
     return (int(np.clip(CHUNK_BYTES // frame, 1, LONGEST_CHUNK)), rows, shape[1])
 
 

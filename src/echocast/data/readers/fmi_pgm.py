@@ -8,6 +8,7 @@ Source: Finnish Meteorological Institute, open data; Leinonen et al. 2012 for th
 """
 
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +50,14 @@ def read(path: Path, *, zr: fields.ZR | None = None) -> xr.DataArray:
     except (KeyError, ValueError, IndexError, pyproj.exceptions.ProjError) as bad:
         raise UnreadableFile(f"{path}: its header lacks or garbles {bad}; is it an FMI composite?") from bad
     level = np.frombuffer(pixels, np.uint8).reshape(1, height, width)
-    dbz = np.where(level == _NO_DATA, np.nan, (level.astype(np.float32) - 64.0) / 2.0)
     attrs = {"source": f"FMI composite {comments.get('productname', '')}".strip(), "zr": str(zr or _ZR)}
-    return fields.make(fields.rain_rate(dbz, zr or _ZR), time=[time], y=y, x=x, crs=crs, attrs=attrs)
+    return fields.make(
+        fields.through_table(level, partial(_rate, zr=zr or _ZR)), time=[time], y=y, x=x, crs=crs, attrs=attrs
+    )
+
+
+def _rate(level: np.ndarray, zr: fields.ZR) -> np.ndarray:
+    return fields.rain_rate(np.where(level == _NO_DATA, np.nan, (level.astype(np.float32) - 64.0) / 2.0), zr)
 
 
 def _comments(text: str) -> list[tuple[str, str]]:
@@ -71,10 +77,9 @@ def _grid(comments: dict[str, str], width: int, height: int) -> tuple[pyproj.CRS
     if comments["type"] != "stereographic":
         raise ValueError(f"projection {comments['type']!r}")
     lat_0, lat_ts, lon_0 = (float(comments[n]) for n in ("centrallatitude", "truelatitude", "centrallongitude"))
-    crs = pyproj.CRS.from_dict({"proj": "stere", "lat_0": lat_0, "lat_ts": lat_ts, "lon_0": lon_0, "datum": "WGS84"})
-    to_grid = pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True)
-    left, bottom = to_grid.transform(*_corner(comments["bottomleft"]), errcheck=True)
-    right, top = to_grid.transform(*_corner(comments["topright"]), errcheck=True)
+    crs = fields.known_crs(f"+proj=stere +lat_0={lat_0} +lat_ts={lat_ts} +lon_0={lon_0} +datum=WGS84 +type=crs")
+    left, bottom = fields.corner(crs, *_corner(comments["bottomleft"]))
+    right, top = fields.corner(crs, *_corner(comments["topright"]))
     x = left + (np.arange(width) + 0.5) * (right - left) / width
     y = top - (np.arange(height) + 0.5) * (top - bottom) / height
     return crs, y, x

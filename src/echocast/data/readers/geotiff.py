@@ -122,14 +122,18 @@ def _rate(file: Any, band: int, tags: dict[str, str], unit: str, zr: fields.ZR) 
     gain = file.scales[band - 1] if number["gain"] is None else number["gain"]
     offset = file.offsets[band - 1] if number["offset"] is None else number["offset"]
     nodata = file.nodatavals[band - 1] if number["nodata"] is None else number["nodata"]
-    values = (gain * raw.astype(np.float32) + offset).astype(np.float32)
-    if number["undetect"] is not None:
-        values[raw == number["undetect"]] = -32.0 if fields.quantity(unit) == "reflectivity" else 0.0
-    if nodata is not None:
-        values[raw == nodata] = np.nan
-    values[~np.isfinite(values)] = np.nan
     minutes = _number(own.get("interval_minutes") or tags.get("interval_minutes"))
-    return fields.to_rain_rate(values, unit, zr=zr, interval_s=60.0 * minutes if minutes else None)
+
+    def decode(level: np.ndarray) -> np.ndarray:
+        values = (gain * level.astype(np.float32) + offset).astype(np.float32)
+        if number["undetect"] is not None:
+            values[level == number["undetect"]] = -32.0 if fields.quantity(unit) == "reflectivity" else 0.0
+        if nodata is not None:
+            values[level == nodata] = np.nan
+        values[~np.isfinite(values)] = np.nan
+        return fields.to_rain_rate(values, unit, zr=zr, interval_s=60.0 * minutes if minutes else None)
+
+    return fields.through_table(raw, decode)
 
 
 def _number(text: str | None) -> float | None:

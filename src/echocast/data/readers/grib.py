@@ -27,6 +27,7 @@ _MRMS_HOURS = {(6, 2): 1.0, (6, 30): 1.0, (6, 31): 3.0, (6, 32): 6.0, (6, 37): 1
 _MISSING_BELOW = {"mm h-1": 0.0, "mm": 0.0, "dBZ": -90.0}
 _MOST_CELLS = 2**28
 _MOST_BYTES = 2**30
+_STRETCH = 2**17
 
 
 def recognises(head: bytes, path: Path) -> bool:  # noqa: ARG001 (the content is enough)
@@ -134,12 +135,16 @@ def _frame(codes: ModuleType, handle: int, units: str) -> tuple[np.datetime64, n
     )
     if codes.codes_get_size(handle, "values") != rows * columns:
         raise ValueError(f"{codes.codes_get_size(handle, 'values')} values on a grid of {columns} x {rows}")
-    values = codes.codes_get_array(handle, "values", np.float64).astype(np.float32).reshape(rows, columns)
-    missing = np.float32(codes.codes_get_double(handle, "missingValue"))
-    bitmap = bool(codes.codes_get(handle, "bitmapPresent", int))
-    gone = values < _MISSING_BELOW.get(units, 0.0)
-    values[gone | (values == missing) if bitmap else gone] = np.nan
-    return time.astype("datetime64[ns]") + np.timedelta64(second, "s"), values
+    found = codes.codes_get_array(handle, "values", np.float64)
+    missing = codes.codes_get_double(handle, "missingValue") if codes.codes_get(handle, "bitmapPresent", int) else None
+    values, least = np.empty(found.shape, np.float32), _MISSING_BELOW.get(units, 0.0)
+    for start in range(0, found.size, _STRETCH):  # parts that stay in the processor's cache
+        part, into = found[start : start + _STRETCH], values[start : start + _STRETCH]
+        into[:] = part
+        into[part < least] = np.nan
+        if missing is not None:
+            into[part == missing] = np.nan
+    return time.astype("datetime64[ns]") + np.timedelta64(second, "s"), values.reshape(rows, columns)
 
 
 def _axes(codes: ModuleType, handle: int) -> tuple[np.ndarray, np.ndarray]:

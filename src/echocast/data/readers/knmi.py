@@ -49,15 +49,14 @@ def read(path: Path) -> xr.DataArray:
 def _field(file: h5py.File) -> xr.DataArray:
     start, end = (_time(file["overview"], name) for name in ("product_datetime_start", "product_datetime_end"))
     crs, y, x = _grid(file["geographic"])
-    amount = _amount(file["image1"], (len(y), len(x)))
     interval_s = float((end - start) / np.timedelta64(1, "s"))
-    rate = fields.to_rain_rate(amount[None], "mm", interval_s=interval_s)
+    rate = _rate(file["image1"], (len(y), len(x)), interval_s)[None]
     source = f"KNMI {_text(file['overview'], 'product_group_name')}"
     return fields.make(rate, time=[end], y=y, x=x, crs=crs, attrs={"source": source})
 
 
-def _amount(image: h5py.Group, shape: tuple[int, int]) -> np.ndarray:
-    """Millimetres, NaN where the radar does not see."""
+def _rate(image: h5py.Group, shape: tuple[int, int], interval_s: float) -> np.ndarray:
+    """mm/h, NaN where the radar does not see."""
     calibration = image["calibration"]
     name = _text(image, "image_geo_parameter")
     if "MM" not in name.upper():
@@ -70,8 +69,14 @@ def _amount(image: h5py.Group, shape: tuple[int, int]) -> np.ndarray:
         raise ValueError(f"formula {_text(calibration, 'calibration_formulas')!r} is not of the form GEO=a*PV+b")
     raw = values[:]
     gain, offset = float(formula[1]), float((formula[2] or "0").replace(" ", ""))
-    missing = [calibration.attrs[n] for n in ("calibration_missing_data", "calibration_out_of_image")]
-    return np.where(np.isin(raw, np.concatenate([np.atleast_1d(m) for m in missing])), np.nan, gain * raw + offset)
+    said = [calibration.attrs[n] for n in ("calibration_missing_data", "calibration_out_of_image")]
+    missing = np.concatenate([np.atleast_1d(number) for number in said])
+
+    def decode(level: np.ndarray) -> np.ndarray:
+        amount = np.where(np.isin(level, missing), np.nan, gain * level + offset)
+        return fields.to_rain_rate(amount, "mm", interval_s=interval_s)
+
+    return fields.through_table(raw, decode)
 
 
 def _grid(geographic: h5py.Group) -> tuple[pyproj.CRS, np.ndarray, np.ndarray]:
@@ -99,7 +104,7 @@ def _crs_in_metres(proj4: str) -> pyproj.CRS:
         name, _, value = word.partition("=")
         in_km = name in ("+a", "+b") and float(value) < 1e5
         words.append(f"{name}={float(value) * 1000.0:.3f}" if in_km else word)
-    return pyproj.CRS.from_proj4(" ".join(words))
+    return fields.known_crs(" ".join(words))
 
 
 def _time(group: h5py.Group, name: str) -> np.datetime64:

@@ -37,19 +37,22 @@ def recognises(head: bytes, path: Path) -> bool:  # noqa: ARG001 (the content is
 
 def read(path: Path) -> xr.DataArray:
     """The field of one file; raises `UnreadableFile` if it is not whole or not of this product."""
-    level = _pixels(path)
-    z = 10.0 ** ((level.astype(np.float32) - 71.5) / 20.0)
-    rate = _PER_HOUR * (z / _ZR.a) ** (1.0 / _ZR.b)
-    rate[(level < 2) | (level > 250)] = 0.0
-    rate[level == _NO_DATA] = np.nan
     return fields.make(
-        rate[None],
+        fields.through_table(_pixels(path), _rate)[None],
         time=[_time(path)],
         y=_TOP - (np.arange(_SHAPE[0]) + 0.5) * _CELL,
         x=_LEFT + (np.arange(_SHAPE[1]) + 0.5) * _CELL,
         crs=_CRS,
         attrs={"source": f"MeteoSwiss composite {path.name[:3]}", "product": path.name[:3], "zr": str(_ZR)},
     )
+
+
+def _rate(level: np.ndarray) -> np.ndarray:
+    z = 10.0 ** ((level.astype(np.float32) - 71.5) / 20.0)
+    rate = _PER_HOUR * (z / _ZR.a) ** (1.0 / _ZR.b)
+    rate[(level < 2) | (level > 250)] = 0.0
+    rate[level == _NO_DATA] = np.nan
+    return np.asarray(rate)
 
 
 def _pixels(path: Path) -> np.ndarray:

@@ -38,8 +38,9 @@ def read(
         engine = _engine(path)
         if engine == "h5netcdf":
             h5py.File(path).close()  # fails cleanly where h5netcdf would leave a half-made object behind
-        with xr.open_dataset(path, engine=engine, cache=False, decode_timedelta=False) as data:
-            return _cf.field(data, str(path), _cf.Wish(variable, units, zr))
+        with xr.open_dataset(path, engine=engine, cache=False, decode_cf=False) as raw:
+            data = xr.decode_cf(raw, decode_timedelta=False)
+            return _cf.field(data, str(path), _cf.Wish(variable, units, zr), raw=raw)
     except _cf.TROUBLES as bad:
         if isinstance(bad, UnreadableFile):
             raise

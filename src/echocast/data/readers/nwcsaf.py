@@ -10,7 +10,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import pyproj
 import xarray as xr
 
 from echocast import field as fields
@@ -31,7 +30,7 @@ def read(path: Path) -> xr.DataArray:
     """The field of one file; raises `UnreadableFile` if it is not whole."""
     with _hdf5.opened(path, "NWC SAF's CRR") as file:
         y, x = _axis(file, "ny"), _axis(file, "nx")
-        crs = pyproj.CRS.from_user_input(_hdf5.text(file.attrs["gdal_projection"]))
+        crs = fields.known_crs(_hdf5.text(file.attrs["gdal_projection"]))
         time = np.datetime64(_hdf5.text(file.attrs["nominal_product_time"]).rstrip("Z"), "ns")
         data = file[_NAME]
         raw = _hdf5.cells(data, (len(y), len(x)))
@@ -40,11 +39,17 @@ def read(path: Path) -> xr.DataArray:
             for name, default in (("scale_factor", 1.0), ("add_offset", 0.0))
         )
         low, high = (float(v) for v in np.atleast_1d(data.attrs["valid_range"])[:2])
-        unset = raw == np.atleast_1d(data.attrs.get("_FillValue", np.nan))[0]
+        fill = np.atleast_1d(data.attrs.get("_FillValue", np.nan))[0]
         source = f"NWC SAF CRR {_hdf5.text(file.attrs.get('satellite_identifier', ''))}".strip()
-    rate = (gain * raw + offset).astype(np.float32)
-    rate[unset | (raw < low) | (raw > high)] = np.nan
-    return fields.make(rate[None], time=[time], y=y, x=x, crs=crs, attrs={"source": source})
+
+    def decode(level: np.ndarray) -> np.ndarray:
+        rate = (gain * level + offset).astype(np.float32)
+        rate[(level == fill) | (level < low) | (level > high)] = np.nan
+        return rate
+
+    return fields.make(
+        fields.through_table(raw, decode)[None], time=[time], y=y, x=x, crs=crs, attrs={"source": source}
+    )
 
 
 def _axis(file: h5py.File, name: str) -> np.ndarray:

@@ -123,13 +123,17 @@ def _rate(
 ) -> np.ndarray:
     raw = _hdf5.cells(layer.group["data"], shape)
     gain, offset = layer.number("what", "gain", 1.0), layer.number("what", "offset", 0.0)
-    missing = raw == layer.number("what", "nodata", np.nan)
-    dry = raw == layer.number("what", "undetect", np.nan)
-    units = _UNITS[layer.quantity]
-    values = raw.astype(np.float32) if (gain, offset) == (1.0, 0.0) else (gain * raw + offset).astype(np.float32)
-    values[dry] = -32.0 if units == "dBZ" else 0.0
-    values[missing | ~np.isfinite(values)] = np.nan
-    rate = fields.to_rain_rate(values, units, zr=_relation(layer, zr), interval_s=_interval_s(layer))
+    nodata, undetect = (layer.number("what", name, np.nan) for name in ("nodata", "undetect"))
+    units, relation, interval_s = _UNITS[layer.quantity], _relation(layer, zr), _interval_s(layer)
+
+    def decode(level: np.ndarray) -> np.ndarray:
+        plain = (gain, offset) == (1.0, 0.0)
+        values = level.astype(np.float32) if plain else (gain * level + offset).astype(np.float32)
+        values[level == undetect] = -32.0 if units == "dBZ" else 0.0
+        values[(level == nodata) | ~np.isfinite(values)] = np.nan
+        return fields.to_rain_rate(values, units, zr=relation, interval_s=interval_s)
+
+    rate = fields.through_table(raw, decode)
     if least_quality is not None:
         rate[_quality(layer, layers, shape) < least_quality] = np.nan
     return np.asarray(rate, np.float32)
@@ -177,12 +181,10 @@ def _stamp(layer: _Layer, date: str, time: str) -> np.datetime64:
 
 def _grid(layer: _Layer) -> tuple[pyproj.CRS, np.ndarray, np.ndarray]:
     """Projection and cell centres, y from north to south, from the upper left corner."""
-    crs = pyproj.CRS.from_user_input(layer.text("where", "projdef"))
+    crs = fields.known_crs(layer.text("where", "projdef"))
     columns, rows = (int(layer.number("where", n, 0)) for n in ("xsize", "ysize"))
     width, height = (layer.number("where", n, 0.0) for n in ("xscale", "yscale"))
     if min(columns, rows) < 1 or max(columns, rows) > _hdf5.MOST_ACROSS or not (width > 0 and height > 0):
         raise ValueError(f"a grid of {columns} x {rows} cells of {width:g} x {height:g}")
-    corner = (layer.number("where", "UL_lon", np.nan), layer.number("where", "UL_lat", np.nan))
-    to_grid = pyproj.Transformer.from_crs(crs.geodetic_crs or "EPSG:4326", crs, always_xy=True)
-    left, top = to_grid.transform(*corner, errcheck=True)
+    left, top = fields.corner(crs, layer.number("where", "UL_lon", np.nan), layer.number("where", "UL_lat", np.nan))
     return crs, top - (np.arange(rows) + 0.5) * height, left + (np.arange(columns) + 0.5) * width

@@ -120,7 +120,7 @@ def _grid(shape: tuple[int, int], path: Path) -> tuple[pyproj.CRS, np.ndarray, n
         raise UnreadableFile(f"{path}: its grid of {shape[0]} x {shape[1]} is none of DWD's ({known})")
     proj4, left, bottom = _LOWER_LEFT[shape]
     y = bottom + (np.arange(shape[0])[::-1] + 0.5) * _CELL
-    return pyproj.CRS.from_proj4(proj4), y, left + (np.arange(shape[1]) + 0.5) * _CELL
+    return fields.known_crs(proj4), y, left + (np.arange(shape[1]) + 0.5) * _CELL
 
 
 def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
