@@ -249,7 +249,7 @@ def test_a_reader_that_dies_is_told_with_its_file(tmp_path: Path, monkeypatch: p
         archive.write(paths, tmp_path / "t.zarr", hands=readout.Hands(workers=2))
 
 
-def _die(*_: object) -> None:
+def _die(*_: object, **__: object) -> None:
     os._exit(9)
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 
 def command(
-    what: Annotated[str, typer.Argument(metavar="WHAT", help="What to measure: layers.")],
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="What to measure: layers, archive.")],
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE.md", help="Write the table there too.")] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Turns of each contender.")] = 7,
     device: Annotated[str, typer.Option("--device", help="Where to measure: cpu, cuda.")] = "cpu",
@@ -23,7 +23,7 @@ def command(
     from echocast import plugins
     from echocast.errors import ModelError
 
-    known = ["layers"]
+    known = plugins.names("echocast.bench", skip=("timing", "usual_loop", "keras_worker", "keras_times"))
     if what not in known:
         raise ModelError(f"{what!r} cannot be measured; there are: {', '.join(known)}")
     if device != "cpu":

@@ -17,7 +17,20 @@ from rich.text import Text
 from echocast import __version__, plugins
 from echocast.errors import EchocastError
 
-VERBS = ("nowcast", "archive", "download", "train", "verify", "demo", "models", "formats", "scores", "convert", "bench")
+VERBS = (
+    "nowcast",
+    "archive",
+    "show",
+    "download",
+    "train",
+    "verify",
+    "demo",
+    "models",
+    "formats",
+    "scores",
+    "convert",
+    "bench",
+)
 
 stderr = Console(stderr=True)
 

@@ -31,7 +31,7 @@ import zarr
 from echocast import field as fields
 from echocast.data import files, prepare, readout
 from echocast.data import store as stores
-from echocast.data.levels import LazyRates, Levels, TooMany
+from echocast.data.levels import LEVEL, Levels, TooMany, rates_of
 from echocast.data.places import Place
 from echocast.data.prepare import Step
 from echocast.errors import DataError, GridMismatch, MissingFrames
@@ -109,7 +109,7 @@ def write(
     paths = files.find(inputs)
     chosen = choices if isinstance(choices, files.Choices) else files.Choices(format=choices)
     report = Report(files=len(paths))
-    template = _grid(open(store)) if stores.there(store) else None
+    template = grid_of(open(store)) if stores.there(store) else None
     steps = _steps(template, steps, store)
     repository: icechunk.Repository | None = None
     batch: list[_Frame] = []
@@ -143,24 +143,15 @@ def open(store: Place) -> xr.DataArray:  # noqa: A001 (archive.open reads best)
         if not stores.begun(session):
             raise DataError(f"{store}: holds no frames yet; run `echocast archive` again")
         data = xr.open_zarr(session.store, consolidated=False, chunks=None)
-    field = _rain(zarr.open_group(session.store, mode="r"), data)
+    data = data.set_coords(["crs", "observed"])
+    field = rates_of(data) if LEVEL in data else data[fields.NAME]
     field.attrs["grid_mapping"] = "crs"
     field.attrs |= {name: str(data.attrs[name]) for name in ("source", "zr", "product", "steps") if name in data.attrs}
     return fields.check(field)
 
 
-def _rain(group: zarr.Group, data: xr.Dataset) -> xr.DataArray:
-    """The rates of a dataset, whether it holds them or their levels."""
-    data = data.set_coords(["crs", "observed"])
-    if stores.LEVEL not in group:
-        return data[fields.NAME]
-    table = data[stores.TABLE]
-    rates = xr.core.indexing.LazilyIndexedArray(LazyRates(stores.part(group, stores.LEVEL), table.values))
-    coords = {name: data.coords[name] for name in ("time", "y", "x", "crs", "observed")}
-    return xr.DataArray(xr.Variable(("time", "y", "x"), rates, table.attrs), coords=coords, name=fields.NAME)
-
-
-def _grid(field: xr.DataArray) -> xr.Dataset:
+def grid_of(field: xr.DataArray) -> xr.Dataset:
+    """A field's coordinates and attributes without its numbers."""
     return xr.Dataset(coords=field.coords, attrs=field.attrs)
 
 

@@ -155,6 +155,9 @@ def _told(
         raise UnreadableFile(f"{place}: no such file") from bad
     except OSError as bad:
         raise UnreadableFile(f"{place}: cannot be read ({bad})") from bad
+    except Exception as bad:  # of what libraries raise of damaged files nobody knows the whole list
+        why = " ".join(f"{type(bad).__name__}: {bad}".split())[:200]
+        raise UnreadableFile(f"{place}: cannot be read as {name} ({why}); is it whole? fetch it again") from bad
 
 
 def _within(field: xr.DataArray, limit: float, place: Place) -> xr.DataArray:

@@ -17,6 +17,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from echocast import field as fields
+
+LEVEL, TABLE = "level", "rainfall_rate_of_level"
+"""The names of the two variables in a store."""
 MOST = 2**16 - 1
 """Levels that 16 bits can number, the missing one not counted."""
 
@@ -119,10 +123,18 @@ def pack(field: xr.DataArray, levels: Levels) -> Packed:
     return Packed(grid, levels.table, codes)
 
 
-class LazyRates(xr.backends.BackendArray):
-    """Levels in a Zarr array that read as rates."""
+def rates_of(data: xr.Dataset) -> xr.DataArray:
+    """The rates of a dataset that holds levels and their table, read when needed; with its coordinates."""
+    level, table = data[LEVEL], data[TABLE]
+    rates = xr.core.indexing.LazilyIndexedArray(_LazyRates(level.variable, table.values))
+    coords = {name: data.coords[name] for name in ("time", "y", "x", "crs", "observed") if name in data.coords}
+    return xr.DataArray(xr.Variable(level.dims, rates, table.attrs), coords=coords, name=fields.NAME)
 
-    def __init__(self, levels: Any, table: np.ndarray) -> None:
+
+class _LazyRates(xr.backends.BackendArray):
+    """Levels that read as rates."""
+
+    def __init__(self, levels: xr.Variable, table: np.ndarray) -> None:
         self._levels, self._table = levels, table
         self.shape, self.dtype = levels.shape, np.dtype(np.float32)
 
@@ -131,6 +143,4 @@ class LazyRates(xr.backends.BackendArray):
         return xr.core.indexing.explicit_indexing_adapter(key, self.shape, support, self._get)
 
     def _get(self, key: tuple[Any, ...]) -> np.ndarray:
-        plain = all(isinstance(k, slice | int | np.integer) for k in key)
-        found = self._levels[key] if plain else self._levels.oindex[key]
-        return np.asarray(self._table[found])
+        return np.asarray(self._table[self._levels[key].values])

@@ -105,6 +105,34 @@ def to_png(
         figure.savefig(partial, dpi=110, facecolor="white", format="png")
 
 
+def field_to_png(field: xr.DataArray, path: Path, *, pixels: int = 640) -> None:
+    """One frame of a field, the last, as a map with its colour bar.
+
+    Args:
+        field: rain rate by time.
+        path: the PNG to write; it appears whole or not at all.
+        pixels: about as many along the longer side; large grids are shown by every n-th cell's mean.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    frame = field[-1:]
+    by = max(1, max(frame.shape[1:]) // pixels)
+    rows, columns = frame.sizes["y"] // by, frame.sizes["x"] // by
+    blocks = frame.values[0, : rows * by, : columns * by].reshape(rows, by, columns, by)
+    seen = np.isfinite(blocks)
+    count = seen.sum((1, 3))
+    mean = np.where(count > 0, np.where(seen, blocks, 0.0).sum((1, 3)) / np.maximum(count, 1), np.nan)
+    shape = rows / columns
+    wide = 6.0 if shape <= 1 else 6.0 / shape
+    figure, axes = _sheet(1, 1, frame[:, : rows * by : by, : columns * by : by], panel_inches=wide)
+    _panel(axes[0][0], mean, frame[:, : rows * by : by, : columns * by : by], scale=True)
+    axes[0][0].set_title(f"{fields.clock(frame.time.values[0])} UTC", fontsize=11, loc="right", color=_INK)
+    axes[0][0].set_title(str(frame.attrs.get("source", ""))[:60], fontsize=11, loc="left", color=_INK)
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=80, facecolor="white", format="png")
+
+
 def _frames(forecast: xr.DataArray, past: xr.DataArray, observed: xr.DataArray | None) -> list[_Frame]:
     frames = [
         _Frame(f"{fields.clock(t)} UTC", ("observed", v), ("observed", v))

@@ -25,7 +25,7 @@ from zarr.codecs import BloscCodec
 from echocast import __version__
 from echocast import field as fields
 from echocast.data import places
-from echocast.data.levels import Levels
+from echocast.data.levels import LEVEL, TABLE, Levels
 from echocast.data.places import Place
 from echocast.errors import DataError
 
@@ -33,7 +33,6 @@ CHUNK_BYTES = 4 * 2**20
 LONGEST_CHUNK = 288
 _SLAB_CHUNKS = 4
 _SECOND = np.timedelta64(1, "s")
-LEVEL, TABLE = "level", "rainfall_rate_of_level"
 
 icechunk.set_logs_filter("icechunk=error")  # its warning of concurrent writers is answered by `alone`
 

@@ -29,6 +29,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import pydantic
+import pyproj
 import xarray as xr
 from PIL import Image
 
@@ -110,11 +111,12 @@ def _note(path: Path) -> _Note:
     try:
         note = _Note(**tomllib.loads(path.read_text(encoding="utf-8")))
         fields.quantity(note.units)
+        fields.known_crs(note.grid.crs)
     except pydantic.ValidationError as bad:
         first = bad.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UnreadableFile(f"{path}: {where}: {first['msg']}; `echocast formats images` shows one") from None
-    except (OSError, ValueError) as bad:
+    except (OSError, ValueError, pyproj.exceptions.CRSError) as bad:
         raise UnreadableFile(f"{path}: is needed beside the pictures and cannot be read ({bad})") from bad
     if (note.gain is None) == (note.palette is None):
         raise UnreadableFile(f"{path}: needs either gain (and offset) or palette")

@@ -27,6 +27,7 @@ _CRS = "EPSG:21781"
 _NO_DATA = 255
 _ZR = fields.ZR(316.0, 1.5, "MeteoSwiss, per 5 minutes")
 _PER_HOUR = 12.0
+_TROUBLES = (OSError, SyntaxError, UnidentifiedImageError, EOFError, ValueError, IndexError, TypeError)
 _STAMP = re.compile(r"[A-Z]{3}(\d{9})")
 
 
@@ -64,7 +65,7 @@ def _pixels(path: Path) -> np.ndarray:
                     f" these composites are palettes of {_SHAPE[1]} x {_SHAPE[0]}"
                 )
             return np.array(image)
-    except (OSError, SyntaxError, UnidentifiedImageError, EOFError, ValueError, IndexError, TypeError) as bad:
+    except (*_TROUBLES, Image.DecompressionBombError) as bad:
         if isinstance(bad, UnreadableFile):
             raise
         raise UnreadableFile(f"{path}: is no whole GIF ({bad}); fetch it again") from bad

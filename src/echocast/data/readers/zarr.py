@@ -18,6 +18,7 @@ import xarray as xr
 
 from echocast import field as fields
 from echocast.data import places
+from echocast.data.levels import LEVEL, TABLE, rates_of
 from echocast.data.readers import _cf
 from echocast.errors import UnreadableFile
 
@@ -48,7 +49,10 @@ def pieces(
     """The field of one store, a stretch of time at once."""
     wish = _cf.Wish(variable, units, zr)
     try:
-        with _opened(path) as data:
+        with _opened(path) as opened:
+            data = opened
+            if LEVEL in data and TABLE in data:
+                data = data.drop_vars([LEVEL, TABLE]).assign({fields.NAME: rates_of(data).variable})
             whole = _cf.layout(data, str(path), wish)
             observed = data["observed"].values if "observed" in data.variables else np.ones(whole.sizes["time"], bool)
             if not observed.any():
