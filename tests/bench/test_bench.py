@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from echocast.bench import keras_times
-from echocast.bench.layers import CASES, QUICK, Case, build
+from echocast.bench.layers import CASES, QUICK, Case, _peak, build
 from echocast.bench.timing import by_turns, geometric_mean
 from echocast.cli.main import status
 from echocast.nn import compat
@@ -73,4 +74,24 @@ def test_bench_on_the_command_line(
         assert title in text
     assert "geometric mean of the ratios" in text
     assert status(["bench", "coffee"]) == 1
-    assert "'coffee' cannot be measured; there are: layers" in capsys.readouterr().err
+    assert "'coffee' cannot be measured; there are: archive, layers" in capsys.readouterr().err
+
+
+def test_bench_archive_reads_windows_and_wants_real_files_for_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "archive.md"
+    assert status(["bench", "archive", "--quick", "--rounds", "1", "--out", str(out)]) == 0
+    text = out.read_text(encoding="utf-8")
+    assert "| 400 frames |" in text
+    assert "| 4000 frames |" in text
+    monkeypatch.delenv("ECHOCAST_DATA", raising=False)
+    assert status(["bench", "archive"]) == 1
+    assert "ECHOCAST_DATA names no folder" in capsys.readouterr().err
+
+
+def test_a_process_that_is_measured_does_not_count_its_parents_memory() -> None:
+    hoard = np.ones(2**27)
+    grown = _peak(Case(3, 1, 1, 8, 3, 64), "echocast", "fp32", "inference", torch.device("cpu"))
+    assert hoard.nbytes > 2**29
+    assert 0 < grown < 500

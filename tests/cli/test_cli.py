@@ -20,7 +20,7 @@ from echocast.models import base
 from echocast.models.encoder_forecaster import EncoderForecaster
 
 FIVE = np.timedelta64(5, "m")
-VERBS = ["archive", "demo", "formats", "models", "nowcast", "scores", "train", "verify"]
+VERBS = ["archive", "demo", "download", "formats", "models", "nowcast", "scores", "train", "verify"]
 RUN = "import sys; from echocast.cli.main import status; sys.exit(status(sys.argv[1:]))"
 
 

@@ -1,0 +1,138 @@
+"""echocast archive, show and download on the command line."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests import samples
+
+from echocast.cli.main import status
+from echocast.data import archive, files
+
+FIVE = np.timedelta64(5, "m")
+
+
+def said(capsys: pytest.CaptureFixture[str], *line: object, expected: int = 0) -> str:
+    found = status([str(word) for word in line])
+    out, err = capsys.readouterr()
+    assert found == expected, err
+    return out + err
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    rain = samples.blob(32)
+    for n in [n for n in range(32) if n != 30]:
+        samples.netcdf(tmp_path, time=samples.TIME + n * FIVE, rain=rain[n : n + 1])
+    archive.write(sorted(tmp_path.glob("*.nc")), tmp_path / "s.zarr")
+    return tmp_path / "s.zarr"
+
+
+def test_info_tells_what_a_store_holds(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, "archive", "info", store)
+    for words in (
+        "31, 1 missing",
+        "2016-09-28 14:45 UTC",
+        "every 5 min",
+        "20 x 24 cells of 4 km",
+        "mm h-1",
+        "3 of 28 frames; the longest run has 30",
+        "KiB a frame",
+        "gaps         2016-09-28 17:15 (1)",
+    ):
+        assert words in text
+    assert "wet" not in text
+
+
+def test_check_reads_all_and_says_if_it_is_fit(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, "archive", "check", store, expected=1)
+    assert "% of what was seen (0.1 mm/h or more)" in text
+    assert "not fit for training:\n  only 3 windows of 28 frames" in text
+
+
+def test_clutter_writes_a_mask_that_a_step_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drawn = np.random.default_rng(0)
+    rain = np.where(drawn.random((120, 12, 12)) < 0.1, 2.0, 0.0).astype(np.float32)
+    rain[:, 3:5, 3:5] = 9.0
+    field = samples.field(rain, start=np.datetime64("2016-09-01", "ns"))
+    field.to_dataset().reset_coords("crs").to_netcdf(tmp_path / "rain.nc", engine="h5netcdf")
+    said(capsys, "archive", tmp_path / "rain.nc", "--to", tmp_path / "s.zarr")
+    assert "give the file" in said(capsys, "archive", "clutter", tmp_path / "s.zarr", expected=1)
+    text = said(capsys, "archive", "clutter", tmp_path / "s.zarr", "--out", tmp_path / "mask.nc")
+    assert "2016-09: 4 cells stand out" in text
+    do = f"mask file={tmp_path / 'mask.nc'}"
+    said(capsys, "archive", tmp_path / "s.zarr", "--to", tmp_path / "t.zarr", "--do", do)
+    assert np.isnan(archive.open(tmp_path / "t.zarr").values[:, 3:5, 3:5]).all()
+    assert f'steps        ["{do}"]' in said(capsys, "archive", "info", tmp_path / "t.zarr")
+
+
+def test_choices_go_to_the_reader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for n in range(2):
+        samples.odim(tmp_path, time=samples.TIME + n * FIVE)
+    line = ["archive", tmp_path, "--to", tmp_path / "s.zarr", "--zr", "wsr-88d", "--limit", "2"]
+    text = said(capsys, *line)
+    assert "2 cells outside 0 to 2 mm/h were clipped" in text
+    assert "Z = 300 R^1.4" in said(capsys, "archive", "info", tmp_path / "s.zarr")
+    assert "leaves no choice of units" in said(capsys, *line, "--units", "mm", expected=1)
+    assert "is no Z-R relation" in said(capsys, *line[:4], "--zr", "x", expected=1)
+    assert "'blur' is no step" in said(capsys, *line[:4], "--do", "blur", expected=1)
+
+
+def test_a_wrong_line_is_told(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--to STORE" in said(capsys, "archive", store, expected=1)
+    assert "takes one store; got 2" in said(capsys, "archive", "info", store, store, expected=1)
+    assert "--out goes with `archive clutter`" in said(
+        capsys, "archive", store, "--to", store.with_name("t.zarr"), "--out", "x.nc", expected=1
+    )
+    assert "is no echocast archive" in said(capsys, "archive", "info", store.parent, expected=1)
+
+
+def test_show_says_what_a_file_holds_and_draws_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = samples.radolan(tmp_path)
+    text = said(capsys, "show", path, "--out", tmp_path / "ry.png")
+    for words in ("DWD RY", "2016-09-28 14:45 UTC", "900 x 900 cells of 1 km", "highest 3.0 mm/h"):
+        assert words in text
+    with Image.open(tmp_path / "ry.png") as picture:
+        assert 400 < picture.width < 800
+        assert len(set(picture.convert("RGB").getdata())) > 5
+    assert "is of no format" in said(capsys, "show", _garbage(tmp_path), expected=1)
+    assert said(capsys, "show", samples.zarr(tmp_path)).count("2 frames") == 1
+
+
+def _garbage(folder: Path) -> Path:
+    (folder / "garbage.dat").write_bytes(b"garbage" * 100)
+    return folder / "garbage.dat"
+
+
+def test_download_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import functools
+    import http.server
+    import threading
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    made = samples.geotiff(tmp_path)
+    folder = tmp_path / "web/2016/09/28/FIN-DBZ-3067-250M"
+    folder.mkdir(parents=True)
+    made.rename(folder / "201609281445_FIN-DBZ-3067-250M.tif")
+    handler = functools.partial(Quiet, directory=str(tmp_path / "web"))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    mirror = f"http://127.0.0.1:{server.server_port}"
+    line = ["download", "fmi", "--from", "2016-09-28T14:40", "--to", "2016-09-28T14:45", "--mirror", mirror]
+    try:
+        text = said(capsys, *line, "--out", tmp_path / "fmi")
+        assert "1 files fetched" in text
+        assert "1 missing at the source, 0 failed" in text
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert files.read(tmp_path / "fmi/201609281445_FIN-DBZ-3067-250M.tif").time.values[0] == samples.TIME
+    assert "there are: dwd, fmi, mrms" in said(
+        capsys, "download", "x", "--from", "2024-01-01", "--to", "2024-01-02", expected=1
+    )
