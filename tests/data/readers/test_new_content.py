@@ -164,7 +164,7 @@ def test_geotiff_with_fmis_tags(tmp_path: Path) -> None:
     field = files.read(samples.geotiff(tmp_path))
     np.testing.assert_allclose(field.values[0], [[0.0, 2.734, np.nan], [0.0, 0.4862, 0.0]], rtol=1e-3)
     assert (field.x.values[0], field.y.values[0]) == (50_500.0, 7_799_500.0)
-    assert fields.crs(field).to_epsg() == 3067
+    assert "TM35FIN" in fields.crs(field).name
 
 
 def written(path: Path, bands: int = 1, **profile: object) -> Path:
@@ -373,7 +373,7 @@ def test_a_missing_package_is_named_with_its_extra(
 @pytest.mark.filterwarnings("ignore")  # pysteps' own
 def test_what_pysteps_itself_exports_is_read(tmp_path: Path) -> None:
     exporters = pytest.importorskip("pysteps.io.exporters", reason="pysteps is not installed (extra pysteps)")
-    crs = "+proj=stere +lat_0=90 +lat_ts=60 +lon_0=10 +a=6378137 +b=6356752 +units=m"
+    crs = "+proj=stere +lat_0=90 +lat_ts=60 +lon_0=10 +a=6378137 +b=6356752 +x_0=0 +y_0=0 +units=m"
     about = {"x1": 0.0, "x2": 24000.0, "y1": -20000.0, "y2": 0.0, "projection": crs, "cartesian_unit": "m"}
     about |= {"yorigin": "upper", "unit": "mm/h", "xpixelsize": 1000.0, "ypixelsize": 1000.0, "institution": "someone"}
     start = samples.TIME.astype("datetime64[s]").item()
