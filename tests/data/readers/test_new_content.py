@@ -311,6 +311,16 @@ def test_pictures_as_arrays(tmp_path: Path) -> None:
         files.read(tmp_path / "radar_20160928_1445.npy")
 
 
+def test_netcdf_comes_a_stretch_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from echocast.data.readers import netcdf
+
+    monkeypatch.setattr(netcdf, "_STRETCH_BYTES", 3 * 4 * 20 * 24)
+    path = samples.netcdf(tmp_path, rain=samples.blob(7))
+    found = list(files.pieces(path))
+    assert [piece.sizes["time"] for piece in found] == [3, 3, 1]
+    np.testing.assert_array_equal(np.concatenate([piece.values for piece in found]), samples.blob(7))
+
+
 def test_netcdf_by_name_and_unit(tmp_path: Path) -> None:
     made = samples.field(samples.blob(1)).to_dataset(name="thing").reset_coords("crs")
     made.thing.attrs = {"grid_mapping": "crs"}

@@ -38,7 +38,7 @@ _STANDARD_NAMES = (
     "thickness_of_rainfall_amount",
 )
 _PROJECTION_ATTRIBUTES = ("crs_wkt", "proj_string", "proj4", "proj4_params", "gdal_projection", "projection", "crs")
-_MOST_CELLS = 2**31
+_MOST_CELLS = 2**29
 _SECOND = np.timedelta64(1, "s")
 _EXTENT_S = {"hour": 3600.0, "hours": 3600.0, "hr": 3600.0, "h": 3600.0, "minute": 60.0, "minutes": 60.0, "min": 60.0}
 

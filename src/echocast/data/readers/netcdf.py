@@ -9,6 +9,8 @@ RADKLIM, OpenMRG, OpenRainER, and what pysteps exports (one member).
 Source: CF conventions 1.11.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -22,6 +24,8 @@ SUFFIXES = (".nc", ".nc4", ".cdf", ".h5")
 GENERAL = True
 """Asked last: a reader of a special kind of NetCDF goes before."""
 
+_STRETCH_BYTES = 64 * 2**20
+
 
 def recognises(head: bytes, path: Path) -> bool:
     """NetCDF 3 by its magic bytes; HDF5 that is not another reader's by the marks that NetCDF 4 leaves."""
@@ -33,14 +37,31 @@ def recognises(head: bytes, path: Path) -> bool:
 def read(
     path: Path, *, variable: str | None = None, units: str | None = None, zr: fields.ZR | None = None
 ) -> xr.DataArray:
-    """The field of one file; raises `UnreadableFile` if it holds none."""
+    """The field of one file; raises `UnreadableFile` if it holds none, or more than fits into memory."""
+    with _opened(path) as (data, raw):
+        return _cf.field(data, str(path), _cf.Wish(variable, units, zr), raw=raw)
+
+
+def pieces(
+    path: Path, *, variable: str | None = None, units: str | None = None, zr: fields.ZR | None = None
+) -> Iterator[xr.DataArray]:
+    """The field of one file, a stretch of time at once: a file may hold years."""
+    wish = _cf.Wish(variable, units, zr)
+    with _opened(path) as (data, raw):
+        whole = _cf.layout(data, str(path), wish)
+        for stretch in _cf.stretches(whole.sizes["time"], whole[0].size, _STRETCH_BYTES):
+            yield _cf.field(data, str(path), wish, stretch, raw)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[xr.Dataset, xr.Dataset]]:
+    """The dataset decoded by CF's rules and as it is; what goes wrong becomes an `UnreadableFile`."""
     try:
         engine = _engine(path)
         if engine == "h5netcdf":
             h5py.File(path).close()  # fails cleanly where h5netcdf would leave a half-made object behind
         with xr.open_dataset(path, engine=engine, cache=False, decode_cf=False) as raw:
-            data = xr.decode_cf(raw, decode_timedelta=False)
-            return _cf.field(data, str(path), _cf.Wish(variable, units, zr), raw=raw)
+            yield xr.decode_cf(raw, decode_timedelta=False), raw
     except _cf.TROUBLES as bad:
         if isinstance(bad, UnreadableFile):
             raise
