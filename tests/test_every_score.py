@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from echocast import plugins
 from echocast.verification import base
-from echocast.verification.scores import contingency, pointwise
+from echocast.verification.scores import contingency, fractions, pointwise
 
 SCORES = plugins.names("echocast.verification.scores")
 every_score = pytest.mark.parametrize("name", SCORES)
@@ -83,6 +83,51 @@ def test_contingency_by_hand() -> None:
     np.testing.assert_allclose(values["pod"], [[0.75, 0.75, np.nan]])
     np.testing.assert_allclose(values["far"], [[0.5, 0.4, np.nan]])
     np.testing.assert_allclose(values["bias"], [[1.5, 1.25, np.nan]])
+
+
+def test_skill_scores_by_hand() -> None:
+    sums = dict(zip(("hits", "misses", "false_alarms", "correct_rejections"), np.array([3.0, 1, 2, 4]), strict=True))
+    found = contingency.values({name: np.full((1, 1), count) for name, count in sums.items()})
+    odds = np.log(1 / 3) - np.log(3 / 4) - np.log(2 / 3) + np.log(1 / 4)
+    expected = {"accuracy": 0.7, "gss": 0.25, "hss": 0.4, "hk": 5 / 12, "mcc": 10 / np.sqrt(600), "f1": 2 / 3}
+    expected["sedi"] = odds / (np.log(1 / 3) + np.log(3 / 4) + np.log(2 / 3) + np.log(1 / 4))
+    for score, value in expected.items():
+        np.testing.assert_allclose(found[score], value, err_msg=score)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_contingency_scores_are_those_of_pysteps() -> None:
+    pysteps = pytest.importorskip("pysteps.verification.detcatscores", reason="pysteps is not installed")
+    rng = np.random.default_rng(3)
+    forecast, observed = rng.gamma(0.4, 6.0, (2, 2, 3, 40, 40)).astype(np.float32)
+    found = contingency.values(contingency.statistics(forecast, observed, thresholds=(1.0, 5.0)))
+    theirs = {"csi": "CSI", "pod": "POD", "far": "FAR", "bias": "BIAS", "accuracy": "ACC", "gss": "GSS", "hss": "HSS"}
+    theirs |= {"hk": "HK", "mcc": "MCC", "f1": "F1", "sedi": "SEDI"}
+    for lead in range(3):
+        for column, threshold in enumerate((1.0, 5.0)):
+            table = pysteps.det_cat_fct(forecast[:, lead], observed[:, lead], threshold)  # none is just the threshold
+            for ours, name in theirs.items():
+                assert found[ours][lead, column] == pytest.approx(table[name], abs=1e-6), name
+
+
+def test_fractions_by_hand() -> None:
+    forecast = np.array([1, 0, 0, 0, 0], np.float32).reshape(1, 1, 1, 5)
+    observed = np.array([0, 0, 1, 0, 0], np.float32).reshape(1, 1, 1, 5)
+    sums = fractions.statistics(forecast, observed, thresholds=(0.5, 20.0), scales=(3,))
+    # P_f = 1/2, 1/3, 0, 0, 0 and P_o = 0, 1/3, 1/3, 1/3, 0: (1/4 + 1/9 + 1/9) / (1/4 + 1/9 + 3/9)
+    np.testing.assert_allclose(fractions.values(sums)["fss_3"], [[1 - (17 / 36) / (25 / 36), np.nan]])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_fractions_away_from_the_border_are_those_of_pysteps() -> None:
+    pysteps = pytest.importorskip("pysteps.verification.spatialscores", reason="pysteps is not installed")
+    forecast, observed = np.zeros((2, 1, 1, 64, 64), np.float32)
+    rng = np.random.default_rng(0)
+    forecast[..., 16:48, 16:48], observed[..., 16:48, 16:48] = rng.gamma(0.4, 6.0, (2, 1, 1, 32, 32))
+    found = fractions.values(fractions.statistics(forecast, observed, thresholds=(1.0,), scales=(1, 5, 17)))
+    for scale in (1, 5, 17):
+        theirs = pysteps.fss(forecast[0, 0], observed[0, 0], 1.0, scale)
+        assert found[f"fss_{scale}"][0, 0] == pytest.approx(theirs, abs=1e-6)
 
 
 def test_pointwise_by_hand_and_by_numpy() -> None:

@@ -19,6 +19,14 @@ from echocast import field as fields
 from echocast.errors import DataError
 from echocast.evaluation import Evaluation
 
+_TABLES = (
+    ("csi", "CSI"),
+    ("pod", "POD"),
+    ("far", "FAR"),
+    ("bias", "Frequency bias"),
+    ("hss", "Heidke skill score"),
+    ("fss_17", "FSS over 17 pixels"),
+)
 _COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's palette, which any colour vision can tell apart."""
 Table = tuple[list[str], list[list[str]]]
@@ -71,7 +79,7 @@ def markdown(evaluation: Evaluation, *, command: str) -> str:
         "",
         "## Means over leads",
     ]
-    for score, title in (("csi", "CSI"), ("pod", "POD"), ("far", "FAR"), ("bias", "Frequency bias")):
+    for score, title in _TABLES:
         lines += ["", f"{title}:", "", *_table(*threshold_table(evaluation, score))]
     lines += ["", "Rain rates:", "", *_table(*pointwise_table(evaluation))]
     for threshold in evaluation.thresholds:

@@ -29,8 +29,8 @@ def command(
 ) -> None:
     """Score forecasters on an archive, and report by lead.
 
-    Writes report.md, scores.csv, scores.json and curves.png: CSI, POD, FAR and bias at each threshold, RMSE, MAE,
-    correlation and rainfall-MSE, for every lead. Counts are pooled over cases; a window with a missing frame is never
+    Writes report.md, scores.csv, scores.json and curves.png: CSI, POD, FAR, bias, skill scores and FSS at each
+    threshold, RMSE, MAE, correlation and rainfall-MSE, for every lead (`echocast scores` lists them). Counts are pooled over cases; a window with a missing frame is never
     used; all forecasters are scored on the same pixels.
 
     Example: echocast verify test.zarr --models persistence,optical_flow,encoder_forecaster --out report/

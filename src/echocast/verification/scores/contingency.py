@@ -1,16 +1,25 @@
-"""CSI, POD, FAR and frequency bias of exceeding a rain rate, from pooled counts.
+"""CSI, POD, FAR, bias, HSS, GSS, HK, MCC, F1, SEDI and accuracy of exceeding a rain rate, from pooled counts.
 
-With hits h, misses m and false alarms f of the event "rain rate >= threshold":
+With hits h, misses m, false alarms f and correct rejections c of the event "rain rate >= threshold", n = h + m + f + c:
 
 - CSI = h / (h + m + f), critical success index: 1 is perfect, 0 is no skill at all;
 - POD = h / (h + m), probability of detection;
 - FAR = f / (h + f), false alarm ratio: 0 is perfect;
-- bias = (h + f) / (h + m): events forecast for each event observed.
+- bias = (h + f) / (h + m): events forecast for each event observed;
+- accuracy = (h + c) / n, share of right answers;
+- GSS = (h - r) / (h + m + f - r) with r = (h + m) (h + f) / n, Gilbert skill score (equitable threat score, ETS);
+- HSS = 2 (h c - m f) / ((h + m) (m + c) + (h + f) (f + c)), Heidke skill score, = 2 GSS / (GSS + 1);
+- HK = h / (h + m) - f / (f + c), Hanssen and Kuipers' discriminant;
+- MCC = (h c - m f) / sqrt((h + m) (h + f) (c + m) (c + f)), Matthews' correlation;
+- F1 = 2 h / (2 h + m + f);
+- SEDI = (ln F - ln H - ln(1 - F) + ln(1 - H)) / (ln F + ln H + ln(1 - F) + ln(1 - H)) with H = POD, F = f / (f + c),
+  symmetric extremal dependence index; 1 for a perfect table, undefined where H or F alone is 0 or 1.
 
-An undefined quotient (no event on either side) is NaN. By hand: h = 3, m = 1, f = 2 give CSI 0.5, POD 0.75, FAR 0.4 and
-bias 1.25.
+An undefined quotient (no event on either side) is NaN. By hand: h = 3, m = 1, f = 2, c = 4 give CSI 0.5, POD 0.75,
+FAR 0.4, bias 1.25, accuracy 0.7, GSS 0.25, HSS 0.4, HK 0.4167, MCC 0.4082, F1 0.6667 and SEDI 0.5646.
 
-Source: Jolliffe and Stephenson, Forecast Verification, 2nd ed. 2012, chapter 3, doi:10.1002/9781119960003.
+Source: Jolliffe and Stephenson, Forecast Verification, 2nd ed. 2012, chapter 3, doi:10.1002/9781119960003; Ferro and
+Stephenson 2011, doi:10.1175/WAF-D-10-05030.1, for the SEDI.
 
     >>> import numpy as np
     >>> forecast = np.array([1, 1, 1, 1, 1, 0, 0], np.float32).reshape(1, 1, 1, 7)
@@ -26,7 +35,19 @@ from jaxtyping import Float
 
 from echocast.verification.base import THRESHOLDS_MM_H, Sums, both, ratio
 
-PERFECT = {"csi": 1.0, "pod": 1.0, "far": 0.0, "bias": 1.0}
+PERFECT = {
+    "csi": 1.0,
+    "pod": 1.0,
+    "far": 0.0,
+    "bias": 1.0,
+    "accuracy": 1.0,
+    "gss": 1.0,
+    "hss": 1.0,
+    "hk": 1.0,
+    "mcc": 1.0,
+    "f1": 1.0,
+    "sedi": 1.0,
+}
 
 
 def statistics(
@@ -35,24 +56,48 @@ def statistics(
     *,
     thresholds: Sequence[float] = THRESHOLDS_MM_H,
 ) -> Sums:
-    """Hits, misses and false alarms by lead and threshold (mm/h)."""
+    """Hits, misses, false alarms and correct rejections by lead and threshold (mm/h)."""
     counts = both(forecast, observed)
-    sums: Sums = {name: np.zeros((forecast.shape[1], len(thresholds))) for name in ("hits", "misses", "false_alarms")}
+    names = ("hits", "misses", "false_alarms", "correct_rejections")
+    sums: Sums = {name: np.zeros((forecast.shape[1], len(thresholds))) for name in names}
+    pixels = counts.sum(axis=(0, 2, 3))
     for column, threshold in enumerate(thresholds):
         yes, seen = (forecast >= threshold) & counts, (observed >= threshold) & counts
         hits = (yes & seen).sum(axis=(0, 2, 3))
         sums["hits"][:, column] = hits
         sums["misses"][:, column] = seen.sum(axis=(0, 2, 3)) - hits
         sums["false_alarms"][:, column] = yes.sum(axis=(0, 2, 3)) - hits
+        events = sums["hits"][:, column] + sums["misses"][:, column] + sums["false_alarms"][:, column]
+        sums["correct_rejections"][:, column] = pixels - events
     return sums
 
 
 def values(sums: Sums) -> dict[str, np.ndarray]:
-    """CSI, POD, FAR and bias, each (lead, threshold)."""
-    h, m, f = sums["hits"], sums["misses"], sums["false_alarms"]
+    """The scores, each (lead, threshold)."""
+    h, m, f, c = (sums[name] for name in ("hits", "misses", "false_alarms", "correct_rejections"))
+    n = h + m + f + c
+    by_chance = np.nan_to_num(ratio((h + m) * (h + f), n))
+    spread = np.sqrt((h + m) * (h + f)) * np.sqrt((c + m) * (c + f))
     return {
         "csi": ratio(h, h + m + f),
         "pod": ratio(h, h + m),
         "far": ratio(f, h + f),
         "bias": ratio(h + f, h + m),
+        "accuracy": ratio(h + c, n),
+        "gss": ratio(h - by_chance, h + m + f - by_chance),
+        "hss": ratio(2 * (h * c - m * f), (h + m) * (m + c) + (h + f) * (f + c)),
+        "hk": ratio(h, h + m) - ratio(f, f + c),
+        "mcc": ratio(h * c - m * f, spread),
+        "f1": ratio(2 * h, 2 * h + m + f),
+        "sedi": _sedi(h, m, f, c),
     }
+
+
+def _sedi(h: np.ndarray, m: np.ndarray, f: np.ndarray, c: np.ndarray) -> np.ndarray:
+    detected, falsely = ratio(h, h + m), ratio(f, f + c)
+    inside = (detected > 0) & (detected < 1) & (falsely > 0) & (falsely < 1)
+    a, b = np.where(inside, detected, 0.5), np.where(inside, falsely, 0.5)
+    above = np.log(b) - np.log(a) - np.log1p(-b) + np.log1p(-a)
+    below = np.log(b) + np.log(a) + np.log1p(-b) + np.log1p(-a)
+    perfect = (h > 0) & (c > 0) & (m == 0) & (f == 0)
+    return np.asarray(np.where(perfect, 1.0, np.where(inside, above / below, np.nan)))
