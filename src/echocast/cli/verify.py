@@ -30,8 +30,8 @@ def command(
     """Score forecasters on an archive, and report by lead.
 
     Writes report.md, scores.csv, scores.json and curves.png: CSI, POD, FAR, bias, skill scores and FSS at each
-    threshold, RMSE, MAE, correlation and rainfall-MSE, for every lead (`echocast scores` lists them). Counts are pooled over cases; a window with a missing frame is never
-    used; all forecasters are scored on the same pixels.
+    threshold, RMSE, MAE, correlation and rainfall-MSE, for every lead (`echocast scores` lists them). Counts are pooled
+    over cases; a window with a missing frame is never used; all forecasters are scored on the same pixels.
 
     Example: echocast verify test.zarr --models persistence,optical_flow,encoder_forecaster --out report/
     """
