@@ -108,8 +108,10 @@ def read_one(reader: str, seed: int, sources: list[tuple[str, dict[str, bytes]]]
         if values.size and not (values.min() >= 0 and values.max() <= fields.MOST_RATE):
             return f"rates from {values.min()} to {values.max()}"
         outcome = "a field"
-    except UnreadableFile:
+    except UnreadableFile as refusal:
         outcome = "refused"
+        if isinstance(refusal.__cause__, NameError | AssertionError | ZeroDivisionError | RecursionError):
+            return f"a mistake in the reader: {refusal}"  # which the door of all readers would hide
     except Exception as bad:  # whatever it is, it is a finding
         return f"{type(bad).__name__}: {' '.join(str(bad).split())[:160]}"
     return outcome if time.monotonic() - begun < SLOW_S else f"took {time.monotonic() - begun:.0f} s"

@@ -8,6 +8,7 @@ import pytest
 from tests import fuzz
 
 from echocast import plugins
+from echocast.data.readers import netcdf
 
 
 @pytest.mark.parametrize("reader", plugins.names("echocast.data.readers"))
@@ -23,4 +24,7 @@ def test_the_fuzzer_sees_what_goes_wrong(tmp_path: Path, monkeypatch: pytest.Mon
     sources = [("x.nc", {"x.nc": b"content"})]
     monkeypatch.setattr(fuzz.files, "read", lambda *_: 1 / 0)
     assert fuzz.read_one("netcdf", 3, sources, tmp_path / "a").startswith("ZeroDivisionError")
+    monkeypatch.undo()
+    monkeypatch.setattr(netcdf, "read", lambda _: 1 / 0)
+    assert fuzz.read_one("netcdf", 3, sources, tmp_path / "a").startswith("a mistake in the reader")
     assert fuzz.damaged(b"abc" * 100, np.random.default_rng(0)) != b"abc" * 100

@@ -243,7 +243,6 @@ def test_however_many_read_the_store_is_the_same(workers: int, tmp_path: Path) -
 
 def test_a_reader_that_dies_is_told_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = frames(tmp_path / "in", list(range(6)))
-    (tmp_path / "sitecustomize.py").write_text("")
     monkeypatch.setattr(readout.prepare, "prepared", _die)
     with pytest.raises(UnreadableFile, match=rf"{paths[0].name}: a process died while reading it or one of the next"):
         archive.write(paths, tmp_path / "t.zarr", hands=readout.Hands(workers=2))
@@ -280,15 +279,13 @@ def test_a_dask_cluster_of_two_processes_reads(tmp_path: Path) -> None:
 def test_mixed_products_and_relations_are_refused_by_name(attribute: str, other: str, tmp_path: Path) -> None:
     if attribute == "product":
         first, second = samples.radolan(tmp_path), samples.radolan(tmp_path, product="SF", time=samples.TIME + FIVE)
-        choices = None
     else:
         first, second = (
             samples.odim(tmp_path),
             samples.odim(tmp_path, time=samples.TIME + FIVE, how={"zr_a": 3e2, "zr_b": 1.4}),
         )
-        choices = None
     with pytest.raises(GridMismatch, match=rf"{second.name}: is of {attribute}.*give each a store of its own"):
-        archive.write([first, second], tmp_path / "s.zarr", choices=choices)
+        archive.write([first, second], tmp_path / "s.zarr")
     assert not (tmp_path / "s.zarr").exists()
 
 

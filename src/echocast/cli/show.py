@@ -37,7 +37,7 @@ def command(
         ("source", str(rain.attrs.get("source", "unknown"))),
         ("time", f"{span} UTC"),
         ("grid", f"{rows} x {columns} cells of {fields.grid_km(rain):.3g} km"),
-        ("projection", " ".join(fields.crs(rain).name.split())),
+        ("projection", fields.crs_name(rain)),
         ("seen", f"{100 * float(seen.mean()):.1f} % of the cells; {wet}"),
     ]
     if values.size:

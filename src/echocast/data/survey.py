@@ -66,7 +66,7 @@ def look(store: Place, *, closely: bool) -> Survey:
         step=fields.step(rain.time.values) if rain.sizes["time"] > 1 else np.timedelta64("NaT"),
         shape=(rain.sizes["y"], rain.sizes["x"]),
         cell_km=fields.grid_km(rain),
-        crs=fields.crs(rain).name,
+        crs=fields.crs_name(rain),
         source=str(rain.attrs.get("source", "unknown")),
         zr=str(rain.attrs.get("zr", "none: the files hold rain")),
         steps=str(rain.attrs.get("steps", "none")),

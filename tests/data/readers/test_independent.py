@@ -15,6 +15,7 @@ import xarray as xr
 
 from echocast import field as fields
 from echocast.data import files
+from echocast.data.readers import radolan
 
 DATA = Path(os.environ.get("ECHOCAST_DATA", "nowhere"))
 
@@ -43,10 +44,6 @@ def same(ours: np.ndarray, theirs: np.ndarray, rtol: float = 1e-5, atol: float =
     """Equal where both are numbers, and missing in the same cells."""
     np.testing.assert_array_equal(np.isnan(ours), np.isnan(theirs))
     np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=atol)
-
-
-def dry_below(values: np.ndarray, limit: float) -> np.ndarray:
-    return np.where(values <= limit, 0.0, values)
 
 
 def test_opera_rate_is_that_of_pysteps() -> None:
@@ -129,8 +126,32 @@ def test_radolan_is_that_of_wradlib(pattern: str) -> None:
     grid = wradlib.georef.get_radolan_grid(*theirs.shape)
     centres = grid[::-1] * 1000.0  # lower left corners of the cells, in km
     x, y = np.meshgrid(field.x.values, field.y.values)
-    np.testing.assert_allclose(x, centres[..., 0] + 500, atol=60)
-    np.testing.assert_allclose(y, centres[..., 1] + 500, atol=60)
+    np.testing.assert_allclose(x, centres[..., 0] + 500, atol=0.01)
+    np.testing.assert_allclose(y, centres[..., 1] + 500, atol=0.01)
+
+
+@pytest.mark.parametrize("shape", [(900, 900), (1100, 900), (1500, 1400)])
+def test_radolan_grids_are_those_of_wradlib(shape: tuple[int, int]) -> None:
+    wradlib = pytest.importorskip("wradlib")
+    _, y, x = radolan._grid(shape, Path("any"))
+    corners = wradlib.georef.get_radolan_grid(*shape) * 1000.0
+    np.testing.assert_allclose(x - 500, corners[0, :, 0], atol=0.01)
+    np.testing.assert_allclose(y - 500, corners[::-1, 0, 1], atol=0.01)
+
+
+def test_rv_lies_within_the_corners_that_dwd_gives() -> None:
+    field = files.read(first("radolan/products/*.tar.bz2"))
+    to_grid = pyproj.Transformer.from_crs("EPSG:4326", fields.crs(field), always_xy=True)
+    west, east = field.x.values[0] - 500, field.x.values[-1] + 500
+    north, south = field.y.values[0] + 500, field.y.values[-1] - 500
+    said = [
+        (1.463301510, 55.86208711),
+        (18.73161645, 55.84543856),
+        (3.566994635, 45.69642538),
+        (16.58086935, 45.68460578),
+    ]
+    for corner, edge in zip(said, [(west, north), (east, north), (west, south), (east, south)], strict=True):
+        assert to_grid.transform(*corner) == pytest.approx(edge, abs=0.01)
 
 
 def test_rv_is_the_first_member_of_its_tar() -> None:
@@ -179,10 +200,9 @@ def test_meteoswiss_is_that_of_pysteps() -> None:
     path = first("mch/*/*1825*")
     theirs, _, about = pysteps_importer("import_mch_gif")(str(path), product="AQC", unit="mm", accutime=5)
     field = files.read(path)
-    theirs = dry_below(np.asarray(theirs, float), 0.0)
     ours = field.values[0] / 12
     np.testing.assert_array_equal(np.isnan(ours), np.isnan(theirs))
-    np.testing.assert_allclose(ours[ours > 0.02], theirs[ours > 0.02], rtol=0.02)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
     assert (float(field.x[0]) - 500, float(field.y[0]) + 500) == (about["x1"], about["y2"])
 
 

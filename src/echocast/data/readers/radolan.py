@@ -5,7 +5,8 @@ and its time is the interval's end. Of RV, which is a forecast for two hours, th
 A tar may hold many frames; nothing is unpacked to the disk. Clutter and what no radar sees is no coverage.
 
 Source: DWD, RADOLAN/RADVOR composite format, version 2.5, and RADKLIM; polar stereographic grid on the sphere of
-6370.04 km, or on WGS 84 for the grid DE1200.
+6370.04 km, or on WGS 84 for the grid DE1200, whose corners (1.46330 E 55.86209 N,
+3.56699 E 45.69643 N, ...) DWD gives as those of its outer edge.
 """
 
 import gzip
@@ -44,8 +45,7 @@ _LOWER_LEFT = {
     (900, 900): (_SPHERE, -523_462.17, -4_658_644.72),
     (1100, 900): (_SPHERE, -443_462.17, -4_758_644.72),
     (1500, 1400): (_SPHERE, -673_462.17, -5_008_644.72),
-    (460, 460): (_SPHERE, -245_042.17, -4_472_644.72),
-    (1200, 1100): (_WGS84, -543_196.835_217_764, -4_822_588.861_931_001),
+    (1200, 1100): (_WGS84, -543_696.835_2, -4_822_088.861_9),
 }
 _CELL = 1000.0
 _MOST_MEMBERS = 100_000
