@@ -128,7 +128,8 @@ def field_to_png(field: xr.DataArray, path: Path, *, pixels: int = 640) -> None:
     figure, axes = _sheet(1, 1, frame[:, : rows * by : by, : columns * by : by], panel_inches=wide)
     _panel(axes[0][0], mean, frame[:, : rows * by : by, : columns * by : by], scale=True)
     axes[0][0].set_title(f"{fields.clock(frame.time.values[0])} UTC", fontsize=11, loc="right", color=_INK)
-    axes[0][0].set_title(str(frame.attrs.get("source", ""))[:60], fontsize=11, loc="left", color=_INK)
+    source = str(frame.attrs.get("source", ""))
+    axes[0][0].set_title(source if len(source) < 36 else f"{source[:34]} ...", fontsize=11, loc="left", color=_INK)
     with whole_file(path) as partial:
         figure.savefig(partial, dpi=80, facecolor="white", format="png")
 
