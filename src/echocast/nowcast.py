@@ -80,7 +80,7 @@ def forecast_from(past: xr.DataArray, forecaster: base.Forecaster, *, minutes: f
     step = float(fields.step(past.time.values) / np.timedelta64(1, "m"))
     forecaster.require(past.sizes["time"], step)
     steps = max(1, int(np.ceil(minutes / step - 1e-6)))
-    future = forecaster.forecast(windows.to_tensor(past), steps, grid_km=fields.grid_km(past))
+    future = forecaster.forecast(windows.to_tensor(past), steps, grid_km=fields.grid_km(past), step_minutes=step)
     forecast = windows.to_forecast(future, past)
     forecast.attrs |= {"model": type(forecaster).__name__, "echocast_version": __version__}
     return forecast

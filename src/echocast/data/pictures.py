@@ -134,6 +134,13 @@ def field_to_png(field: xr.DataArray, path: Path, *, pixels: int = 640) -> None:
         figure.savefig(partial, dpi=80, facecolor="white", format="png")
 
 
+def draw_rain(axis: Axes, rain: np.ndarray, *, up: bool = True) -> None:
+    """One frame (y, x) in mm/h in the rain colours on an axis without ticks; `up`: the first row is the northern."""
+    axis.imshow(rain, cmap=_colormap(), norm=_norm(), origin="upper" if up else "lower", interpolation="nearest")
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
 def _frames(forecast: xr.DataArray, past: xr.DataArray, observed: xr.DataArray | None) -> list[_Frame]:
     frames = [
         _Frame(f"{fields.clock(t)} UTC", ("observed", v), ("observed", v))
@@ -186,9 +193,7 @@ def _sheet(rows: int, columns: int, grid: xr.DataArray, panel_inches: float = 2.
 def _panel(axis: Axes, rain: np.ndarray, grid: xr.DataArray, *, scale: bool = False) -> None:
     """One field, north up, on its grid."""
     up = bool(grid.y.values[0] > grid.y.values[-1])
-    axis.imshow(rain, cmap=_colormap(), norm=_norm(), origin="upper" if up else "lower", interpolation="nearest")
-    axis.set_xticks([])
-    axis.set_yticks([])
+    draw_rain(axis, rain, up=up)
     if scale:
         _scale_bar(axis, grid, up)
 

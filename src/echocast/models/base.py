@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import safetensors
 import safetensors.torch
@@ -36,6 +36,13 @@ from echocast.models.scaling import Scaling
 FORMAT = "echocast checkpoint 1"
 _PACKAGE = "echocast.models"
 _NO_MODELS = ("base", "scaling", "resolution")
+
+
+class Spacing(NamedTuple):
+    """How far apart what a forecaster is given lies; None where nobody said."""
+
+    grid_km: float | None = None
+    step_minutes: float | None = None
 
 
 class Forecaster(nn.Module, ABC):
@@ -55,7 +62,12 @@ class Forecaster(nn.Module, ABC):
     """The time step that the weights were trained at; None: any."""
 
     def forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, *, grid_km: float | None = None
+        self,
+        past: Float[Tensor, "batch time channel y x"],
+        steps: int,
+        *,
+        grid_km: float | None = None,
+        step_minutes: float | None = None,
     ) -> Float[Tensor, "batch steps channel y x"]:
         """The next `steps` frames.
 
@@ -64,6 +76,7 @@ class Forecaster(nn.Module, ABC):
             steps: how many frames to forecast, at the time step of `past`.
             grid_km: the cell size of `past`; weights of a much coarser grid then forecast on means over blocks of
                 cells, and the result is interpolated back. None: as the weights know it.
+            step_minutes: the time step of `past`, for methods that want to know.
 
         Returns:
             Rain rate in mm/h, of the dtype and on the device of `past`; NaN where no past frame saw, or where the
@@ -75,7 +88,8 @@ class Forecaster(nn.Module, ABC):
         self._check(past, steps)
         by = resolution.factor(grid_km, self.grid_km)
         with torch.no_grad():
-            future = self._forecast(resolution.coarsen(past, by) if by > 1 else past, steps)
+            at = Spacing(grid_km * by if grid_km else None, step_minutes)
+            future = self._forecast(resolution.coarsen(past, by) if by > 1 else past, steps, at)
             if by > 1:
                 future = resolution.refine(future, by, (past.shape[-2], past.shape[-1]))
         seen = past.isfinite().any(dim=1, keepdim=True)
@@ -98,7 +112,7 @@ class Forecaster(nn.Module, ABC):
 
     @abstractmethod
     def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
     ) -> Float[Tensor, "batch steps channel y x"]:
         """The forecast itself; what no past frame saw may hold anything finite."""
 
@@ -112,6 +126,61 @@ class Forecaster(nn.Module, ABC):
             raise ValueError(f"{name} needs {self.frames} past frames; got {past.shape[1]}")
         if steps < 1:
             raise ValueError(f"{name} forecasts at least 1 step; got steps={steps}")
+
+
+class EnsembleForecaster(Forecaster):
+    """A forecaster that knows its doubt: several futures, each of which may come true.
+
+    `forecast` gives the mean of `members` of them, the best single guess in the mean square; `ensemble` gives them.
+    """
+
+    members: int = 20
+
+    def ensemble(
+        self,
+        past: Float[Tensor, "batch time channel y x"],
+        steps: int,
+        *,
+        members: int | None = None,
+        seed: int = 0,
+        grid_km: float | None = None,
+        step_minutes: float | None = None,
+    ) -> Float[Tensor, "batch member steps channel y x"]:
+        """Several equally likely futures.
+
+        Args:
+            past: rain rate in mm/h, oldest first, NaN where nothing is observed.
+            steps: how many frames to forecast, at the time step of `past`.
+            members: how many futures; as many as the forecaster has by itself if None.
+            seed: what their differences are drawn from.
+            grid_km: the cell size of `past`.
+            step_minutes: the time step of `past`.
+
+        Returns:
+            Rain rate in mm/h; NaN where no past frame saw, or where the method knows nothing.
+
+        Raises:
+            ValueError: as `forecast`, or fewer than 1 member.
+        """
+        self._check(past, steps)
+        count = self.members if members is None else members
+        if count < 1:
+            raise ValueError(f"{type(self).__name__} makes at least 1 member; got members={count}")
+        with torch.no_grad():
+            futures = self._ensemble(past, steps, count, seed, Spacing(grid_km, step_minutes))
+        seen = past.isfinite().any(dim=1, keepdim=True).unsqueeze(1)
+        return futures.to(past.dtype).masked_fill(~seen, torch.nan)
+
+    @abstractmethod
+    def _ensemble(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, members: int, seed: int, at: Spacing
+    ) -> Float[Tensor, "batch member steps channel y x"]:
+        """The members themselves; what no past frame saw may hold anything finite."""
+
+    def _forecast(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
+    ) -> Float[Tensor, "batch steps channel y x"]:
+        return self._ensemble(past, steps, self.members, 0, at).mean(dim=1)
 
 
 class LearnedForecaster(Forecaster):

@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from echocast.models.base import LearnedForecaster
+from echocast.models.base import LearnedForecaster, Spacing
 from echocast.models.scaling import Scaling
 from echocast.nn.convlstm import ConvLSTM
 from echocast.nn.patches import from_patches, to_patches
@@ -112,7 +112,7 @@ class EncoderForecaster(LearnedForecaster):
         return total.reshape(*hidden[0].shape[:2], *total.shape[1:])
 
     def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
     ) -> Float[Tensor, "batch steps channel y x"]:
         height, width = past.shape[-2:]
         levels = self.scaling.to_network(past)

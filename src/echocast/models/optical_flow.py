@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from echocast.models.base import Forecaster
+from echocast.models.base import Forecaster, Spacing
 from echocast.motion.advection import advect
 from echocast.motion.flow import dense_flow
 
@@ -36,7 +36,7 @@ class OpticalFlow(Forecaster):
         self.pairs, self.smoothing_px = pairs, smoothing_px
 
     def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
     ) -> Float[Tensor, "batch steps channel y x"]:
         rain = past[:, :, 0].detach().cpu().to(torch.float32).numpy()
         flows = [dense_flow(case, pairs=self.pairs, smoothing_px=self.smoothing_px) for case in rain]

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from echocast.models.base import Forecaster
+from echocast.models.base import Forecaster, Spacing
 
 
 class Persistence(Forecaster):
@@ -19,7 +19,7 @@ class Persistence(Forecaster):
     """
 
     def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
     ) -> Float[Tensor, "batch steps channel y x"]:
         newest = past[:, 0]
         for frame in past.unbind(1)[1:]:

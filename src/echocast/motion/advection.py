@@ -24,6 +24,9 @@ def advect(
 ) -> Float[Tensor, "batch steps channel y x"]:
     """The field after 1, 2, ... `steps` steps of a constant motion; differentiable in both.
 
+    Channels go together: members that share a motion are channels, members with motions of their own are cases of the
+    batch. CPU and CUDA.
+
     Args:
         field: any values, NaN where unknown.
         motion: displacement along y and x in pixels per step.
@@ -32,23 +35,58 @@ def advect(
     Source: Germann and Zawadzki 2002, doi:10.1175/1520-0493(2002)130<2859:SDOTPO>2.0.CO;2, section 4b, with the
     midpoint rule for each step back.
     """
-    known = field.isfinite()
-    source = torch.cat([field.nan_to_num(0.0), known.to(field.dtype)], dim=1)
-    place = _places(field)
-    frames = []
+    return torch.stack([take(field, place) for place in origins(motion, steps)], dim=1)
+
+
+def advect_repeatedly(
+    field: Float[Tensor, "batch channel y x"], motion: Float[Tensor, "batch 2 y x"], steps: int
+) -> Float[Tensor, "batch steps channel y x"]:
+    """Each step samples the step before, straight back along the motion where it arrives; outside is 0.
+
+    Bilinear samples of samples blur: this is how the HKO-7 baseline moves echoes, kept for comparison with it.
+
+    Source: the published HKO-7 benchmark of Shi et al. 2017 (arXiv:1706.03458).
+    """
+    place = places(motion) - motion
+    frames = [field.nan_to_num(0.0)]
     for _ in range(steps):
-        place = _one_step_back(place, motion)
-        values, weight = _sample(source, place, "zeros").chunk(2, dim=1)
-        frames.append(torch.where(weight >= _LEAST_SEEN, values / weight.clamp(min=_LEAST_SEEN), torch.nan))
-    return torch.stack(frames, dim=1)
+        frames.append(sample(frames[-1], place, "zeros"))
+    return torch.stack(frames[1:], dim=1)
 
 
-def _one_step_back(place: Tensor, motion: Tensor) -> Tensor:
-    halfway = place - 0.5 * _sample(motion, place, "border")
-    return place - _sample(motion, halfway, "border")
+def origins(motion: Float[Tensor, "batch 2 y x"], steps: int) -> list[Float[Tensor, "batch 2 y x"]]:
+    """Where what arrives at each pixel after 1, 2, ... `steps` steps has been: pixel coordinates (y, x)."""
+    place = places(motion)
+    found = []
+    for _ in range(steps):
+        halfway = place - 0.5 * sample(motion, place, "border")
+        place = place - sample(motion, halfway, "border")
+        found.append(place)
+    return found
 
 
-def _places(field: Tensor) -> Float[Tensor, "batch 2 y x"]:
+def take(
+    field: Float[Tensor, "batch channel y x"], place: Float[Tensor, "batch 2 y x"]
+) -> Float[Tensor, "batch channel y x"]:
+    """Bilinear samples of what is known of a field; NaN where less than half of a sample's weight is."""
+    known = field.isfinite()
+    if known.all() and not (place < 0).any() and not _beyond(field, place):
+        return sample(field, place, "zeros")
+    source = torch.cat([field.nan_to_num(0.0), known.to(field.dtype)], dim=1)
+    values, weight = sample(source, place, "zeros").chunk(2, dim=1)
+    return torch.where(weight >= _LEAST_SEEN, values / weight.clamp(min=_LEAST_SEEN), torch.nan)
+
+
+def sample(
+    values: Float[Tensor, "batch channel y x"], place: Float[Tensor, "batch 2 rows columns"], outside: str
+) -> Float[Tensor, "batch channel rows columns"]:
+    """Bilinear samples at pixel coordinates (y, x); `outside` is ``zeros`` or ``border``."""
+    last = place.new_tensor([max(n - 1, 1) for n in values.shape[-2:]]).view(1, 2, 1, 1)
+    where = (2.0 * place / last - 1.0).flip(1).permute(0, 2, 3, 1)
+    return grid_sample(values, where, mode="bilinear", padding_mode=outside, align_corners=True)
+
+
+def places(field: Float[Tensor, "batch channel y x"]) -> Float[Tensor, "batch 2 y x"]:
     """The pixel coordinates (y, x) of every pixel."""
     height, width = field.shape[-2:]
     rows = torch.arange(height, device=field.device, dtype=field.dtype)
@@ -56,8 +94,6 @@ def _places(field: Tensor) -> Float[Tensor, "batch 2 y x"]:
     return torch.stack(torch.meshgrid(rows, columns, indexing="ij")).expand(len(field), -1, -1, -1)
 
 
-def _sample(values: Tensor, place: Float[Tensor, "batch 2 y x"], outside: str) -> Tensor:
-    """Bilinear samples at pixel coordinates (y, x)."""
-    last = place.new_tensor([max(n - 1, 1) for n in values.shape[-2:]]).view(1, 2, 1, 1)
-    where = (2.0 * place / last - 1.0).flip(1).permute(0, 2, 3, 1)
-    return grid_sample(values, where, mode="bilinear", padding_mode=outside, align_corners=True)
+def _beyond(field: Tensor, place: Tensor) -> bool:
+    last = place.new_tensor([n - 1 for n in field.shape[-2:]]).view(1, 2, 1, 1)
+    return bool((place > last).any())

@@ -9,6 +9,7 @@ A motion is (2, y, x): displacement along y and along x in pixels per step, forw
 """
 
 from itertools import pairwise
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -22,8 +23,15 @@ _PRIOR = 0.02
 """The share of rain under a Gaussian at which it and the next wider one count the same."""
 
 
+Method = Literal["dis", "farneback"]
+
+
 def dense_flow(
-    frames: Float[np.ndarray, "time y x"], *, pairs: int = 3, smoothing_px: float | None = None
+    frames: Float[np.ndarray, "time y x"],
+    *,
+    pairs: int = 3,
+    smoothing_px: float | None = None,
+    method: Method = "dis",
 ) -> Float[np.ndarray, "2 y x"]:
     """The mean motion over the last `pairs` pairs of frames, smooth and filled where it is dry.
 
@@ -36,25 +44,91 @@ def dense_flow(
         frames: rain rate in mm/h, oldest first; NaN counts as dry.
         pairs: how many of the newest pairs of frames to average over.
         smoothing_px: standard deviation of the Gaussian; by default a fortieth of the shorter side, at least 4.
+        method: ``dis``, or ``farneback`` for polynomial expansion.
 
     Returns:
         Displacement (y, x) in pixels per step; 0 for a single frame, dry frames and grids too small to tell.
 
-    Source: Kroeger et al. 2016 (arXiv:1603.03590) as `cv2.DISOpticalFlow`, medium preset, finest scale 0; the
-    normalised Gaussian is our own.
+    Source: Kroeger et al. 2016 (arXiv:1603.03590) as `cv2.DISOpticalFlow`, medium preset, finest scale 0; Farneback
+    2003, doi:10.1007/3-540-45103-X_50, as `cv2.calcOpticalFlowFarneback`; the normalised Gaussian is our own.
     """
     height, width = frames.shape[1:]
     enlarge = min(4, -(-_COMFORTABLE // min(height, width)))
     if len(frames) < 2 or min(height, width) * enlarge < _SMALLEST or not (frames[-pairs - 1 :] > 0).any():
         return np.zeros((2, height, width), np.float32)
     images = [_image(frame, enlarge) for frame in frames[-pairs - 1 :]]
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    search.setFinestScale(0)
     start = np.zeros((*images[0].shape, 2), np.float32)
-    flows = [search.calc(before, after, start.copy()) for before, after in pairwise(images)]
+    if method == "dis":
+        search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        search.setFinestScale(0)
+        flows = [search.calc(before, after, start.copy()) for before, after in pairwise(images)]
+    else:
+        flows = [
+            cv2.calcOpticalFlowFarneback(before, after, start.copy(), 0.5, _levels(start), 25, 3, 7, 1.5, 0)
+            for before, after in pairwise(images)
+        ]
     mean = cv2.resize(np.mean(flows, axis=0), (width, height), interpolation=cv2.INTER_AREA) / enlarge
     smooth = _smooth(mean, frames[-1], smoothing_px or max(4.0, min(height, width) / 40))
     return np.ascontiguousarray(smooth.transpose(2, 0, 1)[::-1], np.float32)
+
+
+def sparse_flow(
+    frames: Float[np.ndarray, "time y x"], *, pairs: int = 3, smoothing_px: float | None = None, corners: int = 1000
+) -> Float[np.ndarray, "2 y x"]:
+    """The motion of corners of the echoes over the last `pairs` pairs of frames, spread over the grid.
+
+    Corners are tracked from each frame to the next with a pyramid of windows; a track is kept if, tracked back, it ends
+    within a pixel of where it began, and if it differs from the median of all by no more than three times the median
+    difference. The kept vectors are spread by the Gaussians of `dense_flow`.
+
+    Args:
+        frames: rain rate in mm/h, oldest first; NaN counts as dry.
+        pairs: how many of the newest pairs of frames to use.
+        smoothing_px: standard deviation of the narrowest Gaussian; by default a tenth of the shorter side, at least 4.
+        corners: at most so many in a pair.
+
+    Returns:
+        Displacement (y, x) in pixels per step; 0 where nothing could be tracked.
+
+    Source: Lucas and Kanade 1981 with the pyramid of Bouguet 2001 as `cv2.calcOpticalFlowPyrLK`; Shi and Tomasi 1994
+    as `cv2.goodFeaturesToTrack`.
+    """
+    height, width = frames.shape[1:]
+    enlarge = min(4, -(-_COMFORTABLE // min(height, width)))
+    found = np.zeros((2, height, width), np.float32)
+    if len(frames) < 2 or min(height, width) * enlarge < _SMALLEST:
+        return found
+    images = [_image(frame, enlarge) for frame in frames[-pairs - 1 :]]
+    tracks = [_tracked(before, after, corners) for before, after in pairwise(images)]
+    start, moved = (np.concatenate(parts) / enlarge for parts in zip(*tracks, strict=True))
+    if not len(start):
+        return found
+    off = np.linalg.norm(moved - np.median(moved, axis=0), axis=1)
+    kept = off <= 3 * max(float(np.median(off)), 0.3)
+    cells = np.clip(start[kept].astype(int), 0, [width - 1, height - 1])
+    sums = np.zeros((height, width, 3), np.float32)
+    np.add.at(sums, (cells[:, 1], cells[:, 0]), np.concatenate([moved[kept], np.ones((kept.sum(), 1))], axis=1))
+    flow = _spread(sums, smoothing_px or max(4.0, min(height, width) / 10), prior=_PRIOR * 0.02)
+    return np.ascontiguousarray(flow.transpose(2, 0, 1)[::-1], np.float32)
+
+
+def _tracked(before: np.ndarray, after: np.ndarray, corners: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where corners are (x, y), and how far they move."""
+    nothing = np.zeros((0, 2), np.float32)
+    points = cv2.goodFeaturesToTrack(before, corners, qualityLevel=0.01, minDistance=4, blockSize=5)
+    if points is None:
+        return nothing, nothing
+    window = {"winSize": (31, 31), "maxLevel": _levels(before)}
+    there, ok, _ = cv2.calcOpticalFlowPyrLK(before, after, points, None, **window)
+    back, ok_back, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, **window)
+    points, there, back = (np.asarray(p).reshape(-1, 2) for p in (points, there, back))
+    good = (np.ravel(ok) == 1) & (np.ravel(ok_back) == 1) & (np.linalg.norm(points - back, axis=1) < 1)
+    return points[good], (there - points)[good]
+
+
+def _levels(image: np.ndarray) -> int:
+    """Pyramid levels above the image down to about 32 pixels."""
+    return max(0, int(np.log2(min(image.shape[:2]) / _SMALLEST)))
 
 
 def _image(frame: np.ndarray, enlarge: int) -> np.ndarray:
@@ -70,13 +144,17 @@ def _smooth(flow: np.ndarray, frame: np.ndarray, sigma: float) -> np.ndarray:
     wet = (np.nan_to_num(frame) > _WET_MM_H).astype(np.float32)[..., None]
     if not wet.any():
         wet = np.ones_like(wet)
-    weighted = np.concatenate([flow * wet, wet], axis=-1).astype(np.float32)
+    return _spread(np.concatenate([flow * wet, wet], axis=-1).astype(np.float32), sigma, prior=_PRIOR)
+
+
+def _spread(weighted: np.ndarray, sigma: float, *, prior: float) -> np.ndarray:
+    """Weighted vectors and their weights (y, x, 3) as a smooth flow, from the widest Gaussian to that of `sigma`."""
     total = weighted.sum(axis=(0, 1))
-    filled = np.broadcast_to(total[:2] / total[2], flow.shape)
-    widest = int(np.log2(max(min(frame.shape) / sigma, 1.0)))
+    filled = np.broadcast_to(total[:2] / total[2], (*weighted.shape[:2], 2))
+    widest = int(np.log2(max(min(weighted.shape[:2]) / sigma, 1.0)))
     for doublings in range(widest, -1, -1):
         near = _blur(weighted, sigma, 2**doublings)
-        filled = (near[..., :2] + _PRIOR * filled) / (near[..., 2:] + _PRIOR)
+        filled = (near[..., :2] + prior * filled) / (near[..., 2:] + prior)
     return np.asarray(filled)
 
 

@@ -4,7 +4,8 @@ A module of `echocast.verification.scores` has
 
 - ``statistics(forecast, observed, *, thresholds) -> Sums``: sums over cases and pixels, kept apart by lead, that add;
 - ``values(sums) -> dict[str, array]``: the scores by name, made of those sums, with dims (lead,) or (lead, threshold);
-- ``PERFECT``: the value of each score for a perfect forecast.
+- ``PERFECT``: the value of each score for a perfect forecast, NaN where it depends on the weather;
+- ``MEMBERS = True`` if it scores ensembles: its `forecast` is then (case, member, lead, y, x).
 
 So chunks, days and machines add, and ratios are pooled rather than averaged. `forecast` and `observed` are rain rates
 (mm/h) of shape (case, lead, y, x); a pixel counts where both are finite. A score that nothing defines (0 / 0) is NaN.
@@ -14,13 +15,14 @@ So chunks, days and machines add, and ratios are pooled rather than averaged. `f
     [2.0, 2.0]
 """
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Num
 
 Sums = dict[str, np.ndarray]
-"""Named float64 sums with the axes (lead,) or (lead, threshold)."""
+"""Named float64 sums whose first axis is the lead; then come thresholds, ranks, rings or nothing."""
 
 THRESHOLDS_MM_H = (0.5, 1.0, 2.0, 5.0, 10.0)
 
@@ -41,6 +43,30 @@ def both(
     return np.asarray(np.isfinite(forecast) & np.isfinite(observed))
 
 
-def ratio(above: Float[np.ndarray, "*shape"], below: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+def of_members(
+    forecast: Float[np.ndarray, "case member lead y x"], observed: Float[np.ndarray, "case lead y x"]
+) -> Bool[np.ndarray, "case lead y x"]:
+    """Where a pixel of an ensemble counts: observed, and forecast by every member."""
+    if forecast.ndim != 5 or (forecast.shape[0], *forecast.shape[2:]) != observed.shape or forecast.shape[1] < 1:
+        raise ValueError(
+            f"forecast {forecast.shape} must be (case, member, lead, y, x) and observed {observed.shape} the same"
+            " without members"
+        )
+    return np.asarray(np.isfinite(forecast).all(axis=1) & np.isfinite(observed))
+
+
+def ratio(above: Num[np.ndarray, "*shape"], below: Num[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """A quotient that is NaN, without a warning, where the divisor is 0."""
     return np.asarray(np.divide(above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) != 0))
+
+
+def grey(rain_mm_h: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """The ConvLSTM paper's grey level of a rain rate: (Z + 10) / 70 in [0, 1] with Z = 10 lg 118.239 + 15.241 lg R.
+
+    NaN stays NaN; dry is 0.
+
+    Source: Shi et al. 2015 (arXiv:1506.04214), section 4.2, and the authors' code.
+    """
+    rate = np.maximum(rain_mm_h, np.float32(1e-6))  # far below grey level 0, which is 0.0096 mm/h
+    dbz = 10.0 * math.log10(118.239) + 15.241 * np.log10(rate)
+    return np.asarray(np.clip((dbz + 10.0) / 70.0, 0.0, 1.0))

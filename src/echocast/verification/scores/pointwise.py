@@ -1,14 +1,16 @@
-"""RMSE, MAE, mean error, correlation and rainfall-MSE of rain rates, pixel by pixel.
+"""RMSE, MAE, mean error, NMSE, correlation and rainfall-MSE of rain rates, pixel by pixel.
 
 Over the pixels that count, with forecast f and observed o in mm/h:
 
 - rainfall_mse = mean (f - o)^2, the paper's rainfall mean squared error;
 - rmse = its square root, mae = mean |f - o|, mean_error = mean (f - o);
+- nmse = sum (f - o)^2 / sum (f + o)^2, normalised mean squared error: 0 is perfect, 1 if one side is dry;
 - correlation = Pearson's, of all pixels and cases of a lead together; NaN if either does not vary.
 
-By hand: f = 1, 2, 3 against o = 1, 4, 5 gives rainfall-MSE 8/3, MAE 4/3, mean error -4/3, correlation 0.9608.
+By hand: f = 1, 2, 3 against o = 1, 4, 5 gives rainfall-MSE 8/3, MAE 4/3, mean error -4/3, NMSE 8 / 104 = 0.0769,
+correlation 0.9608.
 
-Source: Jolliffe and Stephenson, Forecast Verification, 2nd ed. 2012, chapter 5, doi:10.1002/9781119960003; Shi et al.
+Source: pysteps for the NMSE; Jolliffe and Stephenson, Forecast Verification, 2nd ed. 2012, chapter 5, doi:10.1002/9781119960003; Shi et al.
 2015 (arXiv:1506.04214), section 4.2, for the rainfall-MSE.
 
     >>> import numpy as np
@@ -25,7 +27,7 @@ from jaxtyping import Float
 
 from echocast.verification.base import Sums, both, ratio
 
-PERFECT = {"rmse": 0.0, "mae": 0.0, "mean_error": 0.0, "correlation": 1.0, "rainfall_mse": 0.0}
+PERFECT = {"rmse": 0.0, "mae": 0.0, "mean_error": 0.0, "nmse": 0.0, "correlation": 1.0, "rainfall_mse": 0.0}
 
 
 def statistics(
@@ -56,6 +58,7 @@ def values(sums: Sums) -> dict[str, np.ndarray]:
         "rmse": np.sqrt(squared),
         "mae": ratio(sums["absolute"], n),
         "mean_error": ratio(sums["f"] - sums["o"], n),
+        "nmse": ratio(sums["squared"], sums["ff"] + 2 * sums["fo"] + sums["oo"]),
         "correlation": ratio(covariance, np.sqrt(np.maximum(variance, 0.0))),
         "rainfall_mse": squared,
     }

@@ -1,0 +1,96 @@
+"""The paper's opponent: an LSTM that sees a frame as one long vector and knows nothing of neighbours.
+
+The encoder reads the frames, the forecaster starts from its states and has no input, and one linear layer turns the top
+layer's hidden state into a frame. It knows one grid only; any other is resampled to it and back.
+
+    >>> import torch
+    >>> model = FcLstm(hidden_sizes=[32, 32], grid=(12, 16))
+    >>> tuple(model.forecast(torch.zeros(1, 4, 1, 21, 34), steps=3).shape)
+    (1, 3, 1, 21, 34)
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from echocast.models.base import LearnedForecaster, Spacing
+from echocast.models.scaling import Scaling
+from echocast.nn.lstm import LSTM
+
+_DRY_LOGIT = -3.0
+
+
+class FcLstm(LearnedForecaster):
+    """Fully connected LSTM, the unconditional future predictor.
+
+    With the paper's two layers of 2048 on frames of 64x64 it has 142,667,776 parameters.
+
+    Args:
+        hidden_sizes: hidden features of each layer, the same in encoder and forecaster.
+        grid: rows and columns of the frames that it knows.
+        forget_bias: where the biases of the forget gates start.
+        scaling: between mm/h and the network's grey levels.
+        grid_km: the cell size of the data that the weights learned from, in km.
+        step_minutes: their time step.
+
+    Source: Srivastava et al. 2015 (arXiv:1502.04681), as Shi et al. 2015 (arXiv:1506.04214) compare with it: peepholes
+    are diagonal, and the output reads the top layer only, which the published number of parameters proves.
+    """
+
+    frames = 2
+
+    def __init__(
+        self,
+        *,
+        hidden_sizes: Sequence[int] = (2048, 2048),
+        grid: tuple[int, int] = (64, 64),
+        forget_bias: float = 0.0,
+        scaling: Scaling | None = None,
+        grid_km: float | None = None,
+        step_minutes: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.hidden_sizes, self.grid, self.forget_bias = hidden_sizes, grid, forget_bias
+        self.scaling, self.grid_km, self.step_minutes = scaling or Scaling(), grid_km, step_minutes
+        pixels = grid[0] * grid[1]
+        sizes = list(hidden_sizes)
+        self.encoder = LSTM(pixels, sizes, batch_first=True, peephole="channel", forget_bias=forget_bias)
+        self.forecaster = LSTM(0, sizes, batch_first=True, peephole="channel", forget_bias=forget_bias)
+        self.output = nn.Linear(sizes[-1], pixels)
+        nn.init.constant_(self.output.bias, _DRY_LOGIT)
+
+    def forward(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int
+    ) -> Float[Tensor, "batch steps channel y x"]:
+        """The future's logits, to be squashed by a sigmoid.
+
+        Args:
+            past: grey levels in [0, 1], on the grid it knows.
+            steps: frames to forecast.
+        """
+        if tuple(past.shape[-2:]) != tuple(self.grid):
+            raise ValueError(f"FcLstm knows frames of {tuple(self.grid)}; got {tuple(past.shape[-2:])}")
+        state = self.encoder.last_state(past.flatten(2))
+        hidden = state[0][-1].unsqueeze(1)
+        if steps > 1:
+            more, _ = self.forecaster(None, state, steps=steps - 1)
+            hidden = torch.cat([hidden, more], dim=1)
+        return self.output(hidden).unflatten(-1, (1, *self.grid))
+
+    def _forecast(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
+    ) -> Float[Tensor, "batch steps channel y x"]:
+        size = (past.shape[-2], past.shape[-1])
+        levels = _resampled(self.scaling.to_network(past), self.grid)
+        return self.scaling.to_rate(_resampled(torch.sigmoid(self(levels, steps)), size))
+
+
+def _resampled(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """Frames on another number of rows and columns, bilinear; unchanged on the same."""
+    if tuple(frames.shape[-2:]) == tuple(size):
+        return frames
+    flat = interpolate(frames.flatten(0, 1), size=tuple(size), mode="bilinear", align_corners=False, antialias=True)
+    return flat.unflatten(0, frames.shape[:2])
