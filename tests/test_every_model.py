@@ -10,8 +10,13 @@ from echocast.errors import MissingFrames
 from echocast.models import base
 from echocast.models.base import Forecaster, LearnedForecaster
 
-SMALL: dict[str, dict[str, Any]] = {"encoder_forecaster": {"hidden_channels": [6, 6], "patch": 4}}
-"""Arguments that make a model with weights quick to test."""
+SMALL: dict[str, dict[str, Any]] = {
+    "encoder_forecaster": {"hidden_channels": [6, 6], "patch": 4},
+    "fc_lstm": {"hidden_sizes": [12, 12], "grid": (24, 32)},
+    "steps": {"members": 3},
+}
+"""Arguments that make a model quick to test."""
+PYSTEPS = ("anvil", "linda", "sprog", "steps")
 
 every_model = pytest.mark.parametrize("name", base.names())
 every_learned_model = pytest.mark.parametrize(
@@ -20,6 +25,8 @@ every_learned_model = pytest.mark.parametrize(
 
 
 def make(name: str) -> Forecaster:
+    if name in PYSTEPS:
+        pytest.importorskip("pysteps", reason="pysteps is not installed")
     torch.manual_seed(0)
     return base.construct(name, SMALL.get(name, {})).eval()
 

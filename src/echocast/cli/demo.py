@@ -39,7 +39,7 @@ def command(
         forecast = nowcast.forecast_from(past, forecasters["encoder_forecaster"])
         forecast.attrs["model"] = "encoder_forecaster"
         bar.to(2, 6)
-        result = evaluation.evaluate(storm, forecasters, past=_PAST, leads=_LEADS, stride=3)
+        result = evaluation.evaluate(storm, forecasters, evaluation.Plan(past=_PAST, leads=_LEADS, stride=3))
         bar.to(3, 6)
         report.write_report(result, out, command=what)
         export.to_netcdf(forecast, out / "forecast.nc", command=what)

@@ -14,8 +14,22 @@ from echocast.cli.progress import Bar
 def command(
     store: Annotated[str, typer.Argument(help="An archive made by `echocast archive`; a folder or a URL.")],
     models: Annotated[
-        str, typer.Option("--models", metavar="NAME,...", help="Forecasters and checkpoints, separated by commas.")
-    ] = "persistence,optical_flow,encoder_forecaster",
+        str | None,
+        typer.Option(
+            "--models",
+            metavar="NAME,...",
+            help="Forecasters and checkpoints, separated by commas; by default persistence,optical_flow and"
+            " encoder_forecaster, or none beside --forecasts.",
+        ),
+    ] = None,
+    forecasts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--forecasts",
+            metavar="[NAME=]FOLDER",
+            help="A folder of forecasts of `echocast nowcast`, on the archive's grid; may be repeated.",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="REPORT/", help="The folder of the report.")] = Path("report"),
     split: Annotated[
         str, typer.Option("--split", help="all, or the archive's train, validation or test runs.")
@@ -24,44 +38,97 @@ def command(
     minutes: Annotated[float, typer.Option("--minutes", min=1, help="How far to forecast.")] = 90,
     stride: Annotated[float, typer.Option("--stride", min=1, help="Minutes between the starts of two cases.")] = 30,
     thresholds: Annotated[
-        str, typer.Option("--thresholds", metavar="MM/H,...", help="Rain rates of the contingency scores.")
+        str, typer.Option("--thresholds", metavar="MM/H,...", help="Rain rates of the scores that have one.")
     ] = "0.5,1,2,5,10",
+    scores: Annotated[
+        str | None,
+        typer.Option(
+            "--scores",
+            metavar="FAMILY,...",
+            help="Families of scores (see `echocast scores`), or all; by default the quick ones, and for ensembles"
+            " those of ensembles.",
+        ),
+    ] = None,
+    leads: Annotated[
+        str | None, typer.Option("--leads", metavar="MINUTES,...", help="Score only these leads; all by default.")
+    ] = None,
+    months: Annotated[
+        str | None, typer.Option("--months", metavar="1-12,...", help="Only forecasts issued in these months.")
+    ] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--region", metavar="NAME=W,S,E,N", help="Also score inside these degrees; may be repeated."
+        ),
+    ] = None,
+    members: Annotated[
+        int | None, typer.Option("--members", min=1, help="Members of each ensemble; its own number by default.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=0, help="Processes; 0 for as many as there are processors.")
+    ] = 0,
+    dask: Annotated[
+        str | None, typer.Option("--dask", metavar="ADDRESS", help="A Dask scheduler whose workers do the work.")
+    ] = None,
 ) -> None:
     """Score forecasters on an archive, and report by lead.
 
-    Writes report.md, scores.csv, scores.json and curves.png: CSI, POD, FAR, bias, skill scores and FSS at each
-    threshold, RMSE, MAE, correlation and rainfall-MSE, for every lead (`echocast scores` lists them). Counts are pooled
-    over cases; a window with a missing frame is never used; all forecasters are scored on the same pixels.
+    Writes report.html (one page with all figures), report.md, scores.csv, scores.json and scores.nc. Counts are pooled
+    over cases; a window with a missing frame is never used; all forecasters are scored on the same pixels. Differences
+    to the first forecaster carry 95 % intervals from drawing days anew. A run that was stopped goes on when the same
+    command is given again.
 
     Example: echocast verify test.zarr --models persistence,optical_flow,encoder_forecaster --out report/
     """
     import numpy as np
 
-    from echocast import evaluation, field, report
+    from echocast import evaluation, field, plugins, report
     from echocast.cli.tables import show
-    from echocast.data import archive, windows
-    from echocast.models import base
+    from echocast.data import archive, readout
+    from echocast.evaluation import campaign
+    from echocast.evaluation.plan import SCORES
 
-    forecasters = {_label(name): base.resolve(name) for name in _words(models)}
     rain = archive.open(store)
     step = float(field.step(rain.time.values) / np.timedelta64(1, "m"))
+    families = plugins.names(SCORES) if scores == "all" else _words(scores or "")
+    plan = evaluation.Plan(
+        past=past,
+        leads=max(1, round(minutes / step)),
+        stride=max(1, round(stride / step)),
+        thresholds=tuple(_numbers(thresholds)),
+        scores=tuple(families) or None,
+        only_minutes=tuple(_numbers(leads, "--leads", 1)) if leads else (),
+        months=tuple(int(month) for month in _numbers(months, "--months", 1)) if months else (),
+        regions=dict(_region(text) for text in region or []),
+        members=members,
+    )
+    named = _words(models) if models is not None else ([] if forecasts else list(_USUAL))
+    job = evaluation.Job(
+        store=store,
+        models={_label(name): name for name in named},
+        forecasts=dict(_folder(text) for text in forecasts or []),
+        plan=plan,
+        split=split,
+    )
+    if not job.models and not job.forecasts:
+        raise typer.BadParameter("names no forecaster", param_hint="--models")
     with Bar("forecasting and scoring", "cases") as bar:
-        result = evaluation.evaluate(
-            rain,
-            forecasters,
-            runs=windows.split(rain, split),
-            past=past,
-            leads=max(1, round(minutes / step)),
-            stride=max(1, round(stride / step)),
-            thresholds=_numbers(thresholds),
-            on_batch=bar.to,
-        )
-    report.write_report(result, out, command=shlex.join(["echocast", *sys.argv[1:]]))
+        hands = readout.Hands(workers, dask)
+        result = evaluation.run(job, hands=hands, keep=out / ".unfinished", on_case=bar.to)
+    _, contenders, _ = campaign.opened(job)
+    panels = report.case_panels(result, rain, contenders, plan)
+    report.write_report(result, out, command=shlex.join(["echocast", *sys.argv[1:]]), panels=panels)
     console = Console()
     show(result, console)
     console.print(
-        f"{result.cases} cases; the whole report is {out / 'report.md'}", markup=False, highlight=False, soft_wrap=True
+        f"{result.cases} cases; the whole report is {out / 'report.html'} ({out / 'report.md'})",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
     )
+
+
+_USUAL = ("persistence", "optical_flow", "encoder_forecaster")
 
 
 def _words(text: str) -> list[str]:
@@ -74,13 +141,27 @@ def _label(name: str) -> str:
     return f"{path.parent.name}/{path.stem}" if path.suffix else name
 
 
-def _numbers(text: str) -> list[float]:
+def _numbers(text: str, option: str = "--thresholds", least: int = 2) -> list[float]:
     try:
         found = sorted({float(word) for word in _words(text)})
     except ValueError as bad:
-        raise typer.BadParameter(
-            f"{text!r} is not a list of numbers such as 0.5,1,2", param_hint="--thresholds"
-        ) from bad
-    if len(found) < 2 or found[0] <= 0:
-        raise typer.BadParameter(f"{text!r} must hold at least two numbers above 0", param_hint="--thresholds")
+        raise typer.BadParameter(f"{text!r} is not a list of numbers such as 0.5,1,2", param_hint=option) from bad
+    if len(found) < least or found[0] <= 0:
+        count = "two numbers" if least == 2 else "one number"
+        raise typer.BadParameter(f"{text!r} must hold at least {count} above 0", param_hint=option)
     return found
+
+
+def _region(text: str) -> tuple[str, tuple[float, float, float, float]]:
+    name, _, box = text.partition("=")
+    try:
+        west, south, east, north = (float(word) for word in box.split(","))
+    except ValueError as bad:
+        raise typer.BadParameter(f"{text!r} is not NAME=WEST,SOUTH,EAST,NORTH in degrees", param_hint="--region") from bad
+    return name.strip(), (west, south, east, north)
+
+
+def _folder(text: str) -> tuple[str, str]:
+    """A folder goes by the name before the equals sign, or by its own."""
+    name, equals, folder = text.partition("=")
+    return (name, folder) if equals else (Path(text).name or text, text)

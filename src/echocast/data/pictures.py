@@ -7,6 +7,7 @@ in print; white is dry, grey is where the radar does not see.
     >>> to_png(forecast, Path("forecast.png"), past=past, observed=observed)  # doctest: +SKIP
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,6 +142,23 @@ def draw_rain(axis: Axes, rain: np.ndarray, *, up: bool = True) -> None:
     axis.set_yticks([])
 
 
+def rain_scale(figure: Figure, axes: Sequence[Axes], *, inches: float | None = None) -> None:
+    """The colour bar of the rain colours beside some axes, as tall as they are or so many inches."""
+    shrink = 1.0 if inches is None else min(1.0, inches / figure.get_figheight())
+    bar = figure.colorbar(
+        ScalarMappable(_norm(), _colormap()),
+        ax=list(axes),
+        extend="max",
+        fraction=0.06,
+        pad=0.015,
+        aspect=28 if inches is None else 20,
+        shrink=shrink,
+        anchor=(0.0, 0.5 if inches is None else 1.0),
+    )
+    bar.set_ticks(list(CLASSES_MM_H), labels=[f"{c:g}" for c in CLASSES_MM_H])
+    bar.set_label("rain rate in mm/h", color=_INK)
+
+
 def _frames(forecast: xr.DataArray, past: xr.DataArray, observed: xr.DataArray | None) -> list[_Frame]:
     frames = [
         _Frame(f"{fields.clock(t)} UTC", ("observed", v), ("observed", v))
@@ -182,11 +200,7 @@ def _sheet(rows: int, columns: int, grid: xr.DataArray, panel_inches: float = 2.
     figure = Figure(figsize=(columns * wide + 1.2, rows * tall + (0.95 if rows * columns > 2 else 0.55)), dpi=75)
     figure.set_layout_engine("constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
-    bar = figure.colorbar(
-        ScalarMappable(_norm(), _colormap()), ax=axes, extend="max", fraction=0.06, pad=0.015, aspect=28
-    )
-    bar.set_ticks(list(CLASSES_MM_H), labels=[f"{c:g}" for c in CLASSES_MM_H])
-    bar.set_label("rain rate in mm/h", color=_INK)
+    rain_scale(figure, axes.ravel().tolist())
     return figure, [list(row) for row in axes]
 
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from echocast.data import prepare
 from echocast.data.files import Choices
@@ -62,6 +62,39 @@ def fields_of(
         if done < len(paths):
             ask = partial(executor().submit, prepare.prepared, choices=choices, steps=steps, work=work)
             yield from _ahead(ask, paths, done, 2 * count + 2)
+
+
+T, R = TypeVar("T"), TypeVar("R")
+
+
+def apart(work: Callable[[T], R], items: Sequence[T], hands: Hands) -> Iterator[tuple[T, R]]:
+    """Each item with what `work` makes of it, in their order; in other processes if there are several hands.
+
+    Args:
+        work: a function that other processes can import, and its fixed arguments (`functools.partial`).
+        items: each is sent to whoever is free.
+        hands: with one worker and no cluster the work is done here.
+
+    Raises:
+        DataError: the Dask scheduler does not answer, or a process died.
+    """
+    alone = not hands.dask and (hands.workers == 1 or (os.cpu_count() or 1) == 1 or len(items) < 2)
+    if alone:
+        for item in items:
+            yield item, work(item)
+        return
+    with _several(hands) as (executor, count):
+        waiting: deque[tuple[T, Any]] = deque()
+        rest = deque(items)
+        while waiting or rest:
+            while rest and len(waiting) < 2 * count + 2:
+                item = rest.popleft()
+                waiting.append((item, executor().submit(work, item)))
+            item, promise = waiting.popleft()
+            try:
+                yield item, promise.result()
+            except BrokenProcessPool as bad:
+                raise DataError(f"a process died at work on {item}; is there memory for it? Try --workers 1") from bad
 
 
 def _pays(hands: Hands, rest: Sequence[Place], spent: float, done: int) -> bool:

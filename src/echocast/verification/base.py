@@ -16,7 +16,9 @@ So chunks, days and machines add, and ratios are pooled rather than averaged. `f
 """
 
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from jaxtyping import Bool, Float, Num
@@ -25,6 +27,20 @@ Sums = dict[str, np.ndarray]
 """Named float64 sums whose first axis is the lead; then come thresholds, ranks, rings or nothing."""
 
 THRESHOLDS_MM_H = (0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+threads = os.cpu_count() or 1
+"""How many leads are scored at the same time; a process that is one of several takes its share."""
+
+
+def each_lead(work: Callable[[int], None], leads: int) -> None:
+    """Do something for each lead, several at a time: NumPy and OpenCV let other threads run while they work."""
+    if threads == 1 or leads == 1:
+        for lead in range(leads):
+            work(lead)
+        return
+    with ThreadPoolExecutor(min(threads, leads)) as pool:
+        list(pool.map(work, range(leads)))
 
 
 def add(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> Sums:

@@ -33,7 +33,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from echocast.verification.base import THRESHOLDS_MM_H, Sums, both, ratio
+from echocast.verification.base import THRESHOLDS_MM_H, Sums, both, each_lead, ratio
 
 PERFECT = {
     "csi": 1.0,
@@ -58,17 +58,25 @@ def statistics(
 ) -> Sums:
     """Hits, misses, false alarms and correct rejections by lead and threshold (mm/h)."""
     counts = both(forecast, observed)
+    shape = (forecast.shape[1], len(thresholds))
     names = ("hits", "misses", "false_alarms", "correct_rejections")
-    sums: Sums = {name: np.zeros((forecast.shape[1], len(thresholds))) for name in names}
-    pixels = counts.sum(axis=(0, 2, 3))
-    for column, threshold in enumerate(thresholds):
-        yes, seen = (forecast >= threshold) & counts, (observed >= threshold) & counts
-        hits = (yes & seen).sum(axis=(0, 2, 3))
-        sums["hits"][:, column] = hits
-        sums["misses"][:, column] = seen.sum(axis=(0, 2, 3)) - hits
-        sums["false_alarms"][:, column] = yes.sum(axis=(0, 2, 3)) - hits
-        events = sums["hits"][:, column] + sums["misses"][:, column] + sums["false_alarms"][:, column]
-        sums["correct_rejections"][:, column] = pixels - events
+    sums: Sums = {name: np.zeros(shape) for name in names}
+
+    def work(lead: int) -> None:
+        seen = counts[:, lead]
+        pixels = np.count_nonzero(seen)
+        f, o = (np.where(seen, rain[:, lead], -np.inf) for rain in (forecast, observed))
+        yes, event = np.empty(seen.shape, bool), np.empty(seen.shape, bool)
+        for column, threshold in enumerate(thresholds):
+            np.greater_equal(f, threshold, out=yes)
+            np.greater_equal(o, threshold, out=event)
+            said, came = np.count_nonzero(yes), np.count_nonzero(event)
+            hits = np.count_nonzero(np.logical_and(yes, event, out=yes))
+            table = (hits, came - hits, said - hits, pixels - said - came + hits)
+            for name, count in zip(names, table, strict=True):
+                sums[name][lead, column] = count
+
+    each_lead(work, shape[0])
     return sums
 
 

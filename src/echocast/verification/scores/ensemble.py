@@ -1,7 +1,8 @@
 """Do the members cover what happens: rank histogram, spread against skill, and the ensemble mean.
 
 - `spread_skill` = sqrt((M + 1) / M mean variance) / RMSE of the ensemble mean, with the variance of M members around
-  their mean (divided by M - 1): 1 if the spread is as large as the error, below 1 if the ensemble is too sure;
+  their mean (divided by M - 1): 1 if the spread is as large as the error, below 1 if the ensemble is too sure, NaN for
+  one member;
 - `rank_reliability_index` = sum_k |share_k - 1 / (M + 1)| over the M + 1 ranks that the observation can have among the
   members: 0 for a flat rank histogram. Equal values share their ranks evenly. Only pixels with 0.1 mm/h or more,
   observed or in any member, enter it, for among equal dry values every rank is as good;
@@ -60,7 +61,7 @@ def values(sums: Sums) -> dict[str, np.ndarray]:
     """The scores, each (lead,)."""
     n, count = sums["n"], sums["ranks"].shape[-1]
     rmse = np.sqrt(ratio(sums["squared"], n))
-    spread = np.sqrt(ratio(sums["variance"], n) * count / (count - 1))
+    spread = np.sqrt(ratio(sums["variance"], n) * count / (count - 1)) if count > 2 else np.full_like(rmse, np.nan)
     total = sums["ranks"].sum(axis=-1, keepdims=True)
     share = ratio(sums["ranks"], np.broadcast_to(total, sums["ranks"].shape))
     return {

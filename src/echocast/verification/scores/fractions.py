@@ -3,7 +3,7 @@
 For the event "rain rate >= threshold", P is the share of pixels with the event in the square around a pixel, of those
 where forecast and observed are both finite. Over all pixels that count,
 
-    FSS = 1 - sum (P_f - P_o)^2 / (sum P_f^2 + sum P_o^2)
+    FSS = 1 - sum (P_f - P_o)^2 / (sum P_f^2 + sum P_o^2) = 2 sum P_f P_o / (sum P_f^2 + sum P_o^2)
 
 1 is perfect, 0 no overlap at this scale; NaN where neither side has an event. Sums are pooled over cases before the
 quotient, and at the border the square is what lies inside. By hand: a row of 5 pixels, the event forecast in the first
@@ -20,11 +20,11 @@ Source: Roberts and Lean 2008, doi:10.1175/2007MWR2123.1.
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
-from jaxtyping import Float
-from scipy.ndimage import uniform_filter
+from jaxtyping import Bool, Float, Shaped
 
-from echocast.verification.base import THRESHOLDS_MM_H, Sums, both, ratio
+from echocast.verification.base import THRESHOLDS_MM_H, Sums, both, each_lead, ratio
 
 SCALES = (5, 17)
 """Sides of the squares in pixels, odd."""
@@ -38,31 +38,63 @@ def statistics(
     thresholds: Sequence[float] = THRESHOLDS_MM_H,
     scales: Sequence[int] = SCALES,
 ) -> Sums:
-    """Sums of squared differences and of squares of the fractions by lead and threshold (mm/h), for each scale."""
+    """Sums of products and of squares of the fractions by lead and threshold (mm/h), for each scale."""
     counts = both(forecast, observed)
-    sums: Sums = {}
-    for scale in scales:
-        differing = np.zeros((forecast.shape[1], len(thresholds)))
-        either = np.zeros_like(differing)
-        seen = _means(counts, scale)
+    shape = (forecast.shape[1], len(thresholds))
+    sums: Sums = {f"{name}_{scale}": np.zeros(shape) for scale in scales for name in ("shared", "either")}
+    apart = max(scales) // 2
+
+    def work(lead: int) -> None:
+        # All cases of a lead in one tall picture, so far apart that no square sees two of them.
+        seen = _stacked(counts[:, lead], apart)
+        if not seen.any():
+            return
+        f, o = (_stacked(np.where(counts[:, lead], rain[:, lead], -np.inf), apart) for rain in (forecast, observed))
+        # One over the pixels that count in each square; 0 where the pixel in the middle does not count.
+        shares = {scale: seen / np.maximum(_counted(seen, scale), np.float32(1)) for scale in scales}
+        # Large arrays are made once: to get memory from the system takes longer than to fill it.
+        yes, event, p_f, p_o = (np.empty(f.shape, kind) for kind in (bool, bool, np.float32, np.float32))
         for column, threshold in enumerate(thresholds):
-            shares = [
-                np.where(counts, _means((rain >= threshold) & counts, scale) / np.where(seen > 0, seen, 1.0), 0.0)
-                for rain in (forecast, observed)
-            ]
-            differing[:, column] = ((shares[0] - shares[1]) ** 2).sum(axis=(0, 2, 3))
-            either[:, column] = (shares[0] ** 2 + shares[1] ** 2).sum(axis=(0, 2, 3))
-        sums |= {f"differing_{scale}": differing, f"either_{scale}": either}
+            np.greater_equal(f, threshold, out=yes)
+            np.greater_equal(o, threshold, out=event)
+            if not (yes.any() or event.any()):
+                continue
+            for scale, share in shares.items():
+                np.multiply(_counted(yes, scale, p_f), share, out=p_f)
+                np.multiply(_counted(event, scale, p_o), share, out=p_o)
+                sums[f"either_{scale}"][lead, column] = _product(p_f, p_f) + _product(p_o, p_o)
+                sums[f"shared_{scale}"][lead, column] = _product(p_f, p_o)
+
+    each_lead(work, shape[0])
     return sums
 
 
 def values(sums: Sums) -> dict[str, np.ndarray]:
     """The FSS of each scale, (lead, threshold)."""
     scales = [name.removeprefix("either_") for name in sums if name.startswith("either_")]
-    return {f"fss_{scale}": 1.0 - ratio(sums[f"differing_{scale}"], sums[f"either_{scale}"]) for scale in scales}
+    return {f"fss_{scale}": ratio(2.0 * sums[f"shared_{scale}"], sums[f"either_{scale}"]) for scale in scales}
 
 
-def _means(event: np.ndarray, scale: int) -> np.ndarray:
-    """Means over squares, what lies outside counted as nothing; rounding of the running sums taken away."""
-    mean = uniform_filter(event.astype(np.float64), size=(1, 1, scale, scale), mode="constant")
-    return np.asarray(np.round(mean * scale * scale) / (scale * scale))
+def _stacked(frames: Shaped[np.ndarray, "case y x"], apart: int) -> Shaped[np.ndarray, "rows x"]:
+    """Frames one below the other, with rows between that count for nothing."""
+    cases, rows, columns = frames.shape
+    if cases == 1:
+        return np.ascontiguousarray(frames[0])
+    nothing = False if frames.dtype == bool else -np.inf
+    tall = np.full((cases, rows + apart, columns), nothing, frames.dtype)
+    tall[:, :rows] = frames
+    return tall.reshape(-1, columns)
+
+
+def _counted(
+    event: Bool[np.ndarray, "y x"], scale: int, out: np.ndarray | None = None
+) -> Float[np.ndarray, "y x"]:
+    """How many pixels of each square have the event, what lies outside counted as none: exact, in 32 bits."""
+    about = {"normalize": False, "borderType": cv2.BORDER_CONSTANT}
+    return np.asarray(cv2.boxFilter(event.view(np.uint8), cv2.CV_32F, (scale, scale), out, **about))
+
+
+def _product(a: np.ndarray, b: np.ndarray) -> float:
+    """The sum of products: of a few rows at a time in 32 bits, of those in 64."""
+    some = max(1, 2**14 // a.shape[1])
+    return sum(float(np.vdot(a[row : row + some], b[row : row + some])) for row in range(0, len(a), some))

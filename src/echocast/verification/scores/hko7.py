@@ -53,7 +53,7 @@ def statistics(
 ) -> Sums:
     """Counts by lead and threshold; sums of errors and the number of frames by lead."""
     counts = both(forecast, observed)
-    g_f, g_o = (np.where(counts, _grey(rain), 0.0) for rain in (forecast, observed))
+    g_f, g_o = (np.where(counts, _grey(rain), 0.0).astype(np.float64) for rain in (forecast, observed))
     weight = _WEIGHTS[np.digitize(np.where(counts, observed, 0.0), _EDGES)] * counts
     off = np.abs(g_f - g_o)
     gdl = np.zeros(forecast.shape[:2])

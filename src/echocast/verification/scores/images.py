@@ -43,7 +43,7 @@ def statistics(
 ) -> Sums:
     """Sums of each frame's scores, and the number of frames, by lead."""
     counts = both(forecast, observed)
-    f, o = (np.where(counts, grey(rain), 0.0) for rain in (forecast, observed))
+    f, o = (np.where(counts, grey(rain), 0.0).astype(np.float64) for rain in (forecast, observed))
     pixels = counts.sum(axis=(2, 3))
     seen = pixels > 0
     similar, windows = structural_similarity(f, o, counts=counts)

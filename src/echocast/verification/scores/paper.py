@@ -43,7 +43,7 @@ def statistics(
     pixels = counts.sum(axis=(2, 3))
     seen = pixels > 0
     f, o = (np.where(counts, rain, 0.0) for rain in (forecast, observed))
-    g_f, g_o = (np.where(counts, grey(rain), 0.0) for rain in (forecast, observed))
+    g_f, g_o = (np.where(counts, grey(rain), 0.0).astype(np.float64) for rain in (forecast, observed))
     length = np.sqrt((g_f**2).sum(axis=(2, 3))) * np.sqrt((g_o**2).sum(axis=(2, 3)))
     correlation = (g_f * g_o).sum(axis=(2, 3)) / (length + _EPS)
     error = ratio(((f.astype(np.float64) - o) ** 2).sum(axis=(2, 3)), pixels)
@@ -66,5 +66,8 @@ def statistics(
 def values(sums: Sums) -> dict[str, np.ndarray]:
     """The scores, (lead, threshold) or (lead,)."""
     frames = sums["frames"]
-    found = {f"paper_{name}": ratio(sums[name], np.broadcast_to(frames[..., None], sums[name].shape)) for name in ("csi", "pod", "far")}
+    found = {
+        f"paper_{name}": ratio(sums[name], np.broadcast_to(frames[..., None], sums[name].shape))
+        for name in ("csi", "pod", "far")
+    }
     return found | {f"paper_{name}": ratio(sums[name], frames) for name in ("correlation", "rainfall_mse")}

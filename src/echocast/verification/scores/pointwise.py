@@ -25,7 +25,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from echocast.verification.base import Sums, both, ratio
+from echocast.verification.base import Sums, both, each_lead, ratio
 
 PERFECT = {"rmse": 0.0, "mae": 0.0, "mean_error": 0.0, "nmse": 0.0, "correlation": 1.0, "rainfall_mse": 0.0}
 
@@ -38,11 +38,19 @@ def statistics(
 ) -> Sums:
     """Number of pixels, sums, and sums of products by lead."""
     counts = both(forecast, observed)
-    f = np.where(counts, forecast, 0.0).astype(np.float64)
-    o = np.where(counts, observed, 0.0).astype(np.float64)
-    terms = {"n": counts, "f": f, "o": o, "ff": f * f, "oo": o * o, "fo": f * o}
-    terms |= {"absolute": np.abs(f - o), "squared": (f - o) ** 2}
-    return {name: term.sum(axis=(0, 2, 3), dtype=np.float64) for name, term in terms.items()}
+    names = ("n", "f", "o", "ff", "oo", "fo", "absolute", "squared")
+    sums: Sums = {name: np.zeros(forecast.shape[1]) for name in names}
+
+    def work(lead: int) -> None:
+        seen = counts[:, lead]
+        f, o = (np.where(seen, rain[:, lead], 0.0).astype(np.float64).ravel() for rain in (forecast, observed))
+        off = f - o
+        parts = (np.count_nonzero(seen), f.sum(), o.sum(), f @ f, o @ o, f @ o, np.abs(off).sum(), off @ off)
+        for name, part in zip(names, parts, strict=True):
+            sums[name][lead] = part
+
+    each_lead(work, forecast.shape[1])
+    return sums
 
 
 def values(sums: Sums) -> dict[str, np.ndarray]:

@@ -1,0 +1,58 @@
+"""Scores become a report: a page, Markdown, tables, figures, files.
+
+>>> write_report(evaluation, Path("report"), command="echocast verify radar.zarr")  # doctest: +SKIP
+"""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from echocast.errors import DataError
+from echocast.evaluation import Evaluation
+from echocast.report import files, page
+from echocast.report.figures import figures_of
+from echocast.report.panels import case_panels
+from echocast.report.tables import lead_table, pointwise_table, threshold_table
+
+__all__ = ["case_panels", "lead_table", "pointwise_table", "threshold_table", "write_report"]
+
+
+def write_report(
+    evaluation: Evaluation, folder: Path, *, command: str, panels: Mapping[str, tuple[str, Figure]] | None = None
+) -> None:
+    """Write the report into a folder; all of its files or none.
+
+    ``report.html`` (one page that holds its figures), ``report.md`` with the figures beside it as PNG, ``scores.csv``,
+    ``scores.json`` and ``scores.nc``.
+
+    Args:
+        evaluation: what was found.
+        folder: made if it is not there; files of the same names are replaced.
+        command: what the report says made it.
+        panels: more figures by file name, each with its caption, such as `case_panels`.
+
+    Raises:
+        DataError: the folder is something else, or cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder}: is a file; give a folder by --out")
+    figures = figures_of(evaluation) | dict(panels or {})
+    sections = page.sections_of(evaluation, command)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as partial:
+            made = Path(partial)
+            for name, (_, figure) in figures.items():
+                figure.savefig(made / f"{name}.png", dpi=100, facecolor="white")
+            (made / "report.md").write_text(page.markdown(sections, figures), encoding="utf-8")
+            (made / "report.html").write_text(page.html(sections, figures, made), encoding="utf-8")
+            files.write_csv(evaluation, made / "scores.csv")
+            files.write_json(evaluation, made / "scores.json", command)
+            files.write_netcdf(evaluation, made / "scores.nc", command)
+            for file in sorted(made.iterdir()):
+                shutil.move(file, folder / file.name)
+    except OSError as bad:
+        raise DataError(f"{folder}: the report cannot be written ({bad.strerror or bad}); is the disk full?") from bad
