@@ -130,7 +130,9 @@ def draw_curves(out: Path, names: list[str]) -> None:
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axis = figure.subplots()
     for name, colour, style in zip(
-        names, ("#000000", "#56b4e9", "#0072b2", "#009e73", "#e69f00", "#d55e00"), ("-", "-", "-", "-", "--", "--"),
+        names,
+        ("#000000", "#56b4e9", "#0072b2", "#009e73", "#e69f00", "#d55e00"),
+        ("-", "-", "-", "-", "--", "--"),
         strict=False,
     ):
         rows = np.genfromtxt(out / name / "metrics.csv", delimiter=",", names=True)
@@ -146,7 +148,10 @@ def draw_curves(out: Path, names: list[str]) -> None:
 @torch.no_grad()
 def draw_examples(out: Path, models: dict[str, LearnedForecaster], windows: torch.Tensor) -> None:
     """One test sequence: input, truth, and what each network makes of it, every other frame."""
-    rows: list[tuple[str, np.ndarray]] = [("input", windows[0, :PAST, 0].numpy()), ("truth", windows[0, PAST:, 0].numpy())]
+    rows: list[tuple[str, np.ndarray]] = [
+        ("input", windows[0, :PAST, 0].numpy()),
+        ("truth", windows[0, PAST:, 0].numpy()),
+    ]
     rows += [
         (NETWORKS[name].title, torch.sigmoid(model.cpu()(windows[:1, :PAST], FUTURE))[0, :, 0].numpy())
         for name, model in models.items()

@@ -56,7 +56,9 @@ def grey_levels() -> Scaling:
     return Scaling(floor_dbz=float(floor), ceiling_dbz=float(ceiling), dry_mm_h=0.01)
 
 
-def part(field: xr.DataArray, blocks: list[slice], scaling: Scaling | None, count: int | None = None) -> protocol.Sequences:
+def part(
+    field: xr.DataArray, blocks: list[slice], scaling: Scaling | None, count: int | None = None
+) -> protocol.Sequences:
     """All windows of 20 frames inside the blocks, in grey levels or, without a scaling, in mm/h."""
     starts = windows.starts(blocks, PAST, FUTURE, 1)
     if count and count < len(starts):
@@ -90,8 +92,12 @@ def score(forecasters: dict[str, base.Forecaster], test: protocol.Sequences) -> 
 
 def table(results: dict[str, dict[str, list[float]]], words: str) -> str:
     """The table beside the paper's."""
-    lines = [words, "", "| forecaster | rainfall-MSE | CSI | FAR | POD | correlation | paper's, on Hong Kong |",
-             "|---|---:|---:|---:|---:|---:|---|"]
+    lines = [
+        words,
+        "",
+        "| forecaster | rainfall-MSE | CSI | FAR | POD | correlation | paper's, on Hong Kong |",
+        "|---|---:|---:|---:|---:|---:|---|",
+    ]
     for name, scores in results.items():
         published = " / ".join(f"{value:.3f}" for value in PUBLISHED.get(name, ())) or "not given"
         lines.append(f"| {name} | " + " | ".join(f"{np.mean(scores[s]):.3f}" for s in SCORES) + f" | {published} |")
@@ -159,8 +165,8 @@ def main() -> None:
     scaling = grey_levels()
     training = part(field, parts["train"], scaling)
     budget = protocol.Budget(
-        sequences=given.sequences or (200 * training.count if given.full else 14_400),
-        validations=200 if given.full else 9,
+        sequences=given.sequences or (200 * training.count if given.full else 9_600),
+        validations=200 if given.full else 6,
         bf16=not given.full,
     )
     width = 2000 if given.full else 1000
@@ -186,9 +192,9 @@ def main() -> None:
     results = score(forecasters, test)
     words = (
         f"{training.count} / {len(windows.starts(parts['validation'], PAST, FUTURE, 1))} / {test.count} sequences for"
-        f" training, validation and test from {len(parts['test'])} days; {budget.steps * budget.batch} sequences seen by"
-        f" each network, seed {budget.seed}, FC-LSTM {width}-{width}{', products in bf16' if budget.bf16 else ''}; means"
-        f" over {FUTURE} leads."
+        f" training, validation and test from {len(parts['test'])} days; {budget.steps * budget.batch} sequences seen"
+        f" by each network, seed {budget.seed}, FC-LSTM {width}-{width}{', products in bf16' if budget.bf16 else ''};"
+        f" means over {FUTURE} leads."
     )
     content = {"budget": asdict(budget), "days": len(parts["test"]), "test": test.count, "results": results}
     (given.out / "results.json").write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -43,9 +43,7 @@ def test_sums_of_parts_add_to_the_sums_of_all(name: str, data: st.DataObject) ->
     observed = data.draw(hnp.arrays(np.float32, forecast.shape, elements=st.floats(0, 60, width=32)))
     cut = data.draw(st.integers(0, len(forecast)))
     whole = statistics(name, forecast, observed)
-    parts = base.add(
-        statistics(name, forecast[:cut], observed[:cut]), statistics(name, forecast[cut:], observed[cut:])
-    )
+    parts = base.add(statistics(name, forecast[:cut], observed[:cut]), statistics(name, forecast[cut:], observed[cut:]))
     for key in whole:
         assert whole[key].shape[0] == forecast.shape[1]
         rounding = 1e-6 if name == "fractions" else 1e-12  # its products are summed in 32 bits, a few rows at a time

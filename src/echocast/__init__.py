@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from echocast.data.files import read
     from echocast.data.synthetic.storms import generate
     from echocast.errors import EchocastError
-    from echocast.evaluation import evaluate
+    from echocast.evaluation import Plan, evaluate
     from echocast.models.base import Forecaster, load, resolve, save
     from echocast.nn.convlstm import ConvLSTM, ConvLSTMCell
     from echocast.nowcast import forecast_from
@@ -29,6 +29,7 @@ __all__ = [
     "ConvLSTMCell",
     "EchocastError",
     "Forecaster",
+    "Plan",
     "evaluate",
     "forecast_from",
     "generate",
@@ -44,6 +45,7 @@ _HOMES = {
     "ConvLSTMCell": "nn.convlstm",
     "EchocastError": "errors",
     "Forecaster": "models.base",
+    "Plan": "evaluation",
     "evaluate": "evaluation",
     "forecast_from": "nowcast",
     "generate": "data.synthetic.storms",

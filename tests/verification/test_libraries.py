@@ -60,7 +60,11 @@ def test_pointwise_and_contingency_scores_are_those_of_the_library_scores() -> N
     table = library.categorical.ThresholdEventOperator(default_event_threshold=2.0).make_contingency_manager(f, o)
     ours = contingency.values(contingency.statistics(forecast, observed, thresholds=(2.0,)))
     theirs = {"csi": "critical_success_index", "pod": "probability_of_detection", "far": "false_alarm_ratio"}
-    theirs |= {"hss": "heidke_skill_score", "gss": "gilberts_skill_score", "sedi": "symmetric_extremal_dependence_index"}
+    theirs |= {
+        "hss": "heidke_skill_score",
+        "gss": "gilberts_skill_score",
+        "sedi": "symmetric_extremal_dependence_index",
+    }
     for name, method in theirs.items():
         assert ours[name][0, 0] == pytest.approx(float(getattr(table.transform(), method)()), abs=1e-6), name
 
@@ -133,7 +137,9 @@ def test_ssim_is_that_of_scikit_image_and_psnr_too() -> None:
     for data_range in (1.0, 2.0):
         ours, _ = images.structural_similarity(f[None], o[None], data_range=data_range)
         assert ours[0] == pytest.approx(metrics.structural_similarity(f, o, data_range=data_range), abs=1e-9)
-    assert images.psnr(f[None], o[None])[0] == pytest.approx(metrics.peak_signal_noise_ratio(o, f, data_range=1), abs=1e-9)
+    assert images.psnr(f[None], o[None])[0] == pytest.approx(
+        metrics.peak_signal_noise_ratio(o, f, data_range=1), abs=1e-9
+    )
 
 
 def test_ssim_and_psnr_are_those_of_torchmetrics() -> None:
@@ -247,7 +253,9 @@ def test_the_papers_scores_by_hand() -> None:
 def test_the_papers_grey_level_of_half_a_millimetre() -> None:
     from echocast.verification.base import grey
 
-    assert grey(np.array([0.5, 2.0, 5.0, 10.0, 30.0])) == pytest.approx([0.3734, 0.5045, 0.5912, 0.6567, 0.7606], abs=1e-4)
+    assert grey(np.array([0.5, 2.0, 5.0, 10.0, 30.0])) == pytest.approx(
+        [0.3734, 0.5045, 0.5912, 0.6567, 0.7606], abs=1e-4
+    )
     assert grey(np.array([0.0]))[0] == 0.0
 
 

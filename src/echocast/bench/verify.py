@@ -6,6 +6,7 @@ NMSE and correlation. pysteps gives each frame's; ours also pools them over case
 
 import platform
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -41,20 +42,21 @@ def run(*, quick: bool, rounds: int, device: str) -> str:  # noqa: ARG001 (score
     for shape in shapes:
         forecast, observed = _rain(shape)
         spent = by_turns(
-            {"pysteps": lambda f=forecast, o=observed: theirs(f, o), "ours": lambda f=forecast, o=observed: _ours(f, o)},
+            {
+                "pysteps": partial(theirs, forecast, observed),
+                "ours": partial(_ours, forecast, observed),
+            },
             rounds,
         )
         ratio = spent["pysteps"].median / spent["ours"].median
         cases, leads, rows, columns = shape
-        lines.append(
-            f"| {cases} x {leads} x {rows} x {columns} | {spent['pysteps']} | {spent['ours']} | {ratio:.1f} |"
-        )
+        lines.append(f"| {cases} x {leads} x {rows} x {columns} | {spent['pysteps']} | {spent['ours']} | {ratio:.1f} |")
     return "\n".join([*lines, ""])
 
 
 def _rain(shape: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
     """A storm, and it a few frames earlier as its forecast; a quarter is not observed."""
-    cases, leads, rows, columns = shape
+    _, leads, rows, columns = shape
     storm = np.nan_to_num(storms.generate(frames=leads + 4, size=64, seed=1).values).astype(np.float32)
     storm = np.tile(storm, (1, -(-rows // 64), -(-columns // 64)))[:, :rows, :columns]
     observed = np.broadcast_to(storm[4:], shape).copy()
@@ -65,7 +67,7 @@ def _rain(shape: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 def _ours(forecast: np.ndarray, observed: np.ndarray) -> None:
     for family in (contingency, fractions, pointwise):
-        family.values(family.statistics(forecast, observed))  # type: ignore[attr-defined]
+        family.values(family.statistics(forecast, observed))
 
 
 def _pysteps() -> Callable[[np.ndarray, np.ndarray], None]:

@@ -57,9 +57,7 @@ def command(
     ] = None,
     region: Annotated[
         list[str] | None,
-        typer.Option(
-            "--region", metavar="NAME=W,S,E,N", help="Also score inside these degrees; may be repeated."
-        ),
+        typer.Option("--region", metavar="NAME=W,S,E,N", help="Also score inside these degrees; may be repeated."),
     ] = None,
     members: Annotated[
         int | None, typer.Option("--members", min=1, help="Members of each ensemble; its own number by default.")
@@ -157,7 +155,9 @@ def _region(text: str) -> tuple[str, tuple[float, float, float, float]]:
     try:
         west, south, east, north = (float(word) for word in box.split(","))
     except ValueError as bad:
-        raise typer.BadParameter(f"{text!r} is not NAME=WEST,SOUTH,EAST,NORTH in degrees", param_hint="--region") from bad
+        raise typer.BadParameter(
+            f"{text!r} is not NAME=WEST,SOUTH,EAST,NORTH in degrees", param_hint="--region"
+        ) from bad
     return name.strip(), (west, south, east, north)
 
 

@@ -64,7 +64,8 @@ def fields_of(
             yield from _ahead(ask, paths, done, 2 * count + 2)
 
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def apart(work: Callable[[T], R], items: Sequence[T], hands: Hands) -> Iterator[tuple[T, R]]:

@@ -1,7 +1,7 @@
 """A verification from its events to its result: here, in several processes, or on a Dask cluster.
 
-An event is one piece of work; its sums are written to the folder of the run as they come, so a run that was stopped goes
-on where it stopped. Memory holds a few windows at a time and the sums of each event.
+An event is one piece of work; its sums are written to the folder of the run as they come, so a run that was stopped
+goes on where it stopped. Memory holds a few windows at a time and the sums of each event.
 
 >>> run(Job("radar.zarr", {"flow": "optical_flow"}), hands=Hands(workers=2))  # doctest: +SKIP
 """
@@ -162,9 +162,7 @@ def _opened_once(pickled: bytes) -> tuple[xr.DataArray, dict[str, Contender], Pl
     return rain, contenders, job.plan
 
 
-def _with_files(
-    found: list[Event], rain: xr.DataArray, contenders: Mapping[str, Contender], plan: Plan
-) -> list[Event]:
+def _with_files(found: list[Event], rain: xr.DataArray, contenders: Mapping[str, Contender], plan: Plan) -> list[Event]:
     """Only the windows that every folder of forecast files has a forecast for."""
     folders = [c for c in contenders.values() if isinstance(c, ForecastFiles)]
     if not folders:
@@ -215,7 +213,9 @@ def _sums(rain: xr.DataArray, contenders: Mapping[str, Contender], plan: Plan, e
                 for family in families:
                     module = plugins.load(SCORES, family)
                     given = forecast if getattr(module, "MEMBERS", False) else mean
-                    _pool(total.sums, (name, region, family), module.statistics(given, truth, thresholds=plan.thresholds))
+                    _pool(
+                        total.sums, (name, region, family), module.statistics(given, truth, thresholds=plan.thresholds)
+                    )
                 inside = seen if mask is None else seen & mask
                 covered = {
                     "observed": inside.sum(axis=(0, 2, 3)).astype(float),
@@ -292,4 +292,3 @@ class _Kept:
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-

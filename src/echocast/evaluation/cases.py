@@ -41,7 +41,7 @@ class ForecastFiles:
             forecast = export.from_netcdf(path)
             fields.check_same_grid(self.grid, forecast, str(path))
             issued = forecast.forecast_reference_time.values
-            other = self._paths.setdefault(np.datetime64(issued, "ns"), path)
+            other = self._paths.setdefault(issued.astype("datetime64[ns]")[()], path)
             if other != path:
                 raise DataError(f"{path}: was issued at {issued}, as {other} was; keep one of them")
 
@@ -61,7 +61,7 @@ class ForecastFiles:
         Raises:
             UnreadableFile: it has not all of the leads.
         """
-        path = self._paths[np.datetime64(issued, "ns")]
+        path = self._paths[issued]
         forecast = export.from_netcdf(path)
         try:
             chosen = forecast.sel(lead=leads).values.astype(np.float32)

@@ -9,6 +9,7 @@ import io
 import logging
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def each(
         MissingDependency: pysteps is not installed.
     """
     quietly_imported()
-    made = [_one(case[:, 0], steps, lambda rain, motion, n=n: run(n, rain, motion)) for n, case in enumerate(past)]
+    made = [_one(case[:, 0], steps, partial(run, n)) for n, case in enumerate(past)]
     most = max(m.ndim for m in made)
     shape = next(m.shape for m in made if m.ndim == most)
     full = [np.broadcast_to(m, shape) if m.ndim < most else m for m in made]
@@ -96,7 +97,7 @@ def _one(case: Tensor, steps: int, run: Run) -> np.ndarray:
     try:
         with quiet():
             made = np.asarray(run(rain, motion))
-        return np.maximum(made, 0.0)
+        return np.asarray(np.maximum(made, 0.0))
     except (ValueError, IndexError, RuntimeError, np.linalg.LinAlgError, ZeroDivisionError) as bad:
         log.info("pysteps cannot start from these frames (%s); they are extrapolated", bad)
         return _extrapolated(case, motion, steps)

@@ -43,7 +43,8 @@ class Rover(Forecaster):
         before, after = images[:, :-1], images[:, 1:]
         flows = combined_flow(
             before.flatten(0, 1), after.flatten(0, 1), alpha=self.alpha, rho=self.rho, sigma=self.sigma
-        ).unflatten(0, before.shape[:2])
+        )
+        flows = flows.reshape(*before.shape[:2], *flows.shape[1:])
         weights = flows.new_tensor(self._weights[:pairs]).flip(0)
         return torch.einsum("btcyx,t->bcyx", flows, weights / weights.sum()).to(past.dtype)
 

@@ -35,8 +35,6 @@ class Anvil(Forecaster):
         def run(_: int, rain: np.ndarray, motion: np.ndarray) -> np.ndarray:
             method = _pysteps.quietly_imported().nowcasts.get_method("anvil")
             count = self.levels or _pysteps.levels(rain)
-            return np.asarray(
-                method(rain[-4:], motion, steps, n_cascade_levels=count, ar_window_radius=self.window_px)
-            )
+            return np.asarray(method(rain[-4:], motion, steps, n_cascade_levels=count, ar_window_radius=self.window_px))
 
         return _pysteps.each(past, steps, run)

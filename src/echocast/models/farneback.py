@@ -16,15 +16,16 @@ from echocast.motion.flow import dense_flow
 
 
 class Farneback(Forecaster):
-    """Motion by polynomial expansion in the newest frames, assumed constant, carry the newest frame; each lead samples it once.
+    """Motion by polynomial expansion, assumed constant, carries the newest frame.
 
-    Where the air comes from outside the radar's view nothing is known, and the forecast is NaN.
+    Each lead samples it once. Where the air comes from outside the radar's view nothing is known: the forecast is NaN.
 
     Args:
         pairs: how many of the newest pairs of frames tell the motion.
         smoothing_px: see `echocast.motion.flow.dense_flow`.
 
-    Source: Farneback 2003, doi:10.1007/3-540-45103-X_50; Ayzel et al. 2019, doi:10.5194/gmd-12-1387-2019, for its use on radar.
+    Source: Farneback 2003, doi:10.1007/3-540-45103-X_50; Ayzel et al. 2019, doi:10.5194/gmd-12-1387-2019, for its use
+    on radar.
     """
 
     frames = 2
@@ -39,5 +40,7 @@ class Farneback(Forecaster):
         self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
     ) -> Float[Tensor, "batch steps channel y x"]:
         rain = past[:, :, 0].detach().cpu().to(torch.float32).numpy()
-        flows = [dense_flow(case, pairs=self.pairs, smoothing_px=self.smoothing_px, method="farneback") for case in rain]
+        flows = [
+            dense_flow(case, pairs=self.pairs, smoothing_px=self.smoothing_px, method="farneback") for case in rain
+        ]
         return advect(past[:, -1], torch.from_numpy(np.stack(flows)).to(past), steps)

@@ -78,7 +78,8 @@ class FcLstm(LearnedForecaster):
         if steps > 1:
             more, _ = self.forecaster(None, state, steps=steps - 1)
             hidden = torch.cat([hidden, more], dim=1)
-        return self.output(hidden).unflatten(-1, (1, *self.grid))
+        levels: Tensor = self.output(hidden)
+        return levels.reshape(*hidden.shape[:2], 1, *self.grid)
 
     def _forecast(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
@@ -93,4 +94,4 @@ def _resampled(frames: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(frames.shape[-2:]) == tuple(size):
         return frames
     flat = interpolate(frames.flatten(0, 1), size=tuple(size), mode="bilinear", align_corners=False, antialias=True)
-    return flat.unflatten(0, frames.shape[:2])
+    return flat.reshape(*frames.shape[:2], *flat.shape[1:])

@@ -16,9 +16,9 @@ from echocast.motion.flow import sparse_flow
 
 
 class LucasKanade(Forecaster):
-    """Tracks of the echoes' corners in the newest frames, assumed constant, carry the newest frame; each lead samples it once.
+    """Tracks of the echoes' corners in the newest frames, assumed constant, carry the newest frame.
 
-    Where the air comes from outside the radar's view nothing is known, and the forecast is NaN.
+    Each lead samples it once. Where the air comes from outside the radar's view nothing is known: the forecast is NaN.
 
     Args:
         pairs: how many of the newest pairs of frames tell the motion.

@@ -118,9 +118,9 @@ def _tracked(before: np.ndarray, after: np.ndarray, corners: int) -> tuple[np.nd
     points = cv2.goodFeaturesToTrack(before, corners, qualityLevel=0.01, minDistance=4, blockSize=5)
     if points is None:
         return nothing, nothing
-    window = {"winSize": (31, 31), "maxLevel": _levels(before)}
-    there, ok, _ = cv2.calcOpticalFlowPyrLK(before, after, points, None, **window)
-    back, ok_back, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, **window)
+    levels, start = _levels(before), np.asarray(points, np.float32)
+    there, ok, _ = cv2.calcOpticalFlowPyrLK(before, after, start, start.copy(), winSize=(31, 31), maxLevel=levels)
+    back, ok_back, _ = cv2.calcOpticalFlowPyrLK(after, before, there, there.copy(), winSize=(31, 31), maxLevel=levels)
     points, there, back = (np.asarray(p).reshape(-1, 2) for p in (points, there, back))
     good = (np.ravel(ok) == 1) & (np.ravel(ok_back) == 1) & (np.linalg.norm(points - back, axis=1) < 1)
     return points[good], (there - points)[good]

@@ -190,7 +190,7 @@ def _gaussian(values: Float[Tensor, "batch channel y x"], sigma: float) -> Float
     flat = values.flatten(0, 1)[:, None]
     flat = conv2d(pad(flat, (reach, reach, 0, 0), mode="replicate"), weights.view(1, 1, 1, -1))
     flat = conv2d(pad(flat, (0, 0, reach, reach), mode="replicate"), weights.view(1, 1, -1, 1))
-    return flat[:, 0].unflatten(0, values.shape[:2])
+    return flat[:, 0].reshape(values.shape)
 
 
 def _enlarged(flow: Tensor, size: tuple[int, int]) -> Tensor:

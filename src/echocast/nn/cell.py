@@ -227,7 +227,7 @@ class Cell(nn.Module):
         """The next state from one frame (batch, channel, *space)."""
         return self.step(None if x is None else self.drive(x), state)
 
-    def steps(self, state: Parts, x: Tensor | None) -> Steps | None:  # noqa: ARG002 (a cell that has a fast way needs them)
+    def steps(self, state: Parts, x: Tensor | None) -> Steps | None:
         """This layer as `Steps` from `state` on, if there is a fast way to go one by one; without gradients."""
         return None
 

@@ -22,7 +22,10 @@ _MARKERS = "osD^vPX*"
 
 def figures_of(evaluation: Evaluation) -> dict[str, tuple[str, Figure]]:
     """By file name a caption and a figure: those that the scores computed allow."""
-    found = {"curves": ("Scores by lead time.", curves(evaluation)), "performance": (_PERFORMANCE, performance(evaluation))}
+    found = {
+        "curves": ("Scores by lead time.", curves(evaluation)),
+        "performance": (_PERFORMANCE, performance(evaluation)),
+    }
     if evaluation.has("spectra"):
         found["spectra"] = (_SPECTRA, spectra(evaluation))
     ensembles = _ensembles(evaluation)
@@ -39,8 +42,8 @@ _PERFORMANCE = (
     " bias; the best corner is the upper right one."
 )
 _SPECTRA = (
-    "Power spectra of 10 lg of the rain rate at the first, the middle and the last lead. A forecast that falls below the"
-    " observed line at short wavelengths is smoother than rain."
+    "Power spectra of 10 lg of the rain rate at the first, the middle and the last lead. A forecast that falls below"
+    " the observed line at short wavelengths is smoother than rain."
 )
 _RELIABILITY = "Reliability of exceeding a rain rate, all leads together; below, how often each probability was said."
 _ROC = "Relative operating characteristic, all leads together; the diagonal knows nothing."
@@ -66,7 +69,9 @@ def curves(evaluation: Evaluation) -> Figure:
             line = evaluation.column(evaluation.values[name][score], threshold)
             axis.plot(evaluation.lead_minutes, line, style, color=colour, label=name, marker=".", markersize=4)
         unit = " in mm/h" if score in ("rmse", "mae", "crps") else ""
-        title = score.upper() if score in ("csi", "pod", "far", "rmse", "mae", "crps", "ssim") else score.replace("_", " ")
+        title = (
+            score.upper() if score in ("csi", "pod", "far", "rmse", "mae", "crps", "ssim") else score.replace("_", " ")
+        )
         axis.set_title(f"{title}{unit}" + (f" at {threshold:g} mm/h" if threshold is not None else ""), fontsize=11)
         axis.set_ylim(bottom=0)
         _tidy(axis)

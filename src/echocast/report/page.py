@@ -21,7 +21,7 @@ from echocast.report.tables import Table
 BLURS, KEEPS = 0.6, 0.8
 """Below this share of the observed standard deviation a forecast is smooth; from this on it is as rough as rain."""
 _DIFFERING = ("csi", "rmse", "fss_17", "crps")
-_MONTHS = "January February March April May June July August September October November December".split()
+_MONTHS = "January February March April May June July August September October November December".split()  # noqa: SIM905
 
 
 @dataclass
@@ -72,9 +72,9 @@ def variance_warning(evaluation: Evaluation) -> str:
         return ""
     return (
         f"Forecasts that minimise an error are compared with forecasts that keep the variance of rain. Of the observed"
-        f" standard deviation {', '.join(smooth)} keep less than {BLURS:.0%}, {', '.join(rough)} keep {KEEPS:.0%} or more."
-        " A smooth forecast gains in RMSE, MAE and CRPS and loses heavy rain; a rough one pays twice for rain in the"
-        " wrong place. Look at FSS, bias and the spectra before you call either better."
+        f" standard deviation {', '.join(smooth)} keep less than {BLURS:.0%}, {', '.join(rough)} keep {KEEPS:.0%} or"
+        " more. A smooth forecast gains in RMSE, MAE and CRPS and loses heavy rain; a rough one pays twice for rain in"
+        " the wrong place. Look at FSS, bias and the spectra before you call either better."
     )
 
 
@@ -117,7 +117,8 @@ _STYLE = """
 :root { color-scheme: light; }
 body { margin: 0; background: #f6f7f9; color: #1b1f24; font: 16px/1.5 system-ui, sans-serif; }
 main { max-width: 1180px; margin: 0 auto; padding: 1.5rem; }
-section, figure { background: #fff; border: 1px solid #e1e4e8; border-radius: 8px; padding: 1rem 1.5rem; margin: 0 0 1.2rem; }
+section, figure { background: #fff; border: 1px solid #e1e4e8; border-radius: 8px; padding: 1rem 1.5rem; }
+section, figure { margin: 0 0 1.2rem; }
 section.warning { border-left: 6px solid #d55e00; }
 h1 { font-size: 1.7rem; margin: .3rem 0; } h2 { font-size: 1.25rem; margin: .2rem 0 .6rem; }
 section figure { border: 0; padding: 0; }
@@ -148,9 +149,9 @@ def _head(evaluation: Evaluation, command: str) -> Section:
         [
             f"{evaluation.cases} cases from {fields.clock(evaluation.first)} to {fields.clock(evaluation.last)} UTC;"
             f" {len(evaluation.lead_minutes)} leads to {evaluation.lead_minutes[-1]:g} min.",
-            "Counts and sums are pooled over cases. All forecasters are scored on the same pixels: observed, and forecast"
-            " by each of them. Coverage is the share of the observed pixels that a forecaster says something about. Of"
-            f" an ensemble the scores of single forecasts take the mean. {sure}",
+            "Counts and sums are pooled over cases. All forecasters are scored on the same pixels: observed, and"
+            " forecast by each of them. Coverage is the share of the observed pixels that a forecaster says something"
+            f" about. Of an ensemble the scores of single forecasts take the mean. {sure}",
             f"Made by echocast {__version__}: `{command}`",
         ],
     )
@@ -162,8 +163,8 @@ def _differences(evaluation: Evaluation) -> Section:
     titles = dict(tables.WITH_THRESHOLD) | tables.WITHOUT
     section = Section(f"Against {reference}")
     section.words = [
-        f"The mean over leads less that of {reference}, with its 95 % interval; where the interval holds 0 the difference"
-        " is not significant."
+        f"The mean over leads less that of {reference}, with its 95 % interval; where the interval holds 0 the"
+        " difference is not significant."
     ]
     section.tables = [
         (titles[score], tables.difference_table(evaluation, score, reference)) for score in _DIFFERING if score in there
@@ -190,9 +191,7 @@ def _rows(header: list[str], rows: list[list[str]]) -> list[str]:
 def _table_html(caption: str, table: Table) -> str:
     header, rows = table
     head = "".join(f"<th>{escaping.escape(cell)}</th>" for cell in header)
-    lines = "".join(
-        f"<tr>{''.join(f'<td>{escaping.escape(cell)}</td>' for cell in row)}</tr>" for row in rows
-    )
+    lines = "".join(f"<tr>{''.join(f'<td>{escaping.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return (
         f'<div class="scroll"><table><caption>{escaping.escape(caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
@@ -206,9 +205,8 @@ def _figures_html(figures: Mapping[str, tuple[str, Figure]], folder: Path, *, fi
         if (name == "curves") == first:
             image = base64.b64encode((folder / f"{name}.png").read_bytes()).decode()
             text = escaping.escape(caption)
-            found.append(
-                f'<figure><img alt="{text}" src="data:image/png;base64,{image}"><figcaption>{text}</figcaption></figure>'
-            )
+            shown = f'<img alt="{text}" src="data:image/png;base64,{image}">'
+            found.append(f"<figure>{shown}<figcaption>{text}</figcaption></figure>")
     return found
 
 
@@ -216,4 +214,3 @@ def _marked(text: str) -> str:
     """Text with `code` marked."""
     parts = escaping.escape(text).split("`")
     return "".join(f"<code>{part}</code>" if number % 2 else part for number, part in enumerate(parts))
-

@@ -19,7 +19,7 @@ class TrainingBar(pl.Callback):
             console=Console(stderr=True),
         )
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the bar, at the step where a resumed run goes on."""
         self._bar.start()
         total = int(trainer.estimated_stepping_batches)
@@ -33,6 +33,6 @@ class TrainingBar(pl.Callback):
             words.append(f"CSI {metrics['validation/csi']:.3f}")
         self._bar.update(self._task, completed=trainer.global_step, description="  ".join(words))
 
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Leave the terminal as it was, however the training ended."""
         self._bar.stop()

@@ -5,7 +5,7 @@
     >>> optimiser = RMSProp([weight], lr=0.1)
     >>> weight.grad = torch.ones(1)
     >>> optimiser.step()
-    >>> round(float(weight), 3)  # 1 - 0.1 / sqrt(0.1 + 1e-6)
+    >>> round(weight.item(), 3)  # 1 - 0.1 / sqrt(0.1 + 1e-6)
     0.684
 
 Source: Shi et al. 2015 (arXiv:1506.04214), section 4, and the authors' published scripts.
@@ -151,13 +151,21 @@ def learn(
         if (step + 1) % every == 0 or step + 1 == budget.steps:
             score = validate(model, validation, past=past, device=device)
             seconds = time.monotonic() - begun
-            say(f"{out.name}: step {step + 1} of {budget.steps}, {seconds:.0f} s, loss {float(loss.detach()):.1f},"
-                f" validation {score:.1f} nats a sequence")
+            say(
+                f"{out.name}: step {step + 1} of {budget.steps}, {seconds:.0f} s, loss {float(loss.detach()):.1f},"
+                f" validation {score:.1f} nats a sequence"
+            )
             if score < best:
                 best = score
                 base.save(model, out / "weights.safetensors")
-            _keep(out, model, optimiser, budget, {"step": step + 1, "best": best, "seconds": seconds},
-                  {"step": step + 1, "seconds": seconds, "train": float(loss.detach()), "validation": score})
+            _keep(
+                out,
+                model,
+                optimiser,
+                budget,
+                {"step": step + 1, "best": best, "seconds": seconds},
+                {"step": step + 1, "seconds": seconds, "train": float(loss.detach()), "validation": score},
+            )
     kept = base.load(out / "weights.safetensors")
     assert isinstance(kept, base.LearnedForecaster)  # it was saved from one
     return kept
@@ -172,7 +180,9 @@ def validate(
     total = 0.0
     for begin in range(0, part.count, batch):
         windows = part.get(np.arange(begin, min(begin + batch, part.count))).to(device)
-        total += float(cross_entropy(model(windows[:, :past], windows.shape[1] - past), windows[:, past:])) * len(windows)
+        total += float(cross_entropy(model(windows[:, :past], windows.shape[1] - past), windows[:, past:])) * len(
+            windows
+        )
     return total / part.count
 
 
@@ -181,7 +191,9 @@ def _resumed(path: Path, model: nn.Module, optimiser: RMSProp, budget: Budget) -
         return {"step": 0, "best": math.inf, "seconds": 0.0}
     last = torch.load(path, weights_only=True)
     if last["budget"] != asdict(budget):
-        raise ExperimentError(f"{path.parent}: holds a run with {last['budget']}, not {asdict(budget)}; take another folder")
+        raise ExperimentError(
+            f"{path.parent}: holds a run with {last['budget']}, not {asdict(budget)}; take another folder"
+        )
     model.load_state_dict(last["model"])
     optimiser.load_state_dict(last["optimiser"])
     return dict(last["done"])

@@ -139,7 +139,7 @@ def generate(
     )
 
 
-def openstl_test(path: Path) -> UInt8[np.ndarray, "10000 20 64 64"]:
+def openstl_test(path: Path) -> UInt8[np.ndarray, "sequence 20 64 64"]:
     """The published test set of PredRNN and OpenSTL, ``mnist_test_seq.npy``; raises `DataError` for anything else."""
     try:
         stored = np.load(path, allow_pickle=False)
@@ -278,7 +278,7 @@ def _of_scikit_learn(part: str) -> np.ndarray:
     try:
         from sklearn.datasets import load_digits
     except ImportError as bad:
-        raise MissingDependency("scikit-learn", "test") from bad
+        raise MissingDependency("scikit-learn", "digits") from bad
     import cv2
 
     small = (load_digits().images * (255.0 / 16.0)).astype(np.float32)

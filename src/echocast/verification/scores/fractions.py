@@ -86,12 +86,11 @@ def _stacked(frames: Shaped[np.ndarray, "case y x"], apart: int) -> Shaped[np.nd
     return tall.reshape(-1, columns)
 
 
-def _counted(
-    event: Bool[np.ndarray, "y x"], scale: int, out: np.ndarray | None = None
-) -> Float[np.ndarray, "y x"]:
+def _counted(event: Bool[np.ndarray, "y x"], scale: int, out: np.ndarray | None = None) -> Float[np.ndarray, "y x"]:
     """How many pixels of each square have the event, what lies outside counted as none: exact, in 32 bits."""
-    about = {"normalize": False, "borderType": cv2.BORDER_CONSTANT}
-    return np.asarray(cv2.boxFilter(event.view(np.uint8), cv2.CV_32F, (scale, scale), out, **about))
+    size, border = (scale, scale), cv2.BORDER_CONSTANT
+    levels = event.view(np.uint8)
+    return np.asarray(cv2.boxFilter(levels, cv2.CV_32F, size, out, normalize=False, borderType=border))
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> float:

@@ -103,7 +103,7 @@ def psnr(
     counted = np.ones(forecast.shape, bool) if counts is None else counts
     squared = np.where(counted, (forecast.astype(np.float64) - observed) ** 2, 0.0).sum(axis=(-2, -1))
     mean = ratio(squared, counted.sum(axis=(-2, -1)))
-    return np.minimum(-10.0 * np.log10(np.maximum(mean, 1e-30)), _MOST_DB)
+    return np.asarray(np.minimum(-10.0 * np.log10(np.maximum(mean, 1e-30)), _MOST_DB))
 
 
 def cross_entropy(

@@ -10,8 +10,8 @@ Over the pixels that count, with forecast f and observed o in mm/h:
 By hand: f = 1, 2, 3 against o = 1, 4, 5 gives rainfall-MSE 8/3, MAE 4/3, mean error -4/3, NMSE 8 / 104 = 0.0769,
 correlation 0.9608.
 
-Source: pysteps for the NMSE; Jolliffe and Stephenson, Forecast Verification, 2nd ed. 2012, chapter 5, doi:10.1002/9781119960003; Shi et al.
-2015 (arXiv:1506.04214), section 4.2, for the rainfall-MSE.
+Source: Jolliffe and Stephenson, Forecast Verification, 2nd ed. 2012, chapter 5, doi:10.1002/9781119960003; Shi et al.
+2015 (arXiv:1506.04214), section 4.2, for the rainfall-MSE; pysteps for the NMSE.
 
     >>> import numpy as np
     >>> forecast = np.array([1, 2, 3], np.float32).reshape(1, 1, 1, 3)

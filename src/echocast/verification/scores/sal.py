@@ -1,7 +1,7 @@
 """SAL: structure, amplitude and location of a frame's rain, averaged over frames.
 
 With domain means D and the rain's centres of mass x over a domain of diagonal d, and objects n (connected pixels, also
-across corners, of at least 1/15 of the frame's 95th percentile of wet pixels) with rain R_n, maximum M_n and centre x_n:
+across corners, of at least 1/15 of the frame's 95th percentile of wet pixels) with rain R_n, maximum M_n, centre x_n:
 
 - sal_amplitude = (D_f - D_o) / ((D_f + D_o) / 2), -2 to 2: too little to too much rain;
 - sal_structure = (V_f - V_o) / ((V_f + V_o) / 2) with V = sum R_n (R_n / M_n) / sum R_n, -2 to 2: too peaked to too

@@ -1,6 +1,6 @@
 """Power spectra: how much of the observed variance a forecast keeps at each wavelength.
 
-The radially averaged power spectral density of a frame (10 lg of the rate in mm/h, what is below 0.1 mm/h as -15) is the
+The radially averaged power spectral density of a frame (10 lg of the rate in mm/h; below 0.1 mm/h it is -15) is the
 mean over rings of |FFT|^2 / pixels, ring k of all wave numbers that round to k waves along the longer side. Frames are
 averaged first; `power_ratio_w` is the forecast's power over the observed one, summed over wavelengths of w to 2 w
 pixels: 1 keeps all variance, a forecast that blurs falls to 0. What does not count is dry on both sides.
@@ -35,7 +35,7 @@ def statistics(
 ) -> Sums:
     """Sums of the spectra of both sides, (lead, ring), the number of frames and the longer side, (lead,)."""
     counts = both(forecast, observed)
-    seen = counts.any(axis=(2, 3))
+    seen = np.asarray(counts.any(axis=(2, 3)))
     longer = max(forecast.shape[-2:])
     sums: Sums = {"frames": seen.sum(axis=0).astype(float), "side": seen.sum(axis=0) * float(longer)}
     for name, rain in (("forecast", forecast), ("observed", observed)):

@@ -11,8 +11,8 @@ from tests import samples
 
 from echocast import evaluation, report
 from echocast.data import windows
-from echocast.evaluation import Plan, cases
 from echocast.errors import DataError, MissingFrames
+from echocast.evaluation import Plan, cases
 from echocast.models.base import Forecaster, Spacing
 from echocast.models.optical_flow import OpticalFlow
 from echocast.models.persistence import Persistence
