@@ -61,6 +61,9 @@ class Forecaster(nn.Module, ABC):
     step_minutes: float | None = None
     """The time step that the weights were trained at; None: any."""
 
+    coarsens: ClassVar[bool] = True
+    """Whether a grid finer than the one trained on is forecast as means over blocks; else it is given as it is."""
+
     def forecast(
         self,
         past: Float[Tensor, "batch time channel y x"],
@@ -86,7 +89,7 @@ class Forecaster(nn.Module, ABC):
             ValueError: fewer frames than needed, another rank, or no step to make.
         """
         self._check(past, steps)
-        by = resolution.factor(grid_km, self.grid_km)
+        by = resolution.factor(grid_km, self.grid_km) if self.coarsens else 1
         with torch.no_grad():
             at = Spacing(grid_km * by if grid_km else None, step_minutes)
             future = self._forecast(resolution.coarsen(past, by) if by > 1 else past, steps, at)
