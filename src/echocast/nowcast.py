@@ -44,6 +44,7 @@ def nowcast(
     *,
     minutes: float = 90,
     frames: int = FRAMES,
+    members: int | None = None,
     format: str | None = None,  # noqa: A002 (the option's name)
     on_file: Callable[[Place], None] = lambda _: None,
 ) -> Nowcast:
@@ -54,6 +55,7 @@ def nowcast(
         model: a forecaster's name, or the path of a checkpoint.
         minutes: how far to forecast, rounded up to whole time steps.
         frames: how many of the newest frames to use; fewer if there are fewer.
+        members: how many futures an ensemble forecaster makes; None for one forecast.
         format: the reader to use; by default each file is recognised by its content.
         on_file: called before each file is read.
 
@@ -66,13 +68,15 @@ def nowcast(
     forecaster = base.resolve(model)
     field, used = files.newest(files.find(inputs), frames, choices=format, on_file=on_file)
     past = windows.newest_run(field, frames)
-    forecast = forecast_from(past, forecaster, minutes=minutes)
+    forecast = forecast_from(past, forecaster, minutes=minutes, members=members)
     forecast.attrs |= {"model": str(model), "input_files": " ".join(places.name(place) for place in used[-len(past) :])}
     return Nowcast(forecast, past, tuple(used[-len(past) :]))
 
 
-def forecast_from(past: xr.DataArray, forecaster: base.Forecaster, *, minutes: float = 90) -> xr.DataArray:
-    """The forecast (lead, y, x) that follows a field's frames; raises like `nowcast`."""
+def forecast_from(
+    past: xr.DataArray, forecaster: base.Forecaster, *, minutes: float = 90, members: int | None = None
+) -> xr.DataArray:
+    """The forecast (lead, y, x), or (member, lead, y, x), that follows a field's frames; raises like `nowcast`."""
     if minutes <= 0:
         raise ModelError(f"a forecast of {minutes:g} minutes is none; give a positive number")
     if past.sizes["time"] < 2:
@@ -80,7 +84,14 @@ def forecast_from(past: xr.DataArray, forecaster: base.Forecaster, *, minutes: f
     step = float(fields.step(past.time.values) / np.timedelta64(1, "m"))
     forecaster.require(past.sizes["time"], step)
     steps = max(1, int(np.ceil(minutes / step - 1e-6)))
-    future = forecaster.forecast(windows.to_tensor(past), steps, grid_km=fields.grid_km(past), step_minutes=step)
+    tensor, km = windows.to_tensor(past), fields.grid_km(past)
+    if members is None:
+        future = forecaster.forecast(tensor, steps, grid_km=km, step_minutes=step)
+    elif isinstance(forecaster, base.EnsembleForecaster):
+        future = forecaster.ensemble(tensor, steps, members=members, grid_km=km, step_minutes=step)
+    else:
+        known = ", ".join(n for n in base.names() if issubclass(base.forecaster_class(n), base.EnsembleForecaster))
+        raise ModelError(f"{type(forecaster).__name__} has no members; of these there are: {known}")
     forecast = windows.to_forecast(future, past)
     forecast.attrs |= {"model": type(forecaster).__name__, "echocast_version": __version__}
     return forecast

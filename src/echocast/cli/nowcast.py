@@ -17,6 +17,9 @@ def command(
     ] = "encoder_forecaster",
     minutes: Annotated[float, typer.Option("--minutes", min=1, help="How far to forecast.")] = 90,
     frames: Annotated[int, typer.Option("--frames", min=2, help="How many of the newest frames to use.")] = 10,
+    members: Annotated[
+        int | None, typer.Option("--members", min=1, help="Futures of an ensemble forecaster, such as steps.")
+    ] = None,
     format: Annotated[  # noqa: A002 (the option's name)
         str | None, typer.Option("--format", help="The files' format (see `echocast formats`); recognised by default.")
     ] = None,
@@ -26,22 +29,25 @@ def command(
     """Forecast the rain of the next minutes from the newest radar frames.
 
     Uses the newest frames of what is given, on any grid, and says which in one line. A missing frame among them, or a
-    time step that the model was not trained on, is refused. Every file is written whole or not at all.
+    time step that the model was not trained on, is refused. Every file is written whole or not at all. Of an ensemble
+    the file also holds the mean, quantiles and the probability of rates and amounts; pictures show the mean.
 
     Example: echocast nowcast radar/ --minutes 90 --out forecast.nc --gif forecast.gif
     """
     from echocast import nowcast as nowcasts
     from echocast.data import export, pictures
+    from echocast.data import members as ensembles
 
     console = Console()
     with Console(stderr=True).status("reading and forecasting"):
-        made = nowcasts.nowcast(inputs, model, minutes=minutes, frames=frames, format=format)
+        made = nowcasts.nowcast(inputs, model, minutes=minutes, frames=frames, members=members, format=format)
     console.print(made.used(), markup=False, highlight=False, soft_wrap=True)
     export.to_netcdf(made.forecast, out, command=shlex.join(["echocast", *sys.argv[1:]]))
+    shown = ensembles.mean(made.forecast)
     if gif:
-        pictures.to_gif(made.forecast, gif, past=made.past)
+        pictures.to_gif(shown, gif, past=made.past)
     if png:
-        pictures.to_png(made.forecast, png, past=made.past)
+        pictures.to_png(shown, png, past=made.past)
     written = ", ".join(str(path) for path in (out, gif, png) if path)
     console.print(
         f"wrote {made.forecast.sizes['lead']} leads to {written}", markup=False, highlight=False, soft_wrap=True

@@ -1,7 +1,9 @@
 """A forecast becomes a CF-NetCDF file, and is read back from one.
 
 The file holds ``rainfall_rate(lead, y, x)`` in mm h-1 (NaN where the radar does not see), the moment of issue, the
-forecast period and the valid time of each lead, `x` and `y` with their grid mapping, and where all of it came from.
+forecast period and the valid time of each lead, `x` and `y` with their grid mapping, and where all of it came from. Of
+an ensemble it is ``rainfall_rate(member, lead, y, x)``, and what `echocast.data.members.products` makes of it stands
+beside.
 
     >>> to_netcdf(forecast, Path("forecast.nc"))  # doctest: +SKIP
     >>> from_netcdf(Path("forecast.nc")).dims  # doctest: +SKIP
@@ -14,12 +16,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from echocast import __version__
 from echocast import field as fields
+from echocast.data import members
 from echocast.errors import DataError, UnreadableFile
 
 _MINUTE = np.timedelta64(1, "m")
@@ -39,8 +43,9 @@ def to_netcdf(forecast: xr.DataArray, path: str | Path, *, command: str = "echoc
         DataError: the disk is full or read-only, or there is no such folder.
     """
     data = _dataset(fields.check(forecast), command)
-    encoding = {fields.NAME: {"zlib": True, "complevel": 4, "shuffle": True, "_FillValue": np.float32(np.nan)}}
-    encoding |= {str(name): {"_FillValue": None} for name in data.variables if name != fields.NAME}
+    packed = {"zlib": True, "complevel": 4, "shuffle": True, "_FillValue": np.float32(np.nan)}
+    encoding: dict[str, dict[str, Any]] = {str(name): {"_FillValue": None} for name in data.variables}
+    encoding |= {str(name): dict(packed) for name, v in data.data_vars.items() if {"y", "x"} <= set(v.dims)}
     # Made in memory first: HDF5 cannot be stopped cleanly half-way through a file on a full disk.
     content = data.to_netcdf(engine="h5netcdf", encoding=encoding)
     with whole_file(Path(path)) as partial:
@@ -106,7 +111,7 @@ def _dataset(forecast: xr.DataArray, command: str) -> xr.Dataset:
     minutes = _minutes(forecast.lead.values)
     period = {"standard_name": "forecast_period", "units": "minutes"}
     attrs = {n: forecast.attrs[n] for n in ("standard_name", "long_name", "units", "grid_mapping")}
-    return xr.Dataset(
+    made = xr.Dataset(
         {
             fields.NAME: (
                 forecast.dims,
@@ -133,6 +138,13 @@ def _dataset(forecast: xr.DataArray, command: str) -> xr.Dataset:
         },
         attrs=_provenance(forecast, command),
     )
+    if "member" not in forecast.dims:
+        return made
+    of_members = members.products(forecast).drop_vars(["lead", "y", "x"], errors="ignore")
+    for variable in of_members.data_vars.values():
+        variable.attrs["coordinates"] = "forecast_reference_time" + (" time" if "lead" in variable.dims else "")
+    numbers = forecast.coords["member"]
+    return made.assign_coords(member=("member", numbers.values, numbers.attrs)).merge(of_members)
 
 
 def _provenance(forecast: xr.DataArray, command: str) -> dict[str, str]:

@@ -119,14 +119,29 @@ def to_tensor(field: xr.DataArray) -> Float[Tensor, "1 time 1 y x"]:
     return torch.from_numpy(np.array(field.values, np.float32))[None, :, None]
 
 
-def to_forecast(future: Float[Tensor, "1 lead 1 y x"], past: xr.DataArray) -> xr.DataArray:
-    """A forecast (lead, y, x) issued at the last time of `past`, at its time step and on its grid."""
+def to_forecast(future: Float[Tensor, "1 *member_lead 1 y x"], past: xr.DataArray) -> xr.DataArray:
+    """A forecast issued at the last time of `past`, at its time step and on its grid.
+
+    Args:
+        future: (1, lead, 1, y, x), or (1, member, lead, 1, y, x) of an ensemble.
+        past: the frames that it follows.
+
+    Returns:
+        (lead, y, x) or (member, lead, y, x).
+    """
     step, issued = fields.step(past.time.values), past.time.values[-1]
-    lead = np.arange(1, future.shape[1] + 1) * step
+    members = future.shape[1] if future.ndim == 6 else 0
+    lead = np.arange(1, future.shape[-4] + 1) * step
+    realization = {
+        "standard_name": "realization",
+        "long_name": "number of the member",
+        "units": "1",
+    }
     forecast = xr.DataArray(
-        future[0, :, 0].detach().cpu().to(torch.float32).numpy(),
-        dims=("lead", "y", "x"),
-        coords={
+        future[0, ..., 0, :, :].detach().cpu().to(torch.float32).numpy(),
+        dims=("member", "lead", "y", "x") if members else ("lead", "y", "x"),
+        coords=({"member": ("member", np.arange(1, members + 1, dtype=np.int32), realization)} if members else {})
+        | {
             "lead": (
                 "lead",
                 lead,

@@ -21,6 +21,7 @@ The output convolution starts at zero, so an untrained network is advection and 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -50,9 +51,9 @@ class Lagrangian(LearnedForecaster):
 
         sigmoid(logit(carried_k(L + d_k1 B_1 + d_k2 B_2)) + carried_k(r_k))
 
-    where the network gives the dampings d (0: kept, -1: gone) and the growth r, per cell and lead, in the moving frame. A
-    grid finer than the one learned is forecast by the network on means over blocks of cells; motion, bands and advection
-    keep the grid as it is. Where the air comes from outside the radar's view the forecast is NaN.
+    where the network gives the dampings d (0: kept, -1: gone) and the growth r, per cell and lead, in the moving frame.
+    A grid finer than the one learned is forecast by the network on means over blocks of cells; motion, bands and
+    advection keep the grid as it is. Where the air comes from outside the radar's view the forecast is NaN.
 
     Args:
         hidden_channels: hidden channels of each layer, the same in encoder and forecaster.
@@ -65,8 +66,8 @@ class Lagrangian(LearnedForecaster):
         grid_km: the cell size of the data that the weights learned from, in km.
         step_minutes: their time step.
 
-    Source: the network of Shi et al. 2015 (arXiv:1506.04214); Germann and Zawadzki 2002 for the moving frame; Seed 2003,
-    doi:10.1175/1520-0450(2003)042<0381:ADASSA>2.0.CO;2, for damping scale by scale; put together here.
+    Source: the network of Shi et al. 2015 (arXiv:1506.04214); Germann and Zawadzki 2002 for the moving frame; Seed
+    2003, doi:10.1175/1520-0450(2003)042<0381:ADASSA>2.0.CO;2, for damping scale by scale; put together here.
     """
 
     frames = 2
@@ -112,7 +113,7 @@ class Lagrangian(LearnedForecaster):
             steps: frames to forecast.
         """
         motion = self.motion(self.scaling.to_rate(past))
-        return self._carried(past[:, -1], self._changes(past, motion, steps), motion, 1)
+        return self._carried(past[:, -1], self._changes(past, motion, steps), motion, 1, dry_outside=True)
 
     def motion(self, rain_mm_h: Float[Tensor, "batch time channel y x"]) -> Float[Tensor, "batch 2 y x"]:
         """The motion of the newest frames in pixels per step."""
@@ -143,8 +144,8 @@ class Lagrangian(LearnedForecaster):
         carried = [sample(past[:, -1 - age], back[age - 1], "zeros") for age in range(count - 1, 0, -1)]
         return torch.stack([*carried, past[:, -1]], dim=1)
 
-    def _carried(self, newest: Tensor, changes: Tensor, motion: Tensor, by: int) -> Tensor:
-        """Logits of each lead; `newest` may be NaN, and then is NaN where it goes."""
+    def _carried(self, newest: Tensor, changes: Tensor, motion: Tensor, by: int, *, dry_outside: bool) -> Tensor:
+        """Logits of each lead; what comes from outside, or from where `newest` is NaN, is dry or else NaN."""
         bands = _bands(newest.nan_to_num(0.0), by)
         size = (newest.shape[-2], newest.shape[-1])
         frames = []
@@ -155,7 +156,7 @@ class Lagrangian(LearnedForecaster):
                 change = change[..., : size[0], : size[1]]
             growth, damping = change[:, :1], change[:, 1:]
             field = newest + (damping * bands).sum(dim=1, keepdim=True)
-            level = take(field, place) if newest.isnan().any() else sample(field, place, "zeros")
+            level = sample(field, place, "zeros") if dry_outside else take(field, place)
             frames.append(torch.logit(level.clamp(_LEAST, _MOST)) + sample(growth, place, "border"))
         return torch.stack(frames, dim=1)
 
@@ -170,7 +171,8 @@ class Lagrangian(LearnedForecaster):
             slow = resolution.coarsen(motion.unsqueeze(1), by)[:, 0] / by
         changes = self._changes(self.scaling.to_network(coarse), slow, steps)
         newest = self.scaling.to_network(past[:, -1]).masked_fill(past[:, -1].isnan(), torch.nan)
-        return self.scaling.to_rate(torch.sigmoid(self._carried(newest, changes, motion, by)))
+        logits = self._carried(newest, changes, motion, by, dry_outside=False)
+        return self.scaling.to_rate(torch.sigmoid(logits)).masked_fill(logits.isnan(), torch.nan)
 
 
 def _bands(level: Float[Tensor, "batch 1 y x"], by: int) -> Float[Tensor, "batch bands y x"]:
@@ -184,4 +186,4 @@ def _bands(level: Float[Tensor, "batch 1 y x"], by: int) -> Float[Tensor, "batch
             smoother.append(smoother[-1])
             continue
         smoother.append(avg_pool2d(pad(level, (reach, reach, reach, reach), mode="reflect"), side, stride=1))
-    return torch.cat([a - b for a, b in zip(smoother, smoother[1:], strict=False)], dim=1)
+    return torch.cat([a - b for a, b in pairwise(smoother)], dim=1)
