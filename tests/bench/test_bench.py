@@ -95,3 +95,27 @@ def test_a_process_that_is_measured_does_not_count_its_parents_memory() -> None:
     grown = _peak(Case(3, 1, 1, 8, 3, 64), "echocast", "fp32", "inference", torch.device("cpu"))
     assert hoard.nbytes > 2**29
     assert 0 < grown < 500
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("what", ["verify", "nowcast"])
+def test_scores_and_nowcasts_are_measured(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pysteps", reason="pysteps is not installed")
+    assert status(["bench", what, "--quick", "--rounds", "1", "--out", str(tmp_path / "t.md")]) == 0
+    rows = [line for line in (tmp_path / "t.md").read_text().splitlines() if line.startswith("| ")]
+    assert len(rows) >= 2
+    assert (tmp_path / "t.md").read_text().strip() in capsys.readouterr().out
+
+
+def test_the_two_sides_of_the_score_benchmark_give_the_same_scores() -> None:
+    detcat = pytest.importorskip("pysteps.verification.detcatscores", reason="pysteps is not installed")
+    from echocast.bench.verify import _rain
+    from echocast.verification.scores import contingency
+
+    forecast, observed = _rain((1, 2, 40, 40))
+    whole = np.nan_to_num(observed)
+    found = contingency.values(contingency.statistics(forecast, whole))["csi"]
+    for lead in range(2):
+        assert found[lead, 1] == pytest.approx(
+            detcat.det_cat_fct(forecast[0, lead], whole[0, lead], 1.0)["CSI"], abs=1e-6
+        )

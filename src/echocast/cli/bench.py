@@ -8,7 +8,7 @@ from rich.console import Console
 
 
 def command(
-    what: Annotated[str, typer.Argument(metavar="WHAT", help="What to measure: layers, archive, verify.")],
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="What to measure: layers, archive, verify, nowcast.")],
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE.md", help="Write the table there too.")] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Turns of each contender.")] = 7,
     device: Annotated[str, typer.Option("--device", help="Where to measure: cpu, cuda.")] = "cpu",
