@@ -172,6 +172,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/moving_mnist"))
     parser.add_argument("--full", action="store_true", help="the paper's widths and 200 epochs of 10,000 sequences")
+    parser.add_argument("--quick", action="store_true", help="a few tiny steps: shows that it runs, nothing more")
     parser.add_argument("--protocol", choices=moving_mnist.PROTOCOLS, default="paper")
     parser.add_argument("--test-file", type=Path, help="mnist_test_seq.npy, for --protocol openstl")
     parser.add_argument("--networks", default=",".join(NETWORKS))
@@ -179,20 +180,21 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
     torch.set_num_threads(2 if given.device == "cpu" else torch.get_num_threads())
-    divide = 1 if given.full else 4
+    divide = 1 if given.full else 16 if given.quick else 4
     budget = protocol.Budget(
-        sequences=given.sequences or (2_000_000 if given.full else 20_000),
-        validations=200 if given.full else 10,
+        sequences=given.sequences or (2_000_000 if given.full else 64 if given.quick else 20_000),
+        validations=200 if given.full else 2 if given.quick else 10,
         bf16=not given.full,
     )
     data = sets(given.protocol, given.test_file)
+    few = 16 if given.quick else None
     names = given.networks.split(",")
     models, results = {}, {}
     for name in names:
         models[name] = protocol.learn(
             partial(NETWORKS[name].make, divide),
             part(data["train"]),
-            part(data["validation"], None if given.full else 200),
+            part(data["validation"], few or (None if given.full else 200)),
             given.out / name,
             past=PAST,
             budget=budget,
@@ -202,9 +204,9 @@ def main() -> None:
     for name, model in models.items():
         seconds = float(np.genfromtxt(given.out / name / "metrics.csv", delimiter=",", names=True)["seconds"].max())
         about = {"parameters": float(sum(p.numel() for p in model.parameters())), "seconds": seconds}
-        results[name] = score(model, part(data["test"]), given.device) | about
+        results[name] = score(model, part(data["test"], few), given.device) | about
         if name == "three":
-            results["three on three digits"] = score(model, part(data["three digits"]), given.device) | about
+            results["three on three digits"] = score(model, part(data["three digits"], few), given.device) | about
     content = {"protocol": given.protocol, "divide": divide, "budget": asdict(budget), "results": results}
     (given.out / "results.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
     text = table(results, budget, divide, given.protocol)

@@ -156,6 +156,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/radar_echo"))
     parser.add_argument("--runs", type=Path, help="the folder of TAASRAD19's train and validation runs")
     parser.add_argument("--full", action="store_true", help="FC-LSTM-2000-2000 and 200 epochs")
+    parser.add_argument("--quick", action="store_true", help="a few tiny steps: shows that it runs, nothing more")
     parser.add_argument("--sequences", type=int, help="training sequences that each network sees")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
@@ -165,20 +166,20 @@ def main() -> None:
     scaling = grey_levels()
     training = part(field, parts["train"], scaling)
     budget = protocol.Budget(
-        sequences=given.sequences or (200 * training.count if given.full else 9_600),
-        validations=200 if given.full else 6,
+        sequences=given.sequences or (200 * training.count if given.full else 16 if given.quick else 9_600),
+        validations=200 if given.full else 1 if given.quick else 6,
         bf16=not given.full,
     )
-    width = 2000 if given.full else 1000
+    width, channels = (2000, 64) if given.full else (16, 4) if given.quick else (1000, 64)
     networks = {
-        "convlstm": partial(EncoderForecaster, hidden_channels=[64, 64], patch=2, scaling=scaling),
+        "convlstm": partial(EncoderForecaster, hidden_channels=[channels, channels], patch=2, scaling=scaling),
         "fc_lstm": partial(FcLstm, hidden_sizes=[width, width], scaling=scaling),
     }
     forecasters: dict[str, base.Forecaster] = {
         name: protocol.learn(
             make,
             training,
-            part(field, parts["validation"], scaling, None if given.full else 300),
+            part(field, parts["validation"], scaling, 8 if given.quick else None if given.full else 300),
             given.out / name,
             past=PAST,
             budget=budget,
@@ -188,7 +189,7 @@ def main() -> None:
         for name, make in networks.items()
     }
     forecasters |= {name: base.resolve(name) for name in ("rover1", "rover2", "rover3", "persistence")}
-    test = part(field, parts["test"], None)
+    test = part(field, parts["test"], None, 8 if given.quick else None)
     results = score(forecasters, test)
     words = (
         f"{training.count} / {len(windows.starts(parts['validation'], PAST, FUTURE, 1))} / {test.count} sequences for"

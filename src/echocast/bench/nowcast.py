@@ -36,8 +36,8 @@ def run(*, quick: bool, rounds: int, device: str) -> str:  # noqa: ARG001 (what 
         "",
         f"echocast {__version__}, PyTorch {torch.__version__}, Python {platform.python_version()},"
         f" {platform.machine()}, {torch.get_num_threads()} threads; 10 frames of {rows} x {columns} cells of 1 km,"
-        f" {LEADS} leads, {rounds} rounds, each forecaster in a process of its own; seconds, median (quartiles). Memory is the"
-        " largest resident size of that process. `echocast bench nowcast` makes this table.",
+        f" {LEADS} leads, {rounds} rounds, each forecaster in a process of its own; seconds, median (quartiles)."
+        " Memory is the largest resident size of that process. `echocast bench nowcast` makes this table.",
         "",
         "| forecaster | seconds | MiB | of the yardstick's time |",
         "|---|---:|---:|---:|",

@@ -6,6 +6,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import pyproj
@@ -134,9 +135,7 @@ def masks(rain: xr.DataArray, plan: Plan) -> dict[str, np.ndarray | None]:
     found: dict[str, np.ndarray | None] = {WHOLE: None}
     if not plan.regions:
         return found
-    to_degrees = pyproj.Transformer.from_crs(fields.crs(rain), "EPSG:4326", always_xy=True)
-    x, y = np.meshgrid(rain.x.values, rain.y.values)
-    lon, lat = to_degrees.transform(x, y)
+    lon, lat = _degrees(fields.crs(rain).to_wkt(), rain.x.values.tobytes(), rain.y.values.tobytes())
     for name, (west, south, east, north) in plan.regions.items():
         inside = (lon >= west) & (lon <= east) & (lat >= south) & (lat <= north)
         if not inside.any():
@@ -146,3 +145,11 @@ def masks(rain: xr.DataArray, plan: Plan) -> dict[str, np.ndarray | None]:
             )
         found[name] = inside
     return found
+
+
+@lru_cache(maxsize=4)
+def _degrees(wkt: str, x: bytes, y: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Longitude and latitude of each pixel, found once: on a national grid it takes a second."""
+    to_degrees = pyproj.Transformer.from_crs(pyproj.CRS.from_wkt(wkt), "EPSG:4326", always_xy=True)
+    lon, lat = to_degrees.transform(*np.meshgrid(np.frombuffer(x), np.frombuffer(y)))
+    return lon, lat

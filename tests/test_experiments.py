@@ -1,0 +1,54 @@
+"""The experiments run from end to end, in little."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests import samples
+
+from echocast import field as fields
+from echocast.data import export
+
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+
+
+def run(name: str, *words: str) -> str:
+    line = [sys.executable, str(EXPERIMENTS / name), "--quick", *words]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.data
+def test_moving_mnist(tmp_path: Path, data_kit: Path) -> None:
+    said = run("moving_mnist.py", "--networks", "fc,three", "--out", str(tmp_path))
+    found = json.loads((tmp_path / "results.json").read_text())["results"]
+    assert set(found) == {"fc", "three", "three on three digits"}
+    for scores in found.values():
+        assert scores["cross_entropy"] > scores["floor"] > 100  # nats a sequence
+    assert "ConvLSTM(5x5)-5x5-128-5x5-64-5x5-64, three unseen digits" in said
+    assert {path.name for path in tmp_path.glob("*.png")} == {"curves.png", "examples.png"}
+    again = run("moving_mnist.py", "--networks", "fc,three", "--out", str(tmp_path))
+    assert "step" not in again  # nothing is trained again
+    assert again.splitlines()[-5:] == said.splitlines()[-5:]
+
+
+def test_radar_echo(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for part, day in (("train", 1), ("validation", 5)):
+        (runs / part).mkdir(parents=True)
+        for number in range(2):
+            rain = np.repeat(samples.blob(40, 64, 64, dx=1.0), 6, axis=0)[:240]
+            start = np.datetime64(f"2016-07-0{day + number}T00:00", "ns")
+            field = samples.field(rain, start=start, minutes=5)
+            export.series_to_netcdf(field, runs / part / f"{part}{number}.nc")
+    run("radar_echo.py", "--runs", str(runs), "--out", str(tmp_path / "out"))
+    found = json.loads((tmp_path / "out/results.json").read_text())
+    assert set(found["results"]) == {"convlstm", "fc_lstm", "rover1", "rover2", "rover3", "persistence"}
+    assert all(len(scores["csi"]) == 15 for scores in found["results"].values())
+    assert found["days"] == 4
+    assert fields.ZR_RELATIONS["hko-2015"].a == pytest.approx(118.239)
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"cases.png", "leads.png"}
