@@ -142,3 +142,19 @@ def test_ctrl_c_leaves_a_run_that_goes_on(archives: tuple[Path, Path], tmp_path:
     assert b"--resume" in output
     assert torch.load(out / "last.ckpt", weights_only=False)["global_step"] >= 2
     base.load(out / "weights.safetensors")
+
+
+def test_a_lost_loss_stops_with_its_cause(archives: tuple[Path, Path], tmp_path: Path) -> None:
+    wild = ("optimiser.learning_rate=1e35", "optimiser.warmup=0", "optimiser.decay=0.0", "optimiser.clip=1e30")
+    with pytest.raises(
+        ExperimentError, match=r"loss is (nan|inf) at step \d+; \d+ weights are no numbers.*learning_rate"
+    ):
+        fit.fit(plan(*archives, *wild, "training.steps=12", "training.every=12"), tmp_path / "run")
+
+
+def test_the_lagrangian_forecaster_learns_through_the_same_door(archives: tuple[Path, Path], tmp_path: Path) -> None:
+    experiment = plan(*archives, "model.name=lagrangian", "model.hidden_channels=[4]")
+    assert fit.fit(experiment, tmp_path / "run")
+    trained = base.resolve(tmp_path / "run/weights.safetensors")
+    assert type(trained).__name__ == "Lagrangian"
+    assert trained.output.weight.any()  # it has left the advection that it started as

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
+from echocast.errors import ExperimentError
 from echocast.models.base import LearnedForecaster
 from echocast.verification.scores import contingency
 
@@ -83,9 +84,29 @@ class ForecastModule(pl.LightningModule):
         """The loss of a batch, each window turned or mirrored at random."""
         rng = np.random.default_rng([self.seed, self.global_step])
         loss = self._loss(turn(windows, rng), self.forecaster)
+        self._stop_if_lost(loss)
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss
+
+    def _stop_if_lost(self, loss: Tensor) -> None:
+        """
+        Raises:
+            ExperimentError: the loss is no number; the message says which weights are none, or what else it may be.
+        """
+        if torch.isfinite(loss.detach()):
+            return
+        lost = [name for name, value in self.forecaster.named_parameters() if not value.isfinite().all()]
+        cause = (
+            f"{len(lost)} weights are no numbers any more, {lost[0]} first: lower optimiser.learning_rate or"
+            " optimiser.clip"
+            if lost
+            else "all weights are numbers, so the arithmetic overflowed: try training.precision = '32-true'"
+        )
+        raise ExperimentError(
+            f"the loss is {float(loss.detach())} at step {self.global_step}; {cause}. The run's last checkpoint is"
+            " from before: go on from it with --resume and other settings"
+        )
 
     def on_train_batch_end(self, *_: object) -> None:
         """Let the average follow the weights."""
