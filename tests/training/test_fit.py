@@ -165,3 +165,40 @@ def test_the_lagrangian_forecaster_learns_through_the_same_door(archives: tuple[
     trained = base.resolve(tmp_path / "run/weights.safetensors")
     assert type(trained).__name__ == "Lagrangian"
     assert trained.output.weight.any()  # it has left the advection that it started as
+
+
+def test_two_processes_have_the_losses_of_one(archives: tuple[Path, Path], tmp_path: Path) -> None:
+    table = f"""
+[model]
+name = "encoder_forecaster"
+hidden_channels = [4]
+patch = 4
+[data]
+train = "{archives[0]}"
+validation = "{archives[1]}"
+past = 3
+future = 3
+[training]
+steps = 6
+every = 2
+batch = 4
+accelerator = "cpu"
+"""
+    (tmp_path / "e.toml").write_text(table)
+    program = str(Path(sys.executable).with_name("echocast"))
+    words = ["train", str(tmp_path / "e.toml"), "--out"]
+    torchrun = [str(Path(sys.executable).with_name("torchrun")), "--no-python", "--nproc-per-node", "2"]
+    where = ["--master-addr", "127.0.0.1", "--master-port", "0", "--rdzv-endpoint", "127.0.0.1:0"]
+    calm = os.environ | {"OMP_NUM_THREADS": "1"}
+    for name, line in (("one", [program]), ("two", [*torchrun, *where[4:], "--rdzv-backend", "c10d", program])):
+        done = subprocess.run(
+            [*line, *words, str(tmp_path / name)], capture_output=True, text=True, check=False, env=calm
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (np.genfromtxt(tmp_path / n / "metrics.csv", delimiter=",", names=True) for n in ("one", "two"))
+    assert len(one) == 3
+    for column in ("trainloss", "validationloss", "validationcsi"):
+        np.testing.assert_allclose(two[column], one[column], rtol=1e-5, atol=1e-7, err_msg=column)
+    weights = [base.load(tmp_path / name / "weights.safetensors").state_dict() for name in ("one", "two")]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, rtol=1e-4, atol=1e-6)

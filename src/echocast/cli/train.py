@@ -1,5 +1,6 @@
 """echocast train: an experiment file becomes weights."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -38,10 +39,14 @@ def command(
     folder = out or Path("runs") / experiment.stem
     plan = experiments.load(experiment, settings or [])
     console = Console()
-    finished = fit.fit(plan, folder, resume=resume, callbacks=(TrainingBar(),))
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started, one speaks
+    finished = fit.fit(plan, folder, resume=resume, callbacks=(TrainingBar(),) if first else ())
     if not finished:
         console.print(
             f"stopped; {folder} holds the last checkpoint: go on with --resume", markup=False, highlight=False
         )
         raise typer.Exit(130)
-    console.print(f"{folder / 'weights.safetensors'}: use it as --model", markup=False, highlight=False, soft_wrap=True)
+    if first:
+        console.print(
+            f"{folder / 'weights.safetensors'}: use it as --model", markup=False, highlight=False, soft_wrap=True
+        )

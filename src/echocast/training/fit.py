@@ -7,6 +7,9 @@
     last.ckpt            everything that a resumed run needs
     metrics.csv          losses and scores by step; the same for TensorBoard in tensorboard/
 
+Several processes, one a device, share each batch when `torchrun` starts them:
+``torchrun --no-python --nproc-per-node 2 echocast train experiment.toml``. The losses are those of one process.
+
 The run is saved after every validation, each file whole or not at all, so stopping it at any moment loses at most the
 steps since; a resumed run ends with the same weights as one that was never stopped.
 
@@ -16,6 +19,7 @@ steps since; a resumed run ends with the same weights as one that was never stop
 
 import csv
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -63,18 +67,22 @@ def fit(experiment: Experiment, out: Path, *, resume: bool = False, callbacks: t
     if not resume and last.exists():
         raise ExperimentError(f"{out}: already holds a run; go on with --resume, or give another folder by --out")
     _quiet()
+    rank, world = _place()
+    batch = experiment.training.batch
+    if batch % world:
+        raise ExperimentError(f"training.batch = {batch} cannot be shared by {world} processes; take a multiple of it")
     train, validation = _archives(experiment)
     pl.seed_everything(experiment.training.seed, verbose=False)
     module = _module(experiment, train.field)
-    _write_experiment(experiment, out)
-    batch = experiment.training.batch
+    if rank == 0:
+        _write_experiment(experiment, out)
     trainer = _trainer(experiment, out, callbacks)
     with _interruptible(), warnings.catch_warnings():
         # Windows come from memory faster than a worker process could send them.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         trainer.fit(
             module,
-            DataLoader(train.windows, batch, sampler=WetWindows(train.wet, experiment.training)),
+            DataLoader(train.windows, batch // world, sampler=WetWindows(train.wet, experiment.training, rank, world)),
             DataLoader(validation.windows, 2 * batch),
             ckpt_path=last if resume else None,
             weights_only=False,
@@ -89,20 +97,22 @@ class WetWindows(Sampler[int]):
     and a flood should not be all that is learned.
     """
 
-    def __init__(self, wet: Float[np.ndarray, "windows"], training: Training) -> None:
+    def __init__(self, wet: Float[np.ndarray, "windows"], training: Training, rank: int = 0, world: int = 1) -> None:
         self.chances = np.clip(wet, 0.01, 0.15) / np.clip(wet, 0.01, 0.15).sum()
         self.training, self.round = training, 0
+        self.rank, self.world = rank, world
 
     def set_epoch(self, number: int) -> None:
         """Which round comes next; Lightning calls this, also when it resumes."""
         self.round = number
 
     def __len__(self) -> int:
-        return self.training.every * self.training.batch
+        return self.training.every * self.training.batch // self.world
 
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng([self.training.seed, 1, self.round])
-        yield from rng.choice(len(self.chances), len(self), p=self.chances).tolist()
+        drawn = rng.choice(len(self.chances), len(self) * self.world, p=self.chances)
+        yield from drawn[self.rank :: self.world].tolist()  # so that each batch is the one of a single process
 
 
 class Keep(pl.Callback):
@@ -125,14 +135,17 @@ class Keep(pl.Callback):
         if trainer.sanity_checking:
             return
         metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
-        if metrics["validation/csi"] > self.best:
-            self.best = metrics["validation/csi"]
-            base.save(pl_module.trained, self.out / "weights.safetensors")
-        self._append({"step": trainer.global_step} | metrics)
+        better = metrics["validation/csi"] > self.best
+        self.best = max(self.best, metrics["validation/csi"])
+        if trainer.is_global_zero:
+            if better:
+                base.save(pl_module.trained, self.out / "weights.safetensors")
+            self._append({"step": trainer.global_step} | metrics)
         partial = self.out / ".last.ckpt.partial"
         try:
-            trainer.save_checkpoint(partial)
-            partial.replace(self.out / "last.ckpt")
+            trainer.save_checkpoint(partial)  # all processes take part, the first one writes
+            if trainer.is_global_zero:
+                partial.replace(self.out / "last.ckpt")
         except (OSError, RuntimeError) as bad:
             raise DataError(
                 f"{self.out}: the run cannot be saved ({bad}); is the disk full? free some, then --resume"
@@ -229,7 +242,10 @@ def _trainer(experiment: Experiment, out: Path, callbacks: tuple[pl.Callback, ..
     training = experiment.training
     return pl.Trainer(
         accelerator=training.accelerator,
-        devices=1,
+        devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+        num_nodes=_place()[1] // int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+        strategy="ddp" if _place()[1] > 1 else "auto",
+        use_distributed_sampler=False,
         precision=training.precision,
         max_epochs=-(-training.steps // training.every),
         gradient_clip_val=experiment.optimiser.clip,
@@ -241,6 +257,11 @@ def _trainer(experiment: Experiment, out: Path, callbacks: tuple[pl.Callback, ..
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def _place() -> tuple[int, int]:
+    """Which process this is, of how many, as `torchrun` says it."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @contextmanager

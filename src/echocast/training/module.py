@@ -72,6 +72,8 @@ class ForecastModule(pl.LightningModule):
         self.past, self.optimiser, self.seed = past, optimiser, seed
         average = partial(_follow, keep=optimiser.averaging)
         self.average = AveragedModel(forecaster, avg_fn=average) if optimiser.averaging else None
+        if self.average is not None:
+            self.average.requires_grad_(False)  # it follows; several processes would wait for its gradients
 
     @property
     def trained(self) -> LearnedForecaster:
@@ -85,7 +87,7 @@ class ForecastModule(pl.LightningModule):
         rng = np.random.default_rng([self.seed, self.global_step])
         loss = self._loss(turn(windows, rng), self.forecaster)
         self._stop_if_lost(loss)
-        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/loss", loss, prog_bar=True, sync_dist=self.trainer.world_size > 1)
         self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss
 
