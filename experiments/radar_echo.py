@@ -126,15 +126,17 @@ def draw_cases(
     rain = test.get(np.array([20 * int(np.argmax(wet))]))
     rows = [("input", rain[0, :PAST, 0].numpy()), ("observed", rain[0, PAST:, 0].numpy())]
     rows += [(name, f.forecast(rain[:, :PAST], FUTURE)[0, :, 0].numpy()) for name, f in forecasters.items()]
-    figure = Figure(figsize=(9, 1.5 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(9, 1.4 * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), 5, squeeze=False)
     for (title, frames), line in zip(rows, axes, strict=True):
         chosen = frames if len(frames) == PAST else frames[2::3]
         for number, (axis, frame) in enumerate(zip(line, chosen, strict=True)):
             pictures.draw_rain(axis, frame, up=bool(field.y.values[0] > field.y.values[-1]))
             minutes = 5 * (number - PAST + 1) if len(frames) == PAST else 15 * (number + 1)
-            axis.set_title(f"{minutes:+d} min", fontsize=8)
+            if title in ("input", "observed"):
+                axis.set_title(f"{minutes:+d} min" if minutes else "issued", fontsize=8)
         line[0].set_ylabel(title, fontsize=9)
+    pictures.rain_scale(figure, axes.ravel().tolist(), inches=4.0)
     figure.savefig(out / "cases.png", dpi=100, facecolor="white")
 
 
