@@ -1,6 +1,9 @@
 """Moving MNIST moves as its authors say."""
 
 import gzip
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +119,19 @@ def test_as_a_field_it_can_be_read_like_radar(data_kit: Path) -> None:
     field = moving_mnist.generate(count=2, seed=3, source=str(data_kit / "mnist"))
     assert field.sizes == {"time": 40, "y": 64, "x": 64}
     assert float(field.max()) == pytest.approx(50.0, abs=0.5)
+
+
+@pytest.mark.data
+def test_digits_are_fetched_once_and_kept(data_kit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ECHOCAST_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    serve = partial(SimpleHTTPRequestHandler, directory=str(data_kit / "mnist"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(moving_mnist, "_ADDRESS", f"http://127.0.0.1:{server.server_address[1]}")
+        fetched, source = moving_mnist.digits_of("test")
+        server.shutdown()
+    assert (source, fetched.shape) == ("MNIST", (10_000, 28, 28))
+    again, _ = moving_mnist.digits_of("test", source="download")  # nobody serves any more
+    np.testing.assert_array_equal(again, fetched)
+    assert [path.name for path in (tmp_path / "echocast/mnist").iterdir()] == ["t10k-images-idx3-ubyte.gz"]
