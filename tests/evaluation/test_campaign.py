@@ -302,6 +302,10 @@ def test_the_command_line_takes_it_all(store: Path, tmp_path: Path, capsys: pyte
     with (tmp_path / "r/scores.csv").open() as file:
         found = {row["score"] for row in csv.DictReader(file)}
     assert {"csi", "paper_csi", "hko7_b_mse", "sal_location", "intensity_scale_8", "ssim", "crps", "roc_area"} <= found
+    alone = ["verify", str(store), "--models", "persistence", "--past", "3", "--minutes", "20", "--workers", "1"]
+    assert status([*alone, "--scores", "paper", "--out", str(tmp_path / "p")]) == 0
+    with (tmp_path / "p/scores.csv").open() as file:
+        assert "rmse" not in {row["score"] for row in csv.DictReader(file)}
     for wrong, words in (
         (["--region", "box"], "NAME=WEST,SOUTH,EAST,NORTH"),
         (["--leads", "no"], "list of numbers"),

@@ -10,8 +10,11 @@ MINUTES = (5, 15, 30, 45, 60, 90)
 
 
 def show(evaluation: Evaluation, console: Console) -> None:
-    """CSI at the two lowest thresholds and RMSE by lead, and what they stand on."""
-    for score, threshold in (("csi", evaluation.thresholds[0]), ("csi", evaluation.thresholds[1]), ("rmse", None)):
+    """CSI at the two lowest thresholds and, if it was computed, RMSE by lead."""
+    shown: list[tuple[str, float | None]] = [("csi", threshold) for threshold in evaluation.thresholds[:2]]
+    if evaluation.has("pointwise"):
+        shown.append(("rmse", None))
+    for score, threshold in shown:
         header, rows = lead_table(evaluation, score, threshold, MINUTES)
         title = f"CSI at {threshold:g} mm/h (1 is perfect)" if threshold else "RMSE in mm/h (0 is perfect)"
         table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
