@@ -46,7 +46,7 @@ def write_report(
         with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as partial:
             made = Path(partial)
             for name, (_, figure) in figures.items():
-                figure.savefig(made / f"{name}.png", dpi=100, facecolor="white")
+                figure.savefig(made / f"{name}.png", dpi=100, facecolor="white", bbox_inches="tight", pad_inches=0.15)
             (made / "report.md").write_text(page.markdown(sections, figures), encoding="utf-8")
             (made / "report.html").write_text(page.html(sections, figures, made), encoding="utf-8")
             files.write_csv(evaluation, made / "scores.csv")
