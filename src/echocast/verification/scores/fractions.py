@@ -95,5 +95,5 @@ def _counted(event: Bool[np.ndarray, "y x"], scale: int, out: np.ndarray | None 
 
 def _product(a: np.ndarray, b: np.ndarray) -> float:
     """The sum of products: of a few rows at a time in 32 bits, of those in 64."""
-    some = max(1, 2**14 // a.shape[1])
+    some = max(1, 2**16 // a.shape[1])
     return sum(float(np.vdot(a[row : row + some], b[row : row + some])) for row in range(0, len(a), some))
