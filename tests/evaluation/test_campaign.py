@@ -216,7 +216,6 @@ def test_intervals_hold_the_score_and_differences_know_when_they_are_sure(store:
     better = made.difference("csi", "flow", "still", 0.5)
     assert better.significant
     assert better.low > 0
-    assert len(made.differences_by_lead("csi", "flow", "still", 0.5)) == 4
 
 
 def test_the_bootstrap_has_the_width_that_theory_says() -> None:
@@ -313,3 +312,12 @@ def test_the_command_line_takes_it_all(store: Path, tmp_path: Path, capsys: pyte
     ):
         assert status(["verify", str(store), *wrong, "--out", str(tmp_path / "x")]) != 0
         assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_archive_that_has_grown_is_opened_anew(tmp_path: Path) -> None:
+    for number in range(2):
+        rain = samples.blob(14, 32, 32)
+        samples.netcdf(tmp_path, time=samples.TIME + number * DAY, rain=rain, name=f"shower{number}")
+        archive.write([tmp_path], tmp_path / "store.zarr")
+        asked = Job(str(tmp_path / "store.zarr"), {"still": "persistence"}, plan=PLAN)
+        assert evaluation.run(asked).cases == 4 * (number + 1)

@@ -113,7 +113,7 @@ def command(
     with Bar("forecasting and scoring", "cases") as bar:
         hands = readout.Hands(workers, dask)
         result = evaluation.run(job, hands=hands, keep=out / ".unfinished", on_case=bar.to)
-    _, contenders, _ = campaign.opened(job)
+    rain, contenders = campaign.opened(job)
     panels = report.case_panels(result, rain, contenders, plan)
     report.write_report(result, out, command=shlex.join(["echocast", *sys.argv[1:]]), panels=panels)
     console = Console()

@@ -52,10 +52,15 @@ class Job:
     split: str = "all"
 
     def fingerprint(self) -> str:
-        """What a resumed run must share with the one that was stopped."""
+        """What a resumed run shares with the one that was stopped: the job, its archive, weights and forecast files."""
         rain = archive.open(self.store)
         weights = {n: _digest(Path(m)) for n, m in self.models.items() if Path(m).is_file()}
-        about = [str(rain.time.values[0]), str(rain.time.values[-1]), rain.sizes["time"], weights, __version__]
+        files = [
+            (str(path), path.stat().st_size, path.stat().st_mtime_ns)
+            for folder in self.forecasts.values()
+            for path in sorted(Path(folder).rglob("*.nc"))
+        ]
+        about = [str(rain.time.values[0]), str(rain.time.values[-1]), rain.sizes["time"], weights, files, __version__]
         return hashlib.sha256(repr([self, about]).encode()).hexdigest()[:16]
 
 
@@ -112,10 +117,11 @@ def run(
     Raises:
         DataError: see `evaluate`; or the Dask scheduler does not answer, or `keep` cannot be written.
     """
-    rain, contenders, _ = opened(job)
+    stamp = job.fingerprint()
+    rain, contenders = _opened(pickle.dumps(job), stamp)
     found = _with_files(events(rain, job.plan, windows.split(rain, job.split)), rain, contenders, job.plan)
     _require(rain, contenders, job.plan)
-    kept = _Kept(keep, job.fingerprint()) if keep else None
+    kept = _Kept(keep, stamp) if keep else None
     total = sum(len(event.starts) for event in found)
     sums: dict[str, EventSums] = {} if kept is None else kept.known(found)
     done = sum(len(event.starts) for event in found if event.name in sums)
@@ -123,7 +129,7 @@ def run(
     missing = [event for event in found if event.name not in sums]
     who = hands or readout.Hands(workers=1)
     threads = max(1, (os.cpu_count() or 1) // _count(who)) if _count(who) > 1 else 0
-    for event, made in readout.apart(partial(_work, job, threads), missing, who):
+    for event, made in readout.apart(partial(_work, job, stamp, threads), missing, who):
         sums[event.name] = made
         if kept is not None:
             kept.put(event, made)
@@ -138,28 +144,29 @@ def _count(hands: readout.Hands) -> int:
     return 1 if hands.dask else hands.workers or os.cpu_count() or 1
 
 
-def _work(job: Job, threads: int, event: Event) -> EventSums:
+def _work(job: Job, stamp: str, threads: int, event: Event) -> EventSums:
     """One event, in whichever process."""
     if threads:
         torch.set_num_threads(threads)
         scoring.threads = threads
-    rain, contenders, plan = opened(job)
-    return _sums(rain, contenders, plan, event)
+    rain, contenders = _opened(pickle.dumps(job), stamp)
+    return _sums(rain, contenders, job.plan, event)
 
 
-def opened(job: Job) -> tuple[xr.DataArray, dict[str, Contender], Plan]:
-    """The archive and the forecasters of a job, opened once in each process."""
-    return _opened_once(pickle.dumps(job))
+def opened(job: Job) -> tuple[xr.DataArray, dict[str, Contender]]:
+    """The archive and the contenders of a job, as `run` had them."""
+    return _opened(pickle.dumps(job), job.fingerprint())
 
 
 @lru_cache(maxsize=2)
-def _opened_once(pickled: bytes) -> tuple[xr.DataArray, dict[str, Contender], Plan]:
+def _opened(pickled: bytes, stamp: str) -> tuple[xr.DataArray, dict[str, Contender]]:  # noqa: ARG001
+    """Opened once in each process, and anew when `stamp` says that archive, weights or files are others now."""
     job: Job = pickle.loads(pickled)
     rain = archive.open(job.store)
     contenders: dict[str, Contender] = {name: base.resolve(model) for name, model in job.models.items()}
     for name, folder in job.forecasts.items():
         contenders[name] = ForecastFiles(Path(folder), rain)
-    return rain, contenders, job.plan
+    return rain, contenders
 
 
 def _with_files(found: list[Event], rain: xr.DataArray, contenders: Mapping[str, Contender], plan: Plan) -> list[Event]:

@@ -1,10 +1,11 @@
 """Forecasts of some windows, by each contender: a forecaster, or a folder of forecast files.
 
->>> made = forecasts_of({"persistence": Persistence()}, cases, grid_km=1.0, plan=Plan())  # doctest: +SKIP
+>>> observed, made = forecasts_of({"persistence": Persistence()}, cases, rain=rain, plan=Plan())  # doctest: +SKIP
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ class ForecastFiles:
             if other != path:
                 raise DataError(f"{path}: was issued at {issued}, as {other} was; keep one of them")
 
-    @property
+    @cached_property
     def members(self) -> int:
         """How many members its forecasts have; 1 without that axis."""
         forecast = export.from_netcdf(next(iter(self._paths.values())))
@@ -80,12 +81,15 @@ def is_ensemble(contender: Contender) -> bool:
     return contender.members > 1 if isinstance(contender, ForecastFiles) else isinstance(contender, EnsembleForecaster)
 
 
+def _members(contender: Contender, plan: Plan) -> int:
+    if isinstance(contender, EnsembleForecaster):
+        return plan.members or contender.members
+    return contender.members if isinstance(contender, ForecastFiles) else 1
+
+
 def batch_of(rain: xr.DataArray, contenders: Mapping[str, Contender], plan: Plan) -> int:
     """How many windows fit into memory at a time."""
-    futures = sum(
-        (plan.members or contender.members) if isinstance(contender, EnsembleForecaster) else 1
-        for contender in contenders.values()
-    )
+    futures = sum(_members(contender, plan) for contender in contenders.values())
     return max(1, int(4 * BATCH_PIXELS // (rain[0].size * plan.leads * (futures + 3))))
 
 

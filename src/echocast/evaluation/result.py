@@ -125,7 +125,7 @@ class Evaluation:
     def of(self, *, region: str = WHOLE, month: int | None = None) -> dict[str, dict[str, np.ndarray]]:
         """The same of one region, and of one month's events."""
         chosen = np.array([1.0 if month in (None, event.month) else 0.0 for event in self.events])
-        return {name: self._scores(name, region, chosen[None])[1] for name in self.forecasters}
+        return {name: self._scores(name, region, chosen[None]) for name in self.forecasters}
 
     def pooled(self, forecaster: str, family: str, region: str = WHOLE) -> Sums:
         """The sums of all events of one family of scores."""
@@ -162,16 +162,6 @@ class Evaluation:
         value = self.mean(score, forecaster, threshold_mm_h) - self.mean(score, other, threshold_mm_h)
         drawn = [self._drawn(score, name, threshold_mm_h) for name in (forecaster, other)]
         return Difference(value, *_interval(drawn[0] - drawn[1]))
-
-    def differences_by_lead(
-        self, score: str, forecaster: str, other: str, threshold_mm_h: float | None = None
-    ) -> list[Difference]:
-        """`difference` at each lead alone."""
-        values = [self.column(self.values[name][score], threshold_mm_h) for name in (forecaster, other)]
-        drawn = [self._drawn_by_lead(score, name, threshold_mm_h) for name in (forecaster, other)]
-        apart = drawn[0] - drawn[1]
-        pairs = zip(values[0] - values[1], apart.T if apart.size else [apart] * len(values[0]), strict=True)
-        return [Difference(float(value), *_interval(draws)) for value, draws in pairs]
 
     def variance_kept(self, forecaster: str) -> float:
         """The standard deviation of the forecast over the observed one, mean over leads; NaN without pointwise sums."""
@@ -216,7 +206,7 @@ class Evaluation:
 
     def _scores(
         self, forecaster: str, region: str, weights: np.ndarray, families: Sequence[str] = ()
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    ) -> dict[str, np.ndarray]:
         """Scores of each row of event weights; with one row, without that axis."""
         found: dict[str, np.ndarray] = {}
         for family in families or self._families():
@@ -229,7 +219,7 @@ class Evaluation:
                 found["coverage"] = ratio(sums["said"], sums["observed"])
             else:
                 found |= plugins.load(SCORES, family).values(sums)
-        return weights, found
+        return found
 
     @cached_property
     def _drawn_scores(self) -> dict[tuple[str, str], dict[str, np.ndarray]]:
@@ -242,7 +232,7 @@ class Evaluation:
         family = self._family_of(score)
         key = (forecaster, family)
         if key not in self._drawn_scores:
-            self._drawn_scores[key] = self._scores(forecaster, WHOLE, self._draws, [family])[1]
+            self._drawn_scores[key] = self._scores(forecaster, WHOLE, self._draws, [family])
         return self.column(self._drawn_scores[key][score], threshold_mm_h)
 
     def _drawn(self, score: str, forecaster: str, threshold_mm_h: float | None) -> np.ndarray:
