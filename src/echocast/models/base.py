@@ -45,6 +45,9 @@ class Spacing(NamedTuple):
     step_minutes: float | None = None
 
 
+UNKNOWN = Spacing()
+
+
 class Forecaster(nn.Module, ABC):
     """A past in, a future out, both in mm/h.
 
@@ -134,10 +137,14 @@ class Forecaster(nn.Module, ABC):
 class EnsembleForecaster(Forecaster):
     """A forecaster that knows its doubt: several futures, each of which may come true.
 
-    `forecast` gives the mean of `members` of them, the best single guess in the mean square; `ensemble` gives them.
+    `ensemble` gives them. `forecast` gives one guess: the mean of `members` of them, the best in the mean square, if the
+    forecaster does not know better.
     """
 
     members: int = 20
+
+    guesses: ClassVar[bool] = False
+    """Whether `forecast` knows better than the mean of members."""
 
     def ensemble(
         self,
@@ -193,9 +200,9 @@ class LearnedForecaster(Forecaster):
 
     @abstractmethod
     def forward(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing = UNKNOWN
     ) -> Float[Tensor, "batch steps channel y x"]:
-        """Logits of the future's grey levels from the past's grey levels."""
+        """Logits of the future's grey levels from the past's, which are NaN where nothing is observed."""
 
 
 def names() -> list[str]:

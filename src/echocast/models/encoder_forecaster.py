@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from echocast.models.base import LearnedForecaster, Spacing
+from echocast.models.base import UNKNOWN, LearnedForecaster, Spacing
 from echocast.models.scaling import Scaling
 from echocast.nn.convlstm import ConvLSTM
 from echocast.nn.patches import from_patches, to_patches
@@ -86,15 +86,16 @@ class EncoderForecaster(LearnedForecaster):
         nn.init.constant_(self.output.bias, _DRY_LOGIT)  # type: ignore[arg-type]  # it has a bias
 
     def forward(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing = UNKNOWN
     ) -> Float[Tensor, "batch steps channel y x"]:
         """The future's logits, to be squashed by a sigmoid; both grid sides divisible by the patch.
 
         Args:
-            past: grey levels in [0, 1].
+            past: grey levels in [0, 1]; what is NaN counts as dry.
             steps: frames to forecast.
+            at: of no use here: a ConvLSTM knows only the spacing that it learned from.
         """
-        state = self.encoder.last_state(to_patches(past, self.patch))
+        state = self.encoder.last_state(to_patches(past.nan_to_num(0.0), self.patch))
         logits = self._logits([h.unsqueeze(1) for h in state[0]])
         if steps > 1:
             hidden, _ = self.forecaster.layers(None, state, steps=steps - 1)

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from echocast.models.base import LearnedForecaster, Spacing
+from echocast.models.base import UNKNOWN, LearnedForecaster, Spacing
 from echocast.models.scaling import Scaling
 from echocast.nn.lstm import LSTM
 
@@ -63,17 +63,18 @@ class FcLstm(LearnedForecaster):
         nn.init.constant_(self.output.bias, _DRY_LOGIT)
 
     def forward(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing = UNKNOWN
     ) -> Float[Tensor, "batch steps channel y x"]:
         """The future's logits, to be squashed by a sigmoid.
 
         Args:
-            past: grey levels in [0, 1], on the grid it knows.
+            past: grey levels in [0, 1], on the grid it knows; what is NaN counts as dry.
             steps: frames to forecast.
+            at: of no use here: an LSTM knows only the spacing that it learned from.
         """
         if tuple(past.shape[-2:]) != tuple(self.grid):
             raise ValueError(f"FcLstm knows frames of {tuple(self.grid)}; got {tuple(past.shape[-2:])}")
-        state = self.encoder.last_state(past.flatten(2))
+        state = self.encoder.last_state(past.nan_to_num(0.0).flatten(2))
         hidden = state[0][-1].unsqueeze(1)
         if steps > 1:
             more, _ = self.forecaster(None, state, steps=steps - 1)

@@ -2,15 +2,16 @@
 
 ::
 
-    past frames -> motion -> each frame carried to the moment of issue -> patches -> ConvLSTM encoder
-                                                                                        | states
-    newest frame = mean + two bands of detail                                     ConvLSTM forecaster
+    past frames -> motion -> each frame carried to the moment of issue -> patches -> encoder
+                                                      cell size, step, speed --^        | states
+    newest frame = mean + two bands of detail                                       forecaster
           |                                                                             |
-          +--- each band damped, and a growth added, lead by lead <--- 1x1 convolution -+
-          |
+          +--- each band damped, and a growth added, lead by lead <---- output or doubt +
+          |                                                       noise ----^
     carried along the motion to each lead -> future
 
-The output convolution starts at zero, so an untrained network is advection and nothing else; it can only add.
+The output convolution starts at zero, so an untrained network is advection and nothing else; it can only add. Members
+have a growth and dampings of their own and noise of several scales, as strong as the network doubts.
 
     >>> import torch
     >>> model = Lagrangian(hidden_channels=[8, 8])
@@ -18,10 +19,12 @@ The output convolution starts at zero, so an untrained network is advection and 
     (1, 3, 1, 21, 34)
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -30,38 +33,71 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
 from echocast.models import resolution
-from echocast.models.base import LearnedForecaster, Spacing
+from echocast.models._noise import Noise
+from echocast.models.base import UNKNOWN, EnsembleForecaster, LearnedForecaster, Spacing
 from echocast.models.scaling import Scaling
-from echocast.motion.advection import origins, sample, take
+from echocast.motion.advection import origins, places, sample
 from echocast.motion.flow import dense_flow
+from echocast.nn.convgru import ConvGRU
 from echocast.nn.convlstm import ConvLSTM
 from echocast.nn.patches import from_patches, to_patches
 
 BANDS = 2
+SCALES = 5
+"""Octaves of noise: of 1, 2, 4, 8 and 16 cells of the grid learned from."""
 _LEAST, _MOST = 0.01, 0.99
 """Grey levels whose logits are still finite enough to learn from."""
+_KNOWN = 5
+"""What each patch is told of every frame beside its levels: the share that is known, speed (2), cell size, step."""
 _WIDTHS = (3, 9)
 """Sides in cells of the means that part the bands of detail: up to 3 cells, 3 to 9 cells, the rest."""
+_FIRST_DOUBT = -2.0
+"""The logarithm of the noise's strength in logits, before anything is learned."""
+_LEAST_SEEN = 0.5
+_STRIP = 2_000_000
+"""Pixels that are carried at a time."""
 
 
-class Lagrangian(LearnedForecaster):
+class Changes(NamedTuple):
+    """What the network says of each lead, in the moving frame, on the grid of its cells."""
+
+    growth: Float[Tensor, "batch steps 1 y x"]
+    """Added to the logit."""
+
+    damping: Float[Tensor, "batch steps bands y x"]
+    """Of each band of detail: 0 keeps it, -1 takes it away."""
+
+    strength: Float[Tensor, "batch steps scales rows columns"] | None = None
+    """Of each octave of noise, patch by patch."""
+
+
+class Lagrangian(EnsembleForecaster, LearnedForecaster):
     """Encoding-forecasting ConvLSTM in the frame that moves with the rain.
 
     With the newest frame's grey levels L split into a smooth part and two bands of detail B_1 and B_2, lead k is
 
-        sigmoid(logit(carried_k(L + d_k1 B_1 + d_k2 B_2)) + carried_k(r_k))
+        sigmoid(logit(carried_k(L) + sum_b carried_k(d_kb) carried_k(B_b)) + carried_k(r_k))
 
     where the network gives the dampings d (0: kept, -1: gone) and the growth r, per cell and lead, in the moving frame.
-    A grid finer than the one learned is forecast by the network on means over blocks of cells; motion, bands and
-    advection keep the grid as it is. Where the air comes from outside the radar's view the forecast is NaN.
+    `forecast` gives the best single guess. A member of `ensemble` has d and r of another output, and adds to r
+    correlated noise whose strength per place, lead and scale the network gives too. A grid finer than the one learned
+    is forecast by the network on means over blocks of cells; motion, bands and advection keep the grid as it is. Where
+    the air comes from outside the radar's view the forecast is NaN.
 
     Args:
         hidden_channels: hidden channels of each layer, the same in encoder and forecaster.
         input_kernel: odd size of the input-to-state convolutions.
         state_kernels: odd size, or sizes by layer, of the state-to-state convolutions.
+        cell: of the recurrence.
         patch: side of the patches that the grid is cut into; a grid it does not divide is padded.
+        inputs: of how many frames, the newest, the network knows at most.
+        every: leads per step of the forecaster; what lies between is interpolated.
         pairs: how many of the newest pairs of frames the motion is averaged over.
-        forget_bias: where the biases of the forget gates start.
+        bands: whether detail is damped apart from growth.
+        refines_motion: whether the network corrects the motion.
+        forget_bias: where the biases of a ConvLSTM's forget gates start.
+        members: how many futures `ensemble` makes by itself.
+        spread: factor of the noise's strength, to be settled on validation runs.
         scaling: between mm/h and grey levels.
         grid_km: the cell size of the data that the weights learned from, in km.
         step_minutes: their time step.
@@ -72,6 +108,7 @@ class Lagrangian(LearnedForecaster):
 
     frames = 2
     coarsens = False
+    guesses = True
 
     def __init__(
         self,
@@ -79,41 +116,95 @@ class Lagrangian(LearnedForecaster):
         hidden_channels: Sequence[int] = (64, 64),
         input_kernel: int = 3,
         state_kernels: int | Sequence[int] = 3,
+        cell: Literal["convlstm", "convgru"] = "convlstm",
         patch: int = 4,
+        inputs: int = 6,
+        every: int = 2,
         pairs: int = 3,
+        bands: bool = True,
+        refines_motion: bool = False,
         forget_bias: float = 1.0,
+        members: int = 20,
+        spread: float = 1.0,
         scaling: Scaling | None = None,
         grid_km: float | None = None,
         step_minutes: float | None = None,
     ) -> None:
         super().__init__()
         self.hidden_channels, self.input_kernel, self.state_kernels = hidden_channels, input_kernel, state_kernels
-        self.patch, self.pairs, self.forget_bias = patch, pairs, forget_bias
+        self.cell, self.patch, self.inputs, self.every, self.pairs = cell, patch, inputs, every, pairs
+        self.bands, self.refines_motion, self.forget_bias = bands, refines_motion, forget_bias
+        self.members, self.spread = members, spread
         self.scaling, self.grid_km, self.step_minutes = scaling or Scaling(), grid_km, step_minutes
-        layers = partial(
-            ConvLSTM,
-            hidden_channels=list(hidden_channels),
-            batch_first=True,
-            input_kernel=input_kernel,
-            state_kernel=state_kernels if isinstance(state_kernels, int) else list(state_kernels),
-            forget_bias=forget_bias,
-        )
-        self.encoder, self.forecaster = layers(patch * patch), layers(0)
-        self.output = nn.Conv2d(sum(hidden_channels), (1 + BANDS) * patch * patch, kernel_size=1)
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]  # it has a bias
+        size: dict[str, Any] = {
+            "hidden_channels": list(hidden_channels),
+            "batch_first": True,
+            "input_kernel": input_kernel,
+            "state_kernel": state_kernels if isinstance(state_kernels, int) else list(state_kernels),
+        }
+        layers = partial(ConvGRU, **size) if cell == "convgru" else partial(ConvLSTM, forget_bias=forget_bias, **size)
+        self.encoder, self.forecaster = layers(patch * patch + _KNOWN), layers(0)
+        top, self._each = sum(hidden_channels), (1 + (BANDS if bands else 0)) * patch * patch
+        self.output = nn.Conv2d(top, self._each, kernel_size=1)
+        _start_at_zero(self.output)
+        last = nn.Conv2d(64, self._each + SCALES, kernel_size=1)
+        _start_at_zero(last)
+        self.doubt = nn.Sequential(nn.Conv2d(top, 64, kernel_size=1), nn.ReLU(), last)
+        self.noise = Noise(SCALES, cell_km=grid_km or 4.0)
+        if refines_motion:
+            self.drift = nn.Conv2d(top, 2, kernel_size=1)
+            _start_at_zero(self.drift)
+
+    def require(self, frames: int, step_minutes: float) -> None:
+        """Refuse a past of a step that it knows nothing about: less than a third or more than three times its own."""
+        known = self.step_minutes
+        within = known is not None and known / 3 * 0.95 <= step_minutes <= known * 3 * 1.05
+        super().require(frames, known if known is not None and within else step_minutes)
 
     def forward(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing = UNKNOWN
     ) -> Float[Tensor, "batch steps channel y x"]:
         """The future's logits, to be squashed by a sigmoid, on the grid that the weights know.
 
         Args:
-            past: grey levels in [0, 1].
+            past: grey levels in [0, 1], NaN where unobserved.
             steps: frames to forecast.
+            at: the cell size and the step of `past`.
         """
-        motion = self.motion(self.scaling.to_rate(past))
-        return self._carried(past[:, -1], self._changes(past, motion, steps), motion, 1, dry_outside=True)
+        motion = self.motion(self.scaling.to_rate(past.nan_to_num(0.0)))
+        hidden, motion = self._understood(past, motion, steps, at)
+        changes = self._changes(self.output, hidden, steps, (past.shape[-2], past.shape[-1]))
+        frames = [logit for _, logit in self._carried(self._held(past[:, -1], 1), changes, motion, dry_outside=True)]
+        return torch.stack(frames, dim=1)
+
+    def futures(
+        self,
+        past: Float[Tensor, "batch time channel y x"],
+        steps: int,
+        members: int,
+        at: Spacing = UNKNOWN,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "batch member steps channel y x"]:
+        """The logits of members, for learning the doubt: gradients reach nothing else.
+
+        Args:
+            past: grey levels in [0, 1], NaN where unobserved.
+            steps: frames to forecast.
+            members: how many futures of each past.
+            at: the cell size and the step of `past`.
+            generator: what the noise is drawn from.
+        """
+        with torch.no_grad():
+            motion = self.motion(self.scaling.to_rate(past.nan_to_num(0.0)))
+            hidden, motion = self._understood(past, motion, steps, at)
+        changes = self._changes(self.doubt, hidden, steps, (past.shape[-2], past.shape[-1]))
+        noises = self._noises(changes, members, at, generator)
+        carried = self._carried(self._held(past[:, -1], 1), changes, motion, dry_outside=True)
+        frames = [
+            logit.unsqueeze(1) + sample(noise, cells, "border").unsqueeze(2)
+            for (cells, logit), noise in zip(carried, noises, strict=True)
+        ]
+        return torch.stack(frames, dim=2)
 
     def motion(self, rain_mm_h: Float[Tensor, "batch time channel y x"]) -> Float[Tensor, "batch 2 y x"]:
         """The motion of the newest frames in pixels per step."""
@@ -122,57 +213,157 @@ class Lagrangian(LearnedForecaster):
             flows = list(pool.map(partial(dense_flow, pairs=self.pairs), cases))
         return torch.from_numpy(np.stack(flows)).to(rain_mm_h)
 
-    def _changes(self, past: Tensor, motion: Tensor, steps: int) -> Float[Tensor, "batch steps changes y x"]:
-        """What to add to the logit, and the damping of each band, in the moving frame."""
-        height, width = past.shape[-2:]
-        frames = pad(self._at_issue(past, motion), (0, -width % self.patch, 0, -height % self.patch))
-        state = self.encoder.last_state(to_patches(frames, self.patch))
-        hidden = torch.cat(list(state[0]), dim=1).unsqueeze(1)
-        if steps > 1:
-            more, _ = self.forecaster.layers(None, state, steps=steps - 1)
-            hidden = torch.cat([hidden, torch.cat(more, dim=2)], dim=1)
-        out = self.output(hidden.flatten(0, 1))
-        fine = from_patches(out.reshape(len(past), steps * (1 + BANDS), self.patch**2, *out.shape[-2:]), self.patch)
-        return fine[..., :height, :width].reshape(len(past), steps, 1 + BANDS, height, width)
+    def _understood(self, past: Tensor, motion: Tensor, steps: int, at: Spacing) -> tuple[Tensor, Tensor]:
+        """The hidden states of all layers, (batch, node, channel, row, column), and the motion.
 
-    def _at_issue(self, past: Tensor, motion: Tensor) -> Tensor:
-        """Each frame carried forward to the time of the newest."""
+        Nodes are the leads 1, 1 + every, 1 + 2 every and so on.
+        """
+        side = self.patch
+        margin = (0, -past.shape[-1] % side, 0, -past.shape[-2] % side)
+        frames, seen = (pad(part, margin) for part in self._at_issue(past[:, -self.inputs :], motion))
+        speed = avg_pool2d(pad(motion, margin, mode="replicate"), side)
+        frames = to_patches(frames, side)
+        constant = frames.new_tensor([_doublings(at.grid_km, self.grid_km), _doublings(at.step_minutes, self.step_minutes)])
+        known = torch.cat([speed, constant.view(1, 2, 1, 1).expand(len(past), 2, *speed.shape[-2:])], dim=1)
+        share = avg_pool2d(seen.flatten(0, 1), side).unflatten(0, seen.shape[:2])
+        each = torch.cat([frames, share, known.unsqueeze(1).expand(-1, frames.shape[1], -1, -1, -1)], dim=2)
+        state = self.encoder.last_state(each)
+        top = state if self.cell == "convgru" else state[0]
+        hidden = torch.cat(list(top), dim=1).unsqueeze(1)
+        more = -(-(steps - 1) // self.every)
+        if more:
+            later, _ = self.forecaster.layers(None, state, steps=more)
+            hidden = torch.cat([hidden, torch.cat(later, dim=2)], dim=1)
+        if self.refines_motion:
+            drift = interpolate(self.drift(hidden[:, 0]).to(past.dtype), scale_factor=side, mode="bilinear")
+            motion = motion + drift[..., : past.shape[-2], : past.shape[-1]]
+        return hidden, motion
+
+    def _at_issue(self, past: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
+        """Each frame carried forward to the time of the newest, 0 where unknown; and how well it is known."""
         count = past.shape[1]
-        if count == 1:
-            return past
-        back = origins(motion, count - 1)
-        carried = [sample(past[:, -1 - age], back[age - 1], "zeros") for age in range(count - 1, 0, -1)]
-        return torch.stack([*carried, past[:, -1]], dim=1)
+        both = torch.stack([past[:, :, 0].nan_to_num(0.0), past[:, :, 0].isfinite().to(past)], dim=2)
+        carried = [both[:, -1]]
+        for age, place in enumerate(origins(motion, count - 1), start=2):
+            carried.append(sample(both[:, -age], place, "zeros"))
+        together = torch.stack(carried[::-1], dim=1)
+        return together[:, :, :1], together[:, :, 1:]
 
-    def _carried(self, newest: Tensor, changes: Tensor, motion: Tensor, by: int, *, dry_outside: bool) -> Tensor:
-        """Logits of each lead; what comes from outside, or from where `newest` is NaN, is dry or else NaN."""
-        bands = _bands(newest.nan_to_num(0.0), by)
-        size = (newest.shape[-2], newest.shape[-1])
-        frames = []
-        for lead, place in enumerate(origins(motion, changes.shape[1])):
-            change = changes[:, lead]
-            if by > 1:
-                change = interpolate(change, scale_factor=by, mode="bilinear", align_corners=False)
-                change = change[..., : size[0], : size[1]]
-            growth, damping = change[:, :1], change[:, 1:]
-            field = newest + (damping * bands).sum(dim=1, keepdim=True)
-            level = sample(field, place, "zeros") if dry_outside else take(field, place)
-            frames.append(torch.logit(level.clamp(_LEAST, _MOST)) + sample(growth, place, "border"))
-        return torch.stack(frames, dim=1)
+    def _changes(
+        self, read: Callable[[Tensor], Tensor], hidden: Tensor, steps: int, size: tuple[int, int]
+    ) -> Changes:
+        """What the convolutions `read` make of the hidden states, for each lead."""
+        out = read(hidden.flatten(0, 1)).float().unflatten(0, hidden.shape[:2])
+        out = torch.stack([self._between(out, lead) for lead in range(steps)], dim=1)
+        parts = out[:, :, : self._each].reshape(len(out), -1, self.patch**2, *out.shape[-2:])
+        fine = from_patches(parts, self.patch)[..., : size[0], : size[1]].reshape(len(out), steps, -1, *size)
+        strength = (out[:, :, self._each :] + _FIRST_DOUBT).exp() if out.shape[2] > self._each else None
+        return Changes(fine[:, :, :1], fine[:, :, 1:], strength)
+
+    def _between(self, nodes: Tensor, lead: int) -> Tensor:
+        node, rest = divmod(lead, self.every)
+        return torch.lerp(nodes[:, node], nodes[:, node + 1], rest / self.every) if rest else nodes[:, node]
+
+    def _noises(
+        self, changes: Changes, members: int, at: Spacing, generator: torch.Generator | None
+    ) -> Iterator[Float[Tensor, "batch member y x"]]:
+        """The noise of each lead, as strong as the network doubts."""
+        assert changes.strength is not None  # the doubt gives it
+        batch, steps, _, *size = changes.growth.shape
+        minutes = at.step_minutes or self.step_minutes or 5.0
+        drawn = self.noise.start(batch * members, (size[0], size[1]), generator, changes.growth)
+        for lead in range(steps):
+            few = changes.strength[:, lead]
+            strength = interpolate(few, scale_factor=self.patch, mode="bilinear", align_corners=False)
+            octaves = self.noise.fields(drawn, (size[0], size[1])).unflatten(0, (batch, members))
+            yield (octaves * (self.spread * strength[:, None, :, : size[0], : size[1]])).sum(dim=2)
+            drawn = self.noise.next(drawn, minutes, generator)
+
+    def _held(self, newest: Tensor, by: int) -> Tensor:
+        """What is carried: the newest grey levels, how far they are known, and their bands of detail."""
+        level = newest.nan_to_num(0.0)
+        parts = [level, newest.isfinite().to(level)]
+        return torch.cat([*parts, _bands(level, by)] if self.bands else parts, dim=1)
+
+    def _carried(
+        self,
+        held: Tensor,
+        changes: Changes,
+        motion: Tensor,
+        arrival: Tensor | None = None,
+        by: int = 1,
+        *,
+        dry_outside: bool,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Of each lead the cells that it comes from, and its logits, at every place or those of `arrival`."""
+        for lead, place in enumerate(origins(motion, changes.growth.shape[1], arrival)):
+            values = sample(held, place, "zeros")
+            cells = place if by == 1 else (place + 0.5) / by - 0.5
+            change = sample(torch.cat([changes.growth[:, lead], changes.damping[:, lead]], dim=1), cells, "border")
+            field, known = values[:, :1], values[:, 1:2]
+            if not dry_outside:
+                field = field / known.clamp(min=_LEAST_SEEN)
+            if self.bands:
+                field = field + (change[:, 1:] * values[:, 2:]).sum(dim=1, keepdim=True)
+            logit = torch.logit(field.clamp(_LEAST, _MOST)) + change[:, :1]
+            yield cells, logit if dry_outside else logit.masked_fill_(known < _LEAST_SEEN, torch.nan)
 
     def _forecast(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
     ) -> Float[Tensor, "batch steps channel y x"]:
+        future = past.new_empty(len(past), steps, *past.shape[2:])
+        for lead, rows, _, logit, _ in self._parts(past, steps, at, self.output):
+            future[:, lead, :, rows] = self._rate(logit)
+        return future
+
+    def _ensemble(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, members: int, seed: int, at: Spacing
+    ) -> Float[Tensor, "batch member steps channel y x"]:
+        future = past.new_empty(len(past), members, steps, *past.shape[2:])
+        noises: list[Tensor] = []
+        for lead, rows, cells, logit, changes in self._parts(past, steps, at, self.doubt):
+            noises = noises or list(self._noises(changes, members, at, torch.Generator().manual_seed(seed)))
+            for member in range(members):
+                noise = sample(noises[lead][:, member : member + 1], cells, "border")
+                future[:, member, lead, :, rows] = self._rate(logit + noise)
+        return future
+
+    def _parts(
+        self, past: Tensor, steps: int, at: Spacing, read: Callable[[Tensor], Tensor]
+    ) -> Iterator[tuple[int, slice, Tensor, Tensor, Changes]]:
+        """Lead, rows, the cells that these come from, logits, and all changes; rows by rows, for memory."""
         by = resolution.factor(at.grid_km, self.grid_km)
         motion = self.motion(past)
-        coarse, slow = past, motion
-        if by > 1:
-            coarse = resolution.coarsen(past, by)
-            slow = resolution.coarsen(motion.unsqueeze(1), by)[:, 0] / by
-        changes = self._changes(self.scaling.to_network(coarse), slow, steps)
-        newest = self.scaling.to_network(past[:, -1]).masked_fill(past[:, -1].isnan(), torch.nan)
-        logits = self._carried(newest, changes, motion, by, dry_outside=False)
-        return self.scaling.to_rate(torch.sigmoid(logits)).masked_fill(logits.isnan(), torch.nan)
+        newest = past[:, -self.inputs :]
+        size = (-(-past.shape[-2] // by), -(-past.shape[-1] // by))
+        slow = resolution.coarsen(motion.unsqueeze(1), by)[:, 0] / by if by > 1 else motion
+        few = torch.cat([resolution.coarsen(frame, by) for frame in newest.split(1, dim=1)], dim=1) if by > 1 else newest
+        known = Spacing(at.grid_km * by if at.grid_km else None, at.step_minutes)
+        hidden, refined = self._understood(self.scaling.to_level(few), slow, steps, known)
+        if self.refines_motion:
+            drift = interpolate((refined - slow) * by, scale_factor=by, mode="bilinear", align_corners=False)
+            motion = motion + drift[..., : past.shape[-2], : past.shape[-1]]
+        changes = self._changes(read, hidden, steps, size)
+        held, everywhere = self._held(self.scaling.to_level(past[:, -1]), by), places(motion)
+        height = max(1, _STRIP // (len(past) * past.shape[-1]))
+        for first in range(0, past.shape[-2], height):
+            rows = slice(first, first + height)
+            parts = self._carried(held, changes, motion, everywhere[:, :, rows], by, dry_outside=False)
+            for lead, (cells, logit) in enumerate(parts):
+                yield lead, rows, cells, logit, changes
+
+    def _rate(self, logit: Tensor) -> Tensor:
+        return self.scaling.to_rate(torch.sigmoid(logit)).masked_fill(logit.isnan(), torch.nan)
+
+
+def _doublings(value: float | None, learned: float | None) -> float:
+    """How many times as large, as a power of 2; 0 where either is unknown."""
+    return math.log2(value / learned) if value and learned else 0.0
+
+
+def _start_at_zero(convolution: nn.Conv2d) -> None:
+    nn.init.zeros_(convolution.weight)
+    nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]  # it has a bias
 
 
 def _bands(level: Float[Tensor, "batch 1 y x"], by: int) -> Float[Tensor, "batch bands y x"]:

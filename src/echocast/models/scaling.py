@@ -44,11 +44,19 @@ class Scaling:
         level = (self._dbz(rate_mm_h) - self.floor_dbz) / (self.ceiling_dbz - self.floor_dbz)
         return level.clamp(0.0, 1.0).nan_to_num(0.0)
 
+    def to_level(self, rate_mm_h: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The same, NaN where the rate is."""
+        return self.to_network(rate_mm_h).masked_fill(rate_mm_h.isnan(), torch.nan)
+
     def to_rate(self, level: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Rain rate (mm/h) of a grey level; rates below `dry_mm_h` are 0."""
-        dbz = self.floor_dbz + level * (self.ceiling_dbz - self.floor_dbz)
-        rate = torch.exp((dbz * (math.log(10.0) / 10.0) - math.log(_Z_A)) / _Z_B)
+        rate = self.to_wet_rate(level)
         return torch.where(rate >= self.dry_mm_h, rate, torch.zeros_like(rate))
+
+    def to_wet_rate(self, level: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The same, never quite 0, so that it has a gradient everywhere."""
+        dbz = self.floor_dbz + level * (self.ceiling_dbz - self.floor_dbz)
+        return torch.exp((dbz * (math.log(10.0) / 10.0) - math.log(_Z_A)) / _Z_B)
 
     def level(self, rate_mm_h: float) -> float:
         """The grey level of one rain rate (mm/h)."""

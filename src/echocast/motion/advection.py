@@ -10,6 +10,8 @@ per lead, so nothing diffuses however far it goes. What comes from outside or fr
     1.0
 """
 
+from collections.abc import Iterator
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -54,15 +56,21 @@ def advect_repeatedly(
     return torch.stack(frames[1:], dim=1)
 
 
-def origins(motion: Float[Tensor, "batch 2 y x"], steps: int) -> list[Float[Tensor, "batch 2 y x"]]:
-    """Where what arrives at each pixel after 1, 2, ... `steps` steps has been: pixel coordinates (y, x)."""
-    place = places(motion)
-    found = []
+def origins(
+    motion: Float[Tensor, "batch 2 y x"], steps: int, arrival: Float[Tensor, "batch 2 rows columns"] | None = None
+) -> Iterator[Float[Tensor, "batch 2 rows columns"]]:
+    """Where what arrives after 1, 2, ... `steps` steps has been: pixel coordinates (y, x), one step at a time.
+
+    Args:
+        motion: displacement along y and x in pixels per step.
+        steps: how many steps.
+        arrival: where it arrives; every pixel if None.
+    """
+    place = places(motion) if arrival is None else arrival
     for _ in range(steps):
         halfway = place - 0.5 * sample(motion, place, "border")
         place = place - sample(motion, halfway, "border")
-        found.append(place)
-    return found
+        yield place
 
 
 def take(

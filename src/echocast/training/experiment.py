@@ -21,29 +21,9 @@ from echocast.models import base
 from echocast.plugins import construct
 from echocast.training import losses
 from echocast.training.module import Optimiser
+from echocast.training.sources import Data
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Data:
-    """Which windows are learned from.
-
-    Args:
-        train: an archive; with no `validation` its runs are split into train, validation and test.
-        validation: another archive, whose frames no training window has.
-        past: frames of input.
-        future: frames to forecast.
-        stride: frames between the starts of neighbouring training windows.
-        least_wet: the smallest mean share of pixels with at least 0.5 mm/h for a window to be used.
-    """
-
-    train: Path
-    validation: Path | None = None
-    past: int = 10
-    future: int = 18
-    stride: int = 1
-    least_wet: float = 0.005
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +36,8 @@ class Training:
         every: steps between two validations, each of which saves the run.
         precision: of the arithmetic; weights are always kept in 32 bits.
         accelerator: where; "auto" takes a GPU if there is one.
+        start: a checkpoint whose weights are started from, instead of random ones.
+        only: what is trained: the parts of the model whose names begin so; all if none is named.
         seed: of the first weights, the order of windows and their augmentation.
     """
 
@@ -64,6 +46,8 @@ class Training:
     every: int = 200
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    start: Path | None = None
+    only: Sequence[str] = ()
     seed: int = 0
 
 
@@ -153,5 +137,10 @@ def _put(tables: dict[str, Any], setting: str) -> None:
 
 
 def _plain(table: Mapping[str, Any]) -> dict[str, Any]:
-    values = {key: str(value) if isinstance(value, Path) else value for key, value in table.items()}
-    return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items() if v is not None}
+    return {key: _value(value) for key, value in table.items() if value is not None}
+
+
+def _value(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    return [_value(item) for item in value] if isinstance(value, list | tuple) else value

@@ -23,7 +23,6 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +30,16 @@ import numpy as np
 import pytorch_lightning as pl
 import tomli_w
 import xarray as xr
-from jaxtyping import Float
 from pytorch_lightning.loggers import TensorBoardLogger
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from echocast import field as fields
 from echocast.data import archive, windows
-from echocast.errors import DataError, ExperimentError, MissingFrames
+from echocast.errors import DataError, ExperimentError
 from echocast.models import base
-from echocast.training.experiment import Data, Experiment, Training
+from echocast.training.experiment import Experiment
 from echocast.training.module import ForecastModule
+from echocast.training.sources import Batches, Rounds, Source, of_another, of_archive
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +70,9 @@ def fit(experiment: Experiment, out: Path, *, resume: bool = False, callbacks: t
     batch = experiment.training.batch
     if batch % world:
         raise ExperimentError(f"training.batch = {batch} cannot be shared by {world} processes; take a multiple of it")
-    train, validation = _archives(experiment)
+    learned, validation = _sources(experiment)
     pl.seed_everything(experiment.training.seed, verbose=False)
-    module = _module(experiment, train.field)
+    module = _module(experiment, learned[0])
     if rank == 0:
         _write_experiment(experiment, out)
     trainer = _trainer(experiment, out, callbacks)
@@ -82,44 +81,30 @@ def fit(experiment: Experiment, out: Path, *, resume: bool = False, callbacks: t
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         trainer.fit(
             module,
-            DataLoader(train.windows, batch // world, sampler=WetWindows(train.wet, experiment.training, rank, world)),
-            DataLoader(validation.windows, 2 * batch),
+            DataLoader(
+                Batches(
+                    learned,
+                    share=experiment.data.share_of_others,
+                    size=batch,
+                    seed=experiment.training.seed,
+                    rank=rank,
+                    world=world,
+                ),
+                batch_size=None,
+                sampler=Rounds(experiment.training.every),
+            ),
+            DataLoader(_in_memory(validation), 2 * batch),
             ckpt_path=last if resume else None,
             weights_only=False,
         )
     return not trainer.interrupted
 
 
-class WetWindows(Sampler[int]):
-    """Window numbers, the wetter the likelier, drawn anew each round from the seed and the round's number.
-
-    A window's chance is proportional to its share of rain, held between 1 and 15 percent: a dry window teaches little,
-    and a flood should not be all that is learned.
-    """
-
-    def __init__(self, wet: Float[np.ndarray, "windows"], training: Training, rank: int = 0, world: int = 1) -> None:
-        self.chances = np.clip(wet, 0.01, 0.15) / np.clip(wet, 0.01, 0.15).sum()
-        self.training, self.round = training, 0
-        self.rank, self.world = rank, world
-
-    def set_epoch(self, number: int) -> None:
-        """Which round comes next; Lightning calls this, also when it resumes."""
-        self.round = number
-
-    def __len__(self) -> int:
-        return self.training.every * self.training.batch // self.world
-
-    def __iter__(self) -> Iterator[int]:
-        rng = np.random.default_rng([self.training.seed, 1, self.round])
-        drawn = rng.choice(len(self.chances), len(self) * self.world, p=self.chances)
-        yield from drawn[self.rank :: self.world].tolist()  # so that each batch is the one of a single process
-
-
 class Keep(pl.Callback):
     """After each validation: a line of metrics, the best weights, and what a resumed run needs."""
 
     def __init__(self, out: Path) -> None:
-        self.out, self.best = out, -1.0
+        self.out, self.best = out, -np.inf
 
     def state_dict(self) -> dict[str, Any]:
         """The best score so far."""
@@ -135,8 +120,9 @@ class Keep(pl.Callback):
         if trainer.sanity_checking:
             return
         metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
-        better = metrics["validation/csi"] > self.best
-        self.best = max(self.best, metrics["validation/csi"])
+        score = pl_module.score(metrics)
+        better = score > self.best
+        self.best = max(self.best, score)
         if trainer.is_global_zero:
             if better:
                 base.save(pl_module.trained, self.out / "weights.safetensors")
@@ -161,16 +147,9 @@ class Keep(pl.Callback):
             writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
 
 
-@dataclass(frozen=True)
-class _Learned:
-    field: xr.DataArray
-    windows: windows.Windows
-    wet: np.ndarray
-
-
-def _archives(experiment: Experiment) -> tuple[_Learned, _Learned]:
+def _sources(experiment: Experiment) -> tuple[list[Source], Source]:
+    """What is learned from, the archive to forecast for first; and what is validated with."""
     data = experiment.data
-    length = data.past + data.future
     train = archive.open(data.train)
     if data.validation is None:
         parts = [(train, windows.split(train, "train")), (train, windows.split(train, "validation"))]
@@ -179,33 +158,17 @@ def _archives(experiment: Experiment) -> tuple[_Learned, _Learned]:
         fields.check_same_grid(train, other, str(data.validation))
         _refuse_shared_frames(train, other, data.validation)
         parts = [(train, windows.runs(train)), (other, windows.runs(other))]
-    strides = (data.stride, max(data.stride, length // 2))
+    strides = (data.stride, max(data.stride, (data.past + data.future) // 2))
     names = ("training", "validation")
-    learned = [
-        _wet_windows(*part, data, stride, name) for part, stride, name in zip(parts, strides, names, strict=True)
+    first, held = [
+        of_archive(*part, data, stride, name) for part, stride, name in zip(parts, strides, names, strict=True)
     ]
-    return learned[0], learned[1]
+    return [first, *(of_another(archive.open(path), data) for path in data.others)], held
 
 
-def _wet_windows(field: xr.DataArray, runs: list[slice], data: Data, stride: int, name: str) -> _Learned:
-    starts = windows.starts(runs, data.past, data.future, stride)
-    length = data.past + data.future
-    shares = np.concatenate([[0.0], np.cumsum(_wet_by_frame(field))])
-    wet = (shares[starts + length] - shares[starts]) / length
-    starts, wet = starts[wet >= data.least_wet], wet[wet >= data.least_wet]
-    if not len(starts):
-        raise MissingFrames(
-            f"no {name} window of {length} unbroken frames has rain on {data.least_wet:.1%} of its pixels;"
-            " archive more, or lower data.least_wet"
-        )
-    log.info("%d %s windows", len(starts), name)
-    return _Learned(field, windows.Windows(field, starts, past=data.past, future=data.future, in_memory=True), wet)
-
-
-def _wet_by_frame(field: xr.DataArray, chunk: int = 512) -> np.ndarray:
-    """The share of a frame's pixels with at least 0.5 mm/h, for every frame; a chunk at a time, for memory."""
-    starts = range(0, field.sizes["time"], chunk)
-    return np.concatenate([(field[i : i + chunk].values >= 0.5).mean(axis=(1, 2)) for i in starts])
+def _in_memory(source: Source) -> windows.Windows:
+    data = source.data
+    return windows.Windows(source.field, source.starts, past=data.past, future=data.future, in_memory=True)
 
 
 def _refuse_shared_frames(train: xr.DataArray, validation: xr.DataArray, path: Path) -> None:
@@ -218,16 +181,33 @@ def _refuse_shared_frames(train: xr.DataArray, validation: xr.DataArray, path: P
         )
 
 
-def _module(experiment: Experiment, field: xr.DataArray) -> ForecastModule:
-    minutes = fields.step(field.time.values) / np.timedelta64(1, "m")
-    model = experiment.make_model(grid_km=round(fields.grid_km(field), 3), step_minutes=float(minutes))
+def _module(experiment: Experiment, source: Source) -> ForecastModule:
+    training = experiment.training
+    model = experiment.make_model(grid_km=source.grid_km, step_minutes=source.step_minutes)
+    if training.start is not None:
+        _start_from(model, training.start)
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(not training.only or name.startswith(tuple(training.only)))
+    if not any(weight.requires_grad for weight in model.parameters()):
+        parts = ", ".join(sorted({name.partition(".")[0] for name, _ in model.named_parameters()}))
+        raise ExperimentError(f"training.only = {list(training.only)} names no part of the model; it has {parts}")
     return ForecastModule(
         model,
         experiment.make_loss(),
         past=experiment.data.past,
         optimiser=experiment.optimiser,
-        seed=experiment.training.seed,
+        seed=training.seed,
     )
+
+
+def _start_from(model: base.LearnedForecaster, path: Path) -> None:
+    """Take over the weights of a checkpoint; what it lacks keeps its first weights."""
+    weights = base.load(path).state_dict()
+    own = model.state_dict()
+    wrong = [name for name, value in weights.items() if name not in own or own[name].shape != value.shape]
+    if wrong:
+        raise ExperimentError(f"training.start = {path}: does not fit the model of this experiment ({wrong[0]})")
+    model.load_state_dict(weights, strict=False)
 
 
 def _write_experiment(experiment: Experiment, out: Path) -> None:

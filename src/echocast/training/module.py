@@ -8,7 +8,7 @@ an uninterrupted one would have drawn.
     >>> module = ForecastModule(EncoderForecaster(hidden_channels=[4]), Balanced(), past=2, optimiser=Optimiser())
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,10 +22,12 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
 from echocast.errors import ExperimentError
-from echocast.models.base import LearnedForecaster
+from echocast.models.base import LearnedForecaster, Spacing
+from echocast.models.lagrangian import Lagrangian
+from echocast.training.sources import Batch
 from echocast.verification.scores import contingency
 
-WATCHED_MM_H = (0.5, 1.0)
+WATCHED_MM_H = (0.5, 1.0, 2.0, 5.0)
 """The thresholds whose CSI on the validation windows decides which weights are kept."""
 
 
@@ -58,7 +60,7 @@ class ForecastModule(pl.LightningModule):
 
     Args:
         forecaster: has a ``scaling`` and a differentiable ``forward(levels, steps)`` that gives logits.
-        loss: takes (logits, observed, scaling).
+        loss: takes (logits, observed, scaling, step_minutes).
         past: how many frames of a window are input; the others are to be forecast.
         optimiser: how weights follow gradients.
         seed: what augmentation draws from.
@@ -82,10 +84,10 @@ class ForecastModule(pl.LightningModule):
         assert isinstance(kept, LearnedForecaster)  # AveragedModel forgets the type of what it copies
         return kept
 
-    def training_step(self, windows: Float[Tensor, "batch time channel y x"]) -> Tensor:
-        """The loss of a batch, each window turned or mirrored at random."""
+    def training_step(self, batch: Batch) -> Tensor:
+        """The loss of a batch, turned or mirrored at random."""
         rng = np.random.default_rng([self.seed, self.global_step])
-        loss = self._loss(turn(windows, rng), self.forecaster)
+        loss = self._loss(Batch(turn(batch.windows, rng), batch.past, batch.at), self.forecaster)
         self._stop_if_lost(loss)
         self.log("train/loss", loss, prog_bar=True, sync_dist=self.trainer.world_size > 1)
         self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
@@ -118,7 +120,9 @@ class ForecastModule(pl.LightningModule):
     def validation_step(self, windows: Float[Tensor, "batch time channel y x"]) -> None:
         """The loss and the contingency table of the forecaster that would be kept."""
         past, future = windows[:, : self.past], windows[:, self.past :]
-        self.log("validation/loss", self._loss(windows, self.trained), batch_size=len(windows))
+        at = Spacing(self.trained.grid_km, self.trained.step_minutes)
+        loss = self._loss(Batch(windows, self.past, at), self.trained)
+        self.log("validation/loss", loss, batch_size=len(windows))
         forecast = self.trained.forecast(past, future.shape[1])
         self._tables.append(_hits_misses_alarms(forecast, future))
 
@@ -134,19 +138,35 @@ class ForecastModule(pl.LightningModule):
             self.log(f"validation/csi_{threshold:g}", value)
         self.log("validation/csi", csi.mean(), prog_bar=True)
 
+    def score(self, metrics: Mapping[str, float]) -> float:
+        """What decides which weights are kept: the CSI of the one forecast, or the loss of members."""
+        return -metrics["validation/loss"] if getattr(self.loss, "members", 0) else metrics["validation/csi"]
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam and its schedule by step."""
-        adam = torch.optim.Adam(self.forecaster.parameters(), self.optimiser.learning_rate)
+        learned = [weight for weight in self.forecaster.parameters() if weight.requires_grad]
+        adam = torch.optim.Adam(learned, self.optimiser.learning_rate)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = LambdaLR(adam, lambda step: self.optimiser.factor(step, steps))
         return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _loss(self, windows: Tensor, forecaster: LearnedForecaster) -> Tensor:
-        past, future = windows[:, : self.past], windows[:, self.past :]
+    def _loss(self, batch: Batch, forecaster: LearnedForecaster) -> Tensor:
+        past, future = batch.windows[:, : batch.past], batch.windows[:, batch.past :]
         scaling = forecaster.scaling
-        logits = forecaster(scaling.to_network(past), future.shape[1])
-        loss: Tensor = self.loss(logits.float(), future, scaling)
+        logits = self._logits(scaling.to_level(past), future.shape[1], batch.at, forecaster)
+        loss: Tensor = self.loss(logits.float(), future, scaling, batch.at.step_minutes)
         return loss
+
+    def _logits(self, levels: Tensor, steps: int, at: Spacing, forecaster: LearnedForecaster) -> Tensor:
+        """Of the one forecast, or of as many members as the loss wants."""
+        members = getattr(self.loss, "members", 0)
+        if not members:
+            logits: Tensor = forecaster(levels, steps, at)
+            return logits
+        if not isinstance(forecaster, Lagrangian):
+            raise ExperimentError(f"the loss wants {members} members, and {type(forecaster).__name__} makes none")
+        generator = torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, self.global_step]).generate_state(1)[0]))
+        return forecaster.futures(levels, steps, members, at, generator)
 
 
 def turn(windows: Float[Tensor, "batch time channel y x"], rng: np.random.Generator) -> Tensor:
