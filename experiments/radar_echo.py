@@ -51,8 +51,9 @@ COLOURS = {
 
 def grey_levels() -> Scaling:
     """The paper's grey level, (Z + 10) / 70 with Z = 118.239 R^1.5241, said in Marshall and Palmer's reflectivity."""
-    ends = [(dbz - 10 * np.log10(118.239)) / 15.241 for dbz in (-10.0, 60.0)]  # lg R at grey levels 0 and 1
-    floor, ceiling = (10 * np.log10(200.0) + 16.0 * lg for lg in ends)
+    theirs, ours = fields.ZR_RELATIONS["hko-2015"], fields.MARSHALL_PALMER
+    lg_ends = [(dbz / 10 - np.log10(theirs.a)) / theirs.b for dbz in (-10.0, 60.0)]  # of the rain at grey 0 and 1
+    floor, ceiling = (10 * (np.log10(ours.a) + ours.b * lg) for lg in lg_ends)
     return Scaling(floor_dbz=float(floor), ceiling_dbz=float(ceiling), dry_mm_h=0.01)
 
 

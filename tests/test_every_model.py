@@ -118,8 +118,8 @@ def test_wrong_calls_are_refused(name: str) -> None:
     with pytest.raises(MissingFrames, match="at least"):
         model.require(1, 5.0)
     model.step_minutes = 5.0
-    with pytest.raises(MissingFrames, match="every 10 min"):
-        model.require(8, 10.0)
+    with pytest.raises(MissingFrames, match="every 40 min"):
+        model.require(8, 40.0)
 
 
 @every_model
@@ -140,7 +140,10 @@ def test_saved_and_loaded_it_forecasts_the_same(name: str, tmp_path: Path) -> No
 @every_learned_model
 def test_every_parameter_gets_a_gradient(name: str) -> None:
     model = stirred(name)
-    model(model.scaling.to_network(rain()), 4).square().mean().backward()
+    levels = model.scaling.to_network(rain())
+    model(levels, 4).square().mean().backward()
+    if isinstance(model, LearnedEnsemble):
+        model.futures(levels, 4, members=2).square().mean().backward()
     still = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
     assert still == []
 

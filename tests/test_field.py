@@ -21,7 +21,7 @@ def test_marshall_palmer_by_hand() -> None:
 def test_reflectivity_and_back(rate: float, a: float, b: float) -> None:
     zr = fields.ZR(a, b, "some")
     dbz = fields.reflectivity(np.array([rate]), zr)
-    if dbz[0] > fields.DRY_DBZ:
+    if dbz[0] > zr.DRY_DBZ:
         np.testing.assert_allclose(fields.rain_rate(dbz, zr), rate, rtol=1e-4)
 
 

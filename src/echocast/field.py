@@ -3,7 +3,7 @@
 A field is an `xarray.DataArray` named ``rainfall_rate`` with dims ``(time, y, x)``, float32, in mm/h, NaN where
 nothing is observed, strictly increasing times, evenly spaced `x` and `y`, and a scalar coordinate ``crs`` that is its
 CF grid mapping. A forecast has ``lead`` in place of ``time``, with ``forecast_reference_time``. `make` builds one,
-`check` is its only guard, and reflectivity becomes rain (and back) here and only here.
+`check` is its only guard; reflectivity becomes rain and back in `echocast.zr`, whose names are here too.
 
     >>> import numpy as np
     >>> times = np.array(["2016-09-28T14:45"], dtype="datetime64[ns]")
@@ -14,7 +14,6 @@ CF grid mapping. A forecast has ``lead`` in place of ``time``, with ``forecast_r
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -24,12 +23,15 @@ import xarray as xr
 from jaxtyping import Float
 
 from echocast.errors import DataError, GridMismatch, WrongUnits
+from echocast.zr import MARSHALL_PALMER as MARSHALL_PALMER
+from echocast.zr import ZR as ZR
+from echocast.zr import ZR_RELATIONS as ZR_RELATIONS
+from echocast.zr import rain_rate as rain_rate
+from echocast.zr import reflectivity as reflectivity
+from echocast.zr import zr_relation as zr_relation
 
 NAME = "rainfall_rate"
 UNITS = "mm h-1"
-DRY_DBZ = 0.0
-"""Echoes at or below this reflectivity (under 0.04 mm/h) are no rain: files write "no echo" as 0 or -32 dBZ."""
-
 MOST_RATE = 300.0
 """Rates above this (mm/h) are taken for errors and clipped by `limited`, unless another limit is asked for.
 
@@ -67,68 +69,6 @@ _UNIT_ALIASES = {
         "1/100 mm": 0.01,
     },
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ZR:
-    """A relation Z = a R^b between reflectivity factor (mm6 m-3) and rain rate (mm/h)."""
-
-    a: float
-    b: float
-    name: str
-
-    def __str__(self) -> str:
-        return f"Z = {self.a:g} R^{self.b:g} ({self.name})"
-
-
-MARSHALL_PALMER = ZR(200.0, 1.6, "Marshall and Palmer 1948")
-ZR_RELATIONS = {
-    "marshall-palmer": MARSHALL_PALMER,
-    "fmi": ZR(223.0, 1.53, "FMI"),
-    "meteoswiss": ZR(316.0, 1.5, "MeteoSwiss"),
-    "dwd": ZR(256.0, 1.42, "DWD, mean of its classes"),
-    "wsr-88d": ZR(300.0, 1.4, "WSR-88D, convective"),
-    "hko-2015": ZR(118.239, 1.5241, "Shi et al. 2015"),
-    "hko-7": ZR(58.53, 1.56, "Shi et al. 2017"),
-}
-
-
-def zr_relation(text: str) -> ZR:
-    """A relation by its name (`ZR_RELATIONS`) or by its numbers, ``"200,1.6"``; raises `WrongUnits` for another."""
-    if text.lower() in ZR_RELATIONS:
-        return ZR_RELATIONS[text.lower()]
-    try:
-        a, b = (float(part) for part in text.split(","))
-    except ValueError:
-        a = b = 0.0
-    if not (0 < a < 1e5 and 0.5 < b < 5):
-        known = ", ".join(ZR_RELATIONS)
-        raise WrongUnits(f"{text!r} is no Z-R relation; give a and b of Z = a R^b, as 200,1.6, or one of: {known}")
-    return ZR(a, b, "as asked for")
-
-
-def rain_rate(dbz: Float[np.ndarray, "*shape"], zr: ZR = MARSHALL_PALMER) -> Float[np.ndarray, "*shape"]:
-    """Rain rate (mm/h, float32) of a reflectivity (dBZ); NaN stays NaN, `DRY_DBZ` and weaker is 0.
-
-    Source: R = (10^(dBZ/10) / a)^(1/b).
-    """
-    values = np.asarray(dbz)
-    if values.dtype != np.float32:
-        values = values.astype(np.float64)
-    slope, start = values.dtype.type(np.log(10.0) / (10.0 * zr.b)), values.dtype.type(np.log(zr.a) / zr.b)
-    rate = np.exp(values * slope - start).astype(np.float32, copy=False)
-    return np.asarray(np.where(values <= DRY_DBZ, np.float32(0.0), rate))
-
-
-def reflectivity(rate_mm_h: Float[np.ndarray, "*shape"], zr: ZR = MARSHALL_PALMER) -> Float[np.ndarray, "*shape"]:
-    """Reflectivity (dBZ, float32) of a rain rate (mm/h); what is weaker than `DRY_DBZ` becomes `DRY_DBZ`.
-
-    Source: dBZ = 10 log10 a + 10 b log10 R.
-    """
-    rate = np.asarray(rate_mm_h, np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        dbz = 10.0 * np.log10(zr.a) + 10.0 * zr.b * np.log10(rate)
-    return np.where(np.isnan(rate), np.nan, np.maximum(dbz, DRY_DBZ)).astype(np.float32)
 
 
 def quantity(units: str) -> str:

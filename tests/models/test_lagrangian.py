@@ -5,6 +5,10 @@ import pytest
 import torch
 from tests import samples
 
+from echocast.errors import MissingFrames
+from echocast.models import lagrangian
+from echocast.models._noise import Noise
+from echocast.models.base import Spacing
 from echocast.models.lagrangian import Lagrangian, _bands
 from echocast.models.optical_flow import OpticalFlow
 from echocast.motion.advection import advect
@@ -75,3 +79,107 @@ def test_it_learns_that_a_shower_grows() -> None:
         losses.append(loss.item())
     before, after = (torch.sigmoid(logits) for logits in (Lagrangian(hidden_channels=[8, 8])(past, 4), model(past, 4)))
     assert (after - future).abs().mean() < 0.8 * (before - future).abs().mean()
+
+
+def trained() -> Lagrangian:
+    """As if it had learned something of everything."""
+    torch.manual_seed(1)
+    model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, step_minutes=5.0)
+    for head in (model.output, model.doubt[2]):
+        torch.nn.init.normal_(head.weight, std=0.02)
+    return model.eval()
+
+
+@pytest.mark.parametrize("by", [1, 3])
+def test_rows_by_rows_is_the_same_as_all_at_once(by: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, past = trained(), shower(size=60)
+    past[0, -1, 0, 10:20, 30:40] = torch.nan
+    at = {"grid_km": 4.0 / by, "step_minutes": 5.0}
+    whole, members = model.forecast(past, 3, **at), model.ensemble(past, 3, members=2, **at)
+    monkeypatch.setattr(lagrangian, "_STRIP", 60 * 7)
+    torch.testing.assert_close(model.forecast(past, 3, **at), whole, rtol=0, atol=1e-6, equal_nan=True)
+    strips = model.ensemble(past, 3, members=2, **at)
+    torch.testing.assert_close(strips, members, rtol=0, atol=1e-6, equal_nan=True)
+
+
+def test_learning_and_forecasting_are_the_same_arithmetic() -> None:
+    model, past = trained(), shower()
+    levels = model.scaling.to_level(past)
+    logits = model(levels, 4, Spacing(4.0, 5.0))
+    made = model.forecast(past, 4, grid_km=4.0, step_minutes=5.0)
+    inside = made.isfinite()
+    expected = model.scaling.to_rate(torch.sigmoid(logits))
+    torch.testing.assert_close(made[inside], expected[inside], rtol=1e-3, atol=1e-3)
+    futures = model.futures(levels, 4, 2, Spacing(4.0, 5.0), torch.Generator().manual_seed(7))
+    members = model.ensemble(past, 4, members=2, seed=7, grid_km=4.0, step_minutes=5.0)
+    inside = members.isfinite()
+    expected = model.scaling.to_rate(torch.sigmoid(futures))
+    torch.testing.assert_close(members[inside], expected[inside], rtol=1e-3, atol=1e-3)
+
+
+def test_members_differ_come_again_and_grow_apart_with_the_doubt() -> None:
+    model, past = trained(), shower()
+    first = model.ensemble(past, 3, members=4, seed=1)
+    assert first.shape == (1, 4, 3, 1, 64, 64)
+    torch.testing.assert_close(model.ensemble(past, 3, members=4, seed=1), first, equal_nan=True)
+    spread = first.nan_to_num().std(dim=1).mean()
+    assert spread > 0
+    other = model.ensemble(past, 3, members=4, seed=2)
+    assert (other - first).abs().nan_to_num().mean() > 0.1 * spread
+    model.spread = 3.0
+    assert model.ensemble(past, 3, members=4, seed=1).nan_to_num().std(dim=1).mean() > 1.5 * spread
+
+
+def test_it_looks_at_cell_size_step_and_what_nobody_saw() -> None:
+    model, past = trained(), shower()
+    levels = model.scaling.to_level(past)
+    usual = model(levels, 2, Spacing(4.0, 5.0))
+    assert (model(levels, 2, Spacing(3.0, 5.0)) - usual).abs().max() > 1e-4
+    assert (model(levels, 2, Spacing(4.0, 10.0)) - usual).abs().max() > 1e-4
+    torch.testing.assert_close(model(levels, 2), usual)
+    dry = torch.where(levels == 0, torch.nan, levels)
+    assert (model(dry, 2, Spacing(4.0, 5.0)) - usual).abs().max() > 1e-4
+
+
+def test_it_takes_steps_of_a_third_to_three_times_its_own() -> None:
+    model = trained()
+    for step in (2.0, 5.0, 15.0):
+        model.require(6, step)
+    with pytest.raises(MissingFrames, match="every 30 min"):
+        model.require(6, 30.0)
+
+
+def test_a_long_past_is_cut_and_leads_between_are_interpolated() -> None:
+    model, past = trained(), shower(12)
+    at = Spacing(4.0, 5.0)
+    levels = model.scaling.to_level(past)
+    torch.testing.assert_close(model(levels, 3, at), model(levels[:, -6:], 3, at))
+    hidden = model._understood(levels, model.motion(past), 5, at)
+    assert hidden.shape[1] == 3  # leads 1, 3 and 5
+    growth = model._changes(model.output, hidden, 5, levels).growth
+    torch.testing.assert_close(growth[:, 1], (growth[:, 0] + growth[:, 2]) / 2)
+
+
+@pytest.mark.parametrize("scale", range(4))
+def test_noise_has_variance_one_and_the_size_of_its_octave(scale: int) -> None:
+    generator = torch.Generator().manual_seed(3)
+    noise = Noise(4, cell_km=4.0)
+    octave = noise.fields(noise.start(30, (96, 120), generator, torch.zeros(1)), (96, 120))[:, scale]
+    assert octave.std() == pytest.approx(1.0, abs=0.08)
+    assert abs(octave.mean()) < 0.1
+    near = (octave[..., :-1] * octave[..., 1:]).mean()
+    far = (octave[..., : -4 * 2**scale] * octave[..., 4 * 2**scale :]).mean()
+    assert near > [-0.02, 0.4, 0.75, 0.9][scale]
+    assert abs(far) < 0.12
+
+
+def test_noise_forgets_as_it_should() -> None:
+    generator = torch.Generator().manual_seed(3)
+    noise = Noise(3, cell_km=4.0)
+    drawn = noise.start(400, (8, 8), generator, torch.zeros(1))
+    with torch.no_grad():
+        later = noise.next(drawn, 10.0, generator)
+    for scale, (a, b) in enumerate(zip(drawn, later, strict=True)):
+        kept = float((a * b).mean() / a.square().mean())
+        assert kept == pytest.approx(np.exp(-10.0 / (0.94 * 8 * 2**scale)), abs=0.05)
+        assert float(b.std()) == pytest.approx(1.0, abs=0.05)

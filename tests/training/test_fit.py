@@ -14,7 +14,7 @@ import torch
 from tests import samples
 
 from echocast.data import archive
-from echocast.errors import DataError, ExperimentError, MissingFrames
+from echocast.errors import DataError, EchocastError, ExperimentError, MissingFrames
 from echocast.models import base
 from echocast.training import experiment as experiments
 from echocast.training import fit
@@ -97,10 +97,8 @@ def test_a_resumed_run_ends_with_the_very_same_weights(archives: tuple[Path, Pat
 
 
 def test_one_archive_is_split_by_runs(tmp_path: Path) -> None:
-    train, validation = fit._archives(plan(store(tmp_path, "one.zarr", gaps=(20, 30)), None))
-    used = [
-        {int(s) + n for s in part.windows.starts for n in range(part.windows.length)} for part in (train, validation)
-    ]
+    (train,), validation = fit._sources(plan(store(tmp_path, "one.zarr", gaps=(20, 30)), None))
+    used = [{int(s) + n for s in part.starts for n in range(part.length)} for part in (train, validation)]
     assert used[0]
     assert used[1]
     assert not used[0] & used[1]
@@ -165,6 +163,42 @@ def test_the_lagrangian_forecaster_learns_through_the_same_door(archives: tuple[
     trained = base.resolve(tmp_path / "run/weights.safetensors")
     assert type(trained).__name__ == "Lagrangian"
     assert trained.output.weight.any()  # it has left the advection that it started as
+
+
+def test_what_is_not_named_stays_and_the_doubt_is_learned_from_a_start(
+    archives: tuple[Path, Path], tmp_path: Path
+) -> None:
+    tiny = ("model.name=lagrangian", "model.hidden_channels=[4]")
+    first = plan(*archives, *tiny, 'training.only=["encoder", "forecaster", "output"]')
+    assert fit.fit(first, tmp_path / "first")
+    start = tmp_path / "first/weights.safetensors"
+    settings = (f"training.start={start}", 'training.only=["doubt"]', "loss.name=members", "loss.squares=[1, 4]")
+    assert fit.fit(plan(*archives, *tiny, *settings), tmp_path / "second")
+    before, after = (base.load(path).state_dict() for path in (start, tmp_path / "second/weights.safetensors"))
+    changed = {name for name, value in before.items() if not torch.equal(after[name], value)}
+    assert changed
+    assert all(name.startswith("doubt.") for name in changed)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (('training.only=["decoder"]',), r"names no part of the model; it has encoder, forecaster, output"),
+        (("loss.name=members",), "EncoderForecaster makes none"),
+        (("training.start=nowhere.safetensors",), "no such checkpoint"),
+    ],
+)
+def test_wrong_starts_are_refused(
+    settings: tuple[str, ...], words: str, archives: tuple[Path, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(EchocastError, match=words):
+        fit.fit(plan(*archives, *settings), tmp_path / "run")
+
+
+def test_a_start_of_other_sizes_is_refused(archives: tuple[Path, Path], tmp_path: Path) -> None:
+    base.save(base.construct("encoder_forecaster", {"hidden_channels": [5], "patch": 4}), tmp_path / "o.safetensors")
+    with pytest.raises(ExperimentError, match="does not fit the model"):
+        fit.fit(plan(*archives, f"training.start={tmp_path / 'o.safetensors'}"), tmp_path / "run")
 
 
 def test_two_processes_have_the_losses_of_one(archives: tuple[Path, Path], tmp_path: Path) -> None:

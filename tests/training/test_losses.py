@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -29,7 +30,7 @@ def test_balanced_by_hand() -> None:
     assert float(made) == pytest.approx((0.75 + 3 * (0.11650 + 0.11650**2)) / 2, abs=1e-4)
 
 
-@pytest.mark.parametrize("name", ["cross_entropy", "balanced"])
+@pytest.mark.parametrize("name", ["cross_entropy", "balanced", "fixed_risk"])
 def test_unseen_pixels_cost_nothing_and_get_no_gradient(name: str) -> None:
     logits = torch.randn(1, 2, 1, 3, 4, requires_grad=True)
     observed = torch.rand(1, 2, 1, 3, 4) * 5
@@ -49,3 +50,66 @@ def test_wrong_names_and_arguments_are_refused() -> None:
         losses.make(name="balanced", weight=[1.0])
     with pytest.raises(ValueError, match="must increase"):
         losses.Balanced(thresholds=(2.0, 1.0), weights=(1.0, 2.0))
+
+
+def test_fixed_risk_by_hand() -> None:
+    # One bin over all levels: level 0.5 against dry costs 0.5; against 1 mm/h (0.38350) 0.1165; missed it costs odds.
+    loss = losses.FixedRisk(rates=(1.0,), shares=(1.0,), skill=(0.5,), lasting=(1e9,))
+    assert float(loss(shaped(0.0, 0.0), shaped(0.0, 1.0), SCALING)) == pytest.approx((0.5 + 0.1165) / 2, abs=1e-4)
+    missed = loss(torch.logit(shaped(0.2)), shaped(1.0), SCALING)
+    assert float(missed) == pytest.approx(2.0 * (0.3835 - 0.2), abs=1e-4)
+
+
+def test_fixed_risk_forecasts_at_the_chance_of_best_csi() -> None:
+    # Rain of 4 mm/h or none: at odds of 4 the best forecast is rain from a chance of 1 / (1 + 4) on.
+    loss = losses.FixedRisk(rates=(1.0,), shares=(1.0,), skill=(0.25,), lasting=(1e9,))
+    for wet, rain_is_best in ((30, True), (10, False)):
+        observed = shaped(*([4.0] * wet + [0.0] * (100 - wet)))
+        costs = [float(loss(torch.full_like(observed, level), observed, SCALING)) for level in (-4.0, 0.1)]
+        assert (costs[1] < costs[0]) == rain_is_best
+
+
+def test_the_odds_grow_with_lead_and_rate() -> None:
+    odds = losses.FixedRisk().odds(torch.tensor([5.0, 30.0, 90.0]))
+    assert (odds.diff(dim=1) >= 0).all()
+    assert (odds.diff(dim=0) >= 0).all()
+    assert float(odds.max()) == pytest.approx(1 / 0.08)
+    with pytest.raises(ValueError, match="must increase"):
+        losses.FixedRisk(rates=(2.0, 1.0), shares=(1.0, 1.0), skill=(0.5, 0.5), lasting=(60.0, 60.0))
+
+
+def test_the_crps_of_members_is_that_of_the_library() -> None:
+    xskillscore = pytest.importorskip("xskillscore", reason="xskillscore is not installed")
+    import xarray as xr
+
+    loss = losses.MembersCrps(members=5, fairness=0.0, squares=(1,), levels=0.0)
+    logits = torch.randn(2, 5, 3, 1, 8, 8)
+    observed = torch.rand(2, 3, 1, 8, 8) * 3
+    rates = SCALING.to_wet_rate(torch.sigmoid(logits)).numpy()
+    arrays = (
+        xr.DataArray(observed.numpy()),
+        xr.DataArray(rates, dims=["dim_0", "member", "dim_1", "dim_2", "dim_3", "dim_4"]),
+    )
+    expected = float(xskillscore.crps_ensemble(*arrays).mean())
+    fair = losses.MembersCrps(members=5, fairness=1.0, squares=(1,), levels=0.0)
+    mean = loss._mean(torch.from_numpy(rates), observed, observed.isfinite(), 1)
+    # The plain CRPS has sum |x_i - x_j| / 2 M^2; the fair one M (M - 1) in its place.
+    apart = np.abs(rates[:, :, None] - rates[:, None]).mean() / 2
+    plain = float(np.abs(rates - observed.numpy()[:, None]).mean() - apart)
+    assert expected == pytest.approx(plain, rel=1e-5)
+    assert float(mean) == pytest.approx(plain, rel=1e-4)
+    unbiased = fair._mean(torch.from_numpy(rates), observed, observed.isfinite(), 1)
+    assert float(unbiased) == pytest.approx(plain - apart * (5 / 4 - 1), rel=1e-4)
+
+
+def test_members_are_best_when_they_spread_as_the_truth_does() -> None:
+    torch.manual_seed(0)
+    loss = losses.MembersCrps(members=4)
+    spread, observed = torch.randn(64, 4, 1, 1, 16, 16), torch.randn(64, 1, 1, 16, 16)
+    truth = SCALING.to_wet_rate(torch.sigmoid(observed))
+    costs = [float(loss(factor * spread, truth, SCALING)) for factor in (0.3, 1.0, 2.0)]
+    assert costs[1] == min(costs)
+    truth[:, :, :, 4:] = torch.nan
+    assert math.isfinite(float(loss(spread, truth, SCALING)))
+    with pytest.raises(ValueError, match="at least 2"):
+        losses.MembersCrps(members=1)

@@ -271,8 +271,10 @@ def test_the_benchmarks_scores_by_hand() -> None:
     assert np.isnan(found["hko7_far"][0, 0])
 
 
-@pytest.mark.parametrize(("rate", "level"), [(0.5, 0.3283), (2, 0.4624), (5, 0.5511), (10, 0.6182), (30, 0.7245)])
+@pytest.mark.parametrize(
+    ("rate", "level"), [(0.5, 0.3283), (2.0, 0.4624), (5.0, 0.5511), (10.0, 0.6182), (30.0, 0.7245)]
+)
 def test_the_benchmarks_grey_levels(rate: float, level: float) -> None:
-    from echocast.verification.scores.hko7 import _grey
+    from echocast.verification.base import grey
 
-    assert _grey(np.array([rate]))[0] == pytest.approx(level, abs=1e-4)
+    assert grey(np.array([rate]), "hko-7")[0] == pytest.approx(level, abs=1e-4)

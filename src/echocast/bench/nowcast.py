@@ -1,7 +1,10 @@
 """From ten frames to eighteen leads: time and peak memory of each forecaster on a national grid.
 
-From array to array, in a process of its own for each: nothing is read and nothing written. The yardstick is pysteps'
-Lucas-Kanade and extrapolation on the same frames in the same run.
+From array to array, in a process of its own for each: nothing is read and nothing written. The yardsticks are pysteps'
+Lucas-Kanade and extrapolation, and its STEPS, on the same frames in the same run.
+
+>>> Task("persistence", 48, 64).title
+'persistence'
 """
 
 import json
@@ -9,6 +12,8 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,50 +26,115 @@ from echocast.models import base
 
 MODELS = ("optical_flow", "farneback", "lucas_kanade", "rover1", "encoder_forecaster", "lagrangian")
 YARDSTICK = "pysteps, Lucas-Kanade and extrapolation"
+STEPS = "steps"
+MEMBERS = 20
 LEADS = 18
 _SCRIPT = (
-    "import sys; from echocast.bench.nowcast import contender, report_of;"
-    " report_of(contender(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])), int(sys.argv[4]))"
+    "import json, sys; from echocast.bench.nowcast import Task, contender, report_of;"
+    " report_of(contender(Task(**json.loads(sys.argv[1]))), int(sys.argv[2]))"
 )
 
 
+@dataclass(frozen=True)
+class Task:
+    """One forecast to be measured."""
+
+    name: str
+    rows: int
+    columns: int
+    leads: int = LEADS
+    members: int = 0
+
+    @property
+    def title(self) -> str:
+        """The forecaster, as the table names it."""
+        return f"{self.name}, {self.members} members" if self.members else self.name
+
+
+@dataclass(frozen=True)
+class Found:
+    """What it took."""
+
+    seconds: Spread
+    mib: float
+
+    def cells(self) -> str:
+        """Two cells of a table."""
+        spent = self.seconds
+        return f"{spent.median:.2f} ({spent.low:.2f}-{spent.high:.2f}) | {self.mib:.0f}"
+
+
 def run(*, quick: bool, rounds: int, device: str) -> str:  # noqa: ARG001 (what a weather service has)
-    """Measure, and give the table as Markdown."""
+    """Measure, and give the tables as Markdown."""
     rows, columns = (48, 64) if quick else (760, 1226)
+    national = Task("lagrangian", rows, columns)
+    few = 4 if quick else MEMBERS
+    one = [replace(national, name=name) for name in (YARDSTICK, *MODELS)]
+    many = [replace(national, name=STEPS, members=few), replace(national, members=few)]
+    halved = [
+        replace(national, rows=rows // 2, columns=columns // 2),
+        replace(national, leads=LEADS // 2),
+        national,
+        replace(national, rows=2 * rows, columns=2 * columns),
+        replace(national, members=few // 2),
+        replace(national, members=few),
+    ]
+    large = [] if quick else [replace(national, rows=3500, columns=7000)]
+    found = {task: made for task in one if (made := _measured(task, rounds))}
+    found |= {task: made for task in [*many, *halved, *large] if (made := found.get(task) or _measured(task, 1))}
     lines = [
         "# Nowcast: time and memory",
         "",
         f"echocast {__version__}, PyTorch {torch.__version__}, Python {platform.python_version()},"
         f" {platform.machine()}, {torch.get_num_threads()} threads; 10 frames of {rows} x {columns} cells of 1 km,"
-        f" {LEADS} leads, {rounds} rounds, each forecaster in a process of its own; seconds, median (quartiles)."
-        " Memory is the largest resident size of that process. `echocast bench nowcast` makes this table.",
-        "",
-        "| forecaster | seconds | MiB | of the yardstick's time |",
-        "|---|---:|---:|---:|",
+        f" {LEADS} leads, each forecaster in a process of its own; seconds, median (quartiles) of {rounds} rounds, or"
+        " of one round for ensembles and other sizes. Memory is the largest resident size of that process."
+        " `echocast bench nowcast` makes these tables.",
+        *_compared("One forecast", one, found),
+        *_compared("Ensembles", many, found),
+        *_grown("How the cost of `lagrangian` grows", [*halved, *large], found),
     ]
-    found: dict[str, tuple[Spread, float]] = {}
-    for name in (YARDSTICK, *MODELS):
-        measured = _measured(name, rows, columns, rounds)
-        if measured is not None:
-            found[name] = measured
-    yardstick = found.get(YARDSTICK)
-    for name, (spent, memory) in found.items():
-        ratio = f"{spent.median / yardstick[0].median:.2f}" if yardstick else "not installed"
-        seconds = f"{spent.median:.2f} ({spent.low:.2f}-{spent.high:.2f})"
-        lines.append(f"| {name} | {seconds} | {memory:.0f} | {ratio} |")
     return "\n".join([*lines, ""])
 
 
-def contender(name: str, rows: int, columns: int) -> Contender:
+def _compared(title: str, tasks: Sequence[Task], found: dict[Task, Found]) -> list[str]:
+    """A table whose first row is the yardstick."""
+    first = found.get(tasks[0])
+    lines = ["", f"## {title}", "", "| forecaster | seconds | MiB | of the first row's time |", "|---|---:|---:|---:|"]
+    for task in tasks:
+        if task in found:
+            ratio = f"{found[task].seconds.median / first.seconds.median:.2f}" if first else "not installed"
+            lines.append(f"| {task.title} | {found[task].cells()} | {ratio} |")
+    return lines
+
+
+def _grown(title: str, tasks: Sequence[Task], found: dict[Task, Found]) -> list[str]:
+    """A table by size, with the time for a million values of the forecast."""
+    lines = ["", f"## {title}", "", "| grid | leads | members | seconds | MiB | seconds a million values |"]
+    lines.append("|---|---:|---:|---:|---:|---:|")
+    for task in tasks:
+        values = task.rows * task.columns * task.leads * max(1, task.members) / 1e6
+        each = found[task].seconds.median / values
+        grid = f"{task.rows} x {task.columns}"
+        lines.append(f"| {grid} | {task.leads} | {task.members or '-'} | {found[task].cells()} | {each:.3f} |")
+    return lines
+
+
+def contender(task: Task) -> Contender:
     """What forecasts once when it is called."""
+    rows, columns = task.rows, task.columns
     storm = np.nan_to_num(storms.generate(frames=10, size=64, seed=1).values).astype(np.float32)
     frames = np.tile(storm, (1, -(-rows // 64), -(-columns // 64)))[:, :rows, :columns]
-    if name != YARDSTICK:
+    if task.name != YARDSTICK:
+        name = task.name
         model = base.resolve(name) if base.weights(name) != "to be trained" else base.construct(name, {}).eval()
-        past = torch.from_numpy(frames)[None, :, None]
+        past = torch.from_numpy(np.ascontiguousarray(frames))[None, :, None]
 
         def ours() -> None:
-            model.forecast(past, LEADS, grid_km=1.0, step_minutes=5.0)
+            if task.members and isinstance(model, base.EnsembleForecaster):
+                model.ensemble(past, task.leads, members=task.members, grid_km=1.0, step_minutes=5.0)
+            else:
+                model.forecast(past, task.leads, grid_km=1.0, step_minutes=5.0)
 
         return ours
     from echocast.models import _pysteps
@@ -75,7 +145,7 @@ def contender(name: str, rows: int, columns: int) -> Contender:
     def theirs() -> None:
         with _pysteps.quiet():
             motion = pysteps.motion.get_method("LK")(_pysteps.to_dbr(rain[-3:]))
-            pysteps.nowcasts.get_method("extrapolation")(rain[-1], motion, LEADS)
+            pysteps.nowcasts.get_method("extrapolation")(rain[-1], motion, task.leads)
 
     return theirs
 
@@ -85,16 +155,15 @@ def report_of(work: Contender, rounds: int) -> None:
     spent = by_turns({"it": work}, rounds)["it"]
     status = Path("/proc/self/status")
     peak = re.findall(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else ["0"]
-    found = {"median": spent.median, "low": spent.low, "high": spent.high, "mib": int(peak[0]) / 1024}
-    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.write(json.dumps({"seconds": asdict(spent), "mib": int(peak[0]) / 1024}) + "\n")
 
 
-def _measured(name: str, rows: int, columns: int, rounds: int) -> tuple[Spread, float] | None:
-    line = [sys.executable, "-W", "ignore", "-c", _SCRIPT, name, str(rows), str(columns), str(rounds)]
+def _measured(task: Task, rounds: int) -> Found | None:
+    line = [sys.executable, "-W", "ignore", "-c", _SCRIPT, json.dumps(asdict(task)), str(rounds)]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
         if "MissingDependency" in done.stderr:
             return None
-        raise RuntimeError(f"{name}: {done.stderr.strip().splitlines()[-1]}")
+        raise RuntimeError(f"{task.title}: {(done.stderr.strip() or 'killed').splitlines()[-1]}")
     found = json.loads(done.stdout.strip().splitlines()[-1])
-    return Spread(found["median"], found["low"], found["high"]), found["mib"]
+    return Found(Spread(**found["seconds"]), found["mib"])

@@ -201,7 +201,7 @@ def _sums(rain: xr.DataArray, contenders: Mapping[str, Contender], plan: Plan, e
     """All sums of one event."""
     regions = masks(rain, plan)
     chosen = plan.chosen(step_minutes=float(fields.step(rain.time.values) / np.timedelta64(1, "m")))
-    families = plan.families(ensembles=any(making.is_ensemble(c) for c in contenders.values()))
+    families = plan.families(ensembles=any(making.members_of(c, plan) for c in contenders.values()))
     batch = making.batch_of(rain, contenders, plan)
     total = EventSums({}, {name: [] for name in contenders}, [])
     for begin in range(0, len(event.starts), batch):

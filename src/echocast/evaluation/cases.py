@@ -76,20 +76,21 @@ class ForecastFiles:
 Contender = Forecaster | ForecastFiles
 
 
-def is_ensemble(contender: Contender) -> bool:
-    """Whether it has members."""
-    return contender.members > 1 if isinstance(contender, ForecastFiles) else isinstance(contender, EnsembleForecaster)
+def members_of(contender: Contender, plan: Plan) -> int | None:
+    """How many futures it is to make; None for one forecast.
 
-
-def _members(contender: Contender, plan: Plan) -> int:
-    if isinstance(contender, EnsembleForecaster):
-        return plan.members or contender.members
-    return contender.members if isinstance(contender, ForecastFiles) else 1
+    A forecaster whose one forecast is better than the mean of its members makes members only if the plan asks for them.
+    """
+    if isinstance(contender, ForecastFiles):
+        return contender.members if contender.members > 1 else None
+    if not isinstance(contender, EnsembleForecaster) or (contender.guesses and not plan.members):
+        return None
+    return plan.members or contender.members
 
 
 def batch_of(rain: xr.DataArray, contenders: Mapping[str, Contender], plan: Plan) -> int:
     """How many windows fit into memory at a time."""
-    futures = sum(_members(contender, plan) for contender in contenders.values())
+    futures = sum(members_of(contender, plan) or 1 for contender in contenders.values())
     return max(1, int(4 * BATCH_PIXELS // (rain[0].size * plan.leads * (futures + 3))))
 
 
@@ -107,9 +108,8 @@ def forecasts_of(
         if isinstance(contender, ForecastFiles):
             issued = rain.time.values[cases.starts + plan.past - 1]
             made[name] = np.stack([contender.at(time, leads) for time in issued])
-        elif isinstance(contender, EnsembleForecaster):
-            seed = int(cases.starts[0])
-            futures = contender.ensemble(past, plan.leads, members=plan.members, seed=seed, **at)
+        elif isinstance(contender, EnsembleForecaster) and (members := members_of(contender, plan)):
+            futures = contender.ensemble(past, plan.leads, members=members, seed=int(cases.starts[0]), **at)
             made[name] = futures[:, :, :, 0].numpy()
         else:
             made[name] = contender.forecast(past, plan.leads, **at)[:, None, :, 0].numpy()

@@ -57,9 +57,7 @@ class Noise(nn.Module):
         new = torch.sqrt(1 - kept.square())
         return [k * old + n * _normal(old.shape, generator, old) for k, n, old in zip(kept, new, drawn, strict=True)]
 
-    def fields(
-        self, drawn: Sequence[Tensor], size: tuple[int, int]
-    ) -> Float[Tensor, "count scales y x"]:
+    def fields(self, drawn: Sequence[Tensor], size: tuple[int, int]) -> Float[Tensor, "count scales y x"]:
         """The octaves on the fine grid, each of variance 1."""
         made = []
         for scale, octave in enumerate(drawn):

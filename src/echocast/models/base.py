@@ -137,8 +137,8 @@ class Forecaster(nn.Module, ABC):
 class EnsembleForecaster(Forecaster):
     """A forecaster that knows its doubt: several futures, each of which may come true.
 
-    `ensemble` gives them. `forecast` gives one guess: the mean of `members` of them, the best in the mean square, if the
-    forecaster does not know better.
+    `ensemble` gives them. `forecast` gives one guess: the mean of `members` of them, the best in the mean square, or
+    what the forecaster knows better.
     """
 
     members: int = 20
@@ -203,6 +203,31 @@ class LearnedForecaster(Forecaster):
         self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing = UNKNOWN
     ) -> Float[Tensor, "batch steps channel y x"]:
         """Logits of the future's grey levels from the past's, which are NaN where nothing is observed."""
+
+
+class LearnedEnsemble(EnsembleForecaster, LearnedForecaster):
+    """A forecaster with weights that makes one best guess and members, each learned."""
+
+    guesses = True
+
+    @abstractmethod
+    def futures(
+        self,
+        past: Float[Tensor, "batch time channel y x"],
+        steps: int,
+        members: int,
+        at: Spacing = UNKNOWN,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "batch member steps channel y x"]:
+        """Logits of the grey levels of members, as `forward` gives those of the best guess.
+
+        Args:
+            past: grey levels in [0, 1], NaN where nothing is observed.
+            steps: frames to forecast.
+            members: how many futures of each past.
+            at: the cell size and the step of `past`.
+            generator: what their differences are drawn from.
+        """
 
 
 def names() -> list[str]:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,11 +34,10 @@ from torch.nn.functional import avg_pool2d, interpolate, pad
 
 from echocast.models import resolution
 from echocast.models._noise import Noise
-from echocast.models.base import UNKNOWN, EnsembleForecaster, LearnedForecaster, Spacing
+from echocast.models.base import UNKNOWN, LearnedEnsemble, Spacing
 from echocast.models.scaling import Scaling
 from echocast.motion.advection import origins, places, sample
 from echocast.motion.flow import dense_flow
-from echocast.nn.convgru import ConvGRU
 from echocast.nn.convlstm import ConvLSTM
 from echocast.nn.patches import from_patches, to_patches
 
@@ -49,6 +48,8 @@ _LEAST, _MOST = 0.01, 0.99
 """Grey levels whose logits are still finite enough to learn from."""
 _KNOWN = 5
 """What each patch is told of every frame beside its levels: the share that is known, speed (2), cell size, step."""
+_PAIRS = 3
+"""Of how many pairs of frames, the newest, the motion is the mean."""
 _WIDTHS = (3, 9)
 """Sides in cells of the means that part the bands of detail: up to 3 cells, 3 to 9 cells, the rest."""
 _FIRST_DOUBT = -2.0
@@ -71,7 +72,7 @@ class Changes(NamedTuple):
     """Of each octave of noise, patch by patch."""
 
 
-class Lagrangian(EnsembleForecaster, LearnedForecaster):
+class Lagrangian(LearnedEnsemble):
     """Encoding-forecasting ConvLSTM in the frame that moves with the rain.
 
     With the newest frame's grey levels L split into a smooth part and two bands of detail B_1 and B_2, lead k is
@@ -86,17 +87,10 @@ class Lagrangian(EnsembleForecaster, LearnedForecaster):
 
     Args:
         hidden_channels: hidden channels of each layer, the same in encoder and forecaster.
-        input_kernel: odd size of the input-to-state convolutions.
         state_kernels: odd size, or sizes by layer, of the state-to-state convolutions.
-        cell: of the recurrence.
         patch: side of the patches that the grid is cut into; a grid it does not divide is padded.
         inputs: of how many frames, the newest, the network knows at most.
         every: leads per step of the forecaster; what lies between is interpolated.
-        pairs: how many of the newest pairs of frames the motion is averaged over.
-        bands: whether detail is damped apart from growth.
-        refines_motion: whether the network corrects the motion.
-        forget_bias: where the biases of a ConvLSTM's forget gates start.
-        members: how many futures `ensemble` makes by itself.
         spread: factor of the noise's strength, to be settled on validation runs.
         scaling: between mm/h and grey levels.
         grid_km: the cell size of the data that the weights learned from, in km.
@@ -108,52 +102,39 @@ class Lagrangian(EnsembleForecaster, LearnedForecaster):
 
     frames = 2
     coarsens = False
-    guesses = True
 
     def __init__(
         self,
         *,
         hidden_channels: Sequence[int] = (64, 64),
-        input_kernel: int = 3,
         state_kernels: int | Sequence[int] = 3,
-        cell: Literal["convlstm", "convgru"] = "convlstm",
         patch: int = 4,
         inputs: int = 6,
         every: int = 2,
-        pairs: int = 3,
-        bands: bool = True,
-        refines_motion: bool = False,
-        forget_bias: float = 1.0,
-        members: int = 20,
         spread: float = 1.0,
         scaling: Scaling | None = None,
         grid_km: float | None = None,
         step_minutes: float | None = None,
     ) -> None:
         super().__init__()
-        self.hidden_channels, self.input_kernel, self.state_kernels = hidden_channels, input_kernel, state_kernels
-        self.cell, self.patch, self.inputs, self.every, self.pairs = cell, patch, inputs, every, pairs
-        self.bands, self.refines_motion, self.forget_bias = bands, refines_motion, forget_bias
-        self.members, self.spread = members, spread
+        self.hidden_channels, self.state_kernels, self.patch = hidden_channels, state_kernels, patch
+        self.inputs, self.every, self.spread = inputs, every, spread
         self.scaling, self.grid_km, self.step_minutes = scaling or Scaling(), grid_km, step_minutes
-        size: dict[str, Any] = {
-            "hidden_channels": list(hidden_channels),
-            "batch_first": True,
-            "input_kernel": input_kernel,
-            "state_kernel": state_kernels if isinstance(state_kernels, int) else list(state_kernels),
-        }
-        layers = partial(ConvGRU, **size) if cell == "convgru" else partial(ConvLSTM, forget_bias=forget_bias, **size)
+        layers = partial(
+            ConvLSTM,
+            hidden_channels=list(hidden_channels),
+            batch_first=True,
+            state_kernel=state_kernels if isinstance(state_kernels, int) else list(state_kernels),
+            forget_bias=1.0,
+        )
         self.encoder, self.forecaster = layers(patch * patch + _KNOWN), layers(0)
-        top, self._each = sum(hidden_channels), (1 + (BANDS if bands else 0)) * patch * patch
+        top, self._each = sum(hidden_channels), (1 + BANDS) * patch * patch
         self.output = nn.Conv2d(top, self._each, kernel_size=1)
         _start_at_zero(self.output)
         last = nn.Conv2d(64, self._each + SCALES, kernel_size=1)
         _start_at_zero(last)
         self.doubt = nn.Sequential(nn.Conv2d(top, 64, kernel_size=1), nn.ReLU(), last)
         self.noise = Noise(SCALES, cell_km=grid_km or 4.0)
-        if refines_motion:
-            self.drift = nn.Conv2d(top, 2, kernel_size=1)
-            _start_at_zero(self.drift)
 
     def require(self, frames: int, step_minutes: float) -> None:
         """Refuse a past of a step that it knows nothing about: less than a third or more than three times its own."""
@@ -172,8 +153,8 @@ class Lagrangian(EnsembleForecaster, LearnedForecaster):
             at: the cell size and the step of `past`.
         """
         motion = self.motion(self.scaling.to_rate(past.nan_to_num(0.0)))
-        hidden, motion = self._understood(past, motion, steps, at)
-        changes = self._changes(self.output, hidden, steps, (past.shape[-2], past.shape[-1]))
+        hidden = self._understood(past, motion, steps, at)
+        changes = self._changes(self.output, hidden, steps, past)
         frames = [logit for _, logit in self._carried(self._held(past[:, -1], 1), changes, motion, dry_outside=True)]
         return torch.stack(frames, dim=1)
 
@@ -196,8 +177,8 @@ class Lagrangian(EnsembleForecaster, LearnedForecaster):
         """
         with torch.no_grad():
             motion = self.motion(self.scaling.to_rate(past.nan_to_num(0.0)))
-            hidden, motion = self._understood(past, motion, steps, at)
-        changes = self._changes(self.doubt, hidden, steps, (past.shape[-2], past.shape[-1]))
+            hidden = self._understood(past, motion, steps, at)
+        changes = self._changes(self.doubt, hidden, steps, past)
         noises = self._noises(changes, members, at, generator)
         carried = self._carried(self._held(past[:, -1], 1), changes, motion, dry_outside=True)
         frames = [
@@ -208,36 +189,32 @@ class Lagrangian(EnsembleForecaster, LearnedForecaster):
 
     def motion(self, rain_mm_h: Float[Tensor, "batch time channel y x"]) -> Float[Tensor, "batch 2 y x"]:
         """The motion of the newest frames in pixels per step."""
-        cases = rain_mm_h[:, -self.pairs - 1 :, 0].detach().cpu().to(torch.float32).numpy()
+        cases = rain_mm_h[:, -_PAIRS - 1 :, 0].detach().cpu().to(torch.float32).numpy()
         with ThreadPoolExecutor() as pool:  # OpenCV lets other threads run while it works
-            flows = list(pool.map(partial(dense_flow, pairs=self.pairs), cases))
+            flows = list(pool.map(partial(dense_flow, pairs=_PAIRS), cases))
         return torch.from_numpy(np.stack(flows)).to(rain_mm_h)
 
-    def _understood(self, past: Tensor, motion: Tensor, steps: int, at: Spacing) -> tuple[Tensor, Tensor]:
-        """The hidden states of all layers, (batch, node, channel, row, column), and the motion.
-
-        Nodes are the leads 1, 1 + every, 1 + 2 every and so on.
-        """
+    def _understood(self, past: Tensor, motion: Tensor, steps: int, at: Spacing) -> Tensor:
+        """The hidden states of all layers, (batch, node, channel, row, column), at leads 1, 1 + every, ..."""
         side = self.patch
         margin = (0, -past.shape[-1] % side, 0, -past.shape[-2] % side)
         frames, seen = (pad(part, margin) for part in self._at_issue(past[:, -self.inputs :], motion))
         speed = avg_pool2d(pad(motion, margin, mode="replicate"), side)
         frames = to_patches(frames, side)
-        constant = frames.new_tensor([_doublings(at.grid_km, self.grid_km), _doublings(at.step_minutes, self.step_minutes)])
+        constant = frames.new_tensor(
+            [_doublings(at.grid_km, self.grid_km), _doublings(at.step_minutes, self.step_minutes)]
+        )
         known = torch.cat([speed, constant.view(1, 2, 1, 1).expand(len(past), 2, *speed.shape[-2:])], dim=1)
-        share = avg_pool2d(seen.flatten(0, 1), side).unflatten(0, seen.shape[:2])
+        share = avg_pool2d(seen.flatten(0, 1), side)
+        share = share.reshape(*seen.shape[:2], *share.shape[1:])
         each = torch.cat([frames, share, known.unsqueeze(1).expand(-1, frames.shape[1], -1, -1, -1)], dim=2)
         state = self.encoder.last_state(each)
-        top = state if self.cell == "convgru" else state[0]
-        hidden = torch.cat(list(top), dim=1).unsqueeze(1)
+        hidden = torch.cat(list(state[0]), dim=1).unsqueeze(1)
         more = -(-(steps - 1) // self.every)
         if more:
             later, _ = self.forecaster.layers(None, state, steps=more)
             hidden = torch.cat([hidden, torch.cat(later, dim=2)], dim=1)
-        if self.refines_motion:
-            drift = interpolate(self.drift(hidden[:, 0]).to(past.dtype), scale_factor=side, mode="bilinear")
-            motion = motion + drift[..., : past.shape[-2], : past.shape[-1]]
-        return hidden, motion
+        return hidden
 
     def _at_issue(self, past: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
         """Each frame carried forward to the time of the newest, 0 where unknown; and how well it is known."""
@@ -249,11 +226,11 @@ class Lagrangian(EnsembleForecaster, LearnedForecaster):
         together = torch.stack(carried[::-1], dim=1)
         return together[:, :, :1], together[:, :, 1:]
 
-    def _changes(
-        self, read: Callable[[Tensor], Tensor], hidden: Tensor, steps: int, size: tuple[int, int]
-    ) -> Changes:
-        """What the convolutions `read` make of the hidden states, for each lead."""
-        out = read(hidden.flatten(0, 1)).float().unflatten(0, hidden.shape[:2])
+    def _changes(self, read: Callable[[Tensor], Tensor], hidden: Tensor, steps: int, like: Tensor) -> Changes:
+        """What the convolutions `read` make of the hidden states for each lead, on the grid of `like`."""
+        size = (like.shape[-2], like.shape[-1])
+        out = read(hidden.flatten(0, 1)).to(like.dtype)
+        out = out.reshape(*hidden.shape[:2], *out.shape[1:])
         out = torch.stack([self._between(out, lead) for lead in range(steps)], dim=1)
         parts = out[:, :, : self._each].reshape(len(out), -1, self.patch**2, *out.shape[-2:])
         fine = from_patches(parts, self.patch)[..., : size[0], : size[1]].reshape(len(out), steps, -1, *size)
@@ -275,7 +252,7 @@ class Lagrangian(EnsembleForecaster, LearnedForecaster):
         for lead in range(steps):
             few = changes.strength[:, lead]
             strength = interpolate(few, scale_factor=self.patch, mode="bilinear", align_corners=False)
-            octaves = self.noise.fields(drawn, (size[0], size[1])).unflatten(0, (batch, members))
+            octaves = self.noise.fields(drawn, (size[0], size[1])).reshape(batch, members, -1, *size)
             yield (octaves * (self.spread * strength[:, None, :, : size[0], : size[1]])).sum(dim=2)
             drawn = self.noise.next(drawn, minutes, generator)
 
@@ -283,7 +260,7 @@ class Lagrangian(EnsembleForecaster, LearnedForecaster):
         """What is carried: the newest grey levels, how far they are known, and their bands of detail."""
         level = newest.nan_to_num(0.0)
         parts = [level, newest.isfinite().to(level)]
-        return torch.cat([*parts, _bands(level, by)] if self.bands else parts, dim=1)
+        return torch.cat([*parts, _bands(level, by)], dim=1)
 
     def _carried(
         self,
@@ -303,8 +280,7 @@ class Lagrangian(EnsembleForecaster, LearnedForecaster):
             field, known = values[:, :1], values[:, 1:2]
             if not dry_outside:
                 field = field / known.clamp(min=_LEAST_SEEN)
-            if self.bands:
-                field = field + (change[:, 1:] * values[:, 2:]).sum(dim=1, keepdim=True)
+            field = field + (change[:, 1:] * values[:, 2:]).sum(dim=1, keepdim=True)
             logit = torch.logit(field.clamp(_LEAST, _MOST)) + change[:, :1]
             yield cells, logit if dry_outside else logit.masked_fill_(known < _LEAST_SEEN, torch.nan)
 
@@ -335,15 +311,13 @@ class Lagrangian(EnsembleForecaster, LearnedForecaster):
         by = resolution.factor(at.grid_km, self.grid_km)
         motion = self.motion(past)
         newest = past[:, -self.inputs :]
-        size = (-(-past.shape[-2] // by), -(-past.shape[-1] // by))
         slow = resolution.coarsen(motion.unsqueeze(1), by)[:, 0] / by if by > 1 else motion
-        few = torch.cat([resolution.coarsen(frame, by) for frame in newest.split(1, dim=1)], dim=1) if by > 1 else newest
+        few = newest
+        if by > 1:  # frame by frame, for memory
+            few = torch.cat([resolution.coarsen(one, by) for one in newest.chunk(newest.shape[1], dim=1)], dim=1)
         known = Spacing(at.grid_km * by if at.grid_km else None, at.step_minutes)
-        hidden, refined = self._understood(self.scaling.to_level(few), slow, steps, known)
-        if self.refines_motion:
-            drift = interpolate((refined - slow) * by, scale_factor=by, mode="bilinear", align_corners=False)
-            motion = motion + drift[..., : past.shape[-2], : past.shape[-1]]
-        changes = self._changes(read, hidden, steps, size)
+        hidden = self._understood(self.scaling.to_level(few), slow, steps, known)
+        changes = self._changes(read, hidden, steps, few)
         held, everywhere = self._held(self.scaling.to_level(past[:, -1]), by), places(motion)
         height = max(1, _STRIP // (len(past) * past.shape[-1]))
         for first in range(0, past.shape[-2], height):

@@ -5,17 +5,11 @@
 (2, 3, 1, 40, 50)
 """
 
-import numpy as np
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
-from echocast.models.base import Forecaster, Spacing
-from echocast.motion.advection import advect
+from echocast.models._advected import FlowAdvected
 from echocast.motion.flow import sparse_flow
 
 
-class LucasKanade(Forecaster):
+class LucasKanade(FlowAdvected):
     """Tracks of the echoes' corners in the newest frames, assumed constant, carry the newest frame.
 
     Each lead samples it once. Where the air comes from outside the radar's view nothing is known: the forecast is NaN.
@@ -28,17 +22,4 @@ class LucasKanade(Forecaster):
     doi:10.5194/gmd-12-4185-2019, for its use on radar.
     """
 
-    frames = 2
-
-    def __init__(self, *, pairs: int = 3, smoothing_px: float | None = None) -> None:
-        super().__init__()
-        if pairs < 1:
-            raise ValueError(f"pairs={pairs} must be at least 1")
-        self.pairs, self.smoothing_px = pairs, smoothing_px
-
-    def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
-    ) -> Float[Tensor, "batch steps channel y x"]:
-        rain = past[:, :, 0].detach().cpu().to(torch.float32).numpy()
-        flows = [sparse_flow(case, pairs=self.pairs, smoothing_px=self.smoothing_px) for case in rain]
-        return advect(past[:, -1], torch.from_numpy(np.stack(flows)).to(past), steps)
+    _flow = staticmethod(sparse_flow)

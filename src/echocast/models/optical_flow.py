@@ -5,17 +5,11 @@
 (2, 3, 1, 40, 50)
 """
 
-import numpy as np
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
-from echocast.models.base import Forecaster, Spacing
-from echocast.motion.advection import advect
+from echocast.models._advected import FlowAdvected
 from echocast.motion.flow import dense_flow
 
 
-class OpticalFlow(Forecaster):
+class OpticalFlow(FlowAdvected):
     """Motion from the newest frames, assumed constant, carries the newest frame; each lead samples it once.
 
     Where the air comes from outside the radar's view nothing is known, and the forecast is NaN.
@@ -27,18 +21,4 @@ class OpticalFlow(Forecaster):
     Source: Ayzel et al. 2019 (rainymotion's Dense model), doi:10.5194/gmd-12-1387-2019, with the mean of several flows.
     """
 
-    frames = 2
-
-    def __init__(self, *, pairs: int = 3, smoothing_px: float | None = None) -> None:
-        super().__init__()
-        if pairs < 1:
-            raise ValueError(f"pairs={pairs} must be at least 1")
-        self.pairs, self.smoothing_px = pairs, smoothing_px
-
-    def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
-    ) -> Float[Tensor, "batch steps channel y x"]:
-        rain = past[:, :, 0].detach().cpu().to(torch.float32).numpy()
-        flows = [dense_flow(case, pairs=self.pairs, smoothing_px=self.smoothing_px) for case in rain]
-        motion = torch.from_numpy(np.stack(flows)).to(past)
-        return advect(past[:, -1], motion, steps)
+    _flow = staticmethod(dense_flow)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from echocast.models._rover import _SMALLEST, arctan_image
+from echocast.models._rover import SMALLEST, arctan_image
 from echocast.models.base import Forecaster, Spacing
 from echocast.motion.advection import advect_repeatedly
 from echocast.motion.variational import varflow
@@ -57,7 +57,7 @@ class RoverHko7(Forecaster):
     def _forecast(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
     ) -> Float[Tensor, "batch steps channel y x"]:
-        if min(past.shape[-2:]) < _SMALLEST:
+        if min(past.shape[-2:]) < SMALLEST:
             motion = past.new_zeros(len(past), 2, *past.shape[-2:])
         else:
             images = arctan_image(past[:, -2:, 0].to(torch.float32))

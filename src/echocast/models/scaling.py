@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-_Z_A, _Z_B = 200.0, 1.6
+from echocast.zr import MARSHALL_PALMER as _ZR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Scaling:
     def to_wet_rate(self, level: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """The same, never quite 0, so that it has a gradient everywhere."""
         dbz = self.floor_dbz + level * (self.ceiling_dbz - self.floor_dbz)
-        return torch.exp((dbz * (math.log(10.0) / 10.0) - math.log(_Z_A)) / _Z_B)
+        return torch.exp((dbz * (math.log(10.0) / 10.0) - math.log(_ZR.a)) / _ZR.b)
 
     def level(self, rate_mm_h: float) -> float:
         """The grey level of one rain rate (mm/h)."""
@@ -64,4 +64,4 @@ class Scaling:
 
     @staticmethod
     def _dbz(rate_mm_h: Tensor) -> Tensor:
-        return 10.0 * math.log10(_Z_A) + 10.0 * _Z_B * torch.log10(rate_mm_h)
+        return 10.0 * math.log10(_ZR.a) + 10.0 * _ZR.b * torch.log10(rate_mm_h)

@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from echocast.zr import reflectivity
+
 _SMALLEST = 32
 _COMFORTABLE = 128
 _WETTEST_DBZ = 52.5
@@ -133,7 +135,7 @@ def _levels(image: np.ndarray) -> int:
 
 def _image(frame: np.ndarray, enlarge: int) -> np.ndarray:
     """8-bit reflectivity by Marshall and Palmer, 0 to 52.5 dBZ."""
-    dbz = 23.01 + 16.0 * np.log10(np.maximum(np.nan_to_num(frame), 1e-3))
+    dbz = reflectivity(np.maximum(np.nan_to_num(frame), 1e-3))
     image = np.clip(dbz * (255.0 / _WETTEST_DBZ), 0, 255).astype(np.uint8)
     size = (frame.shape[1] * enlarge, frame.shape[0] * enlarge)
     return image if enlarge == 1 else np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR))

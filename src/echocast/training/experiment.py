@@ -47,7 +47,7 @@ class Training:
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     start: Path | None = None
-    only: Sequence[str] = ()
+    only: tuple[str, ...] = ()
     seed: int = 0
 
 

@@ -187,7 +187,7 @@ def _module(experiment: Experiment, source: Source) -> ForecastModule:
     if training.start is not None:
         _start_from(model, training.start)
     for name, weight in model.named_parameters():
-        weight.requires_grad_(not training.only or name.startswith(tuple(training.only)))
+        weight.requires_grad_(not training.only or name.startswith(training.only))
     if not any(weight.requires_grad for weight in model.parameters()):
         parts = ", ".join(sorted({name.partition(".")[0] for name, _ in model.named_parameters()}))
         raise ExperimentError(f"training.only = {list(training.only)} names no part of the model; it has {parts}")

@@ -172,7 +172,7 @@ class MembersCrps(nn.Module):
         logits: Float[Tensor, "batch member lead channel y x"],
         observed: Float[Tensor, "batch lead channel y x"],
         scaling: Scaling,
-        step_minutes: float = 5.0,  # noqa: ARG002 (as every loss)
+        step_minutes: float = 5.0,
     ) -> Float[Tensor, ""]:
         """Mean over windows, leads, squares and the kinds of means."""
         seen = observed.isfinite()
@@ -186,21 +186,34 @@ class MembersCrps(nn.Module):
         return total + self._mean(rates.mean(dim=2, keepdim=True), truth.mean(dim=1, keepdim=True), always, 4)
 
     def _mean(self, members: Tensor, truth: Tensor, seen: Tensor, side: int) -> Tensor:
-        share = avg_pool2d(seen.to(truth).flatten(0, 1), side)
-        if side > 1:
-            members = avg_pool2d((members * seen.unsqueeze(1)).flatten(0, 2), side).unflatten(0, members.shape[:3])
-            truth = avg_pool2d((truth * seen).flatten(0, 1), side).unflatten(0, truth.shape[:2])
-        count, weight = self.members, share.unflatten(0, truth.shape[:2])
+        known = _squares(seen.to(truth), side) > 0
+        members = _squares(members * seen.unsqueeze(1), side)
+        truth = _squares(truth * seen, side)
+        count = self.members
         apart = torch.zeros_like(truth)
         for a in range(count):
             for b in range(a):
                 apart = apart + (members[:, a] - members[:, b]).abs()
         fair = 1.0 - (1.0 - self.fairness) / count
-        crps = (members - truth.unsqueeze(1)).abs().mean(dim=1) - fair * apart / (count * (count - 1))
-        return (crps * (weight > 0)).sum() / (weight > 0).sum().clamp(min=1)
+        crps: Tensor = (members - truth.unsqueeze(1)).abs().mean(dim=1) - fair * apart / (count * (count - 1))
+        total: Tensor = (crps * known).sum() / known.sum().clamp(min=1)
+        return total
 
 
-_LOSSES: dict[str, type[nn.Module]] = {"cross_entropy": CrossEntropy, "balanced": Balanced, "fixed_risk": FixedRisk, "members": MembersCrps}
+def _squares(values: Tensor, side: int) -> Tensor:
+    """Means over squares of `side` cells."""
+    if side == 1:
+        return values
+    means = avg_pool2d(values.reshape(-1, 1, *values.shape[-2:]), side)
+    return means.reshape(*values.shape[:-2], *means.shape[-2:])
+
+
+_LOSSES: dict[str, type[nn.Module]] = {
+    "cross_entropy": CrossEntropy,
+    "balanced": Balanced,
+    "fixed_risk": FixedRisk,
+    "members": MembersCrps,
+}
 
 
 def make(*, name: str = "balanced", **arguments: object) -> nn.Module:

@@ -22,8 +22,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
 from echocast.errors import ExperimentError
-from echocast.models.base import LearnedForecaster, Spacing
-from echocast.models.lagrangian import Lagrangian
+from echocast.models.base import LearnedEnsemble, LearnedForecaster, Spacing
 from echocast.training.sources import Batch
 from echocast.verification.scores import contingency
 
@@ -163,9 +162,11 @@ class ForecastModule(pl.LightningModule):
         if not members:
             logits: Tensor = forecaster(levels, steps, at)
             return logits
-        if not isinstance(forecaster, Lagrangian):
+        if not isinstance(forecaster, LearnedEnsemble):
             raise ExperimentError(f"the loss wants {members} members, and {type(forecaster).__name__} makes none")
-        generator = torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, self.global_step]).generate_state(1)[0]))
+        generator = torch.Generator().manual_seed(
+            int(np.random.SeedSequence([self.seed, self.global_step]).generate_state(1)[0])
+        )
         return forecaster.futures(levels, steps, members, at, generator)
 
 

@@ -61,7 +61,7 @@ class Data:
     future: int = 18
     stride: int = 1
     least_wet: float = 0.005
-    others: Sequence[Path] = ()
+    others: tuple[Path, ...] = ()
     share_of_others: float = 0.2
     crop: int = 64
     longest_step: float = 0.0
@@ -109,7 +109,8 @@ class Source:
     @cached_property
     def length(self) -> int:
         """How many of the archive's frames a window spans."""
-        return min(self.data.past + self.data.future, max(run.stop - run.start for run in windows.runs(self.field)))
+        longest = max(int(run.stop - run.start) for run in windows.runs(self.field))
+        return min(self.data.past + self.data.future, longest)
 
     @cached_property
     def step_minutes(self) -> float:
@@ -239,5 +240,7 @@ def of_another(field: xr.DataArray, data: Data) -> Source:
     runs = windows.runs(field)
     length = min(data.past + data.future, max((run.stop - run.start for run in runs), default=0))
     if length < 4:
-        raise MissingFrames(f"an archive of data.others has no 4 frames without a gap; its first is {field.time.values[0]}")
+        raise MissingFrames(
+            f"an archive of data.others has no 4 frames without a gap; its first is {field.time.values[0]}"
+        )
     return Source(field, windows.starts(runs, 1, length - 1, 1), data, crop=True)

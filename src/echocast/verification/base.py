@@ -23,6 +23,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
+from echocast.zr import ZR_RELATIONS
+
 Sums = dict[str, np.ndarray]
 """Named float64 sums whose first axis is the lead; then come thresholds, ranks, rings or nothing."""
 
@@ -76,13 +78,18 @@ def ratio(above: Num[np.ndarray, "*shape"], below: Num[np.ndarray, "*shape"]) ->
     return np.asarray(np.divide(above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) != 0))
 
 
-def grey(rain_mm_h: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """The ConvLSTM paper's grey level of a rain rate: (Z + 10) / 70 in [0, 1] with Z = 10 lg 118.239 + 15.241 lg R.
+def grey(rain_mm_h: Float[np.ndarray, "*shape"], relation: str = "hko-2015") -> Float[np.ndarray, "*shape"]:
+    """The grey level of a rain rate in the papers' scores: (Z + 10) / 70 in [0, 1], Z in dBZ by a named relation.
 
     NaN stays NaN; dry is 0.
 
-    Source: Shi et al. 2015 (arXiv:1506.04214), section 4.2, and the authors' code.
+    Args:
+        rain_mm_h: rain rate.
+        relation: of `echocast.zr.ZR_RELATIONS`: ``hko-2015`` for the ConvLSTM paper, ``hko-7`` for its successor.
+
+    Source: Shi et al. 2015 (arXiv:1506.04214), section 4.2, and Shi et al. 2017 (arXiv:1706.03458), with their code.
     """
-    rate = np.maximum(rain_mm_h, np.float32(1e-6))  # far below grey level 0, which is 0.0096 mm/h
-    dbz = 10.0 * math.log10(118.239) + 15.241 * np.log10(rate)
+    zr = ZR_RELATIONS[relation]
+    rate = np.maximum(rain_mm_h, np.float32(1e-6))  # far below grey level 0, which is about 0.01 mm/h
+    dbz = 10.0 * math.log10(zr.a) + 10.0 * zr.b * np.log10(rate)
     return np.asarray(np.clip((dbz + 10.0) / 70.0, 0.0, 1.0))

@@ -22,13 +22,12 @@ Source: Shi et al. 2017 (arXiv:1706.03458), section 3.3, and the published bench
     0.0
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
-from echocast.verification.base import Sums, both, ratio
+from echocast.verification.base import Sums, both, grey, ratio
 from echocast.verification.scores import contingency
 
 THRESHOLDS = (0.5, 2.0, 5.0, 10.0, 30.0)
@@ -53,7 +52,7 @@ def statistics(
 ) -> Sums:
     """Counts by lead and threshold; sums of errors and the number of frames by lead."""
     counts = both(forecast, observed)
-    g_f, g_o = (np.where(counts, _grey(rain), 0.0).astype(np.float64) for rain in (forecast, observed))
+    g_f, g_o = (np.where(counts, grey(rain, "hko-7"), 0.0).astype(np.float64) for rain in (forecast, observed))
     weight = _WEIGHTS[np.digitize(np.where(counts, observed, 0.0), _EDGES)] * counts
     off = np.abs(g_f - g_o)
     gdl = np.zeros(forecast.shape[:2])
@@ -77,8 +76,3 @@ def values(sums: Sums) -> dict[str, np.ndarray]:
     found = {f"hko7_{name}": pooled[name] for name in ("csi", "pod", "far")}
     found["hko7_hss"] = ratio(2 * pooled["gss"], pooled["gss"] + 1)
     return found | {f"hko7_{name}": ratio(sums[name], sums["frames"]) for name in ("b_mse", "b_mae", "gdl")}
-
-
-def _grey(rain_mm_h: np.ndarray) -> np.ndarray:
-    dbz = 10.0 * math.log10(58.53) + 15.6 * np.log10(np.maximum(rain_mm_h, np.float32(1e-6)))
-    return np.asarray(np.clip((dbz + 10.0) / 70.0, 0.0, 1.0))

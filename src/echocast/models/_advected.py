@@ -1,0 +1,59 @@
+"""What every forecast by a constant motion shares: the newest frame, carried along it."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from echocast.models.base import Forecaster, Spacing
+from echocast.motion.advection import advect
+
+
+class Advected(Forecaster):
+    """A forecaster that only tells the motion, which is taken to stay as it is.
+
+    Each lead samples the newest frame once. Where the air comes from outside the radar's view nothing is known, and the
+    forecast is NaN.
+    """
+
+    frames = 2
+
+    @abstractmethod
+    def motion(self, past: Float[Tensor, "batch time channel y x"]) -> Float[Tensor, "batch 2 y x"]:
+        """The displacement along y and x in pixels per step; 0 where nothing can be told.
+
+        Args:
+            past: rain rate in mm/h, oldest first, NaN where nothing is observed.
+        """
+
+    def _forecast(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
+    ) -> Float[Tensor, "batch steps channel y x"]:
+        return advect(past[:, -1], self.motion(past), steps)
+
+
+class FlowAdvected(Advected):
+    """The motion by a function of `echocast.motion.flow`.
+
+    Args:
+        pairs: how many of the newest pairs of frames tell the motion.
+        smoothing_px: see the function.
+    """
+
+    _flow: Callable[..., np.ndarray]
+
+    def __init__(self, *, pairs: int = 3, smoothing_px: float | None = None) -> None:
+        super().__init__()
+        if pairs < 1:
+            raise ValueError(f"pairs={pairs} must be at least 1")
+        self.pairs, self.smoothing_px = pairs, smoothing_px
+
+    def motion(self, past: Float[Tensor, "batch time channel y x"]) -> Float[Tensor, "batch 2 y x"]:
+        """The displacement along y and x in pixels per step; 0 where nothing can be told."""
+        newest = past[:, -self.pairs - 1 :, 0].detach().cpu().to(torch.float32).numpy()
+        find = type(self)._flow
+        flows = [find(case, pairs=self.pairs, smoothing_px=self.smoothing_px) for case in newest]
+        return torch.from_numpy(np.stack(flows)).to(past)
