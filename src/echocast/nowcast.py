@@ -1,6 +1,6 @@
 """Radar files in, a forecast out.
 
->>> made = nowcast(["radar/"], "encoder_forecaster", minutes=90)  # doctest: +SKIP
+>>> made = nowcast(["radar/"], "lagrangian", minutes=90)  # doctest: +SKIP
 >>> export.to_netcdf(made.forecast, Path("forecast.nc"))  # doctest: +SKIP
 """
 
@@ -40,7 +40,7 @@ class Nowcast:
 
 def nowcast(
     inputs: Iterable[Place],
-    model: str | Path = "encoder_forecaster",
+    model: str | Path = "lagrangian",
     *,
     minutes: float = 90,
     frames: int = FRAMES,

@@ -94,7 +94,7 @@ def test_the_road_from_files_to_a_report(tmp_path: Path, capsys: pytest.CaptureF
         assert data["forecast_period"].values.tolist() == [5, 10, 15, 20, 25, 30, 35]
         assert len(data.attrs["input_files"].split()) == 10
     line = ["verify", str(tmp_path / "store.zarr"), "--minutes", "30", "--out", str(tmp_path / "report")]
-    assert status([*line, "--models", "persistence,optical_flow,encoder_forecaster"]) == 0
+    assert status([*line, "--models", "persistence,optical_flow,lagrangian"]) == 0
     assert "CSI at 0.5 mm/h" in capsys.readouterr().out
     assert (tmp_path / "report/report.md").exists()
 
@@ -106,7 +106,7 @@ def test_any_grid_is_forecast(height: int, width: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
-@pytest.mark.parametrize("model", ["encoder_forecaster", "optical_flow"])
+@pytest.mark.parametrize("model", ["lagrangian", "optical_flow"])
 def test_dry_and_unseen_frames_give_a_dry_and_an_unseen_forecast(value: float, model: str, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for number in range(10):
@@ -231,7 +231,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
 def test_demo_makes_all_it_promises(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["demo", "--out", str(tmp_path / "demo")]) == 0
     said = capsys.readouterr().out
-    assert "encoder_forecaster" in said
+    assert "lagrangian" in said
     assert "not real" in said
     names = {path.name for path in (tmp_path / "demo").iterdir()}
     assert {"forecast.nc", "forecast.gif", "forecast.png", "report.md", "scores.csv"} <= names

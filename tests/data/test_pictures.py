@@ -38,6 +38,21 @@ def test_png_has_a_row_for_what_was_observed(tmp_path: Path) -> None:
         assert two.height > 1.5 * one.height
 
 
+def test_an_ensemble_shows_its_mean_members_and_a_chance(tmp_path: Path) -> None:
+    rain = samples.field(samples.blob(5, 30, 30))
+    wet, dry = torch.full((1, 1, 2, 1, 30, 30), 2.0), torch.zeros(1, 1, 2, 1, 30, 30)
+    pictures.to_png(windows.to_forecast(torch.ones(1, 2, 1, 30, 30), rain[:3]), tmp_path / "one.png", past=rain[:3])
+    for name, members in (("none", [dry, dry]), ("all", [wet, wet])):
+        made = windows.to_forecast(torch.cat(members, dim=1), rain[:3])
+        pictures.to_png(made, tmp_path / f"{name}.png", past=rain[:3])
+    with Image.open(tmp_path / "one.png") as one, Image.open(tmp_path / "all.png") as four:
+        assert four.height > 3 * one.height
+        red = np.asarray(four.convert("RGB"), int)[3 * four.height // 4 :, four.width // 2 : 3 * four.width // 4]
+    with Image.open(tmp_path / "none.png") as none:
+        white = np.asarray(none.convert("RGB"), int)[3 * none.height // 4 :, none.width // 2 : 3 * none.width // 4]
+    assert (red[..., 0] - red[..., 2]).mean() > (white[..., 0] - white[..., 2]).mean() + 40
+
+
 def test_classes_darken_with_the_rain() -> None:
     colours = pictures._colormap()(pictures._norm()(np.array([0.0, *pictures.CLASSES_MM_H, 200.0]) + 0.01))
     lightness = colours[:, :3] @ [0.2126, 0.7152, 0.0722]

@@ -216,6 +216,9 @@ def test_intervals_hold_the_score_and_differences_know_when_they_are_sure(store:
     better = made.difference("csi", "flow", "still", 0.5)
     assert better.significant
     assert better.low > 0
+    late = [made.difference("csi", "flow", "still", 0.5, lead) for lead in made.lead_minutes]
+    assert np.mean([lead.value for lead in late]) == pytest.approx(better.value)
+    assert all(lead.low <= lead.value <= lead.high for lead in late)
 
 
 def test_the_bootstrap_has_the_width_that_theory_says() -> None:
@@ -287,6 +290,16 @@ def test_the_numbers_are_the_same_in_every_file(store: Path, tmp_path: Path) -> 
             r for r in csv.DictReader(file) if (r["forecaster"], r["score"], r["region"]) == ("flow", "rmse", "box")
         ]
     np.testing.assert_allclose([float(r["value"]) for r in rows], made.values["flow"]["rmse"], rtol=1e-5)
+    with (tmp_path / "differences.csv").open() as file:
+        told = {
+            (r["forecaster"], r["other"], r["score"], r["threshold_mm_h"], r["lead_minutes"]): r
+            for r in csv.DictReader(file)
+        }
+    for lead in (None, 20.0):
+        expected = made.difference("csi", "flow", "persistence", 0.5, lead)
+        row = told["flow", "persistence", "csi", "0.5", "" if lead is None else "20"]
+        numbers = [float(row[name]) for name in ("difference", "low", "high")]
+        np.testing.assert_allclose(numbers, [expected.value, expected.low, expected.high], rtol=1e-4, atol=1e-6)
     html, text = (tmp_path / "report.html").read_text(), (tmp_path / "report.md").read_text()
     for shown in (f"{made.mean('csi', 'flow', 0.5):.3f}", "By month", "By region", "Against persistence"):
         assert shown in html

@@ -81,7 +81,9 @@ def test_the_report_says_the_same_in_every_form(tmp_path: Path) -> None:
     report.write_report(made, tmp_path / "r", command="echocast verify x")
     names = sorted(path.name for path in (tmp_path / "r").iterdir())
     figures = ["curves.png", "performance.png", "spectra.png"]
-    assert names == sorted([*figures, "report.html", "report.md", "scores.csv", "scores.json", "scores.nc"])
+    assert names == sorted(
+        [*figures, "report.html", "report.md", "scores.csv", "differences.csv", "scores.json", "scores.nc"]
+    )
     with (tmp_path / "r/scores.csv").open() as file:
         rows = list(csv.DictReader(file))
     content = json.loads((tmp_path / "r/scores.json").read_text())

@@ -32,12 +32,12 @@ def command(
     with Bar("demo", "steps") as bar:
         bar.to(0, 6)
         storm = storms.generate(frames=_FRAMES, seed=seed)
-        forecasters = {name: base.resolve(name) for name in ("persistence", "optical_flow", "encoder_forecaster")}
+        forecasters = {name: base.resolve(name) for name in ("persistence", "optical_flow", "lagrangian")}
         bar.to(1, 6)
         issue = _FRAMES - _LEADS
         past, observed = storm[issue - _PAST : issue], storm[issue:]
-        forecast = nowcast.forecast_from(past, forecasters["encoder_forecaster"])
-        forecast.attrs["model"] = "encoder_forecaster"
+        forecast = nowcast.forecast_from(past, forecasters["lagrangian"])
+        forecast.attrs["model"] = "lagrangian"
         bar.to(2, 6)
         result = evaluation.evaluate(storm, forecasters, evaluation.Plan(past=_PAST, leads=_LEADS, stride=3))
         bar.to(3, 6)

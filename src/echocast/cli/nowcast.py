@@ -14,11 +14,11 @@ def command(
     out: Annotated[Path, typer.Option("--out", metavar="FILE.nc", help="The CF-NetCDF forecast to write.")],
     model: Annotated[
         str, typer.Option("--model", metavar="NAME|PATH", help="A forecaster (see `echocast models`) or a checkpoint.")
-    ] = "encoder_forecaster",
+    ] = "lagrangian",
     minutes: Annotated[float, typer.Option("--minutes", min=1, help="How far to forecast.")] = 90,
     frames: Annotated[int, typer.Option("--frames", min=2, help="How many of the newest frames to use.")] = 10,
     members: Annotated[
-        int | None, typer.Option("--members", min=1, help="Futures of an ensemble forecaster, such as steps.")
+        int | None, typer.Option("--members", min=1, help="Also so many futures, of lagrangian or steps.")
     ] = None,
     format: Annotated[  # noqa: A002 (the option's name)
         str | None, typer.Option("--format", help="The files' format (see `echocast formats`); recognised by default.")
@@ -30,7 +30,8 @@ def command(
 
     Uses the newest frames of what is given, on any grid, and says which in one line. A missing frame among them, or a
     time step that the model was not trained on, is refused. Every file is written whole or not at all. Of an ensemble
-    the file also holds the mean, quantiles and the probability of rates and amounts; pictures show the mean.
+    the file also holds the mean, quantiles and the probability of rates and amounts; the animation shows the mean, the
+    panels also members and a probability.
 
     Example: echocast nowcast radar/ --minutes 90 --out forecast.nc --gif forecast.gif
     """
@@ -43,11 +44,10 @@ def command(
         made = nowcasts.nowcast(inputs, model, minutes=minutes, frames=frames, members=members, format=format)
     console.print(made.used(), markup=False, highlight=False, soft_wrap=True)
     export.to_netcdf(made.forecast, out, command=shlex.join(["echocast", *sys.argv[1:]]))
-    shown = ensembles.mean(made.forecast)
     if gif:
-        pictures.to_gif(shown, gif, past=made.past)
+        pictures.to_gif(ensembles.mean(made.forecast), gif, past=made.past)
     if png:
-        pictures.to_png(shown, png, past=made.past)
+        pictures.to_png(made.forecast, png, past=made.past)
     written = ", ".join(str(path) for path in (out, gif, png) if path)
     console.print(
         f"wrote {made.forecast.sizes['lead']} leads to {written}", markup=False, highlight=False, soft_wrap=True

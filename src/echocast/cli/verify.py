@@ -19,7 +19,7 @@ def command(
             "--models",
             metavar="NAME,...",
             help="Forecasters and checkpoints, separated by commas; by default persistence,optical_flow and"
-            " encoder_forecaster, or none beside --forecasts.",
+            " lagrangian, or none beside --forecasts.",
         ),
     ] = None,
     forecasts: Annotated[
@@ -60,7 +60,12 @@ def command(
         typer.Option("--region", metavar="NAME=W,S,E,N", help="Also score inside these degrees; may be repeated."),
     ] = None,
     members: Annotated[
-        int | None, typer.Option("--members", min=1, help="Members of each ensemble; its own number by default.")
+        int | None,
+        typer.Option(
+            "--members",
+            min=1,
+            help="Members of each ensemble; by default its own number, and lagrangian's one forecast.",
+        ),
     ] = None,
     workers: Annotated[
         int, typer.Option("--workers", min=0, help="Processes; 0 for as many as there are processors.")
@@ -71,12 +76,12 @@ def command(
 ) -> None:
     """Score forecasters on an archive, and report by lead.
 
-    Writes report.html (one page with all figures), report.md, scores.csv, scores.json and scores.nc. Counts are pooled
-    over cases; a window with a missing frame is never used; all forecasters are scored on the same pixels. Differences
-    to the first forecaster carry 95 % intervals from drawing days anew. A run that was stopped goes on when the same
-    command is given again.
+    Writes report.html (one page with all figures), report.md, scores.csv, scores.json, scores.nc, and differences.csv
+    with the interval of every difference at every lead. Counts are pooled over cases; a window with a missing frame is
+    never used; all forecasters are scored on the same pixels. Differences to the first forecaster carry 95 % intervals
+    from drawing days anew. A run that was stopped goes on when the same command is given again.
 
-    Example: echocast verify test.zarr --models persistence,optical_flow,encoder_forecaster --out report/
+    Example: echocast verify test.zarr --models persistence,optical_flow,lagrangian --out report/
     """
     import numpy as np
 
@@ -126,7 +131,7 @@ def command(
     )
 
 
-_USUAL = ("persistence", "optical_flow", "encoder_forecaster")
+_USUAL = ("persistence", "optical_flow", "lagrangian")
 
 
 def _words(text: str) -> list[str]:

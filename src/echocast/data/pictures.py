@@ -21,11 +21,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from echocast import field as fields
+from echocast.data import members
 from echocast.data.export import whole_file
 
 CLASSES_MM_H = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 _COLOURS = ("#ffffff", "#fdf6b8", "#d3eeb3", "#92d5b9", "#48b8c2", "#2290c0", "#2460a8", "#253a92", "#0a1a4a")
 _UNSEEN = "#b9b9b9"
+_CHANCE_MM_H = 1.0
+_CHANCES = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 1.0)
+_CHANCE_COLOURS = ("#ffffff", "#fbe3d0", "#f4b98f", "#e58350", "#c24a1f", "#7a1f0c")
 _INK = "#222222"
 _MINUTE = np.timedelta64(1, "m")
 
@@ -76,8 +80,10 @@ def to_png(
 ) -> None:
     """A sheet of panels: the last observation, then leads spread evenly to the last; observed above if known.
 
+    Of an ensemble the mean, two members and the chance of 1 mm/h or more are shown.
+
     Args:
-        forecast: rain rate by lead.
+        forecast: rain rate by lead, or by member and lead.
         path: the PNG to write; it appears whole or not at all.
         past: the frames the forecast was made from.
         observed: the frames of the forecast's valid times, if they are known.
@@ -89,13 +95,20 @@ def to_png(
     count = forecast.sizes["lead"]
     leads = np.unique(np.round(np.arange(1, columns + 1) * count / columns).astype(int) - 1)
     leads = leads[leads >= 0]
-    rows = [("forecast", forecast)] if observed is None else [("observed", observed), ("forecast", forecast)]
-    figure, axes = _sheet(len(rows), len(leads) + 1, forecast)
+    chance = _chance(forecast) if "member" in forecast.dims else None
+    rows = [] if observed is None else [("observed", observed)]
+    rows += [("forecast", forecast)] if chance is None else _of_members(forecast)
+    figure, axes = _sheet(len(rows) + (chance is not None), len(leads) + 1, forecast, chances=chance is not None)
     for row, (name, rain) in enumerate(rows):
         _panel(axes[row][0], past[-1].values, forecast, scale=row == len(rows) - 1)
         axes[row][0].set_ylabel(name, fontsize=12, color=_INK)
         for column, lead in enumerate(leads, start=1):
             _panel(axes[row][column], rain[int(lead)].values, forecast)
+    if chance is not None:
+        axes[-1][0].set_axis_off()
+        axes[-1][1].set_ylabel(f"chance of {_CHANCE_MM_H:g} mm/h", fontsize=12, color=_INK)
+        for column, lead in enumerate(leads, start=1):
+            _draw(axes[-1][column], chance[int(lead)], _chance_colours(), up=_north_first(forecast))
     axes[0][0].set_title(f"last observation\n{fields.clock(past.time.values[-1])}", fontsize=10, color=_INK)
     for column, lead in enumerate(leads, start=1):
         minutes = forecast.lead.values[lead] / _MINUTE
@@ -137,9 +150,7 @@ def field_to_png(field: xr.DataArray, path: Path, *, pixels: int = 640) -> None:
 
 def draw_rain(axis: Axes, rain: np.ndarray, *, up: bool = True) -> None:
     """One frame (y, x) in mm/h in the rain colours on an axis without ticks; `up`: the first row is the northern."""
-    axis.imshow(rain, cmap=_colormap(), norm=_norm(), origin="upper" if up else "lower", interpolation="nearest")
-    axis.set_xticks([])
-    axis.set_yticks([])
+    _draw(axis, rain, (_norm(), _colormap()), up=up)
 
 
 def rain_scale(figure: Figure, axes: Sequence[Axes], *, inches: float | None = None) -> None:
@@ -192,24 +203,59 @@ def _render(frame: _Frame, grid: xr.DataArray, panels: int) -> Image.Image:
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())  # type: ignore[no-untyped-call]
 
 
-def _sheet(rows: int, columns: int, grid: xr.DataArray, panel_inches: float = 2.3) -> tuple[Figure, list[list[Axes]]]:
-    """Panels of the grid's shape with one colour bar."""
+def _draw(axis: Axes, values: np.ndarray, colours: tuple[BoundaryNorm, Colormap], *, up: bool) -> None:
+    norm, colormap = colours
+    axis.imshow(values, cmap=colormap, norm=norm, origin="upper" if up else "lower", interpolation="nearest")
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
+def _of_members(forecast: xr.DataArray) -> list[tuple[str, xr.DataArray]]:
+    """What is shown of an ensemble in mm/h."""
+    some = range(min(2, forecast.sizes["member"]))
+    return [("mean", members.mean(forecast)), *((f"member {number + 1}", forecast[number]) for number in some)]
+
+
+def _chance(forecast: xr.DataArray) -> np.ndarray:
+    """The share of members with `_CHANCE_MM_H` or more, (lead, y, x), NaN where one knows nothing."""
+    values = forecast.transpose("member", "lead", "y", "x").values
+    return np.where(np.isfinite(values).all(axis=0), (values >= _CHANCE_MM_H).mean(axis=0), np.nan)
+
+
+def _chance_colours() -> tuple[BoundaryNorm, Colormap]:
+    colormap = ListedColormap(_CHANCE_COLOURS, name="chance").with_extremes(bad=_UNSEEN)
+    return BoundaryNorm(_CHANCES, len(_CHANCE_COLOURS)), colormap
+
+
+def _sheet(
+    rows: int, columns: int, grid: xr.DataArray, panel_inches: float = 2.3, *, chances: bool = False
+) -> tuple[Figure, list[list[Axes]]]:
+    """Panels of the grid's shape with a colour bar, and with a second one beside the last row if it shows chances."""
     shape = grid.sizes["y"] / grid.sizes["x"]
     tall = panel_inches * shape if shape <= 1.4 else panel_inches * 1.4
     wide = tall / shape
     figure = Figure(figsize=(columns * wide + 1.2, rows * tall + (0.95 if rows * columns > 2 else 0.55)), dpi=75)
     figure.set_layout_engine("constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
-    rain_scale(figure, axes.ravel().tolist())
+    rain_scale(figure, axes[: rows - chances].ravel().tolist())
+    if chances:
+        bar = figure.colorbar(
+            ScalarMappable(*_chance_colours()), ax=axes[-1].tolist(), fraction=0.06, pad=0.015, aspect=8
+        )
+        bar.set_ticks([0.05, 0.2, 0.4, 0.6, 0.8], labels=["5 %", "20 %", "40 %", "60 %", "80 %"])
     return figure, [list(row) for row in axes]
 
 
 def _panel(axis: Axes, rain: np.ndarray, grid: xr.DataArray, *, scale: bool = False) -> None:
     """One field, north up, on its grid."""
-    up = bool(grid.y.values[0] > grid.y.values[-1])
+    up = _north_first(grid)
     draw_rain(axis, rain, up=up)
     if scale:
         _scale_bar(axis, grid, up)
+
+
+def _north_first(grid: xr.DataArray) -> bool:
+    return bool(grid.y.values[0] > grid.y.values[-1])
 
 
 def _scale_bar(axis: Axes, grid: xr.DataArray, up: bool) -> None:

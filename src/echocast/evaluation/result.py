@@ -157,11 +157,31 @@ class Evaluation:
         """The 95 % interval of `mean`; NaN for fewer than five events."""
         return _interval(self._drawn(score, forecaster, threshold_mm_h))
 
-    def difference(self, score: str, forecaster: str, other: str, threshold_mm_h: float | None = None) -> Difference:
-        """The mean over leads of one forecaster less that of another, over the same draws of events."""
-        value = self.mean(score, forecaster, threshold_mm_h) - self.mean(score, other, threshold_mm_h)
-        drawn = [self._drawn(score, name, threshold_mm_h) for name in (forecaster, other)]
-        return Difference(value, *_interval(drawn[0] - drawn[1]))
+    def difference(
+        self,
+        score: str,
+        forecaster: str,
+        other: str,
+        threshold_mm_h: float | None = None,
+        lead_minutes: float | None = None,
+    ) -> Difference:
+        """What one forecaster scores more than another, over the same draws of events.
+
+        Args:
+            score: its name, such as ``csi``.
+            forecaster: the one.
+            other: the other.
+            threshold_mm_h: of a score that has thresholds.
+            lead_minutes: one lead; the mean over all of them if None.
+        """
+        pair = [self.column(self.values[name][score], threshold_mm_h) for name in (forecaster, other)]
+        drawn = [self._drawn_by_lead(score, name, threshold_mm_h) for name in (forecaster, other)]
+        if lead_minutes is None:
+            pair, drawn = [_mean(values) for values in pair], [_mean(d) if d.size else d for d in drawn]
+        else:
+            lead = self.lead_minutes.index(lead_minutes)
+            pair, drawn = [values[lead] for values in pair], [d[:, lead] if d.size else d for d in drawn]
+        return Difference(float(pair[0] - pair[1]), *_interval(drawn[0] - drawn[1]))
 
     def variance_kept(self, forecaster: str) -> float:
         """The standard deviation of the forecast over the observed one, mean over leads; NaN without pointwise sums."""

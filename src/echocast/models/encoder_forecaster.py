@@ -17,16 +17,15 @@ The first frame comes straight from the encoder's last hidden states; the foreca
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
+from echocast.models import _coder
 from echocast.models.base import UNKNOWN, LearnedForecaster, Spacing
 from echocast.models.scaling import Scaling
-from echocast.nn.convlstm import ConvLSTM
 from echocast.nn.patches import from_patches, to_patches
 
 _DRY_LOGIT = -3.0
@@ -73,15 +72,13 @@ class EncoderForecaster(LearnedForecaster):
         self.grid_km, self.step_minutes = grid_km, step_minutes
         self.forget_bias = forget_bias
         cells = channels * patch * patch
-        layers = partial(
-            ConvLSTM,
-            hidden_channels=list(hidden_channels),
-            batch_first=True,
+        self.encoder, self.forecaster = _coder.pair(
+            cells,
+            hidden_channels,
             input_kernel=input_kernel,
-            state_kernel=state_kernels if isinstance(state_kernels, int) else list(state_kernels),
+            state_kernels=state_kernels,
             forget_bias=forget_bias,
         )
-        self.encoder, self.forecaster = layers(cells), layers(0)
         self.output = nn.Conv2d(sum(hidden_channels), cells, kernel_size=1)
         nn.init.constant_(self.output.bias, _DRY_LOGIT)  # type: ignore[arg-type]  # it has a bias
 
@@ -95,12 +92,8 @@ class EncoderForecaster(LearnedForecaster):
             steps: frames to forecast.
             at: of no use here: a ConvLSTM knows only the spacing that it learned from.
         """
-        state = self.encoder.last_state(to_patches(past.nan_to_num(0.0), self.patch))
-        logits = self._logits([h.unsqueeze(1) for h in state[0]])
-        if steps > 1:
-            hidden, _ = self.forecaster.layers(None, state, steps=steps - 1)
-            logits = torch.cat([logits, self._logits(hidden)], dim=1)
-        return from_patches(logits, self.patch)
+        frames = to_patches(past.nan_to_num(0.0), self.patch)
+        return from_patches(self._logits(_coder.unrolled(self.encoder, self.forecaster, frames, steps - 1)), self.patch)
 
     def _logits(self, hidden: Sequence[Tensor]) -> Tensor:
         """The output convolution of all layers' hidden states, as a sum so that nothing large is concatenated."""

@@ -32,13 +32,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
-from echocast.models import resolution
+from echocast.models import _coder, resolution
 from echocast.models._noise import Noise
 from echocast.models.base import UNKNOWN, LearnedEnsemble, Spacing
 from echocast.models.scaling import Scaling
 from echocast.motion.advection import origins, places, sample
 from echocast.motion.flow import dense_flow
-from echocast.nn.convlstm import ConvLSTM
 from echocast.nn.patches import from_patches, to_patches
 
 BANDS = 2
@@ -120,14 +119,9 @@ class Lagrangian(LearnedEnsemble):
         self.hidden_channels, self.state_kernels, self.patch = hidden_channels, state_kernels, patch
         self.inputs, self.every, self.spread = inputs, every, spread
         self.scaling, self.grid_km, self.step_minutes = scaling or Scaling(), grid_km, step_minutes
-        layers = partial(
-            ConvLSTM,
-            hidden_channels=list(hidden_channels),
-            batch_first=True,
-            state_kernel=state_kernels if isinstance(state_kernels, int) else list(state_kernels),
-            forget_bias=1.0,
+        self.encoder, self.forecaster = _coder.pair(
+            patch * patch + _KNOWN, hidden_channels, input_kernel=3, state_kernels=state_kernels, forget_bias=1.0
         )
-        self.encoder, self.forecaster = layers(patch * patch + _KNOWN), layers(0)
         top, self._each = sum(hidden_channels), (1 + BANDS) * patch * patch
         self.output = nn.Conv2d(top, self._each, kernel_size=1)
         _start_at_zero(self.output)
@@ -208,13 +202,8 @@ class Lagrangian(LearnedEnsemble):
         share = avg_pool2d(seen.flatten(0, 1), side)
         share = share.reshape(*seen.shape[:2], *share.shape[1:])
         each = torch.cat([frames, share, known.unsqueeze(1).expand(-1, frames.shape[1], -1, -1, -1)], dim=2)
-        state = self.encoder.last_state(each)
-        hidden = torch.cat(list(state[0]), dim=1).unsqueeze(1)
         more = -(-(steps - 1) // self.every)
-        if more:
-            later, _ = self.forecaster.layers(None, state, steps=more)
-            hidden = torch.cat([hidden, torch.cat(later, dim=2)], dim=1)
-        return hidden
+        return torch.cat(_coder.unrolled(self.encoder, self.forecaster, each, more), dim=2)
 
     def _at_issue(self, past: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
         """Each frame carried forward to the time of the newest, 0 where unknown; and how well it is known."""

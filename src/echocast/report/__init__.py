@@ -50,6 +50,7 @@ def write_report(
             (made / "report.md").write_text(page.markdown(sections, figures), encoding="utf-8")
             (made / "report.html").write_text(page.html(sections, figures, made), encoding="utf-8")
             files.write_csv(evaluation, made / "scores.csv")
+            files.write_differences(evaluation, made / "differences.csv")
             files.write_json(evaluation, made / "scores.json", command)
             files.write_netcdf(evaluation, made / "scores.nc", command)
             for file in sorted(made.iterdir()):

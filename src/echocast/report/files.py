@@ -6,6 +6,7 @@
 import csv
 import json
 import math
+from itertools import permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import xarray as xr
 
 from echocast import __version__
 from echocast.evaluation import Evaluation
-from echocast.report.tables import WITH_THRESHOLD, WITHOUT
+from echocast.report.tables import DIFFERING, WITH_THRESHOLD, WITHOUT
 
 
 def write_csv(evaluation: Evaluation, path: Path) -> None:
@@ -25,6 +26,25 @@ def write_csv(evaluation: Evaluation, path: Path) -> None:
             threshold = "" if row.threshold_mm_h is None else f"{row.threshold_mm_h:g}"
             cells = [row.forecaster, row.region, row.score, threshold, f"{row.lead_minutes:g}", f"{row.value:.6g}"]
             writer.writerow(cells)
+
+
+def write_differences(evaluation: Evaluation, path: Path) -> None:
+    """One row a pair of forecasters, score, threshold and lead: the difference and its 95 % interval.
+
+    A row without a lead is the mean over leads. Without intervals (too few events) low and high are empty.
+    """
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["forecaster", "other", "score", "threshold_mm_h", "lead_minutes", "difference", "low", "high"])
+        scores = evaluation.values[evaluation.forecasters[0]]
+        for forecaster, other in permutations(evaluation.forecasters, 2):
+            for score in (name for name in DIFFERING if name in scores):
+                thresholds = [*evaluation.thresholds] if scores[score].ndim == 2 else [None]
+                for threshold, lead in product(thresholds, (None, *evaluation.lead_minutes)):
+                    made = evaluation.difference(score, forecaster, other, threshold, lead)
+                    numbers = ("" if math.isnan(v) else f"{v:.6g}" for v in (made.value, made.low, made.high))
+                    keys = ("" if v is None else f"{v:g}" for v in (threshold, lead))
+                    writer.writerow([forecaster, other, score, *keys, *numbers])
 
 
 def write_json(evaluation: Evaluation, path: Path, command: str) -> None:

@@ -20,7 +20,6 @@ from echocast.report.tables import Table
 
 BLURS, KEEPS = 0.6, 0.8
 """Below this share of the observed standard deviation a forecast is smooth; from this on it is as rough as rain."""
-_DIFFERING = ("csi", "rmse", "fss_17", "crps")
 _MONTHS = "January February March April May June July August September October November December".split()  # noqa: SIM905
 
 
@@ -167,7 +166,9 @@ def _differences(evaluation: Evaluation) -> Section:
         " difference is not significant."
     ]
     section.tables = [
-        (titles[score], tables.difference_table(evaluation, score, reference)) for score in _DIFFERING if score in there
+        (titles[score], tables.difference_table(evaluation, score, reference))
+        for score in tables.DIFFERING
+        if score in there
     ]
     return section
 

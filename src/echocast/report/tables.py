@@ -35,6 +35,8 @@ WITH_THRESHOLD = (
     ("intensity_scale_1", "Intensity-scale skill at 1 pixel"),
     ("intensity_scale_8", "Intensity-scale skill at 8 pixels"),
 )
+DIFFERING = ("csi", "rmse", "fss_17", "crps")
+"""Scores whose differences between forecasters are told with their intervals."""
 WITHOUT = {
     "rmse": "RMSE (mm/h)",
     "mae": "MAE (mm/h)",
