@@ -54,7 +54,7 @@ def test_wrong_names_and_arguments_are_refused() -> None:
 
 def test_fixed_risk_by_hand() -> None:
     # One bin over all levels: level 0.5 against dry costs 0.5; against 1 mm/h (0.38350) 0.1165; missed it costs odds.
-    loss = losses.FixedRisk(rates=(1.0,), shares=(1.0,), skill=(0.5,), lasting=(1e9,))
+    loss = losses.FixedRisk(rates=(1.0,), shares=(1.0,), skill=(0.5,), lasting=(1e9,), squares=0.0)
     assert float(loss(shaped(0.0, 0.0), shaped(0.0, 1.0), SCALING)) == pytest.approx((0.5 + 0.1165) / 2, abs=1e-4)
     missed = loss(torch.logit(shaped(0.2)), shaped(1.0), SCALING)
     assert float(missed) == pytest.approx(2.0 * (0.3835 - 0.2), abs=1e-4)
@@ -62,18 +62,29 @@ def test_fixed_risk_by_hand() -> None:
 
 def test_fixed_risk_forecasts_at_the_chance_of_best_csi() -> None:
     # Rain of 4 mm/h or none: at odds of 4 the best forecast is rain from a chance of 1 / (1 + 4) on.
-    loss = losses.FixedRisk(rates=(1.0,), shares=(1.0,), skill=(0.25,), lasting=(1e9,))
+    loss = losses.FixedRisk(rates=(1.0,), shares=(1.0,), skill=(0.25,), lasting=(1e9,), squares=0.0)
     for wet, rain_is_best in ((30, True), (10, False)):
         observed = shaped(*([4.0] * wet + [0.0] * (100 - wet)))
         costs = [float(loss(torch.full_like(observed, level), observed, SCALING)) for level in (-4.0, 0.1)]
         assert (costs[1] < costs[0]) == rain_is_best
 
 
+def test_squared_errors_of_rain_count_in_the_first_minutes() -> None:
+    few, many = (
+        losses.FixedRisk(rates=(1.0,), shares=(0.0,), skill=(1.0,), lasting=(1e9,), squares=0.5, squares_last=last)
+        for last in (1e9, 5.0)
+    )
+    off = float(SCALING.to_wet_rate(torch.tensor(0.5))) - 1.0
+    assert float(few(torch.zeros(1, 1, 1, 1, 1), shaped(1.0), SCALING)) == pytest.approx(0.5 * off**2, rel=1e-4)
+    expected = 0.5 * off**2 * math.exp(-1)
+    assert float(many(torch.zeros(1, 1, 1, 1, 1), shaped(1.0), SCALING, 5.0)) == pytest.approx(expected, rel=1e-4)
+
+
 def test_the_odds_grow_with_lead_and_rate() -> None:
     odds = losses.FixedRisk().odds(torch.tensor([5.0, 30.0, 90.0]))
     assert (odds.diff(dim=1) >= 0).all()
     assert (odds.diff(dim=0) >= 0).all()
-    assert float(odds.max()) == pytest.approx(1 / 0.08)
+    assert float(odds.max()) == pytest.approx(1 / 0.04)
     with pytest.raises(ValueError, match="must increase"):
         losses.FixedRisk(rates=(2.0, 1.0), shares=(1.0, 1.0), skill=(0.5, 0.5), lasting=(60.0, 60.0))
 

@@ -95,6 +95,8 @@ class FixedRisk(nn.Module):
         skill: the CSI to be expected at each rate in the first minutes.
         lasting: after how many minutes that is e times less, at each rate.
         least: the CSI is never taken to be lower.
+        squares: how much the squared error of rain rates (mm2/h2) counts beside, in the first minutes.
+        squares_last: after how many minutes that is e times less.
 
     Source: the FIRM score of Taggart, Loveday and Griffiths 2022, doi:10.1002/qj.4266, with a continuum of categories;
     the odds are our own (see the decision page on the Lagrangian forecaster).
@@ -105,14 +107,16 @@ class FixedRisk(nn.Module):
         *,
         rates: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0),
         shares: Sequence[float] = (0.3, 1.0, 1.5, 2.0, 3.5, 5.0, 5.0),
-        skill: Sequence[float] = (0.8, 0.78, 0.74, 0.68, 0.58, 0.5, 0.4),
-        lasting: Sequence[float] = (110.0, 95.0, 75.0, 60.0, 45.0, 35.0, 30.0),
-        least: float = 0.08,
+        skill: Sequence[float] = (0.78, 0.70, 0.60, 0.53, 0.45, 0.45, 0.4),
+        lasting: Sequence[float] = (110.0, 95.0, 70.0, 50.0, 27.0, 15.0, 7.0),
+        least: float = 0.04,
+        squares: float = 0.02,
+        squares_last: float = 15.0,
     ) -> None:
         super().__init__()
         if not len(rates) == len(shares) == len(skill) == len(lasting) or list(rates) != sorted(rates):
             raise ValueError(f"rates={list(rates)} must increase and be as many as shares, skill and lasting")
-        self.least = least
+        self.least, self.squares, self.squares_last = least, squares, squares_last
         self.rates = list(rates)
         for name, values in (("shares", shares), ("skill", skill), ("lasting", lasting)):
             self.register_buffer(name, torch.tensor(values), persistent=False)
@@ -140,6 +144,9 @@ class FixedRisk(nn.Module):
         for n, (low, high) in enumerate(pairwise(edges)):
             short = truth.clamp(low, high) - forecast.clamp(low, high)
             cost = cost + self.get_buffer("shares")[n] * torch.where(short > 0, odds[n] * short, -short)
+        if self.squares:
+            counts = self.squares * torch.exp(-leads * step_minutes / self.squares_last).view(1, -1, 1, 1, 1)
+            cost = cost + counts * (scaling.to_wet_rate(forecast) - observed.nan_to_num(0.0)).square()
         return (cost * seen).sum() / seen.sum().clamp(min=1)
 
 
