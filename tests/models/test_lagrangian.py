@@ -1,17 +1,21 @@
 """Advection first, and then what a network adds to it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from tests import samples
 
+from echocast.data import files, windows
 from echocast.errors import MissingFrames
-from echocast.models import lagrangian
+from echocast.models import base, lagrangian
 from echocast.models._noise import Noise
 from echocast.models.base import Spacing
 from echocast.models.lagrangian import Lagrangian, _bands
 from echocast.models.optical_flow import OpticalFlow
 from echocast.motion.advection import advect
+from echocast.verification.scores import contingency, crps
 
 
 def shower(frames: int = 6, size: int = 64) -> torch.Tensor:
@@ -102,7 +106,16 @@ def test_rows_by_rows_is_the_same_as_all_at_once(by: int, monkeypatch: pytest.Mo
     torch.testing.assert_close(strips, members, rtol=0, atol=1e-6, equal_nan=True)
 
 
-def test_learning_and_forecasting_are_the_same_arithmetic() -> None:
+@pytest.mark.parametrize("axes", [(-1,), (-2,), (-2, -1)])
+def test_a_mirrored_past_has_a_mirrored_forecast(axes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lagrangian, "dense_flow", lambda case, pairs: np.zeros((2, *case.shape[1:]), np.float32))
+    model, past = trained(), shower(size=32)
+    mirrored = model.forecast(past.flip(axes), 3).flip(axes)
+    torch.testing.assert_close(mirrored, model.forecast(past, 3), rtol=1e-4, atol=1e-4)
+
+
+def test_learning_and_forecasting_are_the_same_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lagrangian, "_MIRRORS", ((),))
     model, past = trained(), shower()
     levels = model.scaling.to_level(past)
     logits = model(levels, 4, Spacing(4.0, 5.0))
@@ -183,3 +196,39 @@ def test_noise_forgets_as_it_should() -> None:
         kept = float((a * b).mean() / a.square().mean())
         assert kept == pytest.approx(np.exp(-10.0 / (0.94 * 8 * 2**scale)), abs=0.05)
         assert float(b.std()) == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.data
+def test_the_shipped_weights_beat_advection_from_the_first_lead_on(data_kit: Path) -> None:
+    """On every tenth window of a day of validation: nothing that was held back for the last look."""
+    rain, _ = files.newest(files.find([str(data_kit / "taasrad19/validation")]), 700)
+    starts = windows.starts(windows.runs(rain), 10, 18, 28)
+    cases = windows.stack(windows.Windows(rain, starts, past=10, future=18))
+    past, observed = cases[:, :10], cases[:, 10:, 0].numpy()
+    at = {"grid_km": 3.75, "step_minutes": 5.0}
+    made = {
+        name: base.resolve(name).forecast(past, 18, **at)[:, :, 0].numpy() for name in ("optical_flow", "lagrangian")
+    }
+    truth = np.where(np.isfinite(made["optical_flow"]) & np.isfinite(made["lagrangian"]), observed, np.nan)
+    csi = {
+        name: contingency.values(contingency.statistics(rain, truth, thresholds=(0.5, 1.0)))["csi"]
+        for name, rain in made.items()
+    }
+    assert (csi["lagrangian"][0] > csi["optical_flow"][0] - 0.01).all()
+    assert (csi["lagrangian"].mean(axis=0) > 1.08 * csi["optical_flow"].mean(axis=0)).all()
+
+
+@pytest.mark.data
+def test_the_shipped_members_doubt_about_as_much_as_they_err(data_kit: Path) -> None:
+    rain, _ = files.newest(files.find([str(data_kit / "taasrad19/validation")]), 400)
+    starts = windows.starts(windows.runs(rain), 10, 18, 56)
+    cases = windows.stack(windows.Windows(rain, starts, past=10, future=18))
+    model = base.resolve("lagrangian")
+    assert isinstance(model, Lagrangian)
+    members = model.ensemble(cases[:, :10], 18, members=10, grid_km=3.75, step_minutes=5.0)[:, :, :, 0].numpy()
+    observed = cases[:, 10:, 0].numpy()
+    found = crps.values(crps.statistics(members, observed, thresholds=(0.5,)))["crps"].mean()
+    alone = crps.values(crps.statistics(members[:, :1], observed, thresholds=(0.5,)))["crps"].mean()
+    assert found < 0.75 * alone
+    wet = [np.nanmean(np.where(np.isfinite(part), part >= 1.0, np.nan)) for part in (members[:, 0], observed)]
+    assert 0.5 < wet[0] / wet[1] < 2.0  # a member has as much rain as the world, not a fog of it

@@ -47,6 +47,8 @@ _LEAST, _MOST = 0.01, 0.99
 """Grey levels whose logits are still finite enough to learn from."""
 _KNOWN = 5
 """What each patch is told of every frame beside its levels: the share that is known, speed (2), cell size, step."""
+_MIRRORS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
+"""Axes to mirror a past along: weather has no handedness that a network should learn, and the mean is better."""
 _PAIRS = 3
 """Of how many pairs of frames, the newest, the motion is the mean."""
 _WIDTHS = (3, 9)
@@ -226,6 +228,22 @@ class Lagrangian(LearnedEnsemble):
         strength = (out[:, :, self._each :] + _FIRST_DOUBT).exp() if out.shape[2] > self._each else None
         return Changes(fine[:, :, :1], fine[:, :, 1:], strength)
 
+    def _mean_changes(
+        self, read: Callable[[Tensor], Tensor], past: Tensor, motion: Tensor, steps: int, at: Spacing
+    ) -> Changes:
+        """The mean of what the network makes of the past and of its mirror images, mirrored back."""
+        height, width = past.shape[-2:]
+        margin = (0, -width % self.patch, 0, -height % self.patch)
+        past, motion = pad(past, margin, value=torch.nan), pad(motion, margin, mode="replicate")
+        made = []
+        for axes in _MIRRORS:
+            there = motion.new_tensor([-1.0 if axis in axes else 1.0 for axis in (-2, -1)]).view(1, 2, 1, 1)
+            mirrored = past.flip(axes)
+            hidden = self._understood(mirrored, motion.flip(axes) * there, steps, at)
+            made.append([part.flip(axes) for part in self._changes(read, hidden, steps, mirrored) if part is not None])
+        growth, damping, *strength = (sum(parts[1:], parts[0]) / len(made) for parts in zip(*made, strict=True))
+        return Changes(growth[..., :height, :width], damping[..., :height, :width], *strength)
+
     def _between(self, nodes: Tensor, lead: int) -> Tensor:
         node, rest = divmod(lead, self.every)
         return torch.lerp(nodes[:, node], nodes[:, node + 1], rest / self.every) if rest else nodes[:, node]
@@ -305,8 +323,7 @@ class Lagrangian(LearnedEnsemble):
         if by > 1:  # frame by frame, for memory
             few = torch.cat([resolution.coarsen(one, by) for one in newest.chunk(newest.shape[1], dim=1)], dim=1)
         known = Spacing(at.grid_km * by if at.grid_km else None, at.step_minutes)
-        hidden = self._understood(self.scaling.to_level(few), slow, steps, known)
-        changes = self._changes(read, hidden, steps, few)
+        changes = self._mean_changes(read, self.scaling.to_level(few), slow, steps, known)
         held, everywhere = self._held(self.scaling.to_level(past[:, -1]), by), places(motion)
         height = max(1, _STRIP // (len(past) * past.shape[-1]))
         for first in range(0, past.shape[-2], height):
