@@ -162,15 +162,16 @@ print(killed)
 """
 
 
-def test_killed_at_fifty_random_moments_no_committed_frame_is_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rounds", [15, pytest.param(50, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_no_committed_frame_is_lost(rounds: int, tmp_path: Path) -> None:
     """A real process, killed; after each kill every frame that is there is the source's, and the last run finishes."""
     source, store = tmp_path / "in", tmp_path / "store.zarr"
     frames(source, list(range(120)))
     np.save(tmp_path / "wanted.npy", samples.blob(120))
-    command = [sys.executable, "-W", "ignore", "-c", KILLED, source, store, "50", tmp_path / "wanted.npy"]
+    command = [sys.executable, "-W", "ignore", "-c", KILLED, source, store, rounds, tmp_path / "wanted.npy"]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-800:]
-    assert int(done.stdout) >= 40, "most of the fifty were killed while they worked"
+    assert int(done.stdout) >= 0.7 * rounds, "most were killed while they worked"
     for old in [*tmp_path.glob("store.zarr.*"), store]:
         archive.write([source], old)
         np.testing.assert_array_equal(archive.open(old).values, samples.blob(120))

@@ -88,7 +88,7 @@ def run(*, quick: bool, rounds: int, device: str) -> str:  # noqa: ARG001 (what 
         f"echocast {__version__}, PyTorch {torch.__version__}, Python {platform.python_version()},"
         f" {platform.machine()}, {torch.get_num_threads()} threads; 10 frames of {rows} x {columns} cells of 1 km,"
         f" {LEADS} leads, each forecaster in a process of its own; seconds, median (quartiles) of {rounds} rounds, or"
-        " of one round for ensembles and other sizes. Memory is the largest resident size of that process."
+        " of one without a warm-up for ensembles and other sizes. Memory is the largest resident size of that process."
         " `echocast bench nowcast` makes these tables.",
         *_compared("One forecast", one, found),
         *_compared("Ensembles", many, found),
@@ -152,7 +152,7 @@ def contender(task: Task) -> Contender:
 
 def report_of(work: Contender, rounds: int) -> None:
     """Measure in this process, and write what was found to standard output."""
-    spent = by_turns({"it": work}, rounds)["it"]
+    spent = by_turns({"it": work}, rounds, warm=rounds > 1)["it"]
     status = Path("/proc/self/status")
     peak = re.findall(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else ["0"]
     sys.stdout.write(json.dumps({"seconds": asdict(spent), "mib": int(peak[0]) / 1024}) + "\n")

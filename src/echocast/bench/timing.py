@@ -25,10 +25,10 @@ Contender = Callable[[], float | None]
 """Does the work once; may return the seconds that it took by its own clock."""
 
 
-def by_turns(contenders: Mapping[str, Contender], rounds: int) -> dict[str, Spread]:
-    """Each contender once to warm up, then `rounds` times by turns."""
+def by_turns(contenders: Mapping[str, Contender], rounds: int, *, warm: bool = True) -> dict[str, Spread]:
+    """Each contender once to warm up, unless what is measured takes minutes, then `rounds` times by turns."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for turn in range(rounds + 1):
+    for turn in range(0 if warm else 1, rounds + 1):
         for name, work in contenders.items():
             begun = time.perf_counter()
             told = work()
