@@ -55,9 +55,6 @@ _WIDTHS = (3, 9)
 """Sides in cells of the means that part the bands of detail: up to 3 cells, 3 to 9 cells, the rest."""
 _FIRST_DOUBT = -2.0
 """The logarithm of the noise's strength in logits, before anything is learned."""
-_LIGHT = 0.3
-"""The grey level of 0.5 mm/h, at which the strength of the noise is what the network says."""
-_STEEPEST = 4.0
 _LEAST_SEEN = 0.5
 _STRIP = 2_000_000
 """Pixels that are carried at a time."""
@@ -72,8 +69,8 @@ class Changes(NamedTuple):
     damping: Float[Tensor, "batch steps bands y x"]
     """Of each band of detail: 0 keeps it, -1 takes it away."""
 
-    doubt: Float[Tensor, "batch steps scales+1 rows columns"] | None = None
-    """Patch by patch the logarithm of the strength of each octave of noise, and by how much it grows with the rain."""
+    strength: Float[Tensor, "batch steps scales rows columns"] | None = None
+    """Of each octave of noise, patch by patch."""
 
 
 class Lagrangian(LearnedEnsemble):
@@ -85,9 +82,9 @@ class Lagrangian(LearnedEnsemble):
 
     where the network gives the dampings d (0: kept, -1: gone) and the growth r, per cell and lead, in the moving frame.
     `forecast` gives the best single guess. A member of `ensemble` has d and r of another output, and adds to r
-    correlated noise; how strong, per place, lead, scale and rain rate, the network gives too. A grid finer than the one
-    learned is forecast by the network on means over blocks of cells; motion, bands and advection keep the grid as it
-    is. Where the air comes from outside the radar's view the forecast is NaN.
+    correlated noise whose strength per place, lead and scale the network gives too. A grid finer than the one learned
+    is forecast by the network on means over blocks of cells; motion, bands and advection keep the grid as it is. Where
+    the air comes from outside the radar's view the forecast is NaN.
 
     Args:
         hidden_channels: hidden channels of each layer, the same in encoder and forecaster.
@@ -130,7 +127,7 @@ class Lagrangian(LearnedEnsemble):
         top, self._each = sum(hidden_channels), (1 + BANDS) * patch * patch
         self.output = nn.Conv2d(top, self._each, kernel_size=1)
         _start_at_zero(self.output)
-        last = nn.Conv2d(64, self._each + SCALES + 1, kernel_size=1)
+        last = nn.Conv2d(64, self._each + SCALES, kernel_size=1)
         _start_at_zero(last)
         self.doubt = nn.Sequential(nn.Conv2d(top, 64, kernel_size=1), nn.ReLU(), last)
         self.noise = Noise(SCALES, cell_km=grid_km or 4.0)
@@ -180,10 +177,10 @@ class Lagrangian(LearnedEnsemble):
         changes = self._changes(self.doubt, hidden, steps, past)
         noises = self._noises(changes, members, at, generator)
         carried = self._carried(self._held(past[:, -1], 1), changes, motion, dry_outside=True)
-        frames = []
-        for (cells, logit), noise in zip(carried, noises, strict=True):
-            slope, *each = sample(noise, cells, "border").split(1, dim=1)  # type: ignore[no-untyped-call]
-            frames.append(torch.stack([logit + _steeper(logit, slope) * one for one in each], dim=1))
+        frames = [
+            logit.unsqueeze(1) + sample(noise, cells, "border").unsqueeze(2)
+            for (cells, logit), noise in zip(carried, noises, strict=True)
+        ]
         return torch.stack(frames, dim=2)
 
     def motion(self, rain_mm_h: Float[Tensor, "batch time channel y x"]) -> Float[Tensor, "batch 2 y x"]:
@@ -228,8 +225,8 @@ class Lagrangian(LearnedEnsemble):
         out = torch.stack([self._between(out, lead) for lead in range(steps)], dim=1)
         parts = out[:, :, : self._each].reshape(len(out), -1, self.patch**2, *out.shape[-2:])
         fine = from_patches(parts, self.patch)[..., : size[0], : size[1]].reshape(len(out), steps, -1, *size)
-        doubt = out[:, :, self._each :] if out.shape[2] > self._each else None
-        return Changes(fine[:, :, :1], fine[:, :, 1:], doubt)
+        strength = (out[:, :, self._each :] + _FIRST_DOUBT).exp() if out.shape[2] > self._each else None
+        return Changes(fine[:, :, :1], fine[:, :, 1:], strength)
 
     def _mean_changes(
         self, read: Callable[[Tensor], Tensor], past: Tensor, motion: Tensor, steps: int, at: Spacing
@@ -244,8 +241,8 @@ class Lagrangian(LearnedEnsemble):
             mirrored = past.flip(axes)
             hidden = self._understood(mirrored, motion.flip(axes) * there, steps, at)
             made.append([part.flip(axes) for part in self._changes(read, hidden, steps, mirrored) if part is not None])
-        growth, damping, *doubt = (sum(parts[1:], parts[0]) / len(made) for parts in zip(*made, strict=True))
-        return Changes(growth[..., :height, :width], damping[..., :height, :width], *doubt)
+        growth, damping, *strength = (sum(parts[1:], parts[0]) / len(made) for parts in zip(*made, strict=True))
+        return Changes(growth[..., :height, :width], damping[..., :height, :width], *strength)
 
     def _between(self, nodes: Tensor, lead: int) -> Tensor:
         node, rest = divmod(lead, self.every)
@@ -253,18 +250,17 @@ class Lagrangian(LearnedEnsemble):
 
     def _noises(
         self, changes: Changes, members: int, at: Spacing, generator: torch.Generator | None
-    ) -> Iterator[Float[Tensor, "batch 1+member y x"]]:
-        """Of each lead how much stronger noise is where it rains more, and the noise of each member."""
-        assert changes.doubt is not None  # the output for members gives it
+    ) -> Iterator[Float[Tensor, "batch member y x"]]:
+        """The noise of each lead, as strong as the network doubts."""
+        assert changes.strength is not None  # the doubt gives it
         batch, steps, _, *size = changes.growth.shape
         minutes = at.step_minutes or self.step_minutes or 5.0
         drawn = self.noise.start(batch * members, (size[0], size[1]), generator, changes.growth)
         for lead in range(steps):
-            doubt = interpolate(changes.doubt[:, lead], scale_factor=self.patch, mode="bilinear", align_corners=False)
-            doubt = doubt[..., : size[0], : size[1]]
-            strength = self.spread * (doubt[:, None, :-1] + _FIRST_DOUBT).exp()
+            few = changes.strength[:, lead]
+            strength = interpolate(few, scale_factor=self.patch, mode="bilinear", align_corners=False)
             octaves = self.noise.fields(drawn, (size[0], size[1])).reshape(batch, members, -1, *size)
-            yield torch.cat([doubt[:, -1:].clamp(-_STEEPEST, _STEEPEST), (octaves * strength).sum(dim=2)], dim=1)
+            yield (octaves * (self.spread * strength[:, None, :, : size[0], : size[1]])).sum(dim=2)
             drawn = self.noise.next(drawn, minutes, generator)
 
     def _held(self, newest: Tensor, by: int) -> Tensor:
@@ -310,10 +306,9 @@ class Lagrangian(LearnedEnsemble):
         noises: list[Tensor] = []
         for lead, rows, cells, logit, changes in self._parts(past, steps, at, self.doubt):
             noises = noises or list(self._noises(changes, members, at, torch.Generator().manual_seed(seed)))
-            strength = _steeper(logit, sample(noises[lead][:, :1], cells, "border"))
             for member in range(members):
-                noise = sample(noises[lead][:, member + 1 : member + 2], cells, "border")
-                future[:, member, lead, :, rows] = self._rate(logit + strength * noise)
+                noise = sample(noises[lead][:, member : member + 1], cells, "border")
+                future[:, member, lead, :, rows] = self._rate(logit + noise)
         return future
 
     def _parts(
@@ -339,11 +334,6 @@ class Lagrangian(LearnedEnsemble):
 
     def _rate(self, logit: Tensor) -> Tensor:
         return self.scaling.to_rate(torch.sigmoid(logit)).masked_fill(logit.isnan(), torch.nan)
-
-
-def _steeper(logit: Tensor, slope: Tensor) -> Tensor:
-    """How many times as strong noise is at these logits as at 0.5 mm/h."""
-    return torch.exp(slope * (torch.sigmoid(logit) - _LIGHT))
 
 
 def _doublings(value: float | None, learned: float | None) -> float:

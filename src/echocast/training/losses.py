@@ -160,14 +160,14 @@ class MembersCrps(nn.Module):
         members: how many are made of each window to learn from.
         fairness: the share of the fair CRPS, which knows that members are few; the rest is that of these members as
             they are, without which all but one could be anything.
-        squares: sides of the squares (cells); each counts one over the root of its side.
-        levels: the share of the CRPS of grey levels, which looks at light rain too, in mm/h a grey level.
+        squares: sides of the squares (cells).
+        levels: the share of the CRPS of grey levels, which looks at light rain too, in grey levels a mm/h.
 
     Source: Lang et al. 2024 (arXiv:2412.15832), equation 4, for the almost fair CRPS.
     """
 
     def __init__(
-        self, *, members: int = 4, fairness: float = 0.95, squares: Sequence[int] = (1, 4, 16), levels: float = 8.0
+        self, *, members: int = 4, fairness: float = 0.95, squares: Sequence[int] = (1, 4, 16), levels: float = 2.0
     ) -> None:
         super().__init__()
         if members < 2:
@@ -188,10 +188,9 @@ class MembersCrps(nn.Module):
         total = self.levels * self._mean(grey, scaling.to_network(observed), seen, 1)
         rates = scaling.to_wet_rate(grey)
         for side in self.squares:
-            total = total + self._mean(rates, truth, seen, side) / side**0.5
+            total = total + self._mean(rates, truth, seen, side)
         always = seen.all(dim=1, keepdim=True)
-        amounts = self._mean(rates.mean(dim=2, keepdim=True), truth.mean(dim=1, keepdim=True), always, 4)
-        return total + 0.5 * amounts
+        return total + self._mean(rates.mean(dim=2, keepdim=True), truth.mean(dim=1, keepdim=True), always, 4)
 
     def _mean(self, members: Tensor, truth: Tensor, seen: Tensor, side: int) -> Tensor:
         known = _squares(seen.to(truth), side) > 0
