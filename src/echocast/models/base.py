@@ -294,9 +294,9 @@ def save(forecaster: Forecaster, path: Path) -> None:
     state = {key: value.detach().cpu().contiguous() for key, value in forecaster.state_dict().items()}
     partial = path.with_name(f".{path.name}.partial")
     try:
-        safetensors.torch.save_file(state, partial, metadata)
+        partial.write_bytes(safetensors.torch.save(state, metadata))  # `save_file` would hide it from other users
         partial.replace(path)
-    except (OSError, safetensors.SafetensorError) as bad:
+    except OSError as bad:
         partial.unlink(missing_ok=True)
         raise DataError(f"{path}: the checkpoint cannot be written ({bad}); is the disk full or read-only?") from bad
 
