@@ -8,7 +8,7 @@ import torch
 
 from echocast.errors import MissingFrames
 from echocast.models import base
-from echocast.models.base import Forecaster, LearnedForecaster
+from echocast.models.base import Forecaster, LearnedEnsemble, LearnedForecaster
 
 SMALL: dict[str, dict[str, Any]] = {
     "encoder_forecaster": {"hidden_channels": [6, 6], "patch": 4},
