@@ -130,9 +130,9 @@ def test_a_gap_among_the_newest_frames(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_a_time_step_that_the_weights_do_not_know(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = frames(tmp_path / "in", step=3)
+    source = frames(tmp_path / "in", step=4)
     message = refused(capsys, "nowcast", source, "--out", tmp_path / "f.nc")
-    assert "every 15 min" in message
+    assert "every 20 min" in message
     assert "--model optical_flow" in message
     assert status(["nowcast", str(source), "--model", "optical_flow", "--out", str(tmp_path / "f.nc")]) == 0
 

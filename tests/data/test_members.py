@@ -83,7 +83,7 @@ def test_the_command_makes_members(tmp_path: Path, capsys: pytest.CaptureFixture
     assert export.from_netcdf(tmp_path / "f.nc").sizes["member"] == 3
     line[3] = "optical_flow"
     assert status([*line, "--out", str(tmp_path / "g.nc")]) == 1
-    assert "OpticalFlow has no members; of these there are: steps" in capsys.readouterr().err
+    assert "OpticalFlow has no members; of these there are: lagrangian, steps" in capsys.readouterr().err
 
 
 def test_members_are_asked_of_ensembles_only() -> None:

@@ -99,7 +99,10 @@ class Forecaster(nn.Module, ABC):
             if by > 1:
                 future = resolution.refine(future, by, (past.shape[-2], past.shape[-1]))
         seen = past.isfinite().any(dim=1, keepdim=True)
-        return future.to(past.dtype).masked_fill(~seen, torch.nan)
+        future = future.to(past.dtype)
+        own = future.is_contiguous() and future.untyped_storage().data_ptr() != past.untyped_storage().data_ptr()
+        # A national grid's forecast is large: where nobody else looks at it there is no second one.
+        return future.masked_fill_(~seen, torch.nan) if own else future.masked_fill(~seen, torch.nan)
 
     def require(self, frames: int, step_minutes: float) -> None:
         """Refuse a past that this forecaster would take for something else.
