@@ -6,6 +6,7 @@ from tests import samples
 
 from echocast.data.synthetic import storms
 from echocast.data.synthetic._flow import Flow
+from echocast.motion import flow
 from echocast.motion.flow import dense_flow
 
 
@@ -27,9 +28,9 @@ def test_the_flow_of_a_simulated_storm_is_the_flow_it_was_made_with() -> None:
     rain = storms.generate(frames=4, seed=3)
     rng = np.random.default_rng(3)
     half = rain.sizes["x"] * 2.0 / 2
-    flow = Flow.draw(rng, half)
+    wind = Flow.draw(rng, half)
     east, north = np.meshgrid(rain.x.values / 1000, rain.y.values / 1000)
-    velocity = flow.velocity(np.stack([east, north], axis=-1))
+    velocity = wind.velocity(np.stack([east, north], axis=-1))
     true = np.stack([-velocity[..., 1], velocity[..., 0]]) * (5 / 60) / 2.0  # rows run south; cells of 2 km
     motion = dense_flow(rain.values)
     wet = (rain.values[-1] > 0.5) & (np.hypot(east, north) < 120)
@@ -77,3 +78,20 @@ def test_two_showers_far_apart_keep_their_own_motion() -> None:
     assert motion[1, 60, 46] == pytest.approx(2.0, abs=0.3)
     assert motion[1, 60, 197] == pytest.approx(-1.0, abs=0.3)
     assert motion[1, 60, 120] < motion[1, 60, 46]
+
+
+def test_a_continent_is_made_coarser_and_moves_as_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow, "_LARGE", 64 * 64)
+    rows, columns = np.mgrid[:130, :201]
+    frames = [
+        sum(
+            6 * np.exp(-((columns - x - 2.5 * n) ** 2 + (rows - y + 1.5 * n) ** 2) / 90)
+            for x, y in ((60, 60), (90, 75), (120, 50))
+        )
+        for n in range(4)
+    ]
+    motion = dense_flow(np.array(frames, np.float32))
+    assert motion.shape == (2, 130, 201)
+    wet = frames[-1] > 0.5
+    assert np.abs(motion[0][wet] + 1.5).mean() < 0.25
+    assert np.abs(motion[1][wet] - 2.5).mean() < 0.25

@@ -45,6 +45,8 @@ SCALES = 5
 """Octaves of noise: of 1, 2, 4, 8 and 16 cells of the grid learned from."""
 _LEAST, _MOST = 0.01, 0.99
 """Grey levels whose logits are still finite enough to learn from."""
+_DRY_MM_H = 0.042
+"""Just above the least grey level: what is carried from dry cells, and not grown, is dry; drizzle is not."""
 _KNOWN = 5
 """What each patch is told of every frame beside its levels: the share that is known, speed (2), cell size, step."""
 _MIRRORS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
@@ -55,7 +57,8 @@ _WIDTHS = (3, 9)
 """Sides in cells of the means that part the bands of detail: up to 3 cells, 3 to 9 cells, the rest."""
 _FIRST_DOUBT = -2.0
 """The logarithm of the noise's strength in logits, before anything is learned."""
-_LEAST_SEEN = 0.5
+_LEAST_SEEN = 0.75
+"""A forecast is known where at least this share of what arrives is: with less, the unseen shows as a bright rim."""
 _STRIP = 2_000_000
 """Pixels that are carried at a time."""
 
@@ -120,7 +123,7 @@ class Lagrangian(LearnedEnsemble):
         super().__init__()
         self.hidden_channels, self.state_kernels, self.patch = hidden_channels, state_kernels, patch
         self.inputs, self.every, self.spread = inputs, every, spread
-        self.scaling, self.grid_km, self.step_minutes = scaling or Scaling(), grid_km, step_minutes
+        self.scaling, self.grid_km, self.step_minutes = scaling or Scaling(dry_mm_h=_DRY_MM_H), grid_km, step_minutes
         self.encoder, self.forecaster = _coder.pair(
             patch * patch + _KNOWN, hidden_channels, input_kernel=3, state_kernels=state_kernels, forget_bias=1.0
         )
@@ -162,15 +165,7 @@ class Lagrangian(LearnedEnsemble):
         at: Spacing = UNKNOWN,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "batch member steps channel y x"]:
-        """The logits of members, for learning the doubt: gradients reach nothing else.
-
-        Args:
-            past: grey levels in [0, 1], NaN where unobserved.
-            steps: frames to forecast.
-            members: how many futures of each past.
-            at: the cell size and the step of `past`.
-            generator: what the noise is drawn from.
-        """
+        """The logits of members, for learning the doubt alone: gradients reach nothing else."""
         with torch.no_grad():
             motion = self.motion(self.scaling.to_rate(past.nan_to_num(0.0)))
             hidden = self._understood(past, motion, steps, at)
@@ -235,13 +230,14 @@ class Lagrangian(LearnedEnsemble):
         height, width = past.shape[-2:]
         margin = (0, -width % self.patch, 0, -height % self.patch)
         past, motion = pad(past, margin, value=torch.nan), pad(motion, margin, mode="replicate")
-        made = []
+        total: list[Tensor] = []
         for axes in _MIRRORS:
             there = motion.new_tensor([-1.0 if axis in axes else 1.0 for axis in (-2, -1)]).view(1, 2, 1, 1)
             mirrored = past.flip(axes)
             hidden = self._understood(mirrored, motion.flip(axes) * there, steps, at)
-            made.append([part.flip(axes) for part in self._changes(read, hidden, steps, mirrored) if part is not None])
-        growth, damping, *strength = (sum(parts[1:], parts[0]) / len(made) for parts in zip(*made, strict=True))
+            made = [part.flip(axes) for part in self._changes(read, hidden, steps, mirrored) if part is not None]
+            total = [before.add_(part) for before, part in zip(total, made, strict=True)] if total else made
+        growth, damping, *strength = (part.div_(len(_MIRRORS)) for part in total)
         return Changes(growth[..., :height, :width], damping[..., :height, :width], *strength)
 
     def _between(self, nodes: Tensor, lead: int) -> Tensor:
@@ -266,8 +262,9 @@ class Lagrangian(LearnedEnsemble):
     def _held(self, newest: Tensor, by: int) -> Tensor:
         """What is carried: the newest grey levels, how far they are known, and their bands of detail."""
         level = newest.nan_to_num(0.0)
-        parts = [level, newest.isfinite().to(level)]
-        return torch.cat([*parts, _bands(level, by)], dim=1)
+        known = newest.isfinite().to(level)
+        # An unknown cell has no detail: that it counts as dry must not brighten its neighbours when detail is damped.
+        return torch.cat([level, known, _bands(level, by) * known], dim=1)
 
     def _carried(
         self,
@@ -356,5 +353,7 @@ def _bands(level: Float[Tensor, "batch 1 y x"], by: int) -> Float[Tensor, "batch
         if min(level.shape[-2:]) <= reach:
             smoother.append(smoother[-1])
             continue
-        smoother.append(avg_pool2d(pad(level, (reach, reach, reach, reach), mode="reflect"), side, stride=1))
+        # Along one axis and then the other: side + side samples for each mean instead of side * side.
+        down = avg_pool2d(pad(level, (0, 0, reach, reach), mode="reflect"), (side, 1), stride=1)
+        smoother.append(avg_pool2d(pad(down, (reach, reach, 0, 0), mode="reflect"), (1, side), stride=1))
     return torch.cat([a - b for a, b in pairwise(smoother)], dim=1)

@@ -8,6 +8,7 @@ A motion is (2, y, x): displacement along y and along x in pixels per step, forw
     0.0
 """
 
+import math
 from itertools import pairwise
 from typing import Literal
 
@@ -19,6 +20,8 @@ from echocast.zr import reflectivity
 
 _SMALLEST = 32
 _COMFORTABLE = 128
+_LARGE = 4_000_000
+"""Pixels of a grid that motion is estimated on as it is."""
 _WETTEST_DBZ = 52.5
 _WET_MM_H = 0.1
 _PRIOR = 0.02
@@ -38,9 +41,10 @@ def dense_flow(
     """The mean motion over the last `pairs` pairs of frames, smooth and filled where it is dry.
 
     The flow between two frames is the dense inverse search of Kroeger et al. on 8-bit reflectivity, so weak and strong
-    echoes both count; small grids are enlarged for it. The mean over pairs is then smoothed by a Gaussian that weighs
-    only rain. Where it finds little, a Gaussian twice as wide decides, and so on up to the mean over all rain: dry air
-    moves as the nearest rain does, so that rain can arrive there.
+    echoes both count; small grids are enlarged for it, and a continent's made coarser, where the result is smoothed
+    over many cells anyway. The mean over pairs is then smoothed by a Gaussian that weighs only rain. Where it finds
+    little, a Gaussian twice as wide decides, and so on up to the mean over all rain: dry air moves as the nearest rain
+    does, so that rain can arrive there.
 
     Args:
         frames: rain rate in mm/h, oldest first; NaN counts as dry.
@@ -55,6 +59,15 @@ def dense_flow(
     2003, doi:10.1007/3-540-45103-X_50, as `cv2.calcOpticalFlowFarneback`; the normalised Gaussian is our own.
     """
     height, width = frames.shape[1:]
+    smoothing_px = smoothing_px or max(4.0, min(height, width) / 40)
+    shrink = round(math.sqrt(height * width / _LARGE))
+    if shrink > 1:
+        rows, columns = -(-height // shrink), -(-width // shrink)
+        newest = frames[-pairs - 1 :]
+        few = [cv2.resize(np.nan_to_num(one), (columns, rows), interpolation=cv2.INTER_AREA) for one in newest]
+        slow = dense_flow(np.stack(few), pairs=pairs, smoothing_px=smoothing_px / shrink, method=method)
+        fast = [cv2.resize(part, (width, height)) for part in slow]
+        return np.stack([fast[0] * (height / rows), fast[1] * (width / columns)])
     enlarge = min(4, -(-_COMFORTABLE // min(height, width)))
     if len(frames) < 2 or min(height, width) * enlarge < _SMALLEST or not (frames[-pairs - 1 :] > 0).any():
         return np.zeros((2, height, width), np.float32)
@@ -70,7 +83,7 @@ def dense_flow(
             for before, after in pairwise(images)
         ]
     mean = cv2.resize(np.mean(flows, axis=0), (width, height), interpolation=cv2.INTER_AREA) / enlarge
-    smooth = _smooth(mean, frames[-1], smoothing_px or max(4.0, min(height, width) / 40))
+    smooth = _smooth(mean, frames[-1], smoothing_px)
     return np.ascontiguousarray(smooth.transpose(2, 0, 1)[::-1], np.float32)
 
 
