@@ -94,7 +94,7 @@ class FixedRisk(nn.Module):
         shares: how much the rates around each count, per grey level.
         skill: the CSI to be expected at each rate in the first minutes.
         lasting: after how many minutes that is e times less, at each rate.
-        least: the CSI is never taken to be lower.
+        least: the CSI is never taken to be lower, so the odds are never above its inverse.
         squares: how much the squared error of rain rates (mm2/h2) counts beside, in the first minutes.
         squares_last: after how many minutes that is e times less.
 
@@ -107,11 +107,11 @@ class FixedRisk(nn.Module):
         *,
         rates: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0),
         shares: Sequence[float] = (0.3, 1.0, 1.5, 2.0, 3.5, 5.0, 5.0),
-        skill: Sequence[float] = (0.78, 0.70, 0.60, 0.53, 0.45, 0.45, 0.4),
-        lasting: Sequence[float] = (110.0, 95.0, 70.0, 50.0, 27.0, 15.0, 7.0),
-        least: float = 0.04,
+        skill: Sequence[float] = (0.78, 0.74, 0.67, 0.60, 0.52, 0.5, 0.4),
+        lasting: Sequence[float] = (110.0, 95.0, 72.0, 55.0, 36.0, 25.0, 15.0),
+        least: float = 0.12,
         squares: float = 0.02,
-        squares_last: float = 15.0,
+        squares_last: float = 30.0,
     ) -> None:
         super().__init__()
         if not len(rates) == len(shares) == len(skill) == len(lasting) or list(rates) != sorted(rates):
