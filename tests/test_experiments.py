@@ -23,6 +23,7 @@ def run(name: str, *words: str) -> str:
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_moving_mnist(tmp_path: Path, data_kit: Path) -> None:
     said = run("moving_mnist.py", "--networks", "fc,three", "--out", str(tmp_path))
     found = json.loads((tmp_path / "results.json").read_text())["results"]

@@ -62,6 +62,7 @@ def test_the_cases_are_those_of_the_documents() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_bench_on_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -162,7 +162,7 @@ print(killed)
 """
 
 
-@pytest.mark.parametrize("rounds", [15, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [8, pytest.param(50, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_no_committed_frame_is_lost(rounds: int, tmp_path: Path) -> None:
     """A real process, killed; after each kill every frame that is there is the source's, and the last run finishes."""
     source, store = tmp_path / "in", tmp_path / "store.zarr"
@@ -177,6 +177,11 @@ def test_killed_at_random_moments_no_committed_frame_is_lost(rounds: int, tmp_pa
         np.testing.assert_array_equal(archive.open(old).values, samples.blob(120))
 
 
+def _hears_ctrl_c() -> None:
+    """A shell's background job ignores the signal, and hands that on to its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_interrupted_it_says_so_and_goes_on(workers: str, tmp_path: Path) -> None:
     source, store = tmp_path / "in", tmp_path / "store.zarr"
@@ -188,7 +193,9 @@ def test_interrupted_it_says_so_and_goes_on(workers: str, tmp_path: Path) -> Non
     )
     (tmp_path / "run.py").write_text(script)
     line = [sys.executable, str(tmp_path / "run.py"), "archive", str(source), "--to", str(store), "--workers", workers]
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_hears_ctrl_c
+    )
     assert process.stdout is not None
     process.stdout.readline()
     while not (store.exists() and store_module.there(store)):

@@ -122,6 +122,11 @@ def test_a_run_is_neither_overwritten_nor_resumed_from_nothing(archives: tuple[P
         fit.fit(plan(*archives), tmp_path / "run")
 
 
+def _hears_ctrl_c() -> None:
+    """A shell's background job ignores the signal, and hands that on to its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_leaves_a_run_that_goes_on(archives: tuple[Path, Path], tmp_path: Path) -> None:
     """A real process, stopped by a real signal once it has saved something."""
     file = tmp_path / "e.toml"
@@ -129,7 +134,10 @@ def test_ctrl_c_leaves_a_run_that_goes_on(archives: tuple[Path, Path], tmp_path:
     out = tmp_path / "run"
     line = [sys.executable, "-c", "import sys; from echocast.cli.main import status; sys.exit(status(sys.argv[1:]))"]
     process = subprocess.Popen(
-        [*line, "train", str(file), "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ
+        [*line, "train", str(file), "--out", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=_hears_ctrl_c,
     )
     for _ in range(600):
         if (out / "last.ckpt").exists() or process.poll() is not None:
