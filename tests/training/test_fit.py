@@ -144,7 +144,10 @@ def test_ctrl_c_leaves_a_run_that_goes_on(archives: tuple[Path, Path], tmp_path:
             break
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    try:
+        output, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, errors.decode()
     assert b"--resume" in output
     assert torch.load(out / "last.ckpt", weights_only=False)["global_step"] >= 2
