@@ -45,6 +45,22 @@ def test_chances_quantiles_and_amounts_by_hand() -> None:
     assert np.isnan(over.values[..., 0, 0]).all()
 
 
+def test_means_quantiles_and_chances_are_those_of_numpy() -> None:
+    import torch
+
+    future = torch.from_numpy(np.random.default_rng(1).gamma(0.5, 3.0, size=(1, 7, 4, 1, 30, 700)).astype(np.float32))
+    future[0, 3, 2, 0, 11, 5] = torch.nan
+    given = windows.to_forecast(future, samples.field(samples.blob(3, 30, 700)))
+    made = members.products(given)
+    values = given.values
+    np.testing.assert_allclose(made["rainfall_rate_mean"], values.mean(axis=0), rtol=1e-6)
+    for name, wanted in (
+        ("quantile", np.quantile(values, members.QUANTILES, axis=0)),
+        ("probability", [np.where(np.isnan(values[3]), np.nan, (values >= r).mean(0)) for r in members.RATES_MM_H]),
+    ):
+        np.testing.assert_allclose(made[f"rainfall_rate_{name}"], wanted, rtol=1e-5, atol=1e-6)
+
+
 def test_the_file_holds_members_and_what_they_say(tmp_path: Path) -> None:
     made = forecast()
     export.to_netcdf(made, tmp_path / "f.nc")
