@@ -1,8 +1,11 @@
 """The command line: complete help, one line of error, exit statuses."""
 
 import resource
+import signal
 import subprocess
 import sys
+import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ from tests import samples
 
 import echocast.training
 from echocast import plugins
-from echocast.cli.main import status
+from echocast.cli.main import heard_again, status
 from echocast.data import archive
 from echocast.models import base
 from echocast.models.encoder_forecaster import EncoderForecaster
@@ -246,3 +249,17 @@ def test_real_radar_is_nowcast(event: str, data_kit: Path, tmp_path: Path) -> No
     assert rain.shape[0] == 18
     assert (rain[0] > 0.5).sum() > 1000
     assert np.nanmax(rain) < 300
+
+
+def test_a_ctrl_c_while_an_object_goes_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Thing:
+        pass
+
+    monkeypatch.setattr(sys, "unraisablehook", heard_again)
+    thing = Thing()
+    kept = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
+    assert kept() is thing
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012  # it comes in any of these lines
+        del thing
+        for _ in range(500):
+            time.sleep(0.01)

@@ -187,9 +187,9 @@ def test_interrupted_it_says_so_and_goes_on(workers: str, tmp_path: Path) -> Non
     source, store = tmp_path / "in", tmp_path / "store.zarr"
     frames(source, list(range(120)))
     script = (
-        "import sys; from echocast.data import archive; archive._BATCH_BYTES = 6000\n"
-        "from echocast.cli.main import status\n"
-        "if __name__ == '__main__': print('go', flush=True); sys.exit(status(sys.argv[1:]))"
+        "from echocast.data import archive; archive._BATCH_BYTES = 6000\n"
+        "from echocast.cli.main import run\n"
+        "if __name__ == '__main__': print('go', flush=True); run()"
     )
     (tmp_path / "run.py").write_text(script)
     line = [sys.executable, str(tmp_path / "run.py"), "archive", str(source), "--to", str(store), "--workers", workers]

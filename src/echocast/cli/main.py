@@ -5,7 +5,9 @@ Exit status: 0 done, 1 the world's fault (one line says what and how to mend it)
 
 import importlib
 import logging
+import signal
 import sys
+import threading
 import warnings
 from typing import Annotated
 
@@ -55,6 +57,7 @@ def make() -> typer.Typer:
 
 def run() -> None:
     """The entry point."""
+    sys.unraisablehook = heard_again
     sys.exit(status(sys.argv[1:]))
 
 
@@ -76,6 +79,17 @@ def status(arguments: list[str]) -> int:
     if result == 130:
         return _interrupted()  # typer turns Ctrl-C into this
     return result if isinstance(result, int) else 0
+
+
+def heard_again(lost: "sys.UnraisableHookArgs") -> None:
+    """Press Ctrl-C once more where Python drops it: when it comes while an object is being finalised.
+
+    A moment later, and from another thread, for here it would be dropped again.
+    """
+    if isinstance(lost.exc_value, KeyboardInterrupt):
+        threading.Timer(0.01, signal.raise_signal, [signal.SIGINT]).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _interrupted() -> int:
