@@ -52,6 +52,21 @@ def test_a_finer_grid_keeps_its_detail(by: int) -> None:
     assert middle.diff(dim=-1).abs().mean() > 0.02 * middle.mean()
 
 
+@pytest.mark.parametrize("step", [5.0, 10.0])
+def test_detail_smaller_than_a_cell_fades_by_its_rule(step: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lagrangian, "_FINER_LAST", (10.0, 1e9))
+    monkeypatch.setattr(Lagrangian, "motion", lambda _, past: torch.zeros(len(past), 2, *past.shape[-2:]))
+    model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, step_minutes=5.0)
+    past = torch.full((1, 3, 1, 64, 64), 2.0)
+    past[..., ::2] = 4.0  # stripes of one pixel
+    made = model.scaling.to_network(model.forecast(past, 4, grid_km=1.0, step_minutes=step))[0, :, 0, 20]
+    now = model.scaling.to_network(past)[0, -1, 0, 20]
+    kept = torch.exp(-step * torch.arange(1, 5) / 10.0)
+    # Stripes of 1 and -1 have means over three of 1/3 and -1/3 the other way round: what fades is 4/3 of them.
+    stripes = made[:, 20:40].diff(dim=-1) / now[20:40].diff(dim=-1)
+    torch.testing.assert_close(stripes, (1.0 - 4 / 3 * (1.0 - kept))[:, None].expand_as(stripes), rtol=0, atol=2e-3)
+
+
 def test_growth_and_damping_do_what_they_say() -> None:
     model, past = Lagrangian(hidden_channels=[6, 6]), shower()
     plain = model.forecast(past, 2).nan_to_num()

@@ -10,8 +10,9 @@
           |                                                       noise ----^
     carried along the motion to each lead -> future
 
-The output convolution starts at zero, so an untrained network is advection and nothing else; it can only add. Members
-have a growth and dampings of their own and noise of several scales, as strong as the network doubts.
+The output convolution starts at zero, so an untrained network is advection and nothing else, but for detail smaller
+than its cells, which fades by a rule; it can only add. Members have a growth and dampings of their own and noise of
+several scales, as strong as the network doubts.
 
     >>> import torch
     >>> model = Lagrangian(hidden_channels=[8, 8])
@@ -55,6 +56,8 @@ _PAIRS = 3
 """Of how many pairs of frames, the newest, the motion is the mean."""
 _WIDTHS = (3, 9)
 """Sides in cells of the means that part the bands of detail: up to 3 cells, 3 to 9 cells, the rest."""
+_FINER_LAST = (10.0, 25.0)
+"""Minutes after which detail below 3 pixels, and from there to a cell, is e times less, for pixels of 1 km."""
 _FIRST_DOUBT = -2.0
 """The logarithm of the noise's strength in logits, before anything is learned."""
 _LEAST_SEEN = 0.75
@@ -86,8 +89,9 @@ class Lagrangian(LearnedEnsemble):
     where the network gives the dampings d (0: kept, -1: gone) and the growth r, per cell and lead, in the moving frame.
     `forecast` gives the best single guess. A member of `ensemble` has d and r of another output, and adds to r
     correlated noise whose strength per place, lead and scale the network gives too. A grid finer than the one learned
-    is forecast by the network on means over blocks of cells; motion, bands and advection keep the grid as it is. Where
-    the air comes from outside the radar's view the forecast is NaN.
+    is forecast by the network on means over blocks of cells; motion, bands and advection keep the grid as it is, and
+    detail too small for the network fades by a rule of its own. Where the air comes from outside the radar's view the
+    forecast is NaN.
 
     Args:
         hidden_channels: hidden channels of each layer, the same in encoder and forecaster.
@@ -264,7 +268,7 @@ class Lagrangian(LearnedEnsemble):
         level = newest.nan_to_num(0.0)
         known = newest.isfinite().to(level)
         # An unknown cell has no detail: that it counts as dry must not brighten its neighbours when detail is damped.
-        return torch.cat([level, known, _bands(level, by) * known], dim=1)
+        return torch.cat([level, known, _bands(level, by) * known, _finer(level, by) * known], dim=1)
 
     def _carried(
         self,
@@ -272,11 +276,13 @@ class Lagrangian(LearnedEnsemble):
         changes: Changes,
         motion: Tensor,
         arrival: Tensor | None = None,
-        by: int = 1,
+        at: Spacing = UNKNOWN,
         *,
         dry_outside: bool,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Of each lead the cells that it comes from, and its logits, at every place or those of `arrival`."""
+        by = resolution.factor(at.grid_km, self.grid_km)
+        lives = held.new_tensor(_FINER_LAST) * (at.grid_km or 1.0) / (at.step_minutes or self.step_minutes or 5.0)
         for lead, place in enumerate(origins(motion, changes.growth.shape[1], arrival)):
             values = sample(held, place, "zeros")
             cells = place if by == 1 else (place + 0.5) / by - 0.5
@@ -284,7 +290,11 @@ class Lagrangian(LearnedEnsemble):
             field, known = values[:, :1], values[:, 1:2]
             if not dry_outside:
                 field = field / known.clamp(min=_LEAST_SEEN)
-            field = field + (change[:, 1:] * values[:, 2:]).sum(dim=1, keepdim=True)
+            field = field + (change[:, 1:] * values[:, 2 : 2 + BANDS]).sum(dim=1, keepdim=True)
+            if by > 1:
+                faded = torch.exp(-(lead + 1) / lives) - 1.0
+                further = (faded.view(1, -1, 1, 1) - change[:, 1:2]).clamp(max=0.0)  # its band is damped already
+                field = field + (further * values[:, 2 + BANDS :]).sum(dim=1, keepdim=True)
             logit = torch.logit(field.clamp(_LEAST, _MOST)) + change[:, :1]
             yield cells, logit if dry_outside else logit.masked_fill_(known < _LEAST_SEEN, torch.nan)
 
@@ -325,7 +335,7 @@ class Lagrangian(LearnedEnsemble):
         height = max(1, _STRIP // (len(past) * past.shape[-1]))
         for first in range(0, past.shape[-2], height):
             rows = slice(first, first + height)
-            parts = self._carried(held, changes, motion, everywhere[:, :, rows], by, dry_outside=False)
+            parts = self._carried(held, changes, motion, everywhere[:, :, rows], at, dry_outside=False)
             for lead, (cells, logit) in enumerate(parts):
                 yield lead, rows, cells, logit, changes
 
@@ -345,15 +355,23 @@ def _start_at_zero(convolution: nn.Conv2d) -> None:
 
 def _bands(level: Float[Tensor, "batch 1 y x"], by: int) -> Float[Tensor, "batch bands y x"]:
     """Detail of up to 3 cells, and of 3 to 9, on a grid `by` times finer than the cells."""
+    return _parted(level, [width * by for width in _WIDTHS])
+
+
+def _finer(level: Float[Tensor, "batch 1 y x"], by: int) -> Float[Tensor, "batch parts y x"]:
+    """Of a grid `by` times finer than the cells, detail of up to 3 pixels, and of 3 pixels to a cell."""
+    return _parted(level, [3, max(3, by)]) if by > 1 else level[:, :0]
+
+
+def _parted(level: Float[Tensor, "batch 1 y x"], sides: Sequence[int]) -> Float[Tensor, "batch parts y x"]:
+    """The differences of the level and its means over squares of these sides (made odd), each wider than the last."""
     smoother = [level]
-    for width in _WIDTHS:
-        side = width * by
-        side += 1 - side % 2
+    for side in sides:
         reach = side // 2
         if min(level.shape[-2:]) <= reach:
             smoother.append(smoother[-1])
             continue
         # Along one axis and then the other: side + side samples for each mean instead of side * side.
-        down = avg_pool2d(pad(level, (0, 0, reach, reach), mode="reflect"), (side, 1), stride=1)
-        smoother.append(avg_pool2d(pad(down, (reach, reach, 0, 0), mode="reflect"), (1, side), stride=1))
+        down = avg_pool2d(pad(level, (0, 0, reach, reach), mode="reflect"), (2 * reach + 1, 1), stride=1)
+        smoother.append(avg_pool2d(pad(down, (reach, reach, 0, 0), mode="reflect"), (1, 2 * reach + 1), stride=1))
     return torch.cat([a - b for a, b in pairwise(smoother)], dim=1)
