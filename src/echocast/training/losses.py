@@ -109,7 +109,7 @@ class FixedRisk(nn.Module):
         shares: Sequence[float] = (0.3, 1.0, 1.5, 2.0, 3.5, 5.0, 5.0),
         skill: Sequence[float] = (0.78, 0.74, 0.67, 0.60, 0.52, 0.5, 0.4),
         lasting: Sequence[float] = (110.0, 95.0, 72.0, 55.0, 36.0, 25.0, 15.0),
-        least: float = 0.12,
+        least: float = 0.09,
         squares: float = 0.02,
         squares_last: float = 30.0,
     ) -> None:
