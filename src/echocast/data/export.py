@@ -3,7 +3,7 @@
 The file holds ``rainfall_rate(lead, y, x)`` in mm h-1 (NaN where the radar does not see), the moment of issue, the
 forecast period and the valid time of each lead, `x` and `y` with their grid mapping, and where all of it came from. Of
 an ensemble it is ``rainfall_rate(member, lead, y, x)``, and what `echocast.data.members.products` makes of it stands
-beside. Rain rates are rounded to 10 significant bits (within 0.1 %), which halves the file; chances are as they are.
+beside; its rain rates are rounded to 10 significant bits (within 0.1 %), which halves the file. All else is as it was.
 
     >>> to_netcdf(forecast, Path("forecast.nc"))  # doctest: +SKIP
     >>> from_netcdf(Path("forecast.nc")).dims  # doctest: +SKIP
@@ -34,7 +34,7 @@ _READ_BACK = ("zr", "model", "input_files")
 def to_netcdf(forecast: xr.DataArray, path: str | Path, *, command: str = "echocast.data.export.to_netcdf") -> None:
     """Write a forecast as CF-1.11 NetCDF-4; the file appears whole or not at all.
 
-    Rain rates are rounded to 10 significant bits: within 0.1 %.
+    Rain rates of an ensemble are rounded to 10 significant bits: within 0.1 %.
 
     Args:
         forecast: a field with leads.
@@ -49,7 +49,8 @@ def to_netcdf(forecast: xr.DataArray, path: str | Path, *, command: str = "echoc
     about = data.drop_vars(grids).assign_coords({name: data[name] for name in ("y", "x")})
     encoding: dict[str, dict[str, Any]] = {str(name): {"_FillValue": None} for name in about.variables}
     # Made in memory first: HDF5 cannot be stopped cleanly half-way through a file on a full disk.
-    rates = [name for name, grid in grids.items() if grid.attrs["units"] == fields.UNITS]
+    # A single forecast stays as it is, so that its file has the scores of the forecaster that made it.
+    rates = [name for name, grid in grids.items() if "member" in forecast.dims and grid.attrs["units"] == fields.UNITS]
     content = packing.with_grids(bytes(about.to_netcdf(engine="h5netcdf", encoding=encoding)), grids, to_round=rates)
     with whole_file(Path(path)) as partial:
         partial.write_bytes(content)
