@@ -62,9 +62,21 @@ def test_detail_smaller_than_a_cell_fades_by_its_rule(step: float, monkeypatch: 
     made = model.scaling.to_network(model.forecast(past, 4, grid_km=1.0, step_minutes=step))[0, :, 0, 20]
     now = model.scaling.to_network(past)[0, -1, 0, 20]
     kept = torch.exp(-step * torch.arange(1, 5) / 10.0)
-    # Stripes of 1 and -1 have means over three of 1/3 and -1/3 the other way round: what fades is 4/3 of them.
+    # Rates of 2 and 4 have means over three of 10/3 and 8/3: stripes the other way round, which stay when theirs fade.
+    stay = -np.log(1.25) / np.log(2.0)
     stripes = made[:, 20:40].diff(dim=-1) / now[20:40].diff(dim=-1)
-    torch.testing.assert_close(stripes, (1.0 - 4 / 3 * (1.0 - kept))[:, None].expand_as(stripes), rtol=0, atol=2e-3)
+    torch.testing.assert_close(stripes, (stay + (1.0 - stay) * kept)[:, None].expand_as(stripes), rtol=0, atol=2e-3)
+
+
+def test_faded_detail_leaves_the_rain_of_its_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the mean of its grey levels, which is that of less rain."""
+    monkeypatch.setattr(lagrangian, "_FINER_LAST", (0.1, 0.1))
+    monkeypatch.setattr(Lagrangian, "motion", lambda _, past: torch.zeros(len(past), 2, *past.shape[-2:]))
+    model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, step_minutes=5.0)
+    past = torch.full((1, 3, 1, 64, 64), 0.5)
+    past[..., ::4] = 10.0
+    made = model.forecast(past, 1, grid_km=1.0, step_minutes=5.0)
+    torch.testing.assert_close(made, torch.full_like(made, (10.0 + 3 * 0.5) / 4), rtol=1e-4, atol=0)
 
 
 def test_growth_and_damping_do_what_they_say() -> None:
@@ -82,11 +94,12 @@ def test_growth_and_damping_do_what_they_say() -> None:
 
 def test_bands_and_the_rest_are_the_whole() -> None:
     level = torch.rand(2, 1, 40, 50)
-    bands = _bands(level, 1)
+    bands = _bands(level)
     assert bands.shape == (2, 2, 40, 50)
     smooth = level - bands.sum(dim=1, keepdim=True)
     assert smooth.diff(dim=-1).abs().mean() < 0.15 * level.diff(dim=-1).abs().mean()
-    assert not _bands(torch.rand(1, 1, 3, 3), 4).any()  # too small a grid for bands
+    assert not _bands(torch.rand(1, 1, 3, 3))[:, 1].any()  # too small a grid for the second band
+    assert not _bands(torch.rand(1, 1, 1, 1)).any()
 
 
 def test_it_learns_that_a_shower_grows() -> None:

@@ -56,12 +56,14 @@ _PAIRS = 3
 """Of how many pairs of frames, the newest, the motion is the mean."""
 _WIDTHS = (3, 9)
 """Sides in cells of the means that part the bands of detail: up to 3 cells, 3 to 9 cells, the rest."""
-_FINER_LAST = (10.0, 25.0)
-"""Minutes after which detail below 3 pixels, and from there to a cell, is e times less, for pixels of 1 km."""
+_FINER_LAST = (5.0, 15.0)
+"""Minutes after which detail of up to 3 pixels, and from there to a cell, is e times less, for pixels of 1 km."""
 _FIRST_DOUBT = -2.0
 """The logarithm of the noise's strength in logits, before anything is learned."""
 _LEAST_SEEN = 0.75
 """A forecast is known where at least this share of what arrives is: with less, the unseen shows as a bright rim."""
+_LEAST_KNOWN = 0.05
+"""Of a cell's weight, so that levels are not divided by nothing; where less is known, no pixel is forecast."""
 _STRIP = 2_000_000
 """Pixels that are carried at a time."""
 
@@ -77,6 +79,26 @@ class Changes(NamedTuple):
 
     strength: Float[Tensor, "batch steps scales rows columns"] | None = None
     """Of each octave of noise, patch by patch."""
+
+
+class Held(NamedTuple):
+    """What is carried of the newest frame: grey levels of the network's cells, and what a finer grid knows beyond."""
+
+    level: Float[Tensor, "batch 1 rows columns"]
+    """0 where unknown."""
+
+    known: Float[Tensor, "batch 1 rows columns"]
+    """1 or 0."""
+
+    bands: Float[Tensor, "batch bands rows columns"]
+    """Detail of up to 3 cells, and of 3 to 9."""
+
+    pixels: Float[Tensor, "batch parts y x"]
+    """1 or 0 for seen; on a finer grid also rain rates, as they are and as means over 3 x 3 pixels. Rates, for between
+    a wet pixel and a dry one the mean of grey levels is almost dry, and showers would shrink."""
+
+    by: int = 1
+    """Pixels to a cell, along a side."""
 
 
 class Lagrangian(LearnedEnsemble):
@@ -158,7 +180,7 @@ class Lagrangian(LearnedEnsemble):
         motion = self.motion(self.scaling.to_rate(past.nan_to_num(0.0)))
         hidden = self._understood(past, motion, steps, at)
         changes = self._changes(self.output, hidden, steps, past)
-        frames = [logit for _, logit in self._carried(self._held(past[:, -1], 1), changes, motion, dry_outside=True)]
+        frames = [logit for _, logit in self._learned(past[:, -1], changes, motion)]
         return torch.stack(frames, dim=1)
 
     def futures(
@@ -175,7 +197,7 @@ class Lagrangian(LearnedEnsemble):
             hidden = self._understood(past, motion, steps, at)
         changes = self._changes(self.doubt, hidden, steps, past)
         noises = self._noises(changes, members, at, generator)
-        carried = self._carried(self._held(past[:, -1], 1), changes, motion, dry_outside=True)
+        carried = self._learned(past[:, -1], changes, motion)
         frames = [
             logit.unsqueeze(1) + sample(noise, cells, "border").unsqueeze(2)
             for (cells, logit), noise in zip(carried, noises, strict=True)
@@ -263,40 +285,30 @@ class Lagrangian(LearnedEnsemble):
             yield (octaves * (self.spread * strength[:, None, :, : size[0], : size[1]])).sum(dim=2)
             drawn = self.noise.next(drawn, minutes, generator)
 
-    def _held(self, newest: Tensor, by: int) -> Tensor:
-        """What is carried: the newest grey levels, how far they are known, and their bands of detail."""
-        level = newest.nan_to_num(0.0)
-        known = newest.isfinite().to(level)
-        # An unknown cell has no detail: that it counts as dry must not brighten its neighbours when detail is damped.
-        return torch.cat([level, known, _bands(level, by) * known, _finer(level, by) * known], dim=1)
-
     def _carried(
-        self,
-        held: Tensor,
-        changes: Changes,
-        motion: Tensor,
-        arrival: Tensor | None = None,
-        at: Spacing = UNKNOWN,
-        *,
-        dry_outside: bool,
+        self, held: Held, changes: Changes, motion: Tensor, arrival: Tensor, at: Spacing
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Of each lead the cells that it comes from, and its logits, at every place or those of `arrival`."""
-        by = resolution.factor(at.grid_km, self.grid_km)
-        lives = held.new_tensor(_FINER_LAST) * (at.grid_km or 1.0) / (at.step_minutes or self.step_minutes or 5.0)
+        """Of each lead the cells that `arrival` comes from, and its logits, NaN where what arrives was not seen."""
+        lives = [life * (at.grid_km or 1.0) / (at.step_minutes or self.step_minutes or 5.0) for life in _FINER_LAST]
         for lead, place in enumerate(origins(motion, changes.growth.shape[1], arrival)):
-            values = sample(held, place, "zeros")
-            cells = place if by == 1 else (place + 0.5) / by - 0.5
-            change = sample(torch.cat([changes.growth[:, lead], changes.damping[:, lead]], dim=1), cells, "border")
-            field, known = values[:, :1], values[:, 1:2]
-            if not dry_outside:
-                field = field / known.clamp(min=_LEAST_SEEN)
-            field = field + (change[:, 1:] * values[:, 2 : 2 + BANDS]).sum(dim=1, keepdim=True)
-            if by > 1:
-                faded = torch.exp(-(lead + 1) / lives) - 1.0
-                further = (faded.view(1, -1, 1, 1) - change[:, 1:2]).clamp(max=0.0)  # its band is damped already
-                field = field + (further * values[:, 2 + BANDS :]).sum(dim=1, keepdim=True)
-            logit = torch.logit(field.clamp(_LEAST, _MOST)) + change[:, :1]
-            yield cells, logit if dry_outside else logit.masked_fill_(known < _LEAST_SEEN, torch.nan)
+            cells = place if held.by == 1 else (place + 0.5) / held.by - 0.5
+            damping = changes.damping[:, lead]
+            coarse = [held.known, _damped(held, damping), held.level, changes.growth[:, lead], damping[:, :1]]
+            known, field, level, growth, first = sample(torch.cat(coarse, dim=1), cells, "border").chunk(5, dim=1)
+            seen, *rain = sample(held.pixels, place, "zeros").chunk(held.pixels.shape[1], dim=1)
+            field, level = (part / known.clamp(min=_LEAST_KNOWN) for part in (field, level))
+            finer = [self.scaling.to_network(rate / seen.clamp(min=_LEAST_SEEN)) for rate in rain]
+            for life, (fine, smooth) in zip(lives, pairwise([*finer, level]), strict=False):
+                # What the cells lose of their own smallest detail, smaller detail loses too.
+                field = field + (1.0 + first).clamp(0.0, math.exp(-(lead + 1) / life)) * (fine - smooth)
+            yield cells, (_logit(field) + growth).masked_fill_(seen < _LEAST_SEEN, torch.nan)
+
+    def _learned(self, level: Tensor, changes: Changes, motion: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """`_carried` everywhere on the grid of the cells, to learn from: what was not seen counts as dry."""
+        held = _held(level)
+        for lead, place in enumerate(origins(motion, changes.growth.shape[1])):
+            field = sample(_damped(held, changes.damping[:, lead]), place, "zeros")
+            yield place, _logit(field) + sample(changes.growth[:, lead], place, "border")
 
     def _forecast(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
@@ -329,14 +341,15 @@ class Lagrangian(LearnedEnsemble):
         few = newest
         if by > 1:  # frame by frame, for memory
             few = torch.cat([resolution.coarsen(one, by) for one in newest.chunk(newest.shape[1], dim=1)], dim=1)
+        few = self.scaling.to_level(few)
         known = Spacing(at.grid_km * by if at.grid_km else None, at.step_minutes)
-        changes = self._mean_changes(read, self.scaling.to_level(few), slow, steps, known)
-        held, everywhere = self._held(self.scaling.to_level(past[:, -1]), by), places(motion)
+        changes = self._mean_changes(read, few, slow, steps, known)
+        held = _held(few[:, -1], past[:, -1] if by > 1 else None, by)
+        everywhere = places(motion)
         height = max(1, _STRIP // (len(past) * past.shape[-1]))
         for first in range(0, past.shape[-2], height):
             rows = slice(first, first + height)
-            parts = self._carried(held, changes, motion, everywhere[:, :, rows], at, dry_outside=False)
-            for lead, (cells, logit) in enumerate(parts):
+            for lead, (cells, logit) in enumerate(self._carried(held, changes, motion, everywhere[:, :, rows], at)):
                 yield lead, rows, cells, logit, changes
 
     def _rate(self, logit: Tensor) -> Tensor:
@@ -353,25 +366,40 @@ def _start_at_zero(convolution: nn.Conv2d) -> None:
     nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]  # it has a bias
 
 
-def _bands(level: Float[Tensor, "batch 1 y x"], by: int) -> Float[Tensor, "batch bands y x"]:
-    """Detail of up to 3 cells, and of 3 to 9, on a grid `by` times finer than the cells."""
-    return _parted(level, [width * by for width in _WIDTHS])
+def _held(
+    level: Float[Tensor, "batch 1 rows columns"], rain: Float[Tensor, "batch 1 y x"] | None = None, by: int = 1
+) -> Held:
+    """What is carried of the cells' grey levels and, on a grid `by` times finer, of the pixels' rain rates."""
+    known = level.isfinite().to(level)
+    level = level.nan_to_num(0.0)
+    # An unknown cell has no detail: that it counts as dry must not brighten its neighbours when detail is damped.
+    bands = _bands(level) * known
+    if rain is None:
+        return Held(level, known, bands, known)
+    seen, rain = rain.isfinite().to(rain), rain.nan_to_num(0.0)
+    smooth = _mean(rain, 3) / _mean(seen, 3).clamp(min=1 / 9) * seen
+    return Held(level, known, bands, torch.cat([seen, rain, smooth], dim=1), by)
 
 
-def _finer(level: Float[Tensor, "batch 1 y x"], by: int) -> Float[Tensor, "batch parts y x"]:
-    """Of a grid `by` times finer than the cells, detail of up to 3 pixels, and of 3 pixels to a cell."""
-    return _parted(level, [3, max(3, by)]) if by > 1 else level[:, :0]
+def _damped(held: Held, damping: Float[Tensor, "batch bands rows columns"]) -> Float[Tensor, "batch 1 rows columns"]:
+    return held.level + (damping * held.bands).sum(dim=1, keepdim=True)
 
 
-def _parted(level: Float[Tensor, "batch 1 y x"], sides: Sequence[int]) -> Float[Tensor, "batch parts y x"]:
-    """The differences of the level and its means over squares of these sides (made odd), each wider than the last."""
+def _logit(level: Tensor) -> Tensor:
+    return torch.logit(level.clamp(_LEAST, _MOST))
+
+
+def _bands(level: Float[Tensor, "batch 1 rows columns"]) -> Float[Tensor, "batch bands rows columns"]:
+    """Detail of up to 3 cells, and of 3 to 9."""
     smoother = [level]
-    for side in sides:
-        reach = side // 2
-        if min(level.shape[-2:]) <= reach:
-            smoother.append(smoother[-1])
-            continue
-        # Along one axis and then the other: side + side samples for each mean instead of side * side.
-        down = avg_pool2d(pad(level, (0, 0, reach, reach), mode="reflect"), (2 * reach + 1, 1), stride=1)
-        smoother.append(avg_pool2d(pad(down, (reach, reach, 0, 0), mode="reflect"), (1, 2 * reach + 1), stride=1))
+    for side in _WIDTHS:
+        smoother.append(_mean(level, side) if min(level.shape[-2:]) > side // 2 else smoother[-1])
     return torch.cat([a - b for a, b in pairwise(smoother)], dim=1)
+
+
+def _mean(level: Float[Tensor, "batch 1 y x"], side: int) -> Float[Tensor, "batch 1 y x"]:
+    """The mean over squares of an odd side."""
+    reach = side // 2
+    # Along one axis and then the other: side + side samples for each mean instead of side * side.
+    down = avg_pool2d(pad(level, (0, 0, reach, reach), mode="reflect"), (side, 1), stride=1)
+    return avg_pool2d(pad(down, (reach, reach, 0, 0), mode="reflect"), (1, side), stride=1)

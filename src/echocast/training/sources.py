@@ -8,6 +8,7 @@ of the batch: batch 7 is the same whoever asks for it, in whichever process, aft
 """
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,7 +36,7 @@ should not be all that is learned."""
 _TRIES = 8
 """Places looked at for each crop of a large grid."""
 _CALIBRATION = 0.25
-"""Standard deviation of the logarithm of the factor that another radar's rain is multiplied by."""
+"""Standard deviation of the logarithm of the factor that a window's rain is multiplied by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,8 @@ class Data:
         share_of_others: of all batches.
         crop: the side of these squares in cells.
         longest_step: frames are left out to learn about steps of up to so many minutes; 0 leaves none out.
+        varied: vary the calibration of the windows of `train` too, and turn every other square one by an angle, so
+            that fewer of its places and storms are learned by heart.
     """
 
     train: Path
@@ -65,6 +68,7 @@ class Data:
     share_of_others: float = 0.2
     crop: int = 64
     longest_step: float = 0.0
+    varied: bool = False
 
 
 class Batch(NamedTuple):
@@ -144,7 +148,7 @@ class Source:
     def _window(self, start: int, every: int, frames: int, rng: np.random.Generator) -> np.ndarray:
         whole = self.frames[start : start + frames * every : every]
         if not self.crop:
-            return whole
+            return _varied(whole, rng) if self.data.varied else whole
         side = self.data.crop
         rows, columns = (max(n - side, 0) + 1 for n in whole.shape[1:])
         corners = np.stack([rng.integers(rows, size=_TRIES), rng.integers(columns, size=_TRIES)], axis=1)
@@ -152,9 +156,35 @@ class Source:
         shares = [float((middle[y : y + side, x : x + side] >= _WET_MM_H).mean()) for y, x in corners]
         chances = np.clip(shares, _DRIEST, _WETTEST)
         y, x = corners[rng.choice(_TRIES, p=chances / chances.sum())]
-        cut = whole[:, y : y + side, x : x + side] * np.float32(np.exp(rng.normal(0.0, _CALIBRATION)))
+        cut = _calibrated(whole[:, y : y + side, x : x + side], rng)
         short = [(0, side - n) for n in cut.shape[1:]]
         return np.pad(cut, [(0, 0), *short], constant_values=np.nan)
+
+
+def _calibrated(rain: Float[np.ndarray, "time y x"], rng: np.random.Generator) -> Float[np.ndarray, "time y x"]:
+    return rain * np.float32(np.exp(rng.normal(0.0, _CALIBRATION)))
+
+
+def _varied(rain: Float[np.ndarray, "time y x"], rng: np.random.Generator) -> Float[np.ndarray, "time y x"]:
+    rain = _calibrated(rain, rng)
+    if rain.shape[-1] != rain.shape[-2] or rng.random() < 0.5:
+        return rain
+    return at_an_angle(rain, rng.uniform(0.0, math.tau))
+
+
+def at_an_angle(frames: Float[np.ndarray, "time y x"], angle: float) -> Float[np.ndarray, "time y x"]:
+    """Square frames turned about their middle, in radians; cells take their nearest value, or NaN beyond the corners.
+
+    No mean is taken, so rain keeps its peaks.
+    """
+    side = frames.shape[-1]
+    along = np.arange(side) - (side - 1) / 2
+    cos, sin = math.cos(angle), math.sin(angle)
+    rows = np.rint(cos * along[:, None] + sin * along + (side - 1) / 2).astype(int)
+    columns = np.rint(cos * along - sin * along[:, None] + (side - 1) / 2).astype(int)
+    outside = (rows < 0) | (rows >= side) | (columns < 0) | (columns >= side)
+    turned = frames[:, rows.clip(0, side - 1), columns.clip(0, side - 1)]
+    return np.where(outside, np.float32(np.nan), turned)
 
 
 _AS_IT_IS = 0.8
