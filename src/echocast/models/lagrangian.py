@@ -110,10 +110,10 @@ class Lagrangian(LearnedEnsemble):
 
     where the network gives the dampings d (0: kept, -1: gone) and the growth r, per cell and lead, in the moving frame.
     `forecast` gives the best single guess. A member of `ensemble` has d and r of another output, and adds to r
-    correlated noise whose strength per place, lead and scale the network gives too. A grid finer than the one learned
-    is forecast by the network on means over blocks of cells; motion, bands and advection keep the grid as it is, and
-    detail too small for the network fades by a rule of its own. Where the air comes from outside the radar's view the
-    forecast is NaN.
+    correlated noise whose strength per place, lead and scale the network gives too. Of a grid finer than the one
+    learned, L is that of means over blocks of pixels; motion and advection keep the grid as it is, and what the pixels
+    hold beyond the means is carried as rain rates and fades by a rule of its own. Where the air comes from outside the
+    radar's view the forecast is NaN.
 
     Args:
         hidden_channels: hidden channels of each layer, the same in encoder and forecaster.
