@@ -235,7 +235,7 @@ def test_noise_forgets_as_it_should() -> None:
 @pytest.mark.data
 def test_the_shipped_weights_beat_advection_from_the_first_lead_on(data_kit: Path) -> None:
     """On every tenth window of a day of validation: nothing that was held back for the last look."""
-    rain, _ = files.newest(files.find([str(data_kit / "taasrad19/validation")]), 700)
+    rain, _ = files.newest(files.find([str(data_kit / "taasrad19/validation")]), 476)
     starts = windows.starts(windows.runs(rain), 10, 18, 28)
     cases = windows.stack(windows.Windows(rain, starts, past=10, future=18))
     past, observed = cases[:, :10], cases[:, 10:, 0].numpy()
@@ -254,7 +254,7 @@ def test_the_shipped_weights_beat_advection_from_the_first_lead_on(data_kit: Pat
 
 @pytest.mark.data
 def test_the_shipped_members_doubt_about_as_much_as_they_err(data_kit: Path) -> None:
-    rain, _ = files.newest(files.find([str(data_kit / "taasrad19/validation")]), 400)
+    rain, _ = files.newest(files.find([str(data_kit / "taasrad19/validation")]), 280)
     starts = windows.starts(windows.runs(rain), 10, 18, 56)
     cases = windows.stack(windows.Windows(rain, starts, past=10, future=18))
     model = base.resolve("lagrangian")
