@@ -24,6 +24,13 @@ def test_translation_is_found_where_it_rains(dy: float, dx: float) -> None:
     assert np.abs(motion[1][wet] - dx).mean() < 0.2
 
 
+def test_both_methods_are_the_mean_of_each() -> None:
+    frames = samples.blob(4, 64, 64, dx=1.5, dy=-0.5)
+    each = [dense_flow(frames, method=method) for method in ("dis", "farneback")]
+    assert np.abs(each[0] - each[1]).max() > 1e-3
+    np.testing.assert_allclose(dense_flow(frames, method="both"), np.mean(each, axis=0), atol=1e-4)
+
+
 def test_the_flow_of_a_simulated_storm_is_the_flow_it_was_made_with() -> None:
     rain = storms.generate(frames=4, seed=3)
     rng = np.random.default_rng(3)

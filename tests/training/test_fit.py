@@ -71,8 +71,11 @@ def test_a_run_leaves_all_it_promises(archives: tuple[Path, Path], tmp_path: Pat
     assert model.forecast(torch.rand(1, 3, 1, 16, 24), 3).isfinite().all()
 
 
-def test_a_resumed_run_ends_with_the_very_same_weights(archives: tuple[Path, Path], tmp_path: Path) -> None:
-    whole = plan(*archives)
+@pytest.mark.parametrize("settings", [(), ("model.hidden_channels=[4, 4]", "training.dropout=0.5")])
+def test_a_resumed_run_ends_with_the_very_same_weights(
+    archives: tuple[Path, Path], tmp_path: Path, settings: tuple[str, ...]
+) -> None:
+    whole = plan(*archives, *settings)
     fit.fit(whole, tmp_path / "whole")
 
     class StopAfterFour(fit.pl.Callback):
@@ -94,6 +97,32 @@ def test_a_resumed_run_ends_with_the_very_same_weights(archives: tuple[Path, Pat
     weights = [base.load(tmp_path / run / "weights.safetensors").state_dict() for run in ("whole", "parts")]
     for name, value in weights[0].items():
         torch.testing.assert_close(weights[1][name], value, rtol=0, atol=0)
+
+
+def test_dropout_changes_what_is_learned_and_nothing_of_a_forecast(archives: tuple[Path, Path], tmp_path: Path) -> None:
+    two = "model.hidden_channels=[4, 4]"
+    models = {}
+    for share in (0.0, 0.5):
+        fit.fit(plan(*archives, two, f"training.dropout={share}"), tmp_path / str(share))
+        models[share] = base.load(tmp_path / str(share) / "weights.safetensors")
+    past = torch.from_numpy(samples.blob(3, 16, 24))[None, :, None]
+    made = models[0.5].forecast(past, 3)
+    torch.testing.assert_close(models[0.5].forecast(past, 3), made, rtol=0, atol=0)
+    ends = [model.state_dict()["encoder.cells.0.weight_h"] for model in models.values()]
+    assert (ends[0] - ends[1]).abs().max() > 0
+    for wrong in (f"training.dropout={share}" for share in (1.0, -0.1, 0.2)):  # the last: of one layer
+        with pytest.raises(ExperimentError, match=r"training\.dropout = "):
+            fit.fit(plan(*archives, wrong), tmp_path / wrong)
+
+
+def test_weights_decay_where_no_gradient_holds_them(archives: tuple[Path, Path], tmp_path: Path) -> None:
+    sizes = {}
+    for decay in (0.0, 5.0):
+        settings = (f"optimiser.weight_decay={decay}", "optimiser.learning_rate=0.01", "optimiser.averaging=0")
+        fit.fit(plan(*archives, *settings), tmp_path / str(decay))
+        state = torch.load(tmp_path / str(decay) / "last.ckpt", weights_only=False)["state_dict"]
+        sizes[decay] = sum(float(value.square().sum()) for value in state.values())
+    assert sizes[5.0] < 0.95 * sizes[0.0]
 
 
 def test_one_archive_is_split_by_runs(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Batches of several archives, the same for whoever asks."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -100,3 +101,46 @@ def test_rounds_follow_each_other() -> None:
     rounds.set_epoch(2)
     assert list(rounds) == [6, 7, 8]
     assert len(rounds) == 3
+
+
+def test_varied_windows_are_turned_and_of_another_calibration_and_others_are_as_they_were() -> None:
+    field = samples.field(samples.blob(30, 16, 16, dx=0.3, dy=0.1))
+    for varied in (False, True):
+        source = sources.of_archive(field, windows.runs(field), data(varied=varied), 1, "training")
+        drawn = source.batch(np.random.default_rng(2), 40, slice(None)).windows[:, :, 0].numpy()
+        whole = {
+            window.tobytes()
+            for window in np.lib.stride_tricks.sliding_window_view(field.values, 8, axis=0)
+            .transpose(0, 3, 1, 2)
+            .astype(np.float32)
+        }
+        assert {window.tobytes() in whole for window in drawn} == {not varied}
+        cut = np.isnan(drawn).any(axis=(1, 2, 3))
+        assert cut.mean() == pytest.approx(0.5 if varied else 0.0, abs=0.2)  # corners, of those at an angle
+        peaks = np.nanmax(drawn, axis=(1, 2, 3)) / float(field.max())
+        assert (np.log(peaks).std() > 0.1) == varied
+
+
+def test_a_right_angle_is_exact() -> None:
+    frames = np.random.default_rng(0).random((3, 7, 7), dtype=np.float32)
+    np.testing.assert_array_equal(sources.at_an_angle(frames, math.pi / 2), np.rot90(frames, axes=(1, 2)))
+    np.testing.assert_array_equal(sources.at_an_angle(frames, 0.0), frames)
+
+
+@pytest.mark.parametrize("angle", [0.3, 2.0, 5.5])
+def test_any_angle_moves_values_and_makes_none(angle: float) -> None:
+    frames = np.random.default_rng(1).random((2, 64, 64), dtype=np.float32)
+    turned = sources.at_an_angle(frames, angle)
+    along = np.arange(64) - 31.5
+    disc = along[:, None] ** 2 + along**2 < 31**2
+    assert np.isfinite(turned[:, disc]).all()
+    assert np.isnan(turned[:, ~disc]).any()
+    assert np.isin(turned[np.isfinite(turned)], frames).all()
+
+
+def test_what_is_right_of_the_middle_goes_where_the_angle_says_in_all_frames() -> None:
+    frames = np.zeros((2, 65, 65), np.float32)
+    frames[:, 30:35, 50:55] = 1.0  # 20 cells to the right
+    rows, columns = np.nonzero(sources.at_an_angle(frames, math.radians(30.0))[1] == 1.0)
+    assert rows.mean() == pytest.approx(32 - 20 * math.sin(math.radians(30.0)), abs=0.5)
+    assert columns.mean() == pytest.approx(32 + 20 * math.cos(math.radians(30.0)), abs=0.5)

@@ -31,10 +31,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, pad
+from torch.nn.functional import avg_pool2d, dropout, interpolate, pad
 
 from echocast.models import _coder, resolution
-from echocast.models._noise import Noise
+from echocast.models._noise import Noise, exact
 from echocast.models.base import UNKNOWN, LearnedEnsemble, Spacing
 from echocast.models.scaling import Scaling
 from echocast.motion.advection import origins, places, sample
@@ -48,12 +48,16 @@ _LEAST, _MOST = 0.01, 0.99
 """Grey levels whose logits are still finite enough to learn from."""
 _DRY_MM_H = 0.042
 """Just above the least grey level: what is carried from dry cells, and not grown, is dry; drizzle is not."""
+_DRIEST_MM_H = 0.03
+"""Below the least grey level."""
 _KNOWN = 5
 """What each patch is told of every frame beside its levels: the share that is known, speed (2), cell size, step."""
 _MIRRORS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 """Axes to mirror a past along: weather has no handedness that a network should learn, and the mean is better."""
 _PAIRS = 3
 """Of how many pairs of frames, the newest, the motion is the mean."""
+_SMOOTHED = 2.5
+"""Pixels over which the motion is smoothed at least."""
 _WIDTHS = (3, 9)
 """Sides in cells of the means that part the bands of detail: up to 3 cells, 3 to 9 cells, the rest."""
 _FINER_LAST = (5.0, 15.0)
@@ -106,9 +110,11 @@ class Lagrangian(LearnedEnsemble):
 
     With the newest frame's grey levels L split into a smooth part and two bands of detail B_1 and B_2, lead k is
 
-        sigmoid(logit(carried_k(L) + sum_b carried_k(d_kb) carried_k(B_b)) + carried_k(r_k))
+        sigmoid(logit(level(carried_k(rate(L + sum_b d_kb B_b)))) + carried_k(r_k))
 
     where the network gives the dampings d (0: kept, -1: gone) and the growth r, per cell and lead, in the moving frame.
+    Carried are rain rates, not grey levels: a mean of these is that of less rain, which growth would learn to make up
+    for, and then overdo on grids that lose less.
     `forecast` gives the best single guess. A member of `ensemble` has d and r of another output, and adds to r
     correlated noise whose strength per place, lead and scale the network gives too. Of a grid finer than the one
     learned, L is that of means over blocks of pixels; motion and advection keep the grid as it is, and what the pixels
@@ -196,7 +202,7 @@ class Lagrangian(LearnedEnsemble):
             motion = self.motion(self.scaling.to_rate(past.nan_to_num(0.0)))
             hidden = self._understood(past, motion, steps, at)
         changes = self._changes(self.doubt, hidden, steps, past)
-        noises = self._noises(changes, members, at, generator)
+        noises = (noise for noise, _ in self._noises(changes, members, at, generator))
         carried = self._learned(past[:, -1], changes, motion)
         frames = [
             logit.unsqueeze(1) + sample(noise, cells, "border").unsqueeze(2)
@@ -207,8 +213,10 @@ class Lagrangian(LearnedEnsemble):
     def motion(self, rain_mm_h: Float[Tensor, "batch time channel y x"]) -> Float[Tensor, "batch 2 y x"]:
         """The motion of the newest frames in pixels per step."""
         cases = rain_mm_h[:, -_PAIRS - 1 :, 0].detach().cpu().to(torch.float32).numpy()
+        smoothing = max(_SMOOTHED, min(cases.shape[-2:]) / 40)
+        find = partial(dense_flow, pairs=_PAIRS, smoothing_px=smoothing, method="both")
         with ThreadPoolExecutor() as pool:  # OpenCV lets other threads run while it works
-            flows = list(pool.map(partial(dense_flow, pairs=_PAIRS), cases))
+            flows = list(pool.map(find, cases))
         return torch.from_numpy(np.stack(flows)).to(rain_mm_h)
 
     def _understood(self, past: Tensor, motion: Tensor, steps: int, at: Spacing) -> Tensor:
@@ -226,7 +234,8 @@ class Lagrangian(LearnedEnsemble):
         share = share.reshape(*seen.shape[:2], *share.shape[1:])
         each = torch.cat([frames, share, known.unsqueeze(1).expand(-1, frames.shape[1], -1, -1, -1)], dim=2)
         more = -(-(steps - 1) // self.every)
-        return torch.cat(_coder.unrolled(self.encoder, self.forecaster, each, more), dim=2)
+        hidden = torch.cat(_coder.unrolled(self.encoder, self.forecaster, each, more), dim=2)
+        return dropout(hidden, self.encoder.dropout, self.training)
 
     def _at_issue(self, past: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
         """Each frame carried forward to the time of the newest, 0 where unknown; and how well it is known."""
@@ -272,8 +281,8 @@ class Lagrangian(LearnedEnsemble):
 
     def _noises(
         self, changes: Changes, members: int, at: Spacing, generator: torch.Generator | None
-    ) -> Iterator[Float[Tensor, "batch member y x"]]:
-        """The noise of each lead, as strong as the network doubts."""
+    ) -> Iterator[tuple[Float[Tensor, "batch member y x"], Float[Tensor, "batch 1 y x"]]]:
+        """The noise of each lead, as strong as the network doubts, and its standard deviation."""
         assert changes.strength is not None  # the doubt gives it
         batch, steps, _, *size = changes.growth.shape
         minutes = at.step_minutes or self.step_minutes or 5.0
@@ -281,8 +290,9 @@ class Lagrangian(LearnedEnsemble):
         for lead in range(steps):
             few = changes.strength[:, lead]
             strength = interpolate(few, scale_factor=self.patch, mode="bilinear", align_corners=False)
+            strength = self.spread * strength[..., : size[0], : size[1]]
             octaves = self.noise.fields(drawn, (size[0], size[1])).reshape(batch, members, -1, *size)
-            yield (octaves * (self.spread * strength[:, None, :, : size[0], : size[1]])).sum(dim=2)
+            yield (octaves * strength.unsqueeze(1)).sum(dim=2), strength.square().sum(dim=1, keepdim=True).sqrt()
             drawn = self.noise.next(drawn, minutes, generator)
 
     def _carried(
@@ -293,11 +303,12 @@ class Lagrangian(LearnedEnsemble):
         for lead, place in enumerate(origins(motion, changes.growth.shape[1], arrival)):
             cells = place if held.by == 1 else (place + 0.5) / held.by - 0.5
             damping = changes.damping[:, lead]
-            coarse = [held.known, _damped(held, damping), held.level, changes.growth[:, lead], damping[:, :1]]
-            known, field, level, growth, first = sample(torch.cat(coarse, dim=1), cells, "border").chunk(5, dim=1)
+            rates = [self.scaling.to_wet_rate(part) * held.known for part in (_damped(held, damping), held.level)]
+            coarse = torch.cat([held.known, *rates, changes.growth[:, lead], damping[:, :1]], dim=1)
+            known, *rates, growth, first = sample(coarse, cells, "border").chunk(5, dim=1)
             seen, *rain = sample(held.pixels, place, "zeros").chunk(held.pixels.shape[1], dim=1)
-            field, level = (part / known.clamp(min=_LEAST_KNOWN) for part in (field, level))
-            finer = [self.scaling.to_network(rate / seen.clamp(min=_LEAST_SEEN)) for rate in rain]
+            field, level = (self._grey(rate / known.clamp(min=_LEAST_KNOWN)) for rate in rates)
+            finer = [self._grey(rate / seen.clamp(min=_LEAST_SEEN)) for rate in rain]
             for life, (fine, smooth) in zip(lives, pairwise([*finer, level]), strict=False):
                 # What the cells lose of their own smallest detail, smaller detail loses too.
                 field = field + (1.0 + first).clamp(0.0, math.exp(-(lead + 1) / life)) * (fine - smooth)
@@ -307,8 +318,13 @@ class Lagrangian(LearnedEnsemble):
         """`_carried` everywhere on the grid of the cells, to learn from: what was not seen counts as dry."""
         held = _held(level)
         for lead, place in enumerate(origins(motion, changes.growth.shape[1])):
-            field = sample(_damped(held, changes.damping[:, lead]), place, "zeros")
+            rate = self.scaling.to_wet_rate(_damped(held, changes.damping[:, lead])) * held.known
+            field = self._grey(sample(rate, place, "zeros"))
             yield place, _logit(field) + sample(changes.growth[:, lead], place, "border")
+
+    def _grey(self, rate: Tensor) -> Tensor:
+        """The grey level, with a gradient that is finite for no rain too."""
+        return self.scaling.to_network(rate.clamp(min=_DRIEST_MM_H))
 
     def _forecast(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
@@ -324,7 +340,8 @@ class Lagrangian(LearnedEnsemble):
         future = past.new_empty(len(past), members, steps, *past.shape[2:])
         noises: list[Tensor] = []
         for lead, rows, cells, logit, changes in self._parts(past, steps, at, self.doubt):
-            noises = noises or list(self._noises(changes, members, at, torch.Generator().manual_seed(seed)))
+            drawn = self._noises(changes, members, at, torch.Generator().manual_seed(seed))
+            noises = noises or [exact(*each) for each in drawn]
             for member in range(members):
                 noise = sample(noises[lead][:, member : member + 1], cells, "border")
                 future[:, member, lead, :, rows] = self._rate(logit + noise)
@@ -393,13 +410,16 @@ def _bands(level: Float[Tensor, "batch 1 rows columns"]) -> Float[Tensor, "batch
     """Detail of up to 3 cells, and of 3 to 9."""
     smoother = [level]
     for side in _WIDTHS:
-        smoother.append(_mean(level, side) if min(level.shape[-2:]) > side // 2 else smoother[-1])
+        smoother.append(_mean(level, side))
     return torch.cat([a - b for a, b in pairwise(smoother)], dim=1)
 
 
 def _mean(level: Float[Tensor, "batch 1 y x"], side: int) -> Float[Tensor, "batch 1 y x"]:
-    """The mean over squares of an odd side."""
-    reach = side // 2
+    """The mean over squares of an odd side, mirrored at the edges; of a smaller side where the grid is smaller."""
     # Along one axis and then the other: side + side samples for each mean instead of side * side.
-    down = avg_pool2d(pad(level, (0, 0, reach, reach), mode="reflect"), (side, 1), stride=1)
-    return avg_pool2d(pad(down, (reach, reach, 0, 0), mode="reflect"), (1, side), stride=1)
+    for axis in (0, 1):
+        reach = min(side // 2, level.shape[axis - 2] - 1)
+        margin = (0, 0, reach, reach) if axis == 0 else (reach, reach, 0, 0)
+        window = (2 * reach + 1, 1) if axis == 0 else (1, 2 * reach + 1)
+        level = avg_pool2d(pad(level, margin, mode="reflect"), window, stride=1)
+    return level

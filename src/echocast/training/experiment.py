@@ -38,6 +38,8 @@ class Training:
         accelerator: where; "auto" takes a GPU if there is one.
         start: a checkpoint whose weights are started from, instead of random ones.
         only: what is trained: the parts of the model whose names begin so; all if none is named.
+        dropout: share of what a recurrent layer gives that training hides from what comes next (`lagrangian`: from the
+            next layer and from the output), so that less is learned by heart.
         seed: of the first weights, the order of windows and their augmentation.
     """
 
@@ -48,6 +50,7 @@ class Training:
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     start: Path | None = None
     only: tuple[str, ...] = ()
+    dropout: float = 0.0
     seed: int = 0
 
 

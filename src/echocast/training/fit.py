@@ -31,12 +31,14 @@ import pytorch_lightning as pl
 import tomli_w
 import xarray as xr
 from pytorch_lightning.loggers import TensorBoardLogger
+from torch import nn
 from torch.utils.data import DataLoader
 
 from echocast import field as fields
 from echocast.data import archive, windows
 from echocast.errors import DataError, ExperimentError
 from echocast.models import base
+from echocast.nn.sequence import RecurrentLayers
 from echocast.training.experiment import Experiment
 from echocast.training.module import ForecastModule
 from echocast.training.sources import Batches, Rounds, Source, of_another, of_archive
@@ -188,6 +190,7 @@ def _module(experiment: Experiment, source: Source) -> ForecastModule:
         _start_from(model, training.start)
     for name, weight in model.named_parameters():
         weight.requires_grad_(not training.only or name.startswith(training.only))
+    _drop(model, training.dropout)
     if not any(weight.requires_grad for weight in model.parameters()):
         parts = ", ".join(sorted({name.partition(".")[0] for name, _ in model.named_parameters()}))
         raise ExperimentError(f"training.only = {list(training.only)} names no part of the model; it has {parts}")
@@ -198,6 +201,20 @@ def _module(experiment: Experiment, source: Source) -> ForecastModule:
         optimiser=experiment.optimiser,
         seed=training.seed,
     )
+
+
+def _drop(model: nn.Module, share: float) -> None:
+    """Let training hide a share of what the recurrent layers give."""
+    layers = [part for part in model.modules() if isinstance(part, RecurrentLayers)]
+    if not 0 <= share < 1:
+        raise ExperimentError(f"training.dropout = {share:g} is no share in [0, 1); 0 hides nothing, 0.2 is usual")
+    if share and not any(part.num_layers > 1 for part in layers):
+        raise ExperimentError(
+            f"training.dropout = {share:g} hides what one recurrent layer gives the next, and this model has no two;"
+            " leave it out, or give model.hidden_channels two numbers"
+        )
+    for part in layers:
+        part.dropout = share
 
 
 def _start_from(model: base.LearnedForecaster, path: Path) -> None:

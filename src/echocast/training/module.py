@@ -8,7 +8,7 @@ an uninterrupted one would have drawn.
     >>> module = ForecastModule(EncoderForecaster(hidden_channels=[4]), Balanced(), past=2, optimiser=Optimiser())
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -40,6 +40,7 @@ class Optimiser:
         decay: share of all steps, at the end, over which the rate falls to 0.
         clip: the largest norm of a gradient; longer ones are shortened to it.
         averaging: how much of the averaged weights each step keeps; 0 keeps no average.
+        weight_decay: how much of each weight a step at a learning rate of 1 would take away, beside its gradient.
     """
 
     learning_rate: float = 1e-3
@@ -47,6 +48,7 @@ class Optimiser:
     decay: float = 0.4
     clip: float = 1.0
     averaging: float = 0.995
+    weight_decay: float = 0.0
 
     def factor(self, step: int, steps: int) -> float:
         """The share of `learning_rate` to use at a step out of `steps`."""
@@ -86,6 +88,7 @@ class ForecastModule(pl.LightningModule):
     def training_step(self, batch: Batch) -> Tensor:
         """The loss of a batch, turned or mirrored at random."""
         rng = np.random.default_rng([self.seed, self.global_step])
+        torch.manual_seed(_drawn([self.seed, self.global_step, self.global_rank]))  # what dropout hides
         loss = self._loss(Batch(turn(batch.windows, rng), batch.past, batch.at), self.forecaster)
         self._stop_if_lost(loss)
         self.log("train/loss", loss, prog_bar=True, sync_dist=self.trainer.world_size > 1)
@@ -144,7 +147,7 @@ class ForecastModule(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam and its schedule by step."""
         learned = [weight for weight in self.forecaster.parameters() if weight.requires_grad]
-        adam = torch.optim.Adam(learned, self.optimiser.learning_rate)
+        adam = torch.optim.AdamW(learned, self.optimiser.learning_rate, weight_decay=self.optimiser.weight_decay)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = LambdaLR(adam, lambda step: self.optimiser.factor(step, steps))
         return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -164,9 +167,7 @@ class ForecastModule(pl.LightningModule):
             return logits
         if not isinstance(forecaster, LearnedEnsemble):
             raise ExperimentError(f"the loss wants {members} members, and {type(forecaster).__name__} makes none")
-        generator = torch.Generator().manual_seed(
-            int(np.random.SeedSequence([self.seed, self.global_step]).generate_state(1)[0])
-        )
+        generator = torch.Generator().manual_seed(_drawn([self.seed, self.global_step]))
         return forecaster.futures(levels, steps, members, at, generator)
 
 
@@ -179,6 +180,11 @@ def turn(windows: Float[Tensor, "batch time channel y x"], rng: np.random.Genera
         if rng.random() < 0.5:
             windows = change(windows)
     return windows
+
+
+def _drawn(numbers: Sequence[int]) -> int:
+    """A seed that belongs to these numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 def _follow(average: Tensor, weight: Tensor, count: Tensor | int, *, keep: float) -> Tensor:
