@@ -83,7 +83,8 @@ def test_of_a_half_seen_frame_only_the_half_counts(name: str) -> None:
     masked[..., 4:] = np.nan
     half = load(name).values(load(name).statistics(forecast[..., :4], observed[..., :4]))
     for score, value in load(name).values(load(name).statistics(forecast, masked)).items():
-        np.testing.assert_allclose(value, half[score], err_msg=score)
+        # Squares are sums of 32-bit numbers, whose order depends on how wide the frame is.
+        np.testing.assert_allclose(value, half[score], rtol=1e-6, err_msg=score)
 
 
 @every_score
