@@ -8,7 +8,7 @@ import jaxtyping
 import pytest
 import torch
 
-# Processes that share the processors share them evenly: threads that wait for each other's core cost more than they give.
+# Processes that share the processors share them evenly: threads that wait for a core cost more than they give.
 _PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 torch.set_num_threads(max(1, min(2, (os.cpu_count() or 1) // _PROCESSES)))
 
