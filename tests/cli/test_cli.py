@@ -4,6 +4,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 import weakref
 from pathlib import Path
@@ -251,10 +252,22 @@ def test_real_radar_is_nowcast(event: str, data_kit: Path, tmp_path: Path) -> No
     assert np.nanmax(rain) < 300
 
 
-def test_a_ctrl_c_while_an_object_goes_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("late", [0, 1, 3])
+def test_a_ctrl_c_while_an_object_goes_is_not_lost(late: int, monkeypatch: pytest.MonkeyPatch) -> None:
     class Thing:
         pass
 
+    class Timer(threading.Timer):
+        """On a busy machine the signal comes before `start` is done."""
+
+        def start(self) -> None:
+            nonlocal late
+            late -= 1
+            if late >= 0:
+                signal.raise_signal(signal.SIGINT)
+            super().start()
+
+    monkeypatch.setattr(threading, "Timer", Timer)
     monkeypatch.setattr(sys, "unraisablehook", heard_again)
     thing = Thing()
     kept = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))

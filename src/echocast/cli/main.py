@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import warnings
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -81,15 +82,23 @@ def status(arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
+_MOMENT_S = 0.1
+"""After which Ctrl-C is pressed again: long enough for a busy machine to be done with finalising."""
+
+
 def heard_again(lost: "sys.UnraisableHookArgs") -> None:
     """Press Ctrl-C once more where Python drops it: when it comes while an object is being finalised.
 
     A moment later, and from another thread, for here it would be dropped again.
     """
-    if isinstance(lost.exc_value, KeyboardInterrupt):
-        threading.Timer(0.01, signal.raise_signal, [signal.SIGINT]).start()
-    else:
+    if not isinstance(lost.exc_value, KeyboardInterrupt):
         sys.__unraisablehook__(lost)
+        return
+    pressed = False
+    while not pressed:
+        with suppress(KeyboardInterrupt):  # on a busy machine it comes before this is done, and would be dropped here
+            threading.Timer(_MOMENT_S, signal.raise_signal, [signal.SIGINT]).start()
+            pressed = True
 
 
 def _interrupted() -> int:
