@@ -269,10 +269,16 @@ def test_a_ctrl_c_while_an_object_goes_is_not_lost(late: int, monkeypatch: pytes
 
     monkeypatch.setattr(threading, "Timer", Timer)
     monkeypatch.setattr(sys, "unraisablehook", heard_again)
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # which what runs in the background starts without
     thing = Thing()
     kept = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
     assert kept() is thing
-    with pytest.raises(KeyboardInterrupt):  # noqa: PT012  # it comes in any of these lines
-        del thing
-        for _ in range(500):
-            time.sleep(0.01)
+    try:
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012  # it comes in any of these lines
+            del thing
+            for _ in range(500):
+                time.sleep(0.01)
+    finally:
+        signal.signal(signal.SIGINT, before)

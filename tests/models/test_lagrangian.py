@@ -92,6 +92,30 @@ def test_growth_and_damping_do_what_they_say() -> None:
     assert smooth.max() < 0.95 * plain.max()
 
 
+@pytest.mark.parametrize("by", [1, 4])
+def test_a_storm_does_not_grow_without_end(by: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Lagrangian, "motion", lambda _, past: torch.zeros(len(past), 2, *past.shape[-2:]))
+    model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, step_minutes=5.0)
+    storm = 3.0 * torch.from_numpy(samples.blob(3, 64, 64))[None, :, None]
+    calm = torch.linspace(2.0, 4.0, 64 * 64).reshape(64, 64).expand_as(storm)
+    past = torch.cat([storm, calm]).repeat_interleave(by, -1).repeat_interleave(by, -2)
+    at = {"grid_km": 4.0 / by, "step_minutes": 5.0}
+    with torch.no_grad():
+        model.output.bias[:16] = 1.5  # more rain everywhere
+    grown = model.forecast(past, 2, **at)
+    for rate in (10.0, 20.0):
+        now, later = ((made >= rate).float().mean(dim=(2, 3, 4)) for made in (past[:, -1:], grown))
+        assert (later <= 2.1 * now + 1e-3).all()
+        assert (later[0] > 1.3 * now[0]).all()  # to twice as much it may grow, but for cells that are equal
+    monkeypatch.setattr(lagrangian, "_GROWING", 1e6)
+    free = model.forecast(past, 2, **at)
+    weak = free < 5.0
+    torch.testing.assert_close(grown[weak], free[weak])
+    order = free[0, 1].flatten().argsort()
+    assert (grown[0, 1].flatten()[order].diff() >= -1e-3).all()  # what was more stays more
+    assert (free[0] >= 20.0).float().mean() > 2 * (grown[0] >= 20.0).float().mean()
+
+
 def test_bands_and_the_rest_are_the_whole() -> None:
     level = torch.rand(2, 1, 40, 50)
     bands = _bands(level)

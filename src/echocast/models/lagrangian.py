@@ -68,6 +68,11 @@ _LEAST_SEEN = 0.75
 """A forecast is known where at least this share of what arrives is: with less, the unseen shows as a bright rim."""
 _LEAST_KNOWN = 0.05
 """Of a cell's weight, so that levels are not divided by nothing; where less is known, no pixel is forecast."""
+_HEAVY_MM_H = (5.0, 10.0, 20.0, 50.0)
+"""Storms do not grow without end: the areas above all but the first of these rates are bounded, what is below the first
+stays as it is."""
+_GROWING, _BORN = 2.0, 5e-4
+"""The largest area of each: so many times that of the newest frame, and so large a share of the view."""
 _STRIP = 2_000_000
 """Pixels that are carried at a time."""
 
@@ -119,7 +124,8 @@ class Lagrangian(LearnedEnsemble):
     correlated noise whose strength per place, lead and scale the network gives too. Of a grid finer than the one
     learned, L is that of means over blocks of pixels; motion and advection keep the grid as it is, and what the pixels
     hold beyond the means is carried as rain rates and fades by a rule of its own. Where the air comes from outside the
-    radar's view the forecast is NaN.
+    radar's view the forecast is NaN. In the one forecast the areas above 10, 20 and 50 mm/h may be twice those of the
+    newest frame and 0.05 % of the view more: growth that was learned where heavy rain is rare must not run away.
 
     Args:
         hidden_channels: hidden channels of each layer, the same in encoder and forecaster.
@@ -362,12 +368,15 @@ class Lagrangian(LearnedEnsemble):
         known = Spacing(at.grid_km * by if at.grid_km else None, at.step_minutes)
         changes = self._mean_changes(read, few, slow, steps, known)
         held = _held(few[:, -1], past[:, -1] if by > 1 else None, by)
+        edges = motion.new_tensor([self.scaling.level(rate) for rate in _HEAVY_MM_H]).logit()
+        bounds = list(_bounds(held, changes, edges)) if read is self.output else []
         everywhere = places(motion)
         height = max(1, _STRIP // (len(past) * past.shape[-1]))
         for first in range(0, past.shape[-2], height):
             rows = slice(first, first + height)
             for lead, (cells, logit) in enumerate(self._carried(held, changes, motion, everywhere[:, :, rows], at)):
-                yield lead, rows, cells, logit, changes
+                bounded = _bounded(logit, bounds[lead], edges) if bounds else logit
+                yield lead, rows, cells, bounded, changes
 
     def _rate(self, logit: Tensor) -> Tensor:
         return self.scaling.to_rate(torch.sigmoid(logit)).masked_fill(logit.isnan(), torch.nan)
@@ -404,6 +413,32 @@ def _damped(held: Held, damping: Float[Tensor, "batch bands rows columns"]) -> F
 
 def _logit(level: Tensor) -> Tensor:
     return torch.logit(level.clamp(_LEAST, _MOST))
+
+
+def _bounds(held: Held, changes: Changes, edges: Float[Tensor, "edges"]) -> Iterator[Float[Tensor, "batch edges"]]:
+    """Of each lead the logits that are to become `edges`, the same or more."""
+    known, now = held.known.flatten(1) > 0, _logit(held.level).flatten(1)
+    areas = ((now.unsqueeze(2) >= edges[1:]) & known.unsqueeze(2)).sum(dim=1)
+    most = (_GROWING * areas + _BORN * known.sum(dim=1, keepdim=True)).long().clamp(max=known.shape[1] - 1)
+    for lead in range(changes.growth.shape[1]):
+        logit = _logit(_damped(held, changes.damping[:, lead])) + changes.growth[:, lead]
+        highest = logit.flatten(1).masked_fill(~known, -torch.inf).topk(int(most.max()) + 1, dim=1).values
+        over = highest.gather(1, most).maximum(edges[1:])
+        apart = 1e-3 * torch.arange(len(edges) - 1, device=edges.device)
+        yield torch.cat([edges[:1].expand(len(over), 1), over.cummax(dim=1).values + apart * (over > edges[1:])], dim=1)
+
+
+def _bounded(
+    logit: Float[Tensor, "batch 1 y x"], bound: Float[Tensor, "batch edges"], edges: Float[Tensor, "edges"]
+) -> Float[Tensor, "batch 1 y x"]:
+    """What lies between two bounds is put between their edges, what is above all of them as far above the last edge."""
+    if not (bound > edges).any():
+        return logit
+    parts = [part.view(-1, 1, 1, 1) for part in bound.unbind(dim=1)]
+    made = logit.minimum(parts[0])
+    for (low, high), (to_low, to_high) in zip(pairwise(parts), pairwise(edges), strict=True):
+        made = made + (logit.minimum(high).maximum(low) - low) * ((to_high - to_low) / (high - low))
+    return made + (logit - parts[-1]).clamp(min=0.0)
 
 
 def _bands(level: Float[Tensor, "batch 1 rows columns"]) -> Float[Tensor, "batch bands rows columns"]:
