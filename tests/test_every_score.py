@@ -82,9 +82,10 @@ def test_of_a_half_seen_frame_only_the_half_counts(name: str) -> None:
     masked = observed.copy()
     masked[..., 4:] = np.nan
     half = load(name).values(load(name).statistics(forecast[..., :4], observed[..., :4]))
+    # Its sums of products in 32 bits come in an order that depends on how wide the frame is, and on the processor.
+    rtol = 1e-6 if name == "fractions" else 1e-7
     for score, value in load(name).values(load(name).statistics(forecast, masked)).items():
-        # Squares are sums of 32-bit numbers, whose order depends on how wide the frame is.
-        np.testing.assert_allclose(value, half[score], rtol=1e-6, err_msg=score)
+        np.testing.assert_allclose(value, half[score], rtol=rtol, err_msg=score)
 
 
 @every_score

@@ -269,9 +269,7 @@ def test_a_ctrl_c_while_an_object_goes_is_not_lost(late: int, monkeypatch: pytes
 
     monkeypatch.setattr(threading, "Timer", Timer)
     monkeypatch.setattr(sys, "unraisablehook", heard_again)
-    before = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # which what runs in the background starts without
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a process in the background lacks
     thing = Thing()
     kept = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
     assert kept() is thing

@@ -14,7 +14,8 @@ from echocast.errors import MissingFrames
 from echocast.models import base, lagrangian
 from echocast.models._noise import Noise, exact
 from echocast.models.base import Spacing
-from echocast.models.lagrangian import Lagrangian, _bands
+from echocast.models.lagrangian import Lagrangian, _bands, _bounded
+from echocast.models.scaling import Scaling
 from echocast.motion.advection import advect
 from echocast.verification.scores import contingency, crps
 
@@ -23,10 +24,12 @@ def shower(frames: int = 6, size: int = 64) -> torch.Tensor:
     return torch.from_numpy(samples.blob(frames, size, size, dx=2.0, dy=1.0))[None, :, None]
 
 
-def test_an_untrained_network_is_advection_of_rain() -> None:
-    model, past = Lagrangian(hidden_channels=[6, 6]), shower()
+@pytest.mark.parametrize(("floor", "ceiling"), [(0.0, 60.0), (-10.0, 45.0), (10.0, 70.0)])
+def test_an_untrained_network_is_advection_of_rain(floor: float, ceiling: float) -> None:
+    scaling = Scaling(floor_dbz=floor, ceiling_dbz=ceiling, dry_mm_h=0.0)
+    model, past = Lagrangian(hidden_channels=[6, 6], scaling=scaling), shower()
     motion = model.motion(past)
-    rain = model.scaling.to_wet_rate(model.scaling.to_network(past[:, -1]))  # dry is 0 dBZ
+    rain = model.scaling.to_wet_rate(model.scaling.to_network(past[:, -1]))  # dry is the floor
     levels = model.scaling.to_network(advect(rain, motion, 4)).clamp(0.01, 0.99)
     torch.testing.assert_close(
         (future := model.forecast(past, 4)).nan_to_num(),
@@ -114,6 +117,19 @@ def test_a_storm_does_not_grow_without_end(by: int, monkeypatch: pytest.MonkeyPa
     order = free[0, 1].flatten().argsort()
     assert (grown[0, 1].flatten()[order].diff() >= -1e-3).all()  # what was more stays more
     assert (free[0] >= 20.0).float().mean() > 2 * (grown[0] >= 20.0).float().mean()
+
+
+def test_bounds_become_edges_in_order_also_where_they_are_equal() -> None:
+    edges, logit = torch.tensor([0.0, 1.0, 2.0, 3.0]), torch.linspace(-2.0, 9.0, 111).view(1, 1, 1, -1)
+    kept = _bounded(logit, edges[None], edges)
+    torch.testing.assert_close(kept, logit)
+    for bound in ([0.0, 3.0, 4.0, 6.0], [0.0, 3.0, 3.0, 3.0], [0.0, 1.0, 5.0, 5.0]):
+        made = _bounded(logit, torch.tensor([bound]), edges).flatten()
+        assert (made.diff() >= 0).all()
+        assert (made <= logit.flatten() + 1e-5).all()
+        for high, edge in zip(bound[1:], edges[1:], strict=True):
+            assert (made[logit.flatten() < high - 1e-3] < edge + 1e-5).all()
+        torch.testing.assert_close(made[-1], 3.0 + 9.0 - torch.tensor(bound[-1]))
 
 
 def test_bands_and_the_rest_are_the_whole() -> None:
@@ -224,6 +240,7 @@ def test_members_have_the_mean_and_many_the_deviation_that_they_are_drawn_with(m
         assert (made / deviation).square().mean() == pytest.approx(1.0, abs=0.05)
     else:
         torch.testing.assert_close(made.std(dim=1), deviation[:, 0])
+    assert not exact(0.0 * drawn, 0.0 * deviation).any()  # no doubt, no noise
 
 
 def test_exact_members_have_a_lower_crps_than_independent_ones() -> None:

@@ -24,6 +24,8 @@ _MINUTES_PER_KM = 0.94
 """Of life per km of wavelength: 7.5 min at 8 km, an hour at 64 km."""
 _FEW = 10
 """Members whose deviation says little of what they are drawn from."""
+_TINY = 1e-12
+"""A deviation that nothing is divided by: without doubt there is no noise."""
 
 
 class Noise(nn.Module):
@@ -87,7 +89,7 @@ def exact(
     centred = noise - noise.mean(dim=1, keepdim=True)
     if members < _FEW:
         return centred * math.sqrt(members / (members - 1))
-    return centred * (deviation / centred.square().sum(dim=1, keepdim=True).div(members - 1).sqrt())
+    return centred * (deviation / centred.std(dim=1, keepdim=True).clamp(min=_TINY))
 
 
 def _deviation(doublings: int) -> float:

@@ -48,16 +48,14 @@ _LEAST, _MOST = 0.01, 0.99
 """Grey levels whose logits are still finite enough to learn from."""
 _DRY_MM_H = 0.042
 """Just above the least grey level: what is carried from dry cells, and not grown, is dry; drizzle is not."""
-_DRIEST_MM_H = 0.03
-"""Below the least grey level."""
 _KNOWN = 5
 """What each patch is told of every frame beside its levels: the share that is known, speed (2), cell size, step."""
 _MIRRORS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 """Axes to mirror a past along: weather has no handedness that a network should learn, and the mean is better."""
 _PAIRS = 3
 """Of how many pairs of frames, the newest, the motion is the mean."""
-_SMOOTHED = 2.5
-"""Pixels over which the motion is smoothed at least."""
+_SMOOTHED_PX = 2.5
+"""Over how many pixels the motion is smoothed at least."""
 _WIDTHS = (3, 9)
 """Sides in cells of the means that part the bands of detail: up to 3 cells, 3 to 9 cells, the rest."""
 _FINER_LAST = (5.0, 15.0)
@@ -219,8 +217,7 @@ class Lagrangian(LearnedEnsemble):
     def motion(self, rain_mm_h: Float[Tensor, "batch time channel y x"]) -> Float[Tensor, "batch 2 y x"]:
         """The motion of the newest frames in pixels per step."""
         cases = rain_mm_h[:, -_PAIRS - 1 :, 0].detach().cpu().to(torch.float32).numpy()
-        smoothing = max(_SMOOTHED, min(cases.shape[-2:]) / 40)
-        find = partial(dense_flow, pairs=_PAIRS, smoothing_px=smoothing, method="both")
+        find = partial(dense_flow, pairs=_PAIRS, least_px=_SMOOTHED_PX, method="both")
         with ThreadPoolExecutor() as pool:  # OpenCV lets other threads run while it works
             flows = list(pool.map(find, cases))
         return torch.from_numpy(np.stack(flows)).to(rain_mm_h)
@@ -306,11 +303,12 @@ class Lagrangian(LearnedEnsemble):
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Of each lead the cells that `arrival` comes from, and its logits, NaN where what arrives was not seen."""
         lives = [life * (at.grid_km or 1.0) / (at.step_minutes or self.step_minutes or 5.0) for life in _FINER_LAST]
+        undamped = self.scaling.to_wet_rate(held.level) * held.known
         for lead, place in enumerate(origins(motion, changes.growth.shape[1], arrival)):
             cells = place if held.by == 1 else (place + 0.5) / held.by - 0.5
             damping = changes.damping[:, lead]
-            rates = [self.scaling.to_wet_rate(part) * held.known for part in (_damped(held, damping), held.level)]
-            coarse = torch.cat([held.known, *rates, changes.growth[:, lead], damping[:, :1]], dim=1)
+            damped = self.scaling.to_wet_rate(_damped(held, damping)) * held.known
+            coarse = torch.cat([held.known, damped, undamped, changes.growth[:, lead], damping[:, :1]], dim=1)
             known, *rates, growth, first = sample(coarse, cells, "border").chunk(5, dim=1)
             seen, *rain = sample(held.pixels, place, "zeros").chunk(held.pixels.shape[1], dim=1)
             field, level = (self._grey(rate / known.clamp(min=_LEAST_KNOWN)) for rate in rates)
@@ -330,13 +328,13 @@ class Lagrangian(LearnedEnsemble):
 
     def _grey(self, rate: Tensor) -> Tensor:
         """The grey level, with a gradient that is finite for no rain too."""
-        return self.scaling.to_network(rate.clamp(min=_DRIEST_MM_H))
+        return self.scaling.to_network(rate.maximum(self.scaling.to_wet_rate(rate.new_zeros(()))))
 
     def _forecast(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
     ) -> Float[Tensor, "batch steps channel y x"]:
         future = past.new_empty(len(past), steps, *past.shape[2:])
-        for lead, rows, _, logit, _ in self._parts(past, steps, at, self.output):
+        for lead, rows, _, logit, _ in self._parts(past, steps, at, self.output, bounded=True):
             future[:, lead, :, rows] = self._rate(logit)
         return future
 
@@ -345,18 +343,22 @@ class Lagrangian(LearnedEnsemble):
     ) -> Float[Tensor, "batch member steps channel y x"]:
         future = past.new_empty(len(past), members, steps, *past.shape[2:])
         noises: list[Tensor] = []
-        for lead, rows, cells, logit, changes in self._parts(past, steps, at, self.doubt):
-            drawn = self._noises(changes, members, at, torch.Generator().manual_seed(seed))
-            noises = noises or [exact(*each) for each in drawn]
+        for lead, rows, cells, logit, changes in self._parts(past, steps, at, self.doubt, bounded=False):
+            if not noises:
+                drawn = self._noises(changes, members, at, torch.Generator().manual_seed(seed))
+                noises = [exact(*each) for each in drawn]
             for member in range(members):
                 noise = sample(noises[lead][:, member : member + 1], cells, "border")
                 future[:, member, lead, :, rows] = self._rate(logit + noise)
         return future
 
     def _parts(
-        self, past: Tensor, steps: int, at: Spacing, read: Callable[[Tensor], Tensor]
+        self, past: Tensor, steps: int, at: Spacing, read: Callable[[Tensor], Tensor], *, bounded: bool
     ) -> Iterator[tuple[int, slice, Tensor, Tensor, Changes]]:
-        """Lead, rows, the cells that these come from, logits, and all changes; rows by rows, for memory."""
+        """Lead, rows, the cells that these come from, logits, and all changes; rows by rows, for memory.
+
+        `bounded`: the areas of heavy rain do not grow without end.
+        """
         by = resolution.factor(at.grid_km, self.grid_km)
         motion = self.motion(past)
         newest = past[:, -self.inputs :]
@@ -368,15 +370,14 @@ class Lagrangian(LearnedEnsemble):
         known = Spacing(at.grid_km * by if at.grid_km else None, at.step_minutes)
         changes = self._mean_changes(read, few, slow, steps, known)
         held = _held(few[:, -1], past[:, -1] if by > 1 else None, by)
-        edges = motion.new_tensor([self.scaling.level(rate) for rate in _HEAVY_MM_H]).logit()
-        bounds = list(_bounds(held, changes, edges)) if read is self.output else []
+        edges = _logit(motion.new_tensor([self.scaling.level(rate) for rate in _HEAVY_MM_H]))
+        bounds = list(_bounds(held, changes, edges)) if bounded else []
         everywhere = places(motion)
         height = max(1, _STRIP // (len(past) * past.shape[-1]))
         for first in range(0, past.shape[-2], height):
             rows = slice(first, first + height)
             for lead, (cells, logit) in enumerate(self._carried(held, changes, motion, everywhere[:, :, rows], at)):
-                bounded = _bounded(logit, bounds[lead], edges) if bounds else logit
-                yield lead, rows, cells, bounded, changes
+                yield lead, rows, cells, _bounded(logit, bounds[lead], edges) if bounded else logit, changes
 
     def _rate(self, logit: Tensor) -> Tensor:
         return self.scaling.to_rate(torch.sigmoid(logit)).masked_fill(logit.isnan(), torch.nan)
@@ -423,9 +424,7 @@ def _bounds(held: Held, changes: Changes, edges: Float[Tensor, "edges"]) -> Iter
     for lead in range(changes.growth.shape[1]):
         logit = _logit(_damped(held, changes.damping[:, lead])) + changes.growth[:, lead]
         highest = logit.flatten(1).masked_fill(~known, -torch.inf).topk(int(most.max()) + 1, dim=1).values
-        over = highest.gather(1, most).maximum(edges[1:])
-        apart = 1e-3 * torch.arange(len(edges) - 1, device=edges.device)
-        yield torch.cat([edges[:1].expand(len(over), 1), over.cummax(dim=1).values + apart * (over > edges[1:])], dim=1)
+        yield torch.cat([edges[:1].expand(len(most), 1), highest.gather(1, most).maximum(edges[1:])], dim=1)
 
 
 def _bounded(
@@ -437,7 +436,9 @@ def _bounded(
     parts = [part.view(-1, 1, 1, 1) for part in bound.unbind(dim=1)]
     made = logit.minimum(parts[0])
     for (low, high), (to_low, to_high) in zip(pairwise(parts), pairwise(edges), strict=True):
-        made = made + (logit.minimum(high).maximum(low) - low) * ((to_high - to_low) / (high - low))
+        # Bounds may be equal, where many cells are: then what is above them is above the higher edge.
+        share = ((logit - low) / (high - low).clamp(min=1e-6)).clamp(0.0, 1.0)
+        made = made + share * (to_high - to_low)
     return made + (logit - parts[-1]).clamp(min=0.0)
 
 

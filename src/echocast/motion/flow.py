@@ -36,6 +36,7 @@ def dense_flow(
     *,
     pairs: int = 3,
     smoothing_px: float | None = None,
+    least_px: float = 4.0,
     method: Method = "dis",
 ) -> Float[np.ndarray, "2 y x"]:
     """The mean motion over the last `pairs` pairs of frames, smooth and filled where it is dry.
@@ -49,8 +50,9 @@ def dense_flow(
     Args:
         frames: rain rate in mm/h, oldest first; NaN counts as dry.
         pairs: how many of the newest pairs of frames to average over.
-        smoothing_px: standard deviation of the Gaussian; by default a fortieth of the shorter side, at least 4.
-        method: ``dis``, ``farneback`` for polynomial expansion, or ``both``, whose mean is better than either.
+        smoothing_px: standard deviation of the Gaussian; by default a fortieth of the shorter side.
+        least_px: the least that it is by default.
+        method: ``dis``, ``farneback`` for polynomial expansion, or ``both``, for the mean of the two.
 
     Returns:
         Displacement (y, x) in pixels per step; 0 for a single frame, dry frames and grids too small to tell.
@@ -59,7 +61,7 @@ def dense_flow(
     2003, doi:10.1007/3-540-45103-X_50, as `cv2.calcOpticalFlowFarneback`; the normalised Gaussian is our own.
     """
     height, width = frames.shape[1:]
-    smoothing_px = smoothing_px or max(4.0, min(height, width) / 40)
+    smoothing_px = smoothing_px or max(least_px, min(height, width) / 40)
     shrink = round(math.sqrt(height * width / _LARGE))
     if shrink > 1:
         rows, columns = -(-height // shrink), -(-width // shrink)

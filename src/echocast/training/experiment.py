@@ -39,7 +39,7 @@ class Training:
         start: a checkpoint whose weights are started from, instead of random ones.
         only: what is trained: the parts of the model whose names begin so; all if none is named.
         dropout: share of what a recurrent layer gives that training hides from what comes next (`lagrangian`: from the
-            next layer and from the output), so that less is learned by heart.
+            next layer and from the output), so that less is learned by heart; each of several processes hides its own.
         seed: of the first weights, the order of windows and their augmentation.
     """
 
