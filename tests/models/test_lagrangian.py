@@ -119,6 +119,28 @@ def test_a_storm_does_not_grow_without_end(by: int, monkeypatch: pytest.MonkeyPa
     assert (free[0] >= 20.0).float().mean() > 2 * (grown[0] >= 20.0).float().mean()
 
 
+@pytest.mark.parametrize("by", [1, 4])
+def test_members_together_do_not_grow_without_end_either(by: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Lagrangian, "motion", lambda _, past: torch.zeros(len(past), 2, *past.shape[-2:]))
+    model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, step_minutes=5.0)
+    with torch.no_grad():
+        model.doubt[2].bias[:16] = 0.7  # more rain everywhere
+        model.doubt[2].bias[-5:] = 1.0
+    storm = 3.0 * torch.from_numpy(samples.blob(3, 64, 64))[None, :, None]
+    past = torch.cat([storm, 0.1 * storm]).repeat_interleave(by, -1).repeat_interleave(by, -2)
+    at = {"grid_km": 4.0 / by, "step_minutes": 5.0}
+    made = model.ensemble(past, 2, members=6, **at)
+    for rate in (10.0, 20.0, 50.0):
+        now, later = ((rain >= rate).float().mean(dim=(-3, -2, -1)) for rain in (past[:, -1], made))
+        assert (later.mean(dim=1) <= 2.1 * now[:, None] + 1e-3).all()
+    assert (made[0, :, 1] >= 10.0).flatten(1).sum(dim=1).unique().numel() > 3  # together: each has its own
+    monkeypatch.setattr(lagrangian, "_GROWING", 1e6)
+    free = model.ensemble(past, 2, members=6, **at)
+    assert (free[0] >= 20.0).float().mean() > 1.5 * (made[0] >= 20.0).float().mean()
+    weak = free < 5.0
+    torch.testing.assert_close(made[weak], free[weak])
+
+
 def test_bounds_become_edges_in_order_also_where_they_are_equal() -> None:
     edges, logit = torch.tensor([0.0, 1.0, 2.0, 3.0]), torch.linspace(-2.0, 9.0, 111).view(1, 1, 1, -1)
     kept = _bounded(logit, edges[None], edges)
@@ -199,6 +221,7 @@ def test_a_mirrored_past_has_a_mirrored_forecast(axes: tuple[int, ...], monkeypa
 def test_learning_and_forecasting_are_the_same_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lagrangian, "_MIRRORS", ((),))
     monkeypatch.setattr(lagrangian, "exact", lambda noise, _: noise)  # members to learn from are independent
+    monkeypatch.setattr(lagrangian, "_BORN", (1.0, 1.0, 1.0))  # and not bounded
     model, past = trained(), shower()
     levels = model.scaling.to_level(past)
     logits = model(levels, 4, Spacing(4.0, 5.0))
