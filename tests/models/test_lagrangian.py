@@ -130,14 +130,14 @@ def test_members_together_do_not_grow_without_end_either(by: int, monkeypatch: p
     past = torch.cat([storm, 0.1 * storm]).repeat_interleave(by, -1).repeat_interleave(by, -2)
     at = {"grid_km": 4.0 / by, "step_minutes": 5.0}
     made = model.ensemble(past, 2, members=6, **at)
-    for rate in (10.0, 20.0, 50.0):
+    for rate in (5.0, 10.0, 20.0, 50.0):
         now, later = ((rain >= rate).float().mean(dim=(-3, -2, -1)) for rain in (past[:, -1], made))
         assert (later.mean(dim=1) <= 2.1 * now[:, None] + 1e-3).all()
     assert (made[0, :, 1] >= 10.0).flatten(1).sum(dim=1).unique().numel() > 3  # together: each has its own
     monkeypatch.setattr(lagrangian, "_GROWING", 1e6)
     free = model.ensemble(past, 2, members=6, **at)
     assert (free[0] >= 20.0).float().mean() > 1.5 * (made[0] >= 20.0).float().mean()
-    weak = free < 5.0
+    weak = free < 2.0
     torch.testing.assert_close(made[weak], free[weak])
 
 
@@ -221,7 +221,7 @@ def test_a_mirrored_past_has_a_mirrored_forecast(axes: tuple[int, ...], monkeypa
 def test_learning_and_forecasting_are_the_same_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lagrangian, "_MIRRORS", ((),))
     monkeypatch.setattr(lagrangian, "exact", lambda noise, _: noise)  # members to learn from are independent
-    monkeypatch.setattr(lagrangian, "_BORN", (1.0, 1.0, 1.0))  # and not bounded
+    monkeypatch.setattr(lagrangian, "_BORN", (1.0,) * 4)  # and not bounded
     model, past = trained(), shower()
     levels = model.scaling.to_level(past)
     logits = model(levels, 4, Spacing(4.0, 5.0))

@@ -66,12 +66,12 @@ _LEAST_SEEN = 0.75
 """A forecast is known where at least this share of what arrives is: with less, the unseen shows as a bright rim."""
 _LEAST_KNOWN = 0.05
 """Of a cell's weight, so that levels are not divided by nothing; where less is known, no pixel is forecast."""
-_HEAVY_MM_H = (5.0, 10.0, 20.0, 50.0)
-"""Storms do not grow without end: the areas above all but the first of these rates are bounded, what is below the first
-stays as it is."""
+_HEAVY_MM_H = (2.0, 5.0, 10.0, 20.0, 50.0)
+"""Storms do not grow without end: the areas above all but the first of these rates are bounded (in the one forecast
+above all but two), what is below the first stays as it is."""
 _GROWING = 2.0
 """The largest area of each: so many times that of the newest frame,"""
-_BORN = (1e-4, 5e-5, 1.5e-5)
+_BORN = (2e-4, 1e-4, 5e-5, 1.5e-5)
 """and so large a share of the view: as comes within 90 minutes where it was not, mean over the training runs."""
 _STRIP = 2_000_000
 """Pixels that are carried at a time."""
@@ -124,9 +124,9 @@ class Lagrangian(LearnedEnsemble):
     correlated noise whose strength per place, lead and scale the network gives too. Of a grid finer than the one
     learned, L is that of means over blocks of pixels; motion and advection keep the grid as it is, and what the pixels
     hold beyond the means is carried as rain rates and fades by a rule of its own. Where the air comes from outside the
-    radar's view the forecast is NaN. In the one forecast, and in the mean over all members, the areas above 10, 20 and
-    50 mm/h may be twice those of the newest frame and 0.01, 0.005 and 0.0015 % of the view more: growth that was
-    learned from one radar must not run away on another's.
+    radar's view the forecast is NaN. In the one forecast the areas above 10, 20 and 50 mm/h may be twice those of the
+    newest frame and 0.01, 0.005 and 0.0015 % of the view more; so they may in the mean over all members, and that above
+    5 mm/h too (0.02 %): growth that was learned from one radar must not run away on another's.
 
     Args:
         hidden_channels: hidden channels of each layer, the same in encoder and forecaster.
@@ -338,7 +338,7 @@ class Lagrangian(LearnedEnsemble):
     ) -> Float[Tensor, "batch steps channel y x"]:
         future = past.new_empty(len(past), steps, *past.shape[2:])
         held, changes, motion = self._said(past, steps, at, self.output)
-        edges = self._edges(motion)
+        edges = self._edges(motion)[1:]  # 5 mm/h is left as it is: its CSI was learned
         bounds = list(_bounds(held, changes, edges))
         for lead, rows, _, logit in self._parts(held, changes, motion, at):
             future[:, lead, :, rows] = self._rate(_bounded(logit, bounds[lead], edges))
@@ -436,7 +436,8 @@ def _bounds(
     """Of each lead the logits that are to become `edges`, the same or more; of members, for all of them together."""
     known, now = held.known > 0, _logit(held.level)
     areas = torch.stack([((now >= edge) & known).flatten(1).sum(dim=1) for edge in edges[1:]], dim=1)
-    largest = _GROWING * areas + edges.new_tensor(_BORN) * known.flatten(1).sum(dim=1, keepdim=True)
+    born = edges.new_tensor(_BORN[1 - len(edges) :])
+    largest = _GROWING * areas + born * known.flatten(1).sum(dim=1, keepdim=True)
     for lead in range(changes.growth.shape[1]):
         logit = _logit(_damped(held, changes.damping[:, lead])) + changes.growth[:, lead]
         logit = (logit if noises is None else logit + noises[lead]).masked_fill(~known, -torch.inf)
