@@ -217,6 +217,15 @@ def test_rank_histogram_without_ties_is_that_of_xskillscore() -> None:
     np.testing.assert_allclose(ranks, theirs.values)
 
 
+def test_what_is_below_a_tenth_of_a_millimetre_is_dry_and_shares_its_ranks() -> None:
+    members = np.array([0.0, 0.03, 0.5], np.float32).reshape(1, 3, 1, 1, 1)
+    drizzle, dry = (
+        ensemble.statistics(members, np.full((1, 1, 1, 1), rain, np.float32))["ranks"] for rain in (0.09, 0.0)
+    )
+    np.testing.assert_allclose(drizzle, [[1 / 3, 1 / 3, 1 / 3, 0]])
+    np.testing.assert_allclose(dry, drizzle)
+
+
 def test_equal_members_share_their_ranks() -> None:
     members = np.array([1, 1, 3], np.float32).reshape(1, 3, 1, 1, 1)
     ranks = ensemble.statistics(members, np.ones((1, 1, 1, 1), np.float32))["ranks"]

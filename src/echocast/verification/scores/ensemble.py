@@ -4,8 +4,9 @@
   their mean (divided by M - 1): 1 if the spread is as large as the error, below 1 if the ensemble is too sure, NaN for
   one member;
 - `rank_reliability_index` = sum_k |share_k - 1 / (M + 1)| over the M + 1 ranks that the observation can have among the
-  members: 0 for a flat rank histogram. Equal values share their ranks evenly. Only pixels with 0.1 mm/h or more,
-  observed or in any member, enter it, for among equal dry values every rank is as good;
+  members: 0 for a flat rank histogram. Equal values share their ranks evenly, and what is below 0.1 mm/h is dry, equal
+  to all that is. Only pixels with 0.1 mm/h or more, observed or in any member, enter it, for among dry values every
+  rank is as good;
 - `ensemble_rmse`, `ensemble_mae`: of the ensemble mean, in mm/h.
 
 By hand: members 0 and 2 against 1: the mean 1 is right (RMSE 0), the observation ranks second of three: index
@@ -53,7 +54,7 @@ def statistics(
         sums["squared"][lead] = ((mean - y) ** 2).sum()
         sums["absolute"][lead] = np.abs(mean - y).sum()
         wet = (y >= _WET_MM_H) | (x >= _WET_MM_H).any(axis=0)
-        sums["ranks"][lead] = _ranks(x[:, wet], y[wet])
+        sums["ranks"][lead] = _ranks(_or_dry(x[:, wet]), _or_dry(y[wet]))
     return sums
 
 
@@ -70,6 +71,11 @@ def values(sums: Sums) -> dict[str, np.ndarray]:
         "ensemble_rmse": rmse,
         "ensemble_mae": ratio(sums["absolute"], n),
     }
+
+
+def _or_dry(rain: np.ndarray) -> np.ndarray:
+    """Drizzle that one radar shows and another, or a forecast, cuts away must not have a rank of its own."""
+    return np.where(rain < _WET_MM_H, 0.0, rain)
 
 
 def _ranks(members: np.ndarray, observed: np.ndarray) -> np.ndarray:
