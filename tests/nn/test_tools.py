@@ -191,7 +191,10 @@ def test_two_processes_train_together(tmp_path: Path) -> None:
 
 
 def test_memory_of_inference_does_not_grow_with_time() -> None:
-    """The peak of a process that forecasts from 4 and from 64 frames, without the frames themselves."""
+    """The peak of a process that forecasts from 3 and then from 256 frames, without the frames themselves.
+
+    A state is 1 MiB, so to keep each would take 253 MiB more; the allocator's own doing is up to 6.
+    """
     script = """
 import pathlib, re, sys, torch
 from echocast.nn import ConvLSTM
@@ -206,5 +209,5 @@ with torch.inference_mode():
     layer.last_state(frame.expand(int(sys.argv[1]), 1, 1, 128, 128))
     print(largest() - before)
 """
-    done = subprocess.run([sys.executable, "-c", script, "64"], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 3 * 1024, f"{done.stdout} KiB more for 64 frames than for 3; one state is 1 MiB"
+    done = subprocess.run([sys.executable, "-c", script, "256"], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 16 * 1024, f"{done.stdout} KiB more for 256 frames than for 3; one state is 1 MiB"
