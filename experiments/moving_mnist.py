@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from echocast.data.synthetic import moving_mnist
 from echocast.models.base import LearnedForecaster
 from echocast.models.encoder_forecaster import EncoderForecaster
 from echocast.models.fc_lstm import FcLstm
+from echocast.synthetic import moving_mnist
 from echocast.training import protocol
 from echocast.verification.scores import images
 

@@ -24,13 +24,14 @@ import torch
 import xarray as xr
 from matplotlib.figure import Figure
 
-from echocast import field as fields
-from echocast import plugins
-from echocast.data import archive, files, pictures, splits, windows
+from echocast import archive, fields, plugins
+from echocast.io import reading
 from echocast.models import base
 from echocast.models.encoder_forecaster import EncoderForecaster
 from echocast.models.fc_lstm import FcLstm
-from echocast.models.scaling import Scaling
+from echocast.models.scaling import AnyScaling, RainScaling, Scaling
+from echocast.plotting import maps
+from echocast.samples import segments, splits, windows
 from echocast.training import protocol
 from echocast.verification.base import add
 
@@ -54,14 +55,14 @@ def grey_levels() -> Scaling:
     theirs, ours = fields.ZR_RELATIONS["hko-2015"], fields.MARSHALL_PALMER
     lg_ends = [(dbz / 10 - np.log10(theirs.a)) / theirs.b for dbz in (-10.0, 60.0)]  # of the rain at grey 0 and 1
     floor, ceiling = (10 * (np.log10(ours.a) + ours.b * lg) for lg in lg_ends)
-    return Scaling(floor_dbz=float(floor), ceiling_dbz=float(ceiling), dry_mm_h=0.01)
+    return RainScaling(floor_dbz=float(floor), ceiling_dbz=float(ceiling), dry_mm_h=0.01)
 
 
 def part(
-    field: xr.DataArray, blocks: list[slice], scaling: Scaling | None, count: int | None = None
+    field: xr.DataArray, blocks: list[slice], scaling: AnyScaling | None, count: int | None = None
 ) -> protocol.Sequences:
     """All windows of 20 frames inside the blocks, in grey levels or, without a scaling, in mm/h."""
-    starts = windows.starts(blocks, PAST, FUTURE, 1)
+    starts = segments.window_starts(blocks, PAST, FUTURE, 1)
     if count and count < len(starts):
         starts = starts[np.linspace(0, len(starts) - 1, count).round().astype(int)]
     held = windows.Windows(field, starts, past=PAST, future=FUTURE, in_memory=True)
@@ -132,12 +133,12 @@ def draw_cases(
     for (title, frames), line in zip(rows, axes, strict=True):
         chosen = frames if len(frames) == PAST else frames[2::3]
         for number, (axis, frame) in enumerate(zip(line, chosen, strict=True)):
-            pictures.draw_rain(axis, frame, up=bool(field.y.values[0] > field.y.values[-1]))
+            maps.draw_rain(axis, frame, up=bool(field.y.values[0] > field.y.values[-1]))
             minutes = 5 * (number - PAST + 1) if len(frames) == PAST else 15 * (number + 1)
             if title in ("input", "observed"):
                 axis.set_title(f"{minutes:+d} min" if minutes else "issued", fontsize=8)
         line[0].set_ylabel(title, fontsize=9)
-    pictures.rain_scale(figure, axes.ravel().tolist(), inches=4.0)
+    maps.rain_scale(figure, axes.ravel().tolist(), inches=4.0)
     figure.savefig(out / "cases.png", dpi=100, facecolor="white")
 
 
@@ -148,7 +149,7 @@ def archived(given: Path | None, out: Path) -> xr.DataArray:
         if given is None and "ECHOCAST_DATA" not in os.environ:
             raise SystemExit("set ECHOCAST_DATA to the folder that holds taasrad19/, or give --runs")
         runs = given or Path(os.environ["ECHOCAST_DATA"]) / "taasrad19"
-        choices = files.Choices(None, None, None, fields.zr_relation("hko-2015"))
+        choices = reading.ReadOptions(None, None, None, fields.zr_relation("hko-2015"))
         archive.write([runs / "train", runs / "validation"], store, choices=choices)
     return archive.open(store)
 
@@ -195,7 +196,7 @@ def main() -> None:
     test = part(field, parts["test"], None, 8 if given.quick else None)
     results = score(forecasters, test)
     words = (
-        f"{training.count} / {len(windows.starts(parts['validation'], PAST, FUTURE, 1))} / {test.count} sequences for"
+        f"{training.count} / {len(segments.window_starts(parts['validation'], PAST, FUTURE, 1))} / {test.count} sequences for"
         f" training, validation and test from {len(parts['test'])} days; {budget.steps * budget.batch} sequences seen"
         f" by each network, seed {budget.seed}, FC-LSTM {width}-{width}{', products in bf16' if budget.bf16 else ''};"
         f" means over {FUTURE} leads."

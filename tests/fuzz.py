@@ -23,10 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from echocast import field as fields
-from echocast import plugins
-from echocast.data import files
+from echocast import fields, plugins
 from echocast.errors import UnreadableFile
+from echocast.io import reading
 
 REAL = {
     "fmi_pgm": ["fmi/20160928/201609281445*.gz"],
@@ -45,11 +44,11 @@ SLOW_S, SILENCE_S, MEMORY = 20.0, 60.0, 6 * 2**30
 
 def seeds_of(reader: str) -> list[tuple[str, dict[str, bytes]]]:
     """What to damage: of each sample its files, unpacked, the one to read first."""
-    from tests import samples
+    from tests import example_files
 
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        path: Path = getattr(samples, reader)(Path(folder))
+        path: Path = getattr(example_files, reader)(Path(folder))
         every = sorted(Path(folder).rglob("*"), key=lambda p: not p.is_relative_to(path))
         found.append((path.name, {str(p.relative_to(folder)): unpacked(p) for p in every if p.is_file()}))
     kit = Path(os.environ.get("ECHOCAST_DATA", "nowhere"))
@@ -103,9 +102,9 @@ def read_one(reader: str, seed: int, sources: list[tuple[str, dict[str, bytes]]]
         (folder / other).write_bytes(damaged(content, drawn) if other == victim else content)
     begun = time.monotonic()
     try:
-        field = fields.check(files.read(folder / name, reader))
+        field = fields.check(reading.read(folder / name, reader))
         values = field.values[np.isfinite(field.values)]
-        if values.size and not (values.min() >= 0 and values.max() <= fields.MOST_RATE):
+        if values.size and not (values.min() >= 0 and values.max() <= fields.MAX_RATE):
             return f"rates from {values.min()} to {values.max()}"
         outcome = "a field"
     except UnreadableFile as refusal:
@@ -169,7 +168,7 @@ def main() -> int:
     parser.add_argument("--start", type=int, default=0, help="the first seed")
     parser.add_argument("--readers", default="", help="only these, separated by commas")
     given = parser.parse_args()
-    readers = given.readers.split(",") if given.readers else plugins.names("echocast.data.readers")
+    readers = given.readers.split(",") if given.readers else plugins.names("echocast.io.readers")
     bad = 0
     shared = "/dev/shm" if Path("/dev/shm").is_dir() else None
     with tempfile.TemporaryDirectory(dir=shared) as place:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from echocast.context import Context
 from echocast.errors import MissingFrames
 from echocast.models import base
 from echocast.models.base import Forecaster, LearnedEnsemble, LearnedForecaster
@@ -102,7 +103,7 @@ def test_cases_of_a_batch_do_not_touch_each_other(name: str) -> None:
 def test_a_finer_grid_gives_a_forecast_of_its_own_size(name: str) -> None:
     model = make(name)
     model.grid_km = 4.0
-    future = model.forecast(rain(1, 4, 37, 51), 2, grid_km=1.0)
+    future = model.forecast(rain(1, 4, 37, 51), 2, context=Context(grid_km=1.0))
     assert future.shape == (1, 2, 1, 37, 51)
     assert future[..., 12:24, 16:34].isfinite().all()
 
@@ -117,7 +118,7 @@ def test_wrong_calls_are_refused(name: str) -> None:
         model.forecast(rain(), 0)
     with pytest.raises(MissingFrames, match="at least"):
         model.require(1, 5.0)
-    model.step_minutes = 5.0
+    model.time_step_minutes = 5.0
     with pytest.raises(MissingFrames, match="every 40 min"):
         model.require(8, 40.0)
 

@@ -12,40 +12,39 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests import samples
+from tests import example_files
 
-from echocast import field as fields
-from echocast import plugins
-from echocast.data import files
+from echocast import fields, plugins
 from echocast.errors import DataError, UnreadableFile
+from echocast.io import reading
 
-READERS = plugins.names("echocast.data.readers")
+READERS = plugins.names("echocast.io.readers")
 
 every_reader = pytest.mark.parametrize("name", READERS)
 
 
 @every_reader
 def test_yields_a_checked_field_with_its_time_and_source(name: str, tmp_path: Path) -> None:
-    field = files.read(getattr(samples, name)(tmp_path))
+    field = reading.read(getattr(example_files, name)(tmp_path))
     assert fields.check(field) is field
-    assert field.time.values[0] == samples.TIME
+    assert field.time.values[0] == example_files.TIME
     assert field.attrs["source"]
     assert np.isfinite(field.values).any()
 
 
 @every_reader
 def test_is_recognised_by_content_under_a_foreign_suffix(name: str, tmp_path: Path) -> None:
-    path = getattr(samples, name)(tmp_path)
-    assert files.recognise(path.rename(path.with_suffix(".dat"))) == name
+    path = getattr(example_files, name)(tmp_path)
+    assert reading.recognise(path.rename(path.with_suffix(".dat"))) == name
 
 
 @every_reader
 def test_a_folder_yields_its_files_and_no_companions(name: str, tmp_path: Path) -> None:
-    path = getattr(samples, name)(tmp_path)
+    path = getattr(example_files, name)(tmp_path)
     (tmp_path / "README.md").write_text("about")
-    assert files.find([tmp_path]) == [path]
-    (piece,) = files.pieces(path)
-    xr.testing.assert_identical(piece, files.read(path))
+    assert reading.find([tmp_path]) == [path]
+    (piece,) = reading.pieces(path)
+    xr.testing.assert_identical(piece, reading.read(path))
 
 
 def whole_or_mark(path: Path) -> Path:
@@ -55,49 +54,51 @@ def whole_or_mark(path: Path) -> Path:
 
 @every_reader
 def test_says_what_it_is(name: str) -> None:
-    assert 20 < len(plugins.summary("echocast.data.readers", name)) < 121
-    assert all(s.startswith(".") for s in plugins.load("echocast.data.readers", name).SUFFIXES)
+    assert 20 < len(plugins.summary("echocast.io.readers", name)) < 121
+    assert all(s.startswith(".") for s in plugins.load("echocast.io.readers", name).SUFFIXES)
 
 
 @every_reader
 @pytest.mark.parametrize("content", [b"", b"garbage" * 300, b"P5\n# obstime 1\n# projection\nx", bytes(5000)])
 def test_refuses_what_is_no_radar_file_by_name(name: str, content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / f"broken{plugins.load('echocast.data.readers', name).SUFFIXES[0]}"
+    path = tmp_path / f"broken{plugins.load('echocast.io.readers', name).SUFFIXES[0]}"
     path.write_bytes(content)
     if name == "images":
-        getattr(samples, name)(tmp_path)
+        getattr(example_files, name)(tmp_path)
     with pytest.raises(UnreadableFile, match="broken"):
-        files.read(path, name)
+        reading.read(path, name)
     with pytest.raises(UnreadableFile, match="broken"):
-        files.read(path)
+        reading.read(path)
 
 
 @every_reader
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95])
 def test_refuses_a_truncated_file(name: str, share: float, tmp_path: Path) -> None:
-    path = getattr(samples, name)(tmp_path)
+    path = getattr(example_files, name)(tmp_path)
     whole = whole_or_mark(path).read_bytes()
     whole_or_mark(path).write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(UnreadableFile, match=path.name.partition(".")[0]):
-        files.read(path)
+        reading.read(path)
 
 
 @every_reader
 def test_a_choice_that_means_nothing_is_refused(name: str, tmp_path: Path) -> None:
-    path = getattr(samples, name)(tmp_path)
-    taken = inspect.signature(plugins.load("echocast.data.readers", name).read).parameters
+    path = getattr(example_files, name)(tmp_path)
+    taken = inspect.signature(plugins.load("echocast.io.readers", name).read).parameters
     given = {"variable": "x", "units": "mm", "zr": fields.MARSHALL_PALMER, "least_quality": 0.5}
     for key in set(given) - set(taken):
         with pytest.raises(DataError, match=f"leaves no choice of {key}"):
-            files.read(path, files.Choices(**{key: given[key]}))
+            reading.read(path, reading.ReadOptions(**{key: given[key]}))
 
 
 @every_reader
 def test_reflectivity_takes_the_relation_asked_for(name: str, tmp_path: Path) -> None:
-    usual = files.read(getattr(samples, name)(tmp_path))
-    if "zr" not in inspect.signature(plugins.load("echocast.data.readers", name).read).parameters:
+    usual = reading.read(getattr(example_files, name)(tmp_path))
+    if "zr" not in inspect.signature(plugins.load("echocast.io.readers", name).read).parameters:
         return
-    other = files.read(getattr(samples, name)(tmp_path), files.Choices(zr=fields.ZR(300.0, 1.4, "as asked for")))
+    other = reading.read(
+        getattr(example_files, name)(tmp_path), reading.ReadOptions(zr=fields.ZR(300.0, 1.4, "as asked for"))
+    )
     if "zr" in usual.attrs:
         assert other.attrs["zr"] == "Z = 300 R^1.4 (as asked for)"
         wet = usual.values > 0.1
@@ -114,10 +115,10 @@ def _relation(text: str) -> fields.ZR:
 
 @every_reader
 def test_absurd_rain_is_clipped_and_counted(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = getattr(samples, name)(tmp_path)
-    usual = files.read(path)
+    path = getattr(example_files, name)(tmp_path)
+    usual = reading.read(path)
     limit = float(np.nanmax(usual.values)) / 2
-    clipped = files.read(path, files.Choices(limit=limit))
+    clipped = reading.read(path, reading.ReadOptions(limit=limit))
     count = int((usual.values > np.float32(limit)).sum())
     assert count > 0
     assert clipped.attrs["clipped_cells"] == count
@@ -129,7 +130,7 @@ def test_absurd_rain_is_clipped_and_counted(name: str, tmp_path: Path, caplog: p
 def _sample(name: str) -> dict[str, bytes]:
     """A sample's files, unpacked; the same in every example, unlike HDF5 files written anew; the one read first."""
     with tempfile.TemporaryDirectory() as folder:
-        path: Path = getattr(samples, name)(Path(folder))
+        path: Path = getattr(example_files, name)(Path(folder))
         found = sorted(Path(folder).rglob("*"), key=lambda p: not p.is_relative_to(path))
         contents = {str(p.relative_to(folder)): p.read_bytes() for p in found if p.is_file()}
     return {n: gzip.decompress(c) if c[:2] == b"\x1f\x8b" else c for n, c in contents.items()}
@@ -153,4 +154,4 @@ def test_a_damaged_file_is_refused_or_still_a_field(name: str, data: st.DataObje
         first = Path(folder) / next(iter(whole))
         path = next((p for p in first.parents if p.suffix == ".zarr"), first)
         with suppress(UnreadableFile):
-            fields.check(files.read(path, name))
+            fields.check(reading.read(path, name))

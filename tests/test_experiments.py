@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests import samples
+from tests import example_files
 
-from echocast import field as fields
-from echocast.data import export
+from echocast import fields
+from echocast.io import forecast_file
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 
@@ -39,10 +39,10 @@ def test_radar_echo(tmp_path: Path) -> None:
     for part, day in (("train", 1), ("validation", 5)):
         (runs / part).mkdir(parents=True)
         for number in range(2):
-            rain = np.repeat(samples.blob(40, 64, 64, dx=1.0), 6, axis=0)[:240]
+            rain = np.repeat(example_files.blob(40, 64, 64, dx=1.0), 6, axis=0)[:240]
             start = np.datetime64(f"2016-07-0{day + number}T00:00", "ns")
-            field = samples.field(rain, start=start, minutes=5)
-            export.series_to_netcdf(field, runs / part / f"{part}{number}.nc")
+            field = example_files.field(rain, start=start, minutes=5)
+            forecast_file.series_to_netcdf(field, runs / part / f"{part}{number}.nc")
     run("radar_echo.py", "--runs", str(runs), "--out", str(tmp_path / "out"))
     found = json.loads((tmp_path / "out/results.json").read_text())
     assert set(found["results"]) == {"convlstm", "fc_lstm", "rover1", "rover2", "rover3", "persistence"}

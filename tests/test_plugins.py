@@ -6,13 +6,13 @@ from echocast import plugins
 
 
 def test_names_are_the_modules_of_a_folder() -> None:
-    assert {"fmi_pgm", "knmi", "mch_gif", "netcdf"} <= set(plugins.names("echocast.data.readers"))
+    assert {"fmi_pgm", "knmi", "mch_gif", "netcdf"} <= set(plugins.names("echocast.io.readers"))
     assert "base" not in plugins.names("echocast.models")
 
 
 def test_unknown_names_get_the_nearest() -> None:
     with pytest.raises(ValueError, match="did you mean 'netcdf'"):
-        plugins.load("echocast.data.readers", "netcfd")
+        plugins.load("echocast.io.readers", "netcfd")
 
 
 def make(*, size: int, name: str = "a", ratios: tuple[float, ...] = (1.0,)) -> tuple[int, str, tuple[float, ...]]:

@@ -12,17 +12,17 @@ The face: what most programs need, imported when first used.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from echocast._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from echocast.data.export import to_netcdf
-    from echocast.data.files import read
-    from echocast.data.synthetic.storms import generate
     from echocast.errors import EchocastError
     from echocast.evaluation import Plan, evaluate
+    from echocast.io.forecast_file import to_netcdf
+    from echocast.io.reading import read
     from echocast.models.base import Forecaster, load, resolve, save
     from echocast.nn.convlstm import ConvLSTM, ConvLSTMCell
     from echocast.nowcast import forecast_from
+    from echocast.synthetic.storms import generate
 
 __all__ = [
     "ConvLSTM",
@@ -48,12 +48,12 @@ _HOMES = {
     "Plan": "evaluation",
     "evaluate": "evaluation",
     "forecast_from": "nowcast",
-    "generate": "data.synthetic.storms",
+    "generate": "synthetic.storms",
     "load": "models.base",
-    "read": "data.files",
+    "read": "io.reading",
     "resolve": "models.base",
     "save": "models.base",
-    "to_netcdf": "data.export",
+    "to_netcdf": "io.forecast_file",
 }
 
 

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from echocast import __version__
-from echocast import field as fields
-from echocast.data import files, places, windows
-from echocast.data.places import Place
+from echocast import fields
+from echocast._version import __version__
 from echocast.errors import MissingFrames, ModelError
+from echocast.io import location as locations
+from echocast.io import reading
+from echocast.io.location import Location
 from echocast.models import base
+from echocast.samples import segments, tensors
 
 FRAMES = 10
 """Past frames that a nowcast uses unless told otherwise."""
@@ -28,25 +30,25 @@ class Nowcast:
 
     forecast: xr.DataArray
     past: xr.DataArray
-    files: tuple[Place, ...]
+    files: tuple[Location, ...]
 
     def used(self) -> str:
         """In one line which frames were used."""
-        times, step = self.past.time.values, fields.step(self.past.time.values) / np.timedelta64(1, "m")
-        first, last = fields.clock(times[0]), fields.clock(times[-1])
-        newest = places.name(self.files[-1])
+        times, step = self.past.time.values, fields.time_step(self.past.time.values) / np.timedelta64(1, "m")
+        first, last = fields.format_time(times[0]), fields.format_time(times[-1])
+        newest = locations.name(self.files[-1])
         return f"used {len(times)} frames from {first} to {last} UTC, every {step:g} min; the newest is {newest}"
 
 
 def nowcast(
-    inputs: Iterable[Place],
+    inputs: Iterable[Location],
     model: str | Path = "lagrangian",
     *,
     minutes: float = 90,
     frames: int = FRAMES,
     members: int | None = None,
     format: str | None = None,  # noqa: A002 (the option's name)
-    on_file: Callable[[Place], None] = lambda _: None,
+    on_file: Callable[[Location], None] = lambda _: None,
 ) -> Nowcast:
     """The forecast from the newest frames of files, folders and globs.
 
@@ -66,10 +68,13 @@ def nowcast(
         ModelError: no such model, or weights that do not fit.
     """
     forecaster = base.resolve(model)
-    field, used = files.newest(files.find(inputs), frames, choices=format, on_file=on_file)
-    past = windows.newest_run(field, frames)
+    field, used = reading.newest(reading.find(inputs), frames, choices=format, on_file=on_file)
+    past = segments.newest_segment(field, frames)
     forecast = forecast_from(past, forecaster, minutes=minutes, members=members)
-    forecast.attrs |= {"model": str(model), "input_files": " ".join(places.name(place) for place in used[-len(past) :])}
+    forecast.attrs |= {
+        "model": str(model),
+        "input_files": " ".join(locations.name(place) for place in used[-len(past) :]),
+    }
     return Nowcast(forecast, past, tuple(used[-len(past) :]))
 
 
@@ -81,17 +86,17 @@ def forecast_from(
         raise ModelError(f"a forecast of {minutes:g} minutes is none; give a positive number")
     if past.sizes["time"] < 2:
         raise MissingFrames(f"one frame, of {past.time.values[-1]}, tells no motion; give the files before it too")
-    step = float(fields.step(past.time.values) / np.timedelta64(1, "m"))
+    step = float(fields.time_step(past.time.values) / np.timedelta64(1, "m"))
     forecaster.require(past.sizes["time"], step)
     steps = max(1, int(np.ceil(minutes / step - 1e-6)))
-    tensor, km = windows.to_tensor(past), fields.grid_km(past)
+    tensor, context = tensors.to_tensor(past), tensors.context_of(past, steps=steps)
     if members is None:
-        future = forecaster.forecast(tensor, steps, grid_km=km, step_minutes=step)
+        future = forecaster.forecast(tensor, steps, context=context)
     elif isinstance(forecaster, base.EnsembleForecaster):
-        future = forecaster.ensemble(tensor, steps, members=members, grid_km=km, step_minutes=step)
+        future = forecaster.ensemble(tensor, steps, members=members, context=context)
     else:
         known = ", ".join(n for n in base.names() if issubclass(base.forecaster_class(n), base.EnsembleForecaster))
         raise ModelError(f"{type(forecaster).__name__} has no members; of these there are: {known}")
-    forecast = windows.to_forecast(future, past)
+    forecast = tensors.to_forecast(future, past)
     forecast.attrs |= {"model": type(forecaster).__name__, "echocast_version": __version__}
     return forecast

@@ -3,7 +3,7 @@
 Listing imports nothing; loading imports one module. A name that does not exist is answered with those that do.
 
     >>> from echocast import plugins
-    >>> "netcdf" in plugins.names("echocast.data.readers")
+    >>> "netcdf" in plugins.names("echocast.io.readers")
     True
 """
 

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests import samples
+from tests import example_files
 
+from echocast import archive
 from echocast.cli.main import status
-from echocast.data import archive, files
+from echocast.io import reading
 
 FIVE = np.timedelta64(5, "m")
 
@@ -22,9 +23,9 @@ def said(capsys: pytest.CaptureFixture[str], *line: object, expected: int = 0) -
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    rain = samples.blob(32)
+    rain = example_files.blob(32)
     for n in [n for n in range(32) if n != 30]:
-        samples.netcdf(tmp_path, time=samples.TIME + n * FIVE, rain=rain[n : n + 1])
+        example_files.netcdf(tmp_path, time=example_files.TIME + n * FIVE, rain=rain[n : n + 1])
     archive.write(sorted(tmp_path.glob("*.nc")), tmp_path / "s.zarr")
     return tmp_path / "s.zarr"
 
@@ -55,7 +56,7 @@ def test_clutter_writes_a_mask_that_a_step_takes(tmp_path: Path, capsys: pytest.
     drawn = np.random.default_rng(0)
     rain = np.where(drawn.random((120, 12, 12)) < 0.1, 2.0, 0.0).astype(np.float32)
     rain[:, 3:5, 3:5] = 9.0
-    field = samples.field(rain, start=np.datetime64("2016-09-01", "ns"))
+    field = example_files.field(rain, start=np.datetime64("2016-09-01", "ns"))
     field.to_dataset().reset_coords("crs").to_netcdf(tmp_path / "rain.nc", engine="h5netcdf")
     said(capsys, "archive", tmp_path / "rain.nc", "--to", tmp_path / "s.zarr")
     assert "give the file" in said(capsys, "archive", "clutter", tmp_path / "s.zarr", expected=1)
@@ -69,7 +70,7 @@ def test_clutter_writes_a_mask_that_a_step_takes(tmp_path: Path, capsys: pytest.
 
 def test_choices_go_to_the_reader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for n in range(2):
-        samples.odim(tmp_path, time=samples.TIME + n * FIVE)
+        example_files.odim(tmp_path, time=example_files.TIME + n * FIVE)
     line = ["archive", tmp_path, "--to", tmp_path / "s.zarr", "--zr", "wsr-88d", "--limit", "2"]
     text = said(capsys, *line)
     assert "2 cells outside 0 to 2 mm/h were clipped" in text
@@ -89,7 +90,7 @@ def test_a_wrong_line_is_told(store: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_show_says_what_a_file_holds_and_draws_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = samples.radolan(tmp_path)
+    path = example_files.radolan(tmp_path)
     text = said(capsys, "show", path, "--out", tmp_path / "ry.png")
     for words in ("DWD RY", "2016-09-28 14:45 UTC", "900 x 900 cells of 1 km", "highest 3.0 mm/h"):
         assert words in text
@@ -97,7 +98,7 @@ def test_show_says_what_a_file_holds_and_draws_it(tmp_path: Path, capsys: pytest
         assert 400 < picture.width < 800
         assert len(set(picture.convert("RGB").getdata())) > 5
     assert "is of no format" in said(capsys, "show", _garbage(tmp_path), expected=1)
-    assert said(capsys, "show", samples.zarr(tmp_path)).count("2 frames") == 1
+    assert said(capsys, "show", example_files.zarr(tmp_path)).count("2 frames") == 1
 
 
 def _garbage(folder: Path) -> Path:
@@ -114,7 +115,7 @@ def test_download_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture
         def log_message(self, *_: object) -> None:
             pass
 
-    made = samples.geotiff(tmp_path)
+    made = example_files.geotiff(tmp_path)
     folder = tmp_path / "web/2016/09/28/FIN-DBZ-3067-250M"
     folder.mkdir(parents=True)
     made.rename(folder / "201609281445_FIN-DBZ-3067-250M.tif")
@@ -132,7 +133,7 @@ def test_download_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture
         server.shutdown()
         server.server_close()
         thread.join()
-    assert files.read(tmp_path / "fmi/201609281445_FIN-DBZ-3067-250M.tif").time.values[0] == samples.TIME
+    assert reading.read(tmp_path / "fmi/201609281445_FIN-DBZ-3067-250M.tif").time.values[0] == example_files.TIME
     assert "there are: dwd, fmi, mrms" in said(
         capsys, "download", "x", "--from", "2024-01-01", "--to", "2024-01-02", expected=1
     )

@@ -14,12 +14,11 @@ import pytest
 import safetensors.torch
 import torch
 import xarray as xr
-from tests import samples
+from tests import example_files
 
 import echocast.training
-from echocast import plugins
+from echocast import archive, plugins
 from echocast.cli.main import heard_again, status
-from echocast.data import archive
 from echocast.models import base
 from echocast.models.encoder_forecaster import EncoderForecaster
 
@@ -31,9 +30,9 @@ RUN = "import sys; from echocast.cli.main import status; sys.exit(status(sys.arg
 def frames(folder: Path, count: int = 10, *, step: int = 1, height: int = 20, width: int = 24) -> Path:
     """A folder of files of one shower, every `step` times 5 minutes."""
     folder.mkdir()
-    rain = samples.blob(count, height, width)
+    rain = example_files.blob(count, height, width)
     for number in range(count):
-        samples.netcdf(folder, time=samples.TIME + number * step * FIVE, rain=rain[number : number + 1])
+        example_files.netcdf(folder, time=example_files.TIME + number * step * FIVE, rain=rain[number : number + 1])
     return folder
 
 
@@ -115,7 +114,7 @@ def test_dry_and_unseen_frames_give_a_dry_and_an_unseen_forecast(value: float, m
     (tmp_path / "in").mkdir()
     for number in range(10):
         rain = np.full((1, 16, 16), value, np.float32)
-        samples.netcdf(tmp_path / "in", time=samples.TIME + number * FIVE, rain=rain)
+        example_files.netcdf(tmp_path / "in", time=example_files.TIME + number * FIVE, rain=rain)
     line = ["nowcast", str(tmp_path / "in"), "--model", model, "--out", str(tmp_path / "f.nc")]
     assert status([*line, "--gif", str(tmp_path / "f.gif"), "--png", str(tmp_path / "f.png")]) == 0
     with xr.open_dataset(tmp_path / "f.nc") as data:
@@ -211,7 +210,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
     before = archive.open(tmp_path / "store.zarr").load()
     (tmp_path / "f.nc").write_text("the old forecast")
     rain = np.random.default_rng(0).uniform(0.1, 9, (1, 20, 24)).astype(np.float32)
-    later = [samples.netcdf(source, time=samples.TIME + n * FIVE, rain=rain + n) for n in range(10, 40)]
+    later = [example_files.netcdf(source, time=example_files.TIME + n * FIVE, rain=rain + n) for n in range(10, 40)]
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))

@@ -7,29 +7,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests import samples
+from tests import example_files
 
 from echocast import evaluation, report
-from echocast.data import windows
+from echocast.context import Context
 from echocast.errors import DataError, MissingFrames
-from echocast.evaluation import Plan, cases
-from echocast.models.base import Forecaster, Spacing
+from echocast.evaluation import Plan
+from echocast.models.base import Forecaster
 from echocast.models.optical_flow import OpticalFlow
 from echocast.models.persistence import Persistence
+from echocast.samples import windows
 from echocast.verification.scores import contingency
 
 
 class Half(Forecaster):
     """Says something only about the left half of the grid."""
 
-    def _forecast(self, past: torch.Tensor, steps: int, at: Spacing) -> torch.Tensor:
-        future = Persistence()._forecast(past, steps, at).clone()
+    def _forecast(self, past: torch.Tensor, steps: int, context: Context) -> torch.Tensor:
+        future = Persistence()._forecast(past, steps, context).clone()
         future[..., past.shape[-1] // 2 :] = torch.nan
         return future
 
 
-def rain(frames: int = 20) -> "samples.xr.DataArray":
-    return samples.field(samples.blob(frames, 40, 64, dx=1.5))
+def rain(frames: int = 20) -> "example_files.xr.DataArray":
+    return example_files.field(example_files.blob(frames, 40, 64, dx=1.5))
 
 
 def test_scores_are_those_of_the_pooled_cases() -> None:
@@ -71,7 +72,7 @@ def test_windows_with_a_missing_frame_are_not_used() -> None:
 
 def test_a_forecaster_of_another_step_is_refused() -> None:
     model = Persistence()
-    model.step_minutes = 10.0
+    model.time_step_minutes = 10.0
     with pytest.raises(MissingFrames, match=r"every 5 min.*every 10 min"):
         evaluation.evaluate(rain(), {"p": model}, Plan(past=2, leads=2))
 

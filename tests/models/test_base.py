@@ -10,26 +10,28 @@ import torch
 from echocast.errors import CheckpointMismatch, DataError, ModelError
 from echocast.models import base
 from echocast.models.encoder_forecaster import EncoderForecaster
-from echocast.models.scaling import Scaling
+from echocast.models.scaling import RainScaling
 
 
 def saved(folder: Path) -> Path:
     path = folder / "weights.safetensors"
-    base.save(EncoderForecaster(hidden_channels=[4], scaling=Scaling(ceiling_dbz=55.0), step_minutes=5.0), path)
+    base.save(
+        EncoderForecaster(hidden_channels=[4], scaling=RainScaling(ceiling_dbz=55.0), time_step_minutes=5.0), path
+    )
     return path
 
 
 def test_scaling_and_training_facts_travel_with_the_weights(tmp_path: Path) -> None:
     model = base.load(saved(tmp_path))
     assert isinstance(model, EncoderForecaster)
-    assert model.scaling == Scaling(ceiling_dbz=55.0)
-    assert model.step_minutes == 5.0
+    assert model.scaling == RainScaling(ceiling_dbz=55.0)
+    assert model.time_step_minutes == 5.0
     assert not model.training
 
 
 def test_the_shipped_weights_load_by_name() -> None:
     model = base.resolve("encoder_forecaster")
-    assert (model.grid_km, model.step_minutes) == (3.75, 5.0)
+    assert (model.grid_km, model.time_step_minutes) == (3.75, 5.0)
     assert base.weights("encoder_forecaster") == "shipped"
     assert base.weights("optical_flow") == "none needed"
 
@@ -87,15 +89,15 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_scaling_by_hand_and_back() -> None:
-    scaling = Scaling()
+    scaling = RainScaling()
     rate = torch.tensor([0.0, 0.1, 1.0, 10.0, 100.0, 1e4, float("nan")], dtype=torch.float64)
     level = scaling.to_network(rate)
     # 1 mm/h is 23.01 dBZ, 23.01 / 60 = 0.3835; 10 mm/h is 39.01 dBZ
     torch.testing.assert_close(
         level[[0, 2, 3, 5, 6]], torch.tensor([0, 0.38350, 0.65017, 1, 0]).double(), atol=1e-5, rtol=0
     )
-    torch.testing.assert_close(scaling.to_rate(level)[1:5], rate[1:5])
-    assert scaling.to_rate(torch.tensor([0.0, 0.05])).tolist() == [0.0, 0.0]
+    torch.testing.assert_close(scaling.to_values(level)[1:5], rate[1:5])
+    assert scaling.to_values(torch.tensor([0.0, 0.05])).tolist() == [0.0, 0.0]
     assert scaling.level(1.0) == pytest.approx(0.3835, abs=1e-4)
     with pytest.raises(ValueError, match="floor_dbz=50 must be below ceiling_dbz=40"):
-        Scaling(floor_dbz=50.0, ceiling_dbz=40.0)
+        RainScaling(floor_dbz=50.0, ceiling_dbz=40.0)

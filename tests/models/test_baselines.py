@@ -5,9 +5,8 @@ import sys
 import numpy as np
 import pytest
 import torch
-from tests import samples
+from tests import example_files
 
-from echocast.data.synthetic import storms
 from echocast.errors import MissingDependency
 from echocast.models import _pysteps, base
 from echocast.models.base import EnsembleForecaster
@@ -18,6 +17,7 @@ from echocast.models.rover1 import Rover1
 from echocast.models.rover2 import Rover2
 from echocast.models.rover3 import Rover3
 from echocast.models.rover_hko7 import RoverHko7
+from echocast.synthetic import storms
 
 
 def test_persistence_repeats_the_newest_that_was_seen() -> None:
@@ -26,7 +26,7 @@ def test_persistence_repeats_the_newest_that_was_seen() -> None:
 
 
 def test_optical_flow_beats_persistence_on_a_moving_shower() -> None:
-    rain = torch.from_numpy(samples.blob(14, 64, 64, dx=2.0, dy=1.0))[None, :, None]
+    rain = torch.from_numpy(example_files.blob(14, 64, 64, dx=2.0, dy=1.0))[None, :, None]
     past, future = rain[:, :6], rain[:, 6:]
     flow = OpticalFlow().forecast(past, 8)
     known = flow.isfinite()
@@ -35,7 +35,7 @@ def test_optical_flow_beats_persistence_on_a_moving_shower() -> None:
 
 
 def shower(frames: int = 4, dx: float = 2.0) -> torch.Tensor:
-    return torch.from_numpy(samples.blob(frames, 64, 64, dx=dx, dy=1.0))[None, :, None]
+    return torch.from_numpy(example_files.blob(frames, 64, 64, dx=dx, dy=1.0))[None, :, None]
 
 
 @pytest.mark.parametrize("name", ["rover1", "rover2", "rover3", "farneback", "lucas_kanade"])
@@ -110,7 +110,7 @@ class TestPysteps:
         past, _ = self.frames()
         model = base.construct("steps", {"members": 3})
         assert isinstance(model, EnsembleForecaster)
-        where = {"grid_km": 2.0, "step_minutes": 5.0}
+        where = {"grid_km": 2.0, "time_step_minutes": 5.0}
         made = model.ensemble(past, 2, seed=4, **where)
         assert made.shape == (1, 3, 2, 1, 64, 64)
         assert not torch.equal(made[:, 0].nan_to_num(), made[:, 1].nan_to_num())

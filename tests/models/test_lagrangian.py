@@ -6,34 +6,35 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
-from tests import samples
+from tests import example_files
 
-from echocast.data import files, windows
-from echocast.data.synthetic import storms
+from echocast.context import Context
 from echocast.errors import MissingFrames
+from echocast.io import reading
 from echocast.models import base, lagrangian
-from echocast.models._noise import Noise, exact
-from echocast.models.base import Spacing
+from echocast.models._lagrangian.noise import Noise, exact
 from echocast.models.lagrangian import Lagrangian, _bands, _bounded
-from echocast.models.scaling import Scaling
+from echocast.models.scaling import RainScaling
 from echocast.motion.advection import advect
+from echocast.samples import segments, tensors, windows
+from echocast.synthetic import storms
 from echocast.verification.scores import contingency, crps
 
 
 def shower(frames: int = 6, size: int = 64) -> torch.Tensor:
-    return torch.from_numpy(samples.blob(frames, size, size, dx=2.0, dy=1.0))[None, :, None]
+    return torch.from_numpy(example_files.blob(frames, size, size, dx=2.0, dy=1.0))[None, :, None]
 
 
 @pytest.mark.parametrize(("floor", "ceiling"), [(0.0, 60.0), (-10.0, 45.0), (10.0, 70.0)])
 def test_an_untrained_network_is_advection_of_rain(floor: float, ceiling: float) -> None:
-    scaling = Scaling(floor_dbz=floor, ceiling_dbz=ceiling, dry_mm_h=0.0)
+    scaling = RainScaling(floor_dbz=floor, ceiling_dbz=ceiling, dry_mm_h=0.0)
     model, past = Lagrangian(hidden_channels=[6, 6], scaling=scaling), shower()
     motion = model.motion(past)
-    rain = model.scaling.to_wet_rate(model.scaling.to_network(past[:, -1]))  # dry is the floor
+    rain = model.scaling.to_smooth_values(model.scaling.to_network(past[:, -1]))  # dry is the floor
     levels = model.scaling.to_network(advect(rain, motion, 4)).clamp(0.01, 0.99)
     torch.testing.assert_close(
         (future := model.forecast(past, 4)).nan_to_num(),
-        model.scaling.to_rate(levels).masked_fill(future.isnan(), torch.nan).nan_to_num(),
+        model.scaling.to_values(levels).masked_fill(future.isnan(), torch.nan).nan_to_num(),
         rtol=1e-3,
         atol=1e-3,
     )
@@ -46,10 +47,10 @@ def test_an_untrained_network_is_advection_of_rain(floor: float, ceiling: float)
 def test_a_finer_grid_keeps_its_detail(by: int) -> None:
     model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0)
     torch.nn.init.normal_(model.output.weight, std=1e-3)
-    rain = torch.from_numpy(samples.blob(4, 64, 64, dx=0.0, dy=0.0))[None, :, None]
+    rain = torch.from_numpy(example_files.blob(4, 64, 64, dx=0.0, dy=0.0))[None, :, None]
     speckled = rain.repeat_interleave(by, -1).repeat_interleave(by, -2)
     speckled[..., ::2] *= 1.5  # stripes of one cell
-    made = model.forecast(speckled, 2, grid_km=4.0 / by)
+    made = model.forecast(speckled, 2, context=Context(grid_km=4.0 / by))
     assert made.shape[-2:] == (64 * by, 64 * by)
     middle = made[0, 0, 0, 30 : 9 * by * 2, 10:60].nan_to_num()
     assert middle.diff(dim=-1).abs().mean() > 0.02 * middle.mean()
@@ -59,10 +60,12 @@ def test_a_finer_grid_keeps_its_detail(by: int) -> None:
 def test_detail_smaller_than_a_cell_fades_by_its_rule(step: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lagrangian, "_FINER_LAST", (10.0, 1e9))
     monkeypatch.setattr(Lagrangian, "motion", lambda _, past: torch.zeros(len(past), 2, *past.shape[-2:]))
-    model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, step_minutes=5.0)
+    model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, time_step_minutes=5.0)
     past = torch.full((1, 3, 1, 64, 64), 2.0)
     past[..., ::2] = 4.0  # stripes of one pixel
-    made = model.scaling.to_network(model.forecast(past, 4, grid_km=1.0, step_minutes=step))[0, :, 0, 20]
+    made = model.scaling.to_network(model.forecast(past, 4, context=Context(grid_km=1.0, time_step_minutes=step)))[
+        0, :, 0, 20
+    ]
     now = model.scaling.to_network(past)[0, -1, 0, 20]
     kept = torch.exp(-step * torch.arange(1, 5) / 10.0)
     # Rates of 2 and 4 have means over three of 10/3 and 8/3: stripes the other way round, which stay when theirs fade.
@@ -75,10 +78,10 @@ def test_faded_detail_leaves_the_rain_of_its_cell(monkeypatch: pytest.MonkeyPatc
     """Not the mean of its grey levels, which is that of less rain."""
     monkeypatch.setattr(lagrangian, "_FINER_LAST", (0.1, 0.1))
     monkeypatch.setattr(Lagrangian, "motion", lambda _, past: torch.zeros(len(past), 2, *past.shape[-2:]))
-    model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, step_minutes=5.0)
+    model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, time_step_minutes=5.0)
     past = torch.full((1, 3, 1, 64, 64), 0.5)
     past[..., ::4] = 10.0
-    made = model.forecast(past, 1, grid_km=1.0, step_minutes=5.0)
+    made = model.forecast(past, 1, context=Context(grid_km=1.0, time_step_minutes=5.0))
     torch.testing.assert_close(made, torch.full_like(made, (10.0 + 3 * 0.5) / 4), rtol=1e-4, atol=0)
 
 
@@ -98,20 +101,20 @@ def test_growth_and_damping_do_what_they_say() -> None:
 @pytest.mark.parametrize("by", [1, 4])
 def test_a_storm_does_not_grow_without_end(by: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Lagrangian, "motion", lambda _, past: torch.zeros(len(past), 2, *past.shape[-2:]))
-    model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, step_minutes=5.0)
-    storm = 3.0 * torch.from_numpy(samples.blob(3, 64, 64))[None, :, None]
+    model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, time_step_minutes=5.0)
+    storm = 3.0 * torch.from_numpy(example_files.blob(3, 64, 64))[None, :, None]
     calm = torch.linspace(2.0, 4.0, 64 * 64).reshape(64, 64).expand_as(storm)
     past = torch.cat([storm, calm]).repeat_interleave(by, -1).repeat_interleave(by, -2)
-    at = {"grid_km": 4.0 / by, "step_minutes": 5.0}
+    context = Context(grid_km=4.0 / by, time_step_minutes=5.0)
     with torch.no_grad():
         model.output.bias[:16] = 1.5  # more rain everywhere
-    grown = model.forecast(past, 2, **at)
+    grown = model.forecast(past, 2, context=context)
     for rate in (10.0, 20.0):
         now, later = ((made >= rate).float().mean(dim=(2, 3, 4)) for made in (past[:, -1:], grown))
         assert (later <= 2.1 * now + 1e-3).all()
         assert (later[0] > 1.3 * now[0]).all()  # to twice as much it may grow, but for cells that are equal
     monkeypatch.setattr(lagrangian, "_GROWING", 1e6)
-    free = model.forecast(past, 2, **at)
+    free = model.forecast(past, 2, context=context)
     weak = free < 5.0
     torch.testing.assert_close(grown[weak], free[weak])
     order = free[0, 1].flatten().argsort()
@@ -122,20 +125,20 @@ def test_a_storm_does_not_grow_without_end(by: int, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("by", [1, 4])
 def test_members_together_do_not_grow_without_end_either(by: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Lagrangian, "motion", lambda _, past: torch.zeros(len(past), 2, *past.shape[-2:]))
-    model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, step_minutes=5.0)
+    model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, time_step_minutes=5.0)
     with torch.no_grad():
         model.doubt[2].bias[:16] = 0.7  # more rain everywhere
         model.doubt[2].bias[-5:] = 1.0
-    storm = 3.0 * torch.from_numpy(samples.blob(3, 64, 64))[None, :, None]
+    storm = 3.0 * torch.from_numpy(example_files.blob(3, 64, 64))[None, :, None]
     past = torch.cat([storm, 0.1 * storm]).repeat_interleave(by, -1).repeat_interleave(by, -2)
-    at = {"grid_km": 4.0 / by, "step_minutes": 5.0}
-    made = model.ensemble(past, 2, members=6, **at)
+    context = Context(grid_km=4.0 / by, time_step_minutes=5.0)
+    made = model.ensemble(past, 2, members=6, context=context)
     for rate in (5.0, 10.0, 20.0, 50.0):
         now, later = ((rain >= rate).float().mean(dim=(-3, -2, -1)) for rain in (past[:, -1], made))
         assert (later.mean(dim=1) <= 2.1 * now[:, None] + 1e-3).all()
     assert (made[0, :, 1] >= 10.0).flatten(1).sum(dim=1).unique().numel() > 3  # together: each has its own
     monkeypatch.setattr(lagrangian, "_GROWING", 1e6)
-    free = model.ensemble(past, 2, members=6, **at)
+    free = model.ensemble(past, 2, members=6, context=context)
     assert (free[0] >= 20.0).float().mean() > 1.5 * (made[0] >= 20.0).float().mean()
     weak = free < 2.0
     torch.testing.assert_close(made[weak], free[weak])
@@ -167,7 +170,7 @@ def test_bands_and_the_rest_are_the_whole() -> None:
 @pytest.mark.parametrize("grid_km", [1.0, 4.0])
 def test_any_grid_however_small_is_forecast(size: tuple[int, int], grid_km: float) -> None:
     past = torch.full((1, 3, 1, *size), 3.0)
-    made = trained().forecast(past, 2, grid_km=grid_km, step_minutes=5.0)
+    made = trained().forecast(past, 2, context=Context(grid_km=grid_km, time_step_minutes=5.0))
     assert made.shape == (1, 2, 1, *size)
     assert made.isfinite().any()
 
@@ -192,7 +195,7 @@ def test_it_learns_that_a_shower_grows() -> None:
 def trained() -> Lagrangian:
     """As if it had learned something of everything."""
     torch.manual_seed(1)
-    model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, step_minutes=5.0)
+    model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, time_step_minutes=5.0)
     for head in (model.output, model.doubt[2]):
         torch.nn.init.normal_(head.weight, std=0.02)
     return model.eval()
@@ -202,11 +205,11 @@ def trained() -> Lagrangian:
 def test_rows_by_rows_is_the_same_as_all_at_once(by: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, past = trained(), shower(size=60)
     past[0, -1, 0, 10:20, 30:40] = torch.nan
-    at = {"grid_km": 4.0 / by, "step_minutes": 5.0}
-    whole, members = model.forecast(past, 3, **at), model.ensemble(past, 3, members=2, **at)
+    context = Context(grid_km=4.0 / by, time_step_minutes=5.0)
+    whole, members = model.forecast(past, 3, context=context), model.ensemble(past, 3, members=2, context=context)
     monkeypatch.setattr(lagrangian, "_STRIP", 60 * 7)
-    torch.testing.assert_close(model.forecast(past, 3, **at), whole, rtol=0, atol=1e-6, equal_nan=True)
-    strips = model.ensemble(past, 3, members=2, **at)
+    torch.testing.assert_close(model.forecast(past, 3, context=context), whole, rtol=0, atol=1e-6, equal_nan=True)
+    strips = model.ensemble(past, 3, members=2, context=context)
     torch.testing.assert_close(strips, members, rtol=0, atol=1e-6, equal_nan=True)
 
 
@@ -224,15 +227,15 @@ def test_learning_and_forecasting_are_the_same_arithmetic(monkeypatch: pytest.Mo
     monkeypatch.setattr(lagrangian, "_BORN", (1.0,) * 4)  # and not bounded
     model, past = trained(), shower()
     levels = model.scaling.to_level(past)
-    logits = model(levels, 4, Spacing(4.0, 5.0))
-    made = model.forecast(past, 4, grid_km=4.0, step_minutes=5.0)
+    logits = model(levels, 4, Context(4.0, 5.0))
+    made = model.forecast(past, 4, context=Context(grid_km=4.0, time_step_minutes=5.0))
     inside = made.isfinite()
-    expected = model.scaling.to_rate(torch.sigmoid(logits))
+    expected = model.scaling.to_values(torch.sigmoid(logits))
     torch.testing.assert_close(made[inside], expected[inside], rtol=1e-3, atol=1e-3)
-    futures = model.futures(levels, 4, 2, Spacing(4.0, 5.0), torch.Generator().manual_seed(7))
-    members = model.ensemble(past, 4, members=2, seed=7, grid_km=4.0, step_minutes=5.0)
+    futures = model.futures(levels, 4, 2, Context(4.0, 5.0), torch.Generator().manual_seed(7))
+    members = model.ensemble(past, 4, members=2, seed=7, context=Context(grid_km=4.0, time_step_minutes=5.0))
     inside = members.isfinite()
-    expected = model.scaling.to_rate(torch.sigmoid(futures))
+    expected = model.scaling.to_values(torch.sigmoid(futures))
     torch.testing.assert_close(members[inside], expected[inside], rtol=1e-3, atol=1e-3)
 
 
@@ -279,12 +282,12 @@ def test_exact_members_have_a_lower_crps_than_independent_ones() -> None:
 def test_it_looks_at_cell_size_step_and_what_nobody_saw() -> None:
     model, past = trained(), shower()
     levels = model.scaling.to_level(past)
-    usual = model(levels, 2, Spacing(4.0, 5.0))
-    assert (model(levels, 2, Spacing(3.0, 5.0)) - usual).abs().max() > 1e-4
-    assert (model(levels, 2, Spacing(4.0, 10.0)) - usual).abs().max() > 1e-4
+    usual = model(levels, 2, Context(4.0, 5.0))
+    assert (model(levels, 2, Context(3.0, 5.0)) - usual).abs().max() > 1e-4
+    assert (model(levels, 2, Context(4.0, 10.0)) - usual).abs().max() > 1e-4
     torch.testing.assert_close(model(levels, 2), usual)
     dry = torch.where(levels == 0, torch.nan, levels)
-    assert (model(dry, 2, Spacing(4.0, 5.0)) - usual).abs().max() > 1e-4
+    assert (model(dry, 2, Context(4.0, 5.0)) - usual).abs().max() > 1e-4
 
 
 def test_it_takes_steps_of_a_third_to_three_times_its_own() -> None:
@@ -297,10 +300,10 @@ def test_it_takes_steps_of_a_third_to_three_times_its_own() -> None:
 
 def test_a_long_past_is_cut_and_leads_between_are_interpolated() -> None:
     model, past = trained(), shower(12)
-    at = Spacing(4.0, 5.0)
+    context = Context(4.0, 5.0)
     levels = model.scaling.to_level(past)
-    torch.testing.assert_close(model(levels, 3, at), model(levels[:, -6:], 3, at))
-    hidden = model._understood(levels, model.motion(past), 5, at)
+    torch.testing.assert_close(model(levels, 3, context), model(levels[:, -6:], 3, context))
+    hidden = model._understood(levels, model.motion(past), 5, context)
     assert hidden.shape[1] == 3  # leads 1, 3 and 5
     growth = model._changes(model.output, hidden, 5, levels).growth
     torch.testing.assert_close(growth[:, 1], (growth[:, 0] + growth[:, 2]) / 2)
@@ -334,13 +337,14 @@ def test_noise_forgets_as_it_should() -> None:
 @pytest.mark.data
 def test_the_shipped_weights_beat_advection_from_the_first_lead_on(data_kit: Path) -> None:
     """On a window every 140 minutes of the newest 476 frames of validation: nothing held back for the last look."""
-    rain, _ = files.newest(files.find([str(data_kit / "taasrad19/validation")]), 476)
-    starts = windows.starts(windows.runs(rain), 10, 18, 28)
+    rain, _ = reading.newest(reading.find([str(data_kit / "taasrad19/validation")]), 476)
+    starts = segments.window_starts(segments.segments(rain), 10, 18, 28)
     cases = windows.stack(windows.Windows(rain, starts, past=10, future=18))
     past, observed = cases[:, :10], cases[:, 10:, 0].numpy()
-    at = {"grid_km": 3.75, "step_minutes": 5.0}
+    context = Context(grid_km=3.75, time_step_minutes=5.0)
     made = {
-        name: base.resolve(name).forecast(past, 18, **at)[:, :, 0].numpy() for name in ("optical_flow", "lagrangian")
+        name: base.resolve(name).forecast(past, 18, context=context)[:, :, 0].numpy()
+        for name in ("optical_flow", "lagrangian")
     }
     truth = np.where(np.isfinite(made["optical_flow"]) & np.isfinite(made["lagrangian"]), observed, np.nan)
     csi = {
@@ -353,12 +357,14 @@ def test_the_shipped_weights_beat_advection_from_the_first_lead_on(data_kit: Pat
 
 @pytest.mark.data
 def test_the_shipped_members_doubt_about_as_much_as_they_err(data_kit: Path) -> None:
-    rain, _ = files.newest(files.find([str(data_kit / "taasrad19/validation")]), 280)
-    starts = windows.starts(windows.runs(rain), 10, 18, 56)
+    rain, _ = reading.newest(reading.find([str(data_kit / "taasrad19/validation")]), 280)
+    starts = segments.window_starts(segments.segments(rain), 10, 18, 56)
     cases = windows.stack(windows.Windows(rain, starts, past=10, future=18))
     model = base.resolve("lagrangian")
     assert isinstance(model, Lagrangian)
-    members = model.ensemble(cases[:, :10], 18, members=10, grid_km=3.75, step_minutes=5.0)[:, :, :, 0].numpy()
+    members = model.ensemble(cases[:, :10], 18, members=10, context=Context(grid_km=3.75, time_step_minutes=5.0))[
+        :, :, :, 0
+    ].numpy()
     observed = cases[:, 10:, 0].numpy()
     found = crps.values(crps.statistics(members, observed, thresholds=(0.5,)))["crps"].mean()
     alone = crps.values(crps.statistics(members[:, :1], observed, thresholds=(0.5,)))["crps"].mean()
@@ -369,7 +375,9 @@ def test_the_shipped_members_doubt_about_as_much_as_they_err(data_kit: Path) -> 
 
 def test_no_bright_rim_where_the_view_ends() -> None:
     rain = storms.generate(frames=6, seed=0)
-    future = base.resolve("lagrangian").forecast(windows.to_tensor(rain), 18, grid_km=2.0, step_minutes=5.0)
+    future = base.resolve("lagrangian").forecast(
+        tensors.to_tensor(rain), 18, context=Context(grid_km=2.0, time_step_minutes=5.0)
+    )
     for lead in (5, 11, 17):
         rate = future[0, lead, 0].numpy()
         seen = np.isfinite(rate)

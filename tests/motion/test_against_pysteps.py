@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from echocast.data import files
+from echocast.io import reading
 from echocast.motion.advection import advect
 from echocast.motion.flow import dense_flow
 
@@ -27,7 +27,7 @@ def test_on_the_events_of_the_kit(event: str, data_kit: Path) -> None:
         warnings.simplefilter("ignore")
         library = pytest.importorskip("pysteps.extrapolation.semilagrangian", reason="pysteps is not installed")
     where, row, column = EVENTS[event]
-    rain, _ = files.newest(files.find([str(data_kit / where)]), 4)
+    rain, _ = reading.newest(reading.find([str(data_kit / where)]), 4)
     frames = rain.values[:, row : row + 300, column : column + 300].astype(np.float64)
     motion = dense_flow(frames.astype(np.float32))
     last = frames[-1]

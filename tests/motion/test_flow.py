@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from tests import samples
+from tests import example_files
 
-from echocast.data.synthetic import storms
-from echocast.data.synthetic._flow import Flow
 from echocast.motion import flow
 from echocast.motion.flow import dense_flow
+from echocast.synthetic import storms
+from echocast.synthetic._flow import Flow
 
 
 @pytest.mark.parametrize(("dy", "dx"), [(0.0, 1.5), (-1.0, 0.5), (0.75, -1.25)])
@@ -25,7 +25,7 @@ def test_translation_is_found_where_it_rains(dy: float, dx: float) -> None:
 
 
 def test_both_methods_are_the_mean_of_each() -> None:
-    frames = samples.blob(4, 64, 64, dx=1.5, dy=-0.5)
+    frames = example_files.blob(4, 64, 64, dx=1.5, dy=-0.5)
     each = [dense_flow(frames, method=method) for method in ("dis", "farneback")]
     assert np.abs(each[0] - each[1]).max() > 1e-3
     np.testing.assert_allclose(dense_flow(frames, method="both"), np.mean(each, axis=0), atol=1e-4)
@@ -49,7 +49,7 @@ def test_the_flow_of_a_simulated_storm_is_the_flow_it_was_made_with() -> None:
 def test_a_single_frame_a_tiny_grid_and_a_dry_one_stand_still(shape: tuple[int, int, int]) -> None:
     frames = np.zeros(shape, np.float32)
     if shape[1] != 40:
-        frames += samples.blob(shape[0], *shape[1:])
+        frames += example_files.blob(shape[0], *shape[1:])
     motion = dense_flow(frames)
     assert motion.shape == (2, *shape[1:])
     assert np.isfinite(motion).all()
@@ -58,13 +58,13 @@ def test_a_single_frame_a_tiny_grid_and_a_dry_one_stand_still(shape: tuple[int, 
 
 
 def test_unseen_pixels_do_not_spoil_the_flow() -> None:
-    frames = samples.blob(4, 64, 64, dx=1.5)
+    frames = example_files.blob(4, 64, 64, dx=1.5)
     frames[:, :, 50:] = np.nan
     assert np.isfinite(dense_flow(frames)).all()
 
 
 def test_dry_air_moves_as_the_nearest_rain_so_that_rain_can_arrive() -> None:
-    west = samples.blob(4, 120, 240, dx=3.0)
+    west = example_files.blob(4, 120, 240, dx=3.0)
     motion = dense_flow(west)
     x = int(west[-1].sum(axis=0).argmax())
     at_rain = motion[1, 60, x]

@@ -210,7 +210,7 @@ def test_forget_bias_comes_on_top_of_torchs_start() -> None:
 
 
 def test_names_and_defaults_of_the_options_agree() -> None:
-    assert {field.name for field in fields(CellSettings)} == set(CellOptions.__annotations__)
+    assert {fields.name for field in fields(CellSettings)} == set(CellOptions.__annotations__)
 
 
 REFUSED: list[tuple[Any, tuple[Any, ...], dict[str, Any], str]] = [

@@ -30,7 +30,7 @@ def test_file_settings_and_defaults(tmp_path: Path) -> None:
         written(tmp_path), ["training.batch=3", "data.train=b.zarr", "model.hidden_channels=[5, 6]"]
     )
     assert (made.training.steps, made.training.batch, made.data.train) == (10, 3, Path("b.zarr"))
-    model = made.make_model(grid_km=2.0, step_minutes=5.0)
+    model = made.make_model(grid_km=2.0, time_step_minutes=5.0)
     assert isinstance(model, EncoderForecaster)
     assert (model.hidden_channels, model.grid_km) == ([5, 6], 2.0)
     assert experiments.parse(made.table()) == made

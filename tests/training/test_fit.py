@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from tests import samples
+from tests import example_files
 
-from echocast.data import archive
+from echocast import archive
 from echocast.errors import DataError, EchocastError, ExperimentError, MissingFrames
 from echocast.models import base
 from echocast.training import experiment as experiments
@@ -25,13 +25,13 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-def store(folder: Path, name: str, start: np.datetime64 = samples.TIME, gaps: tuple[int, ...] = ()) -> Path:
+def store(folder: Path, name: str, start: np.datetime64 = example_files.TIME, gaps: tuple[int, ...] = ()) -> Path:
     """An archive of 40 frames of a shower, some of them missing."""
     source = folder / f"{name}-files"
     source.mkdir()
     keep = [n for n in range(40) if n not in gaps]
-    rain = samples.blob(40, 16, 24, dx=0.3, dy=0.1)
-    run = samples.field(rain, start=start)[keep]
+    rain = example_files.blob(40, 16, 24, dx=0.3, dy=0.1)
+    run = example_files.field(rain, start=start)[keep]
     for first in range(0, len(keep), 20):
         part = run[first : first + 20].to_dataset().reset_coords("crs")
         part.to_netcdf(source / f"{first:02}.nc", engine="h5netcdf")
@@ -53,7 +53,9 @@ def plan(train: Path, validation: Path | None, *settings: str) -> experiments.Ex
 
 @pytest.fixture
 def archives(tmp_path: Path) -> tuple[Path, Path]:
-    return store(tmp_path, "train.zarr"), store(tmp_path, "validation.zarr", samples.TIME + np.timedelta64(1, "D"))
+    return store(tmp_path, "train.zarr"), store(
+        tmp_path, "validation.zarr", example_files.TIME + np.timedelta64(1, "D")
+    )
 
 
 def test_a_run_leaves_all_it_promises(archives: tuple[Path, Path], tmp_path: Path) -> None:
@@ -67,7 +69,7 @@ def test_a_run_leaves_all_it_promises(archives: tuple[Path, Path], tmp_path: Pat
     assert [line.split(",")[0] for line in lines] == ["step", "2", "4", "6"]
     assert experiments.load(out / "experiment.toml") == plan(*archives)
     model = base.load(out / "weights.safetensors")
-    assert (model.grid_km, model.step_minutes) == (4.0, 5.0)
+    assert (model.grid_km, model.time_step_minutes) == (4.0, 5.0)
     assert model.forecast(torch.rand(1, 3, 1, 16, 24), 3).isfinite().all()
 
 
@@ -105,7 +107,7 @@ def test_dropout_changes_what_is_learned_and_nothing_of_a_forecast(archives: tup
     for share in (0.0, 0.5):
         fit.fit(plan(*archives, two, f"training.dropout={share}"), tmp_path / str(share))
         models[share] = base.load(tmp_path / str(share) / "weights.safetensors")
-    past = torch.from_numpy(samples.blob(3, 16, 24))[None, :, None]
+    past = torch.from_numpy(example_files.blob(3, 16, 24))[None, :, None]
     made = models[0.5].forecast(past, 3)
     torch.testing.assert_close(models[0.5].forecast(past, 3), made, rtol=0, atol=0)
     ends = [model.state_dict()["encoder.cells.0.weight_h"] for model in models.values()]

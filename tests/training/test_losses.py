@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from echocast.errors import ExperimentError
-from echocast.models.scaling import Scaling
+from echocast.models.scaling import RainScaling
 from echocast.training import losses
 
-SCALING = Scaling()
+SCALING = RainScaling()
 
 
 def shaped(*values: float) -> torch.Tensor:
@@ -74,7 +74,7 @@ def test_squared_errors_of_rain_count_in_the_first_minutes() -> None:
         losses.FixedRisk(rates=(1.0,), shares=(0.0,), skill=(1.0,), lasting=(1e9,), squares=0.5, squares_last=last)
         for last in (1e9, 5.0)
     )
-    off = float(SCALING.to_wet_rate(torch.tensor(0.5))) - 1.0
+    off = float(SCALING.to_smooth_values(torch.tensor(0.5))) - 1.0
     assert float(few(torch.zeros(1, 1, 1, 1, 1), shaped(1.0), SCALING)) == pytest.approx(0.5 * off**2, rel=1e-4)
     expected = 0.5 * off**2 * math.exp(-1)
     assert float(many(torch.zeros(1, 1, 1, 1, 1), shaped(1.0), SCALING, 5.0)) == pytest.approx(expected, rel=1e-4)
@@ -96,7 +96,7 @@ def test_the_crps_of_members_is_that_of_the_library() -> None:
     loss = losses.MembersCrps(members=5, fairness=0.0, squares=(1,), levels=0.0)
     logits = torch.randn(2, 5, 3, 1, 8, 8)
     observed = torch.rand(2, 3, 1, 8, 8) * 3
-    rates = SCALING.to_wet_rate(torch.sigmoid(logits)).numpy()
+    rates = SCALING.to_smooth_values(torch.sigmoid(logits)).numpy()
     arrays = (
         xr.DataArray(observed.numpy()),
         xr.DataArray(rates, dims=["dim_0", "member", "dim_1", "dim_2", "dim_3", "dim_4"]),
@@ -117,7 +117,7 @@ def test_members_are_best_when_they_spread_as_the_truth_does() -> None:
     torch.manual_seed(0)
     loss = losses.MembersCrps(members=4)
     spread, observed = torch.randn(64, 4, 1, 1, 16, 16), torch.randn(64, 1, 1, 16, 16)
-    truth = SCALING.to_wet_rate(torch.sigmoid(observed))
+    truth = SCALING.to_smooth_values(torch.sigmoid(observed))
     costs = [float(loss(factor * spread, truth, SCALING)) for factor in (0.3, 1.0, 2.0)]
     assert costs[1] == min(costs)
     truth[:, :, :, 4:] = torch.nan

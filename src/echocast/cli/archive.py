@@ -36,9 +36,11 @@ def command(
         float | None, typer.Option("--least-quality", min=0, max=1, help="Mask cells of lower quality (ODIM's QIND).")
     ] = None,
     limit: Annotated[float, typer.Option("--limit", metavar="MM/H", min=1, help="Clip rain above this.")] = 300.0,
-    do: Annotated[
+    transform: Annotated[
         list[str] | None,
-        typer.Option("--do", metavar="STEP", help="Prepare each frame, as 'coarsen factor=2'; may be repeated."),
+        typer.Option(
+            "--transform", metavar="TRANSFORM", help="Prepare each frame, as 'coarsen factor=2'; may be repeated."
+        ),
     ] = None,
     step: Annotated[
         float | None, typer.Option("--step", metavar="MINUTES", min=0.1, help="The clock of a new store.")
@@ -57,16 +59,16 @@ def command(
     gap that no training or verification touches. The store grows by whole transactions: stopped at any moment it stays
     usable, and the same command run again finishes the work.
 
-    Steps of --do, in their order: crop, centre, coarsen, resize, regrid, disk, clip, mask. They are kept in the store
+    Transforms, in their order: crop, centre, coarsen, resize, regrid, disk, clip, mask. They are kept in the store
     and done again to frames added later.
 
     What a store holds:  echocast archive info STORE       at once, from its coordinates
 
                          echocast archive check STORE      reads every frame; exit status 1 if unfit for training
 
-                         echocast archive clutter STORE --out mask.nc      cells that always echo, for --do 'mask ...'
+                         echocast archive clutter STORE --out mask.nc      cells that always echo, for --transform 'mask ...'
 
-    Example: echocast archive radar/2016/ --to radar.zarr --do 'coarsen factor=2'
+    Example: echocast archive radar/2016/ --to radar.zarr --transform 'coarsen factor=2'
     """
     if inputs[0] in ("info", "check", "clutter") and not store:
         raise typer.Exit(_about(inputs[0], inputs[1:], out))
@@ -76,21 +78,30 @@ def command(
         raise DataError("--out goes with `archive clutter`; the store is --to")
     import numpy as np
 
-    from echocast import field
-    from echocast.data import archive, files, prepare, readout
+    from echocast import archive, fields, parallel
+    from echocast.archive import transforms as transforming
+    from echocast.io import reading
 
-    clock = None if step is None else np.timedelta64(round(step * 60), "s").astype("timedelta64[ns]")
-    choices = files.Choices(format, variable, units, field.zr_relation(zr) if zr else None, least_quality, limit)
-    steps = prepare.parse(do) if do else None
-    hands = readout.Hands(workers, dask)
+    time_step = None if step is None else np.timedelta64(round(step * 60), "s").astype("timedelta64[ns]")
+    options = reading.ReadOptions(format, variable, units, fields.zr_relation(zr) if zr else None, least_quality, limit)
+    transforms = transforming.parse(transform) if transform else None
+    processes = parallel.Workers(workers, dask)
     with Bar("archiving", "files") as bar:
-        report = archive.write(inputs, store, choices=choices, step=clock, steps=steps, hands=hands, on_file=bar.to)
-    first, last = field.clock(report.start), field.clock(report.end)
+        report = archive.write(
+            inputs,
+            store,
+            options=options,
+            time_step=time_step,
+            transforms=transforms,
+            workers=processes,
+            on_file=bar.to,
+        )
+    first, last = fields.format_time(report.start), fields.format_time(report.end)
     clipped = f" {report.clipped} cells outside 0 to {limit:g} mm/h were clipped." if report.clipped else ""
     _say(
         f"{store}: {report.added} frames added from {report.files} files,"
         f" {report.duplicates} already there, {report.corrected} corrected.{clipped}\n"
-        f"It holds {report.frames} frames from {first} to {last} UTC, every {_minutes(report.step)} min,"
+        f"It holds {report.frames} frames from {first} to {last} UTC, every {_minutes(report.time_step)} min,"
         f" {report.gaps} missing."
     )
 
@@ -100,7 +111,7 @@ def _about(what: str, stores: list[str], out: Path | None) -> int:
         raise DataError(f"`archive {what}` takes one store; got {len(stores)}: {' '.join(stores)}")
     if what == "clutter":
         return _clutter(stores[0], out)
-    from echocast.data import survey
+    from echocast.archive import survey
 
     found = survey.look(stores[0], closely=what == "check")
     _say("\n".join(f"{name:<12} {text}" for name, text in _rows(stores[0], found, survey.WET, survey.SUSPICIOUS)))
@@ -110,11 +121,11 @@ def _about(what: str, stores: list[str], out: Path | None) -> int:
 
 
 def _rows(store: str, found: Any, wet: float, suspicious: float) -> list[tuple[str, str]]:
-    from echocast.field import UNITS, clock
+    from echocast.fields import UNITS, format_time
 
     rows, columns = found.shape
     listed = [
-        f"{clock(a)}" + (f" to {clock(b)}" if count > 1 else "") + f" ({count})"
+        f"{format_time(a)}" + (f" to {format_time(b)}" if count > 1 else "") + f" ({count})"
         for a, b, count in found.gaps[:_GAPS_SHOWN]
     ]
     if len(found.gaps) > _GAPS_SHOWN:
@@ -123,12 +134,12 @@ def _rows(store: str, found: Any, wet: float, suspicious: float) -> list[tuple[s
     lines = [
         ("store", store),
         ("frames", f"{found.frames}, {found.missing} missing"),
-        ("from", f"{clock(found.start)} UTC"),
-        ("to", f"{clock(found.end)} UTC, every {_minutes(found.step)} min"),
+        ("from", f"{format_time(found.start)} UTC"),
+        ("to", f"{format_time(found.end)} UTC, every {_minutes(found.time_step)} min"),
         ("grid", f"{rows} x {columns} cells of {found.cell_km:.3g} km, {found.crs}"),
         ("unit", f"{UNITS}; Z-R: {found.zr}"),
         ("source", found.source),
-        ("steps", found.steps),
+        ("transforms", found.transforms),
         ("windows", f"{found.windows} of 28 frames; the longest run has {found.longest}"),
     ]
     if size:
@@ -149,16 +160,18 @@ def _rows(store: str, found: Any, wet: float, suspicious: float) -> list[tuple[s
 def _clutter(store: str, out: Path | None) -> int:
     if out is None:
         raise DataError("give the file to write the mask to: --out mask.nc")
-    from echocast.data import archive, clutter, export
+    from echocast import archive
+    from echocast.archive import clutter
+    from echocast.io import forecast_file
 
     field = archive.open(store)
     found = clutter.monthly(field)
     mask = clutter.mask(field, found)
-    export.series_to_netcdf(mask, out)
+    forecast_file.series_to_netcdf(mask, out)
     for one in found:
         levels = ", ".join(f"{level:.3f}" for level in one.levels)
         _say(f"{one.month}: {int(one.cells.sum())} cells stand out; mean grey levels of the clusters {levels}")
-    _say(f"{out}: {int(mask.values.sum())} cells marked; use it with --do 'mask file={out}'")
+    _say(f"{out}: {int(mask.values.sum())} cells marked; use it with --transform 'mask file={out}'")
     return 0
 
 

@@ -24,9 +24,10 @@ def command(
     """
     from echocast import evaluation, nowcast, report
     from echocast.cli.tables import show
-    from echocast.data import export, pictures
-    from echocast.data.synthetic import storms
+    from echocast.io import forecast_file
     from echocast.models import base
+    from echocast.plotting import maps
+    from echocast.synthetic import storms
 
     what = shlex.join(["echocast", *sys.argv[1:]])
     with Bar("demo", "steps") as bar:
@@ -42,11 +43,11 @@ def command(
         result = evaluation.evaluate(storm, forecasters, evaluation.Plan(past=_PAST, leads=_LEADS, stride=3))
         bar.to(3, 6)
         report.write_report(result, out, command=what)
-        export.to_netcdf(forecast, out / "forecast.nc", command=what)
+        forecast_file.to_netcdf(forecast, out / "forecast.nc", command=what)
         bar.to(4, 6)
-        pictures.to_png(forecast, out / "forecast.png", past=past, observed=observed)
+        maps.to_png(forecast, out / "forecast.png", past=past, observed=observed)
         bar.to(5, 6)
-        pictures.to_gif(forecast, out / "forecast.gif", past=past, observed=observed)
+        maps.to_gif(forecast, out / "forecast.gif", past=past, observed=observed)
     console = Console()
     show(result, console)
     console.print(

@@ -28,7 +28,7 @@ def command(
 
     Example: echocast download mrms --from 2024-06-01T00:00 --to 2024-06-01T01:00 --out mrms/
     """
-    from echocast.data import download
+    from echocast.fetch import download
 
     folder = out or Path(source)
     with Bar("fetching", "files") as bar:

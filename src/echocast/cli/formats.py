@@ -8,7 +8,7 @@ def command() -> None:
     """List the file formats, one line each; a format is recognised by content, whatever the file is called."""
     from echocast import plugins
 
-    package = "echocast.data.readers"
+    package = "echocast.io.readers"
     table = Table(box=None, pad_edge=False)
     for title in ("format", "usual endings", "what it is"):
         table.add_column(title, no_wrap=title == "format")

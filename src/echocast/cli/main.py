@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.text import Text
 
-from echocast import __version__, plugins
+from echocast import plugins
+from echocast._version import __version__
 from echocast.errors import EchocastError
 
 VERBS = (

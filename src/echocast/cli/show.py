@@ -22,15 +22,17 @@ def command(
     """
     import numpy as np
 
-    from echocast import field as fields
-    from echocast.data import files, pictures, places
+    from echocast import fields
+    from echocast.io import location as locations
+    from echocast.io import reading
+    from echocast.plotting import maps
 
-    known_as = format or ("zarr" if places.is_url(file) and file.endswith("/") else None)
-    rain = files.read(file, files.Choices(format=known_as, variable=variable, units=units))
+    known_as = format or ("zarr" if locations.is_url(file) and file.endswith("/") else None)
+    rain = reading.read(file, reading.ReadOptions(format=known_as, variable=variable, units=units))
     rows, columns = rain.shape[1:]
     seen = np.isfinite(rain.values)
     values = rain.values[seen]
-    times = [fields.clock(t) for t in rain.time.values]
+    times = [fields.format_time(t) for t in rain.time.values]
     span = times[0] if len(times) == 1 else f"{times[0]} to {times[-1]}, {len(times)} frames"
     wet = f"{100 * float((values >= 0.1).mean()):.1f} % wet (0.1 mm/h or more)" if values.size else "nothing seen"
     lines = [
@@ -45,8 +47,8 @@ def command(
     if "zr" in rain.attrs:
         lines.append(("Z-R", str(rain.attrs["zr"])))
     if "clipped_cells" in rain.attrs:
-        lines.append(("clipped", f"{rain.attrs['clipped_cells']} cells outside 0 to {fields.MOST_RATE:g} mm/h"))
+        lines.append(("clipped", f"{rain.attrs['clipped_cells']} cells outside 0 to {fields.MAX_RATE:g} mm/h"))
     text = "\n".join(f"{name:<11} {said}" for name, said in lines)
     Console().print(text, markup=False, highlight=False, soft_wrap=True)
     if out:
-        pictures.field_to_png(rain, out)
+        maps.field_to_png(rain, out)

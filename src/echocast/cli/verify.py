@@ -85,14 +85,13 @@ def command(
     """
     import numpy as np
 
-    from echocast import evaluation, field, plugins, report
+    from echocast import archive, evaluation, fields, parallel, plugins, report
     from echocast.cli.tables import show
-    from echocast.data import archive, readout
-    from echocast.evaluation import campaign
-    from echocast.evaluation.plan import SCORES
+    from echocast.evaluation import runner
+    from echocast.evaluation.config import SCORES
 
     rain = archive.open(store)
-    step = float(field.step(rain.time.values) / np.timedelta64(1, "m"))
+    step = float(fields.time_step(rain.time.values) / np.timedelta64(1, "m"))
     families = plugins.names(SCORES) if scores == "all" else _words(scores or "")
     plan = evaluation.Plan(
         past=past,
@@ -116,9 +115,9 @@ def command(
     if not job.models and not job.forecasts:
         raise typer.BadParameter("names no forecaster", param_hint="--models")
     with Bar("forecasting and scoring", "cases") as bar:
-        hands = readout.Hands(workers, dask)
-        result = evaluation.run(job, hands=hands, keep=out / ".unfinished", on_case=bar.to)
-    rain, contenders = campaign.opened(job)
+        processes = parallel.Workers(workers, dask)
+        result = evaluation.run(job, workers=processes, keep=out / ".unfinished", on_case=bar.to)
+    rain, contenders = runner.opened(job)
     panels = report.case_panels(result, rain, contenders, plan)
     report.write_report(result, out, command=shlex.join(["echocast", *sys.argv[1:]]), panels=panels)
     console = Console()

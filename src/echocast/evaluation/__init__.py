@@ -11,9 +11,9 @@ score, or a difference between two forecasters, is.
     0.31
 """
 
-from echocast.evaluation.campaign import Job, evaluate, run
-from echocast.evaluation.cases import forecasts_of
-from echocast.evaluation.plan import Event, Plan
+from echocast.evaluation.config import Event, Plan
+from echocast.evaluation.forecasts import forecasts_of
 from echocast.evaluation.result import Difference, Evaluation, Row
+from echocast.evaluation.runner import Job, evaluate, run
 
 __all__ = ["Difference", "Evaluation", "Event", "Job", "Plan", "Row", "evaluate", "forecasts_of", "run"]

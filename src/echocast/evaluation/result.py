@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from echocast import plugins
-from echocast.evaluation.plan import SCORES, WHOLE, Event
+from echocast.evaluation.config import SCORES, WHOLE, Event
 from echocast.verification.base import Sums, ratio
 
 CASE_THRESHOLD = 0.5

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from echocast.models.base import Forecaster, Spacing
+from echocast.context import Context
+from echocast.models.base import Forecaster
 from echocast.motion.advection import advect
 
 
@@ -19,7 +20,7 @@ class Advected(Forecaster):
     forecast is NaN.
     """
 
-    frames = 2
+    min_frames = 2
 
     @abstractmethod
     def motion(self, past: Float[Tensor, "batch time channel y x"]) -> Float[Tensor, "batch 2 y x"]:
@@ -30,7 +31,7 @@ class Advected(Forecaster):
         """
 
     def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Float[Tensor, "batch steps channel y x"]:
         return advect(past[:, -1], self.motion(past), steps)
 

@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from echocast.context import Context
 from echocast.models import _pysteps
-from echocast.models.base import Forecaster, Spacing
+from echocast.models.base import Forecaster
 
 
 class Anvil(Forecaster):
@@ -23,14 +24,14 @@ class Anvil(Forecaster):
     Source: Pulkkinen et al. 2021, doi:10.1175/JTECH-D-20-0181.1, as pysteps has it.
     """
 
-    frames = 4
+    min_frames = 4
 
     def __init__(self, *, levels: int | None = None, window_px: int = 50) -> None:
         super().__init__()
         self.levels, self.window_px = levels, window_px
 
     def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Float[Tensor, "batch steps channel y x"]:
         def run(_: int, rain: np.ndarray, motion: np.ndarray) -> np.ndarray:
             method = _pysteps.quietly_imported().nowcasts.get_method("anvil")

@@ -13,39 +13,29 @@ the weights in one safetensors file that holds no code.
 """
 
 import inspect
-import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-import safetensors
-import safetensors.torch
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from echocast import plugins
-from echocast.errors import CheckpointMismatch, DataError, MissingFrames, ModelError
+from echocast import checkpoint, plugins
+from echocast.checkpoint import Checkpoint
+from echocast.context import UNKNOWN, Context
+from echocast.errors import CheckpointMismatch, MissingFrames, ModelError
 from echocast.models import resolution
 from echocast.models.scaling import Scaling
 
-FORMAT = "echocast checkpoint 1"
+TASK = "forecaster"
+"""What a checkpoint of a forecaster says it is for."""
 _PACKAGE = "echocast.models"
 _NO_MODELS = ("base", "scaling", "resolution")
-
-
-class Spacing(NamedTuple):
-    """How far apart what a forecaster is given lies; None where nobody said."""
-
-    grid_km: float | None = None
-    step_minutes: float | None = None
-
-
-UNKNOWN = Spacing()
 
 
 class Forecaster(nn.Module, ABC):
@@ -55,13 +45,13 @@ class Forecaster(nn.Module, ABC):
     construct it again.
     """
 
-    frames: ClassVar[int] = 1
+    min_frames: ClassVar[int] = 1
     """How many past frames it needs at least; of more it uses the newest it wants."""
 
     grid_km: float | None = None
     """The cell size that the weights were trained at, in km; None: any."""
 
-    step_minutes: float | None = None
+    time_step_minutes: float | None = None
     """The time step that the weights were trained at; None: any."""
 
     coarsens: ClassVar[bool] = True
@@ -71,18 +61,15 @@ class Forecaster(nn.Module, ABC):
         self,
         past: Float[Tensor, "batch time channel y x"],
         steps: int,
-        *,
-        grid_km: float | None = None,
-        step_minutes: float | None = None,
+        context: Context = UNKNOWN,
     ) -> Float[Tensor, "batch steps channel y x"]:
         """The next `steps` frames.
 
         Args:
             past: rain rate in mm/h, oldest first, NaN where nothing is observed.
             steps: how many frames to forecast, at the time step of `past`.
-            grid_km: the cell size of `past`; weights of a much coarser grid then forecast on means over blocks of
-                cells, and the result is interpolated back. None: as the weights know it.
-            step_minutes: the time step of `past`, for methods that want to know.
+            context: the cell size and time step of `past`, and what else is known; where the weights were trained on a
+                much coarser grid they forecast means over blocks of cells, and the result is interpolated back.
 
         Returns:
             Rain rate in mm/h, of the dtype and on the device of `past`; NaN where no past frame saw, or where the
@@ -92,10 +79,9 @@ class Forecaster(nn.Module, ABC):
             ValueError: fewer frames than needed, another rank, or no step to make.
         """
         self._check(past, steps)
-        by = resolution.factor(grid_km, self.grid_km) if self.coarsens else 1
+        by = resolution.factor(context.grid_km, self.grid_km) if self.coarsens else 1
         with torch.no_grad():
-            at = Spacing(grid_km * by if grid_km else None, step_minutes)
-            future = self._forecast(resolution.coarsen(past, by) if by > 1 else past, steps, at)
+            future = self._forecast(resolution.coarsen(past, by) if by > 1 else past, steps, context.coarsened(by))
             if by > 1:
                 future = resolution.refine(future, by, (past.shape[-2], past.shape[-1]))
         seen = past.isfinite().any(dim=1, keepdim=True)
@@ -104,24 +90,26 @@ class Forecaster(nn.Module, ABC):
         # A national grid's forecast is large: where nobody else looks at it there is no second one.
         return future.masked_fill_(~seen, torch.nan) if own else future.masked_fill(~seen, torch.nan)
 
-    def require(self, frames: int, step_minutes: float) -> None:
+    def require(self, frames: int, time_step_minutes: float) -> None:
         """Refuse a past that this forecaster would take for something else.
 
         Raises:
             MissingFrames: fewer frames than it needs, or a time step that its weights do not know.
         """
         name = type(self).__name__
-        if frames < max(2, self.frames):
-            raise MissingFrames(f"{name} needs at least {max(2, self.frames)} frames and got {frames}; give more files")
-        if self.step_minutes and abs(step_minutes - self.step_minutes) > 0.05 * self.step_minutes:
+        if frames < max(2, self.min_frames):
             raise MissingFrames(
-                f"frames come every {step_minutes:g} min, but {name} was trained on frames every"
-                f" {self.step_minutes:g} min; give frames of that step, or use --model optical_flow"
+                f"{name} needs at least {max(2, self.min_frames)} frames and got {frames}; give more files"
+            )
+        if self.time_step_minutes and abs(time_step_minutes - self.time_step_minutes) > 0.05 * self.time_step_minutes:
+            raise MissingFrames(
+                f"frames come every {time_step_minutes:g} min, but {name} was trained on frames every"
+                f" {self.time_step_minutes:g} min; give frames of that step, or use --model optical_flow"
             )
 
     @abstractmethod
     def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Float[Tensor, "batch steps channel y x"]:
         """The forecast itself; what no past frame saw may hold anything finite."""
 
@@ -131,8 +119,8 @@ class Forecaster(nn.Module, ABC):
             raise ValueError(
                 f"{name} takes (batch, time, channel, y, x) of floats; got {past.dtype} of {tuple(past.shape)}"
             )
-        if past.shape[1] < self.frames:
-            raise ValueError(f"{name} needs {self.frames} past frames; got {past.shape[1]}")
+        if past.shape[1] < self.min_frames:
+            raise ValueError(f"{name} needs {self.min_frames} past frames; got {past.shape[1]}")
         if steps < 1:
             raise ValueError(f"{name} forecasts at least 1 step; got steps={steps}")
 
@@ -146,7 +134,7 @@ class EnsembleForecaster(Forecaster):
 
     members: int = 20
 
-    guesses: ClassVar[bool] = False
+    has_deterministic: ClassVar[bool] = False
     """Whether `forecast` knows better than the mean of members."""
 
     def ensemble(
@@ -156,8 +144,7 @@ class EnsembleForecaster(Forecaster):
         *,
         members: int | None = None,
         seed: int = 0,
-        grid_km: float | None = None,
-        step_minutes: float | None = None,
+        context: Context = UNKNOWN,
     ) -> Float[Tensor, "batch member steps channel y x"]:
         """Several equally likely futures.
 
@@ -166,8 +153,7 @@ class EnsembleForecaster(Forecaster):
             steps: how many frames to forecast, at the time step of `past`.
             members: how many futures; as many as the forecaster has by itself if None.
             seed: what their differences are drawn from.
-            grid_km: the cell size of `past`.
-            step_minutes: the time step of `past`.
+            context: the cell size and time step of `past`, and what else is known.
 
         Returns:
             Rain rate in mm/h; NaN where no past frame saw, or where the method knows nothing.
@@ -180,20 +166,20 @@ class EnsembleForecaster(Forecaster):
         if count < 1:
             raise ValueError(f"{type(self).__name__} makes at least 1 member; got members={count}")
         with torch.no_grad():
-            futures = self._ensemble(past, steps, count, seed, Spacing(grid_km, step_minutes))
+            futures = self._ensemble(past, steps, count, seed, context)
         seen = past.isfinite().any(dim=1, keepdim=True).unsqueeze(1)
         return futures.to(past.dtype).masked_fill(~seen, torch.nan)
 
     @abstractmethod
     def _ensemble(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, members: int, seed: int, at: Spacing
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, members: int, seed: int, context: Context
     ) -> Float[Tensor, "batch member steps channel y x"]:
         """The members themselves; what no past frame saw may hold anything finite."""
 
     def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Float[Tensor, "batch steps channel y x"]:
-        return self._ensemble(past, steps, self.members, 0, at).mean(dim=1)
+        return self._ensemble(past, steps, self.members, 0, context).mean(dim=1)
 
 
 class LearnedForecaster(Forecaster):
@@ -203,7 +189,7 @@ class LearnedForecaster(Forecaster):
 
     @abstractmethod
     def forward(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing = UNKNOWN
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
     ) -> Float[Tensor, "batch steps channel y x"]:
         """Logits of the future's grey levels from the past's, which are NaN where nothing is observed."""
 
@@ -211,7 +197,7 @@ class LearnedForecaster(Forecaster):
 class LearnedEnsemble(EnsembleForecaster, LearnedForecaster):
     """A forecaster with weights that makes one best guess and members, each learned."""
 
-    guesses = True
+    has_deterministic = True
 
     @abstractmethod
     def futures(
@@ -219,7 +205,7 @@ class LearnedEnsemble(EnsembleForecaster, LearnedForecaster):
         past: Float[Tensor, "batch time channel y x"],
         steps: int,
         members: int,
-        at: Spacing = UNKNOWN,
+        context: Context = UNKNOWN,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "batch member steps channel y x"]:
         """Logits of the grey levels of members, as `forward` gives those of the best guess.
@@ -228,7 +214,7 @@ class LearnedEnsemble(EnsembleForecaster, LearnedForecaster):
             past: grey levels in [0, 1], NaN where nothing is observed.
             steps: frames to forecast.
             members: how many futures of each past.
-            at: the cell size and the step of `past`.
+            context: the cell size and the step of `past`.
             generator: what their differences are drawn from.
         """
 
@@ -289,19 +275,8 @@ def resolve(name_or_path: str | Path) -> Forecaster:
 
 def save(forecaster: Forecaster, path: Path) -> None:
     """Write weights, constructor arguments and scaling to one file, which appears whole or not at all."""
-    metadata = {
-        "format": FORMAT,
-        "model": type(forecaster).__module__.rpartition(".")[2],
-        "arguments": json.dumps(_arguments(forecaster)),
-    }
-    state = {key: value.detach().cpu().contiguous() for key, value in forecaster.state_dict().items()}
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(safetensors.torch.save(state, metadata))  # `save_file` would hide it from other users
-        partial.replace(path)
-    except OSError as bad:
-        partial.unlink(missing_ok=True)
-        raise DataError(f"{path}: the checkpoint cannot be written ({bad}); is the disk full or read-only?") from bad
+    name = type(forecaster).__module__.rpartition(".")[2]
+    checkpoint.write(path, Checkpoint(TASK, name, _arguments(forecaster), forecaster.state_dict()))
 
 
 def load(path: Path) -> Forecaster:
@@ -310,30 +285,14 @@ def load(path: Path) -> Forecaster:
     Raises:
         CheckpointMismatch: the file does not exist, is none of ours, is of another version, or does not fit its model.
     """
-    metadata, state = _read(path)
-    if metadata.get("format") != FORMAT:
-        found = metadata.get("format", "no echocast checkpoint")
-        raise CheckpointMismatch(f"{path}: is {found!r}, this version reads {FORMAT!r}; train or convert it again")
+    stored = checkpoint.read(path, task=TASK)
     try:
-        forecaster = construct(metadata["model"], json.loads(metadata["arguments"]), where=f"{path}:")
-        forecaster.load_state_dict(state)
+        forecaster = construct(stored.name, stored.arguments, where=f"{path}:")
+        forecaster.load_state_dict(stored.weights)
     except (ModelError, KeyError, RuntimeError, ValueError) as bad:
         why = " ".join(str(bad).split())
         raise CheckpointMismatch(f"{path}: does not fit this version's model ({why}); train it again") from bad
     return forecaster.eval()
-
-
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    if not path.is_file():
-        raise CheckpointMismatch(
-            f"{path}: no such checkpoint; give a .safetensors file or a name: {', '.join(names())}"
-        )
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            names_inside = file.keys()  # the file is no dict: it has to be asked
-            return file.metadata() or {}, {key: file.get_tensor(key) for key in names_inside}
-    except (safetensors.SafetensorError, OSError) as bad:
-        raise CheckpointMismatch(f"{path}: is no checkpoint ({bad}); give the .safetensors file of a run") from bad
 
 
 def _arguments(forecaster: Forecaster) -> dict[str, Any]:

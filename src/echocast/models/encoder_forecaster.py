@@ -23,9 +23,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
+from echocast.context import UNKNOWN, Context
 from echocast.models import _coder
-from echocast.models.base import UNKNOWN, LearnedForecaster, Spacing
-from echocast.models.scaling import Scaling
+from echocast.models.base import LearnedForecaster
+from echocast.models.scaling import AnyScaling, RainScaling
 from echocast.nn.patches import from_patches, to_patches
 
 _DRY_LOGIT = -3.0
@@ -44,14 +45,14 @@ class EncoderForecaster(LearnedForecaster):
         forget_bias: where the biases of the forget gates start; the paper's 0 forgets most of a state in a few steps.
         scaling: between mm/h and the network's grey levels.
         grid_km: the cell size of the data that the weights learned from, in km.
-        step_minutes: their time step.
+        time_step_minutes: their time step.
 
     Source: Shi et al. 2015 (arXiv:1506.04214), section 3.2 and Figure 3, with the details of the authors' own code:
     states are copied level by level, the first forecaster layer has no input weights, the forecaster runs one step less
     than there are frames, and one 1x1 convolution reads the hidden states of all layers.
     """
 
-    frames = 2
+    min_frames = 2
 
     def __init__(
         self,
@@ -62,14 +63,14 @@ class EncoderForecaster(LearnedForecaster):
         patch: int = 2,
         channels: int = 1,
         forget_bias: float = 0.0,
-        scaling: Scaling | None = None,
+        scaling: AnyScaling | None = None,
         grid_km: float | None = None,
-        step_minutes: float | None = None,
+        time_step_minutes: float | None = None,
     ) -> None:
         super().__init__()
         self.hidden_channels, self.input_kernel, self.state_kernels = hidden_channels, input_kernel, state_kernels
-        self.patch, self.channels, self.scaling = patch, channels, scaling or Scaling()
-        self.grid_km, self.step_minutes = grid_km, step_minutes
+        self.patch, self.channels, self.scaling = patch, channels, scaling or RainScaling()
+        self.grid_km, self.time_step_minutes = grid_km, time_step_minutes
         self.forget_bias = forget_bias
         cells = channels * patch * patch
         self.encoder, self.forecaster = _coder.pair(
@@ -83,14 +84,14 @@ class EncoderForecaster(LearnedForecaster):
         nn.init.constant_(self.output.bias, _DRY_LOGIT)  # type: ignore[arg-type]  # it has a bias
 
     def forward(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing = UNKNOWN
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
     ) -> Float[Tensor, "batch steps channel y x"]:
         """The future's logits, to be squashed by a sigmoid; both grid sides divisible by the patch.
 
         Args:
             past: grey levels in [0, 1]; what is NaN counts as dry.
             steps: frames to forecast.
-            at: of no use here: a ConvLSTM knows only the spacing that it learned from.
+            context: of no use here: a ConvLSTM knows only the spacing that it learned from.
         """
         frames = to_patches(past.nan_to_num(0.0), self.patch)
         return from_patches(self._logits(_coder.unrolled(self.encoder, self.forecaster, frames, steps - 1)), self.patch)
@@ -106,10 +107,10 @@ class EncoderForecaster(LearnedForecaster):
         return total.reshape(*hidden[0].shape[:2], *total.shape[1:])
 
     def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Float[Tensor, "batch steps channel y x"]:
         height, width = past.shape[-2:]
         levels = self.scaling.to_network(past)
         padded = nn.functional.pad(levels, (0, -width % self.patch, 0, -height % self.patch))
         future = torch.sigmoid(self(padded, steps))[..., :height, :width]
-        return self.scaling.to_rate(future)
+        return self.scaling.to_values(future)

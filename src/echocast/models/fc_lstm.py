@@ -16,8 +16,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from echocast.models.base import UNKNOWN, LearnedForecaster, Spacing
-from echocast.models.scaling import Scaling
+from echocast.context import UNKNOWN, Context
+from echocast.models.base import LearnedForecaster
+from echocast.models.scaling import AnyScaling, RainScaling
 from echocast.nn.lstm import LSTM
 
 _DRY_LOGIT = -3.0
@@ -34,13 +35,13 @@ class FcLstm(LearnedForecaster):
         forget_bias: where the biases of the forget gates start.
         scaling: between mm/h and the network's grey levels.
         grid_km: the cell size of the data that the weights learned from, in km.
-        step_minutes: their time step.
+        time_step_minutes: their time step.
 
     Source: Srivastava et al. 2015 (arXiv:1502.04681), as Shi et al. 2015 (arXiv:1506.04214) compare with it: peepholes
     are diagonal, and the output reads the top layer only, which the published number of parameters proves.
     """
 
-    frames = 2
+    min_frames = 2
 
     def __init__(
         self,
@@ -48,13 +49,13 @@ class FcLstm(LearnedForecaster):
         hidden_sizes: Sequence[int] = (2048, 2048),
         grid: tuple[int, int] = (64, 64),
         forget_bias: float = 0.0,
-        scaling: Scaling | None = None,
+        scaling: AnyScaling | None = None,
         grid_km: float | None = None,
-        step_minutes: float | None = None,
+        time_step_minutes: float | None = None,
     ) -> None:
         super().__init__()
         self.hidden_sizes, self.grid, self.forget_bias = hidden_sizes, grid, forget_bias
-        self.scaling, self.grid_km, self.step_minutes = scaling or Scaling(), grid_km, step_minutes
+        self.scaling, self.grid_km, self.time_step_minutes = scaling or RainScaling(), grid_km, time_step_minutes
         pixels = grid[0] * grid[1]
         sizes = list(hidden_sizes)
         self.encoder = LSTM(pixels, sizes, batch_first=True, peephole="channel", forget_bias=forget_bias)
@@ -63,14 +64,14 @@ class FcLstm(LearnedForecaster):
         nn.init.constant_(self.output.bias, _DRY_LOGIT)
 
     def forward(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing = UNKNOWN
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
     ) -> Float[Tensor, "batch steps channel y x"]:
         """The future's logits, to be squashed by a sigmoid.
 
         Args:
             past: grey levels in [0, 1], on the grid it knows; what is NaN counts as dry.
             steps: frames to forecast.
-            at: of no use here: an LSTM knows only the spacing that it learned from.
+            context: of no use here: an LSTM knows only the spacing that it learned from.
         """
         if tuple(past.shape[-2:]) != tuple(self.grid):
             raise ValueError(f"FcLstm knows frames of {tuple(self.grid)}; got {tuple(past.shape[-2:])}")
@@ -83,11 +84,11 @@ class FcLstm(LearnedForecaster):
         return levels.reshape(*hidden.shape[:2], 1, *self.grid)
 
     def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Float[Tensor, "batch steps channel y x"]:
         size = (past.shape[-2], past.shape[-1])
         levels = _resampled(self.scaling.to_network(past), self.grid)
-        return self.scaling.to_rate(_resampled(torch.sigmoid(self(levels, steps)), size))
+        return self.scaling.to_values(_resampled(torch.sigmoid(self(levels, steps)), size))
 
 
 def _resampled(frames: Tensor, size: tuple[int, int]) -> Tensor:

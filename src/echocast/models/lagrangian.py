@@ -33,10 +33,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, dropout, interpolate, pad
 
+from echocast.context import UNKNOWN, Context
 from echocast.models import _coder, resolution
-from echocast.models._noise import Noise, exact
-from echocast.models.base import UNKNOWN, LearnedEnsemble, Spacing
-from echocast.models.scaling import Scaling
+from echocast.models._lagrangian.noise import Noise, exact
+from echocast.models.base import LearnedEnsemble
+from echocast.models.scaling import AnyScaling, RainScaling
 from echocast.motion.advection import origins, places, sample
 from echocast.motion.flow import dense_flow
 from echocast.nn.patches import from_patches, to_patches
@@ -137,13 +138,13 @@ class Lagrangian(LearnedEnsemble):
         spread: factor of the noise's strength, to be settled on validation runs.
         scaling: between mm/h and grey levels.
         grid_km: the cell size of the data that the weights learned from, in km.
-        step_minutes: their time step.
+        time_step_minutes: their time step.
 
     Source: the network of Shi et al. 2015 (arXiv:1506.04214); Germann and Zawadzki 2002 for the moving frame; Seed
     2003, doi:10.1175/1520-0450(2003)042<0381:ADASSA>2.0.CO;2, for damping scale by scale; put together here.
     """
 
-    frames = 2
+    min_frames = 2
     coarsens = False
 
     def __init__(
@@ -155,14 +156,18 @@ class Lagrangian(LearnedEnsemble):
         inputs: int = 6,
         every: int = 2,
         spread: float = 1.0,
-        scaling: Scaling | None = None,
+        scaling: AnyScaling | None = None,
         grid_km: float | None = None,
-        step_minutes: float | None = None,
+        time_step_minutes: float | None = None,
     ) -> None:
         super().__init__()
         self.hidden_channels, self.state_kernels, self.patch = hidden_channels, state_kernels, patch
         self.inputs, self.every, self.spread = inputs, every, spread
-        self.scaling, self.grid_km, self.step_minutes = scaling or Scaling(dry_mm_h=_DRY_MM_H), grid_km, step_minutes
+        self.scaling, self.grid_km, self.time_step_minutes = (
+            scaling or RainScaling(dry_mm_h=_DRY_MM_H),
+            grid_km,
+            time_step_minutes,
+        )
         self.encoder, self.forecaster = _coder.pair(
             patch * patch + _KNOWN, hidden_channels, input_kernel=3, state_kernels=state_kernels, forget_bias=1.0
         )
@@ -174,24 +179,24 @@ class Lagrangian(LearnedEnsemble):
         self.doubt = nn.Sequential(nn.Conv2d(top, 64, kernel_size=1), nn.ReLU(), last)
         self.noise = Noise(SCALES, cell_km=grid_km or 4.0)
 
-    def require(self, frames: int, step_minutes: float) -> None:
+    def require(self, frames: int, time_step_minutes: float) -> None:
         """Refuse a past of a step that it knows nothing about: less than a third or more than three times its own."""
-        known = self.step_minutes
-        within = known is not None and known / 3 * 0.95 <= step_minutes <= known * 3 * 1.05
-        super().require(frames, known if known is not None and within else step_minutes)
+        known = self.time_step_minutes
+        within = known is not None and known / 3 * 0.95 <= time_step_minutes <= known * 3 * 1.05
+        super().require(frames, known if known is not None and within else time_step_minutes)
 
     def forward(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing = UNKNOWN
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
     ) -> Float[Tensor, "batch steps channel y x"]:
         """The future's logits, to be squashed by a sigmoid, on the grid that the weights know.
 
         Args:
             past: grey levels in [0, 1], NaN where unobserved.
             steps: frames to forecast.
-            at: the cell size and the step of `past`.
+            context: the cell size and the step of `past`.
         """
-        motion = self.motion(self.scaling.to_rate(past.nan_to_num(0.0)))
-        hidden = self._understood(past, motion, steps, at)
+        motion = self.motion(self.scaling.to_values(past.nan_to_num(0.0)))
+        hidden = self._understood(past, motion, steps, context)
         changes = self._changes(self.output, hidden, steps, past)
         frames = [logit for _, logit in self._learned(past[:, -1], changes, motion)]
         return torch.stack(frames, dim=1)
@@ -201,15 +206,15 @@ class Lagrangian(LearnedEnsemble):
         past: Float[Tensor, "batch time channel y x"],
         steps: int,
         members: int,
-        at: Spacing = UNKNOWN,
+        context: Context = UNKNOWN,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "batch member steps channel y x"]:
         """The logits of members, for learning the doubt alone: gradients reach nothing else."""
         with torch.no_grad():
-            motion = self.motion(self.scaling.to_rate(past.nan_to_num(0.0)))
-            hidden = self._understood(past, motion, steps, at)
+            motion = self.motion(self.scaling.to_values(past.nan_to_num(0.0)))
+            hidden = self._understood(past, motion, steps, context)
         changes = self._changes(self.doubt, hidden, steps, past)
-        noises = (noise for noise, _ in self._noises(changes, members, at, generator))
+        noises = (noise for noise, _ in self._noises(changes, members, context, generator))
         carried = self._learned(past[:, -1], changes, motion)
         frames = [
             logit.unsqueeze(1) + sample(noise, cells, "border").unsqueeze(2)
@@ -225,7 +230,7 @@ class Lagrangian(LearnedEnsemble):
             flows = list(pool.map(find, cases))
         return torch.from_numpy(np.stack(flows)).to(rain_mm_h)
 
-    def _understood(self, past: Tensor, motion: Tensor, steps: int, at: Spacing) -> Tensor:
+    def _understood(self, past: Tensor, motion: Tensor, steps: int, context: Context) -> Tensor:
         """The hidden states of all layers, (batch, node, channel, row, column), at leads 1, 1 + every, ..."""
         side = self.patch
         margin = (0, -past.shape[-1] % side, 0, -past.shape[-2] % side)
@@ -233,7 +238,7 @@ class Lagrangian(LearnedEnsemble):
         speed = avg_pool2d(pad(motion, margin, mode="replicate"), side)
         frames = to_patches(frames, side)
         constant = frames.new_tensor(
-            [_doublings(at.grid_km, self.grid_km), _doublings(at.step_minutes, self.step_minutes)]
+            [_doublings(context.grid_km, self.grid_km), _doublings(context.time_step_minutes, self.time_step_minutes)]
         )
         known = torch.cat([speed, constant.view(1, 2, 1, 1).expand(len(past), 2, *speed.shape[-2:])], dim=1)
         share = avg_pool2d(seen.flatten(0, 1), side)
@@ -265,7 +270,7 @@ class Lagrangian(LearnedEnsemble):
         return Changes(fine[:, :, :1], fine[:, :, 1:], strength)
 
     def _mean_changes(
-        self, read: Callable[[Tensor], Tensor], past: Tensor, motion: Tensor, steps: int, at: Spacing
+        self, read: Callable[[Tensor], Tensor], past: Tensor, motion: Tensor, steps: int, context: Context
     ) -> Changes:
         """The mean of what the network makes of the past and of its mirror images, mirrored back."""
         height, width = past.shape[-2:]
@@ -275,7 +280,7 @@ class Lagrangian(LearnedEnsemble):
         for axes in _MIRRORS:
             there = motion.new_tensor([-1.0 if axis in axes else 1.0 for axis in (-2, -1)]).view(1, 2, 1, 1)
             mirrored = past.flip(axes)
-            hidden = self._understood(mirrored, motion.flip(axes) * there, steps, at)
+            hidden = self._understood(mirrored, motion.flip(axes) * there, steps, context)
             made = [part.flip(axes) for part in self._changes(read, hidden, steps, mirrored) if part is not None]
             total = [before.add_(part) for before, part in zip(total, made, strict=True)] if total else made
         growth, damping, *strength = (part.div_(len(_MIRRORS)) for part in total)
@@ -286,12 +291,12 @@ class Lagrangian(LearnedEnsemble):
         return torch.lerp(nodes[:, node], nodes[:, node + 1], rest / self.every) if rest else nodes[:, node]
 
     def _noises(
-        self, changes: Changes, members: int, at: Spacing, generator: torch.Generator | None
+        self, changes: Changes, members: int, context: Context, generator: torch.Generator | None
     ) -> Iterator[tuple[Float[Tensor, "batch member y x"], Float[Tensor, "batch 1 y x"]]]:
         """The noise of each lead, as strong as the network doubts, and its standard deviation."""
         assert changes.strength is not None  # the doubt gives it
         batch, steps, _, *size = changes.growth.shape
-        minutes = at.step_minutes or self.step_minutes or 5.0
+        minutes = context.time_step_minutes or self.time_step_minutes or 5.0
         drawn = self.noise.start(batch * members, (size[0], size[1]), generator, changes.growth)
         for lead in range(steps):
             few = changes.strength[:, lead]
@@ -302,15 +307,18 @@ class Lagrangian(LearnedEnsemble):
             drawn = self.noise.next(drawn, minutes, generator)
 
     def _carried(
-        self, held: Held, changes: Changes, motion: Tensor, arrival: Tensor, at: Spacing
+        self, held: Held, changes: Changes, motion: Tensor, arrival: Tensor, context: Context
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Of each lead the cells that `arrival` comes from, and its logits, NaN where what arrives was not seen."""
-        lives = [life * (at.grid_km or 1.0) / (at.step_minutes or self.step_minutes or 5.0) for life in _FINER_LAST]
-        undamped = self.scaling.to_wet_rate(held.level) * held.known
+        lives = [
+            life * (context.grid_km or 1.0) / (context.time_step_minutes or self.time_step_minutes or 5.0)
+            for life in _FINER_LAST
+        ]
+        undamped = self.scaling.to_smooth_values(held.level) * held.known
         for lead, place in enumerate(origins(motion, changes.growth.shape[1], arrival)):
             cells = place if held.by == 1 else (place + 0.5) / held.by - 0.5
             damping = changes.damping[:, lead]
-            damped = self.scaling.to_wet_rate(_damped(held, damping)) * held.known
+            damped = self.scaling.to_smooth_values(_damped(held, damping)) * held.known
             coarse = torch.cat([held.known, damped, undamped, changes.growth[:, lead], damping[:, :1]], dim=1)
             known, *rates, growth, first = sample(coarse, cells, "border").chunk(5, dim=1)
             seen, *rain = sample(held.pixels, place, "zeros").chunk(held.pixels.shape[1], dim=1)
@@ -325,45 +333,45 @@ class Lagrangian(LearnedEnsemble):
         """`_carried` everywhere on the grid of the cells, to learn from: what was not seen counts as dry."""
         held = _held(level)
         for lead, place in enumerate(origins(motion, changes.growth.shape[1])):
-            rate = self.scaling.to_wet_rate(_damped(held, changes.damping[:, lead])) * held.known
+            rate = self.scaling.to_smooth_values(_damped(held, changes.damping[:, lead])) * held.known
             field = self._grey(sample(rate, place, "zeros"))
             yield place, _logit(field) + sample(changes.growth[:, lead], place, "border")
 
     def _grey(self, rate: Tensor) -> Tensor:
         """The grey level, with a gradient that is finite for no rain too."""
-        return self.scaling.to_network(rate.maximum(self.scaling.to_wet_rate(rate.new_zeros(()))))
+        return self.scaling.to_network(rate.maximum(self.scaling.to_smooth_values(rate.new_zeros(()))))
 
     def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Float[Tensor, "batch steps channel y x"]:
         future = past.new_empty(len(past), steps, *past.shape[2:])
-        held, changes, motion = self._said(past, steps, at, self.output)
+        held, changes, motion = self._said(past, steps, context, self.output)
         edges = self._edges(motion)[1:]  # 5 mm/h is left as it is: its CSI was learned
         bounds = list(_bounds(held, changes, edges))
-        for lead, rows, _, logit in self._parts(held, changes, motion, at):
+        for lead, rows, _, logit in self._parts(held, changes, motion, context):
             future[:, lead, :, rows] = self._rate(_bounded(logit, bounds[lead], edges))
         return future
 
     def _ensemble(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, members: int, seed: int, at: Spacing
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, members: int, seed: int, context: Context
     ) -> Float[Tensor, "batch member steps channel y x"]:
         future = past.new_empty(len(past), members, steps, *past.shape[2:])
-        held, changes, motion = self._said(past, steps, at, self.doubt)
-        drawn = self._noises(changes, members, at, torch.Generator().manual_seed(seed))
+        held, changes, motion = self._said(past, steps, context, self.doubt)
+        drawn = self._noises(changes, members, context, torch.Generator().manual_seed(seed))
         noises = [exact(*each) for each in drawn]
         edges = self._edges(motion)
         bounds = list(_bounds(held, changes, edges, noises))
-        for lead, rows, cells, logit in self._parts(held, changes, motion, at):
+        for lead, rows, cells, logit in self._parts(held, changes, motion, context):
             for member in range(members):
                 noise = sample(noises[lead][:, member : member + 1], cells, "border")
                 future[:, member, lead, :, rows] = self._rate(_bounded(logit + noise, bounds[lead], edges))
         return future
 
     def _said(
-        self, past: Tensor, steps: int, at: Spacing, read: Callable[[Tensor], Tensor]
+        self, past: Tensor, steps: int, context: Context, read: Callable[[Tensor], Tensor]
     ) -> tuple[Held, Changes, Float[Tensor, "batch 2 y x"]]:
         """What is carried, how it changes, and where to."""
-        by = resolution.factor(at.grid_km, self.grid_km)
+        by = resolution.factor(context.grid_km, self.grid_km)
         motion = self.motion(past)
         newest = past[:, -self.inputs :]
         slow = resolution.coarsen(motion.unsqueeze(1), by)[:, 0] / by if by > 1 else motion
@@ -371,19 +379,21 @@ class Lagrangian(LearnedEnsemble):
         if by > 1:  # frame by frame, for memory
             few = torch.cat([resolution.coarsen(one, by) for one in newest.chunk(newest.shape[1], dim=1)], dim=1)
         few = self.scaling.to_level(few)
-        known = Spacing(at.grid_km * by if at.grid_km else None, at.step_minutes)
+        known = Context(context.grid_km * by if context.grid_km else None, context.time_step_minutes)
         changes = self._mean_changes(read, few, slow, steps, known)
         return _held(few[:, -1], past[:, -1] if by > 1 else None, by), changes, motion
 
     def _parts(
-        self, held: Held, changes: Changes, motion: Tensor, at: Spacing
+        self, held: Held, changes: Changes, motion: Tensor, context: Context
     ) -> Iterator[tuple[int, slice, Tensor, Tensor]]:
         """Lead, rows, the cells that these come from, and their logits; rows by rows, for memory."""
         everywhere = places(motion)
         height = max(1, _STRIP // (len(motion) * motion.shape[-1]))
         for first in range(0, motion.shape[-2], height):
             rows = slice(first, first + height)
-            for lead, (cells, logit) in enumerate(self._carried(held, changes, motion, everywhere[:, :, rows], at)):
+            for lead, (cells, logit) in enumerate(
+                self._carried(held, changes, motion, everywhere[:, :, rows], context)
+            ):
                 yield lead, rows, cells, logit
 
     def _edges(self, like: Tensor) -> Float[Tensor, "edges"]:
@@ -391,7 +401,7 @@ class Lagrangian(LearnedEnsemble):
         return _logit(like.new_tensor([self.scaling.level(rate) for rate in _HEAVY_MM_H]))
 
     def _rate(self, logit: Tensor) -> Tensor:
-        return self.scaling.to_rate(torch.sigmoid(logit)).masked_fill(logit.isnan(), torch.nan)
+        return self.scaling.to_values(torch.sigmoid(logit)).masked_fill(logit.isnan(), torch.nan)
 
 
 def _doublings(value: float | None, learned: float | None) -> float:

@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from echocast.context import Context
 from echocast.models import _pysteps
-from echocast.models.base import Forecaster, Spacing
+from echocast.models.base import Forecaster
 
 
 class Linda(Forecaster):
@@ -22,14 +23,14 @@ class Linda(Forecaster):
     Source: Pulkkinen et al. 2021, doi:10.1109/TGRS.2021.3114731, as pysteps has it.
     """
 
-    frames = 3
+    min_frames = 3
 
     def __init__(self, *, features: int = 25) -> None:
         super().__init__()
         self.features = features
 
     def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Float[Tensor, "batch steps channel y x"]:
         def run(_: int, rain: np.ndarray, motion: np.ndarray) -> np.ndarray:
             method = _pysteps.quietly_imported().nowcasts.get_method("linda")

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from echocast.models.base import Forecaster, Spacing
+from echocast.context import Context
+from echocast.models.base import Forecaster
 
 
 class Persistence(Forecaster):
@@ -19,7 +20,7 @@ class Persistence(Forecaster):
     """
 
     def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Float[Tensor, "batch steps channel y x"]:
         newest = past[:, 0]
         for frame in past.unbind(1)[1:]:

@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from echocast.context import Context
 from echocast.models._rover import SMALLEST, arctan_image
-from echocast.models.base import Forecaster, Spacing
+from echocast.models.base import Forecaster
 from echocast.motion.advection import advect_repeatedly
 from echocast.motion.variational import varflow
 
@@ -35,7 +36,7 @@ class RoverHko7(Forecaster):
     Source: Shi et al. 2017 (arXiv:1706.03458) and its published benchmark.
     """
 
-    frames = 2
+    min_frames = 2
 
     def __init__(
         self,
@@ -55,7 +56,7 @@ class RoverHko7(Forecaster):
         self.max_level, self.start_level, self.n1, self.n2 = max_level, start_level, n1, n2
 
     def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Float[Tensor, "batch steps channel y x"]:
         if min(past.shape[-2:]) < SMALLEST:
             motion = past.new_zeros(len(past), 2, *past.shape[-2:])

@@ -1,15 +1,17 @@
-"""Between rain rates and the range a network works in.
+"""Between the values of a field and the range [0, 1] that a network works in.
 
 A scaling is a frozen value saved with the weights it belongs to, so a network never meets numbers scaled another way.
+It says which quantity it is for. `RainScaling` is for rain rates, `ImageScaling` for pictures.
 
     >>> import torch
-    >>> scaling = Scaling()
+    >>> scaling = RainScaling()
     >>> round(float(scaling.to_network(torch.tensor([1.0]))), 4)
     0.3835
 """
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from jaxtyping import Float
@@ -18,11 +20,34 @@ from torch import Tensor
 from echocast.zr import MARSHALL_PALMER as _ZR
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scaling:
+class Scaling(Protocol):
+    """What a network's forecaster needs of a scaling."""
+
+    quantity: ClassVar[str]
+    """The quantity of `echocast.fields` that it scales."""
+
+    def to_network(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Grey levels in [0, 1] of values in the unit of the quantity; NaN becomes 0, for a network cannot take it."""
+
+    def to_level(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The same, NaN where the value is."""
+
+    def to_values(self, level: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Values of grey levels, as a forecast gives them."""
+
+    def to_smooth_values(self, level: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The same with a gradient everywhere, for losses."""
+
+    def level(self, value: float) -> float:
+        """The grey level of one value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RainScaling:
     """Rain rate <-> a grey level in [0, 1] that is linear in the logarithm of the rate.
 
     Args:
+        kind: tells the scalings apart in files.
         floor_dbz: the reflectivity (by Marshall and Palmer's Z = 200 R^1.6) at grey level 0; what is weaker is dry.
         ceiling_dbz: the reflectivity at grey level 1.
         dry_mm_h: what a network gives below this rate is no rain, for its grey level never quite reaches 0.
@@ -31,6 +56,8 @@ class Scaling:
     only shapes the range; what a radar's own reflectivity means in mm/h was settled when its file was read.
     """
 
+    quantity: ClassVar[str] = "rainfall_rate"
+    kind: Literal["rain"] = "rain"
     floor_dbz: float = 0.0
     ceiling_dbz: float = 60.0
     dry_mm_h: float = 0.1
@@ -48,12 +75,12 @@ class Scaling:
         """The same, NaN where the rate is."""
         return self.to_network(rate_mm_h).masked_fill(rate_mm_h.isnan(), torch.nan)
 
-    def to_rate(self, level: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    def to_values(self, level: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Rain rate (mm/h) of a grey level; rates below `dry_mm_h` are 0."""
-        rate = self.to_wet_rate(level)
+        rate = self.to_smooth_values(level)
         return torch.where(rate >= self.dry_mm_h, rate, torch.zeros_like(rate))
 
-    def to_wet_rate(self, level: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    def to_smooth_values(self, level: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """The same, never quite 0, so that it has a gradient everywhere."""
         dbz = self.floor_dbz + level * (self.ceiling_dbz - self.floor_dbz)
         return torch.exp((dbz * (math.log(10.0) / 10.0) - math.log(_ZR.a)) / _ZR.b)
@@ -65,3 +92,39 @@ class Scaling:
     @staticmethod
     def _dbz(rate_mm_h: Tensor) -> Tensor:
         return 10.0 * math.log10(_ZR.a) + 10.0 * _ZR.b * torch.log10(rate_mm_h)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageScaling:
+    """Pictures as they are: their grey levels lie in [0, 1] already.
+
+    Args:
+        kind: tells the scalings apart in files.
+    """
+
+    quantity: ClassVar[str] = "image"
+    kind: Literal["image"] = "image"
+
+    def to_network(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The values, clipped to [0, 1]; NaN becomes 0."""
+        return values.clamp(0.0, 1.0).nan_to_num(0.0)
+
+    def to_level(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The values, clipped to [0, 1]; NaN stays."""
+        return values.clamp(0.0, 1.0)
+
+    def to_values(self, level: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The grey levels themselves."""
+        return level
+
+    def to_smooth_values(self, level: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The grey levels themselves."""
+        return level
+
+    def level(self, value: float) -> float:
+        """The grey level of one value."""
+        return min(1.0, max(0.0, value))
+
+
+AnyScaling = RainScaling | ImageScaling
+"""What a constructor takes, from Python or from a file."""

@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from echocast.context import Context
 from echocast.models import _pysteps
-from echocast.models.base import Forecaster, Spacing
+from echocast.models.base import Forecaster
 
 
 class SProg(Forecaster):
@@ -23,14 +24,14 @@ class SProg(Forecaster):
     doi:10.5194/gmd-12-4185-2019).
     """
 
-    frames = 3
+    min_frames = 3
 
     def __init__(self, *, levels: int | None = None) -> None:
         super().__init__()
         self.levels = levels
 
     def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, at: Spacing
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Float[Tensor, "batch steps channel y x"]:
         def run(_: int, rain: np.ndarray, motion: np.ndarray) -> np.ndarray:
             method = _pysteps.quietly_imported().nowcasts.get_method("sprog")

@@ -1,14 +1,15 @@
 """STEPS of pysteps: an ensemble of advected fields, in which noise replaces the scales that are lost.
 
->>> Steps(members=20).ensemble(past, steps=18, grid_km=1.0, step_minutes=5.0)  # doctest: +SKIP
+>>> Steps(members=20).ensemble(past, steps=18, context=Context(grid_km=1.0, time_step_minutes=5.0))  # doctest: +SKIP
 """
 
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from echocast.context import Context
 from echocast.models import _pysteps
-from echocast.models.base import EnsembleForecaster, Spacing
+from echocast.models.base import EnsembleForecaster
 
 
 class Steps(EnsembleForecaster):
@@ -25,7 +26,7 @@ class Steps(EnsembleForecaster):
     doi:10.5194/gmd-12-4185-2019): non-parametric noise, incremental mask, probability matching.
     """
 
-    frames = 3
+    min_frames = 3
 
     def __init__(self, *, members: int = 20, levels: int | None = None) -> None:
         super().__init__()
@@ -34,10 +35,10 @@ class Steps(EnsembleForecaster):
         self.members, self.levels = members, levels
 
     def _ensemble(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, members: int, seed: int, at: Spacing
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, members: int, seed: int, context: Context
     ) -> Float[Tensor, "batch member steps channel y x"]:
         def run(number: int, rain: np.ndarray, motion: np.ndarray) -> np.ndarray:
-            known = bool(at.grid_km and at.step_minutes)
+            known = bool(context.grid_km and context.time_step_minutes)
             made = _pysteps.quietly_imported().nowcasts.get_method("steps")(
                 _pysteps.to_dbr(rain[-3:]),
                 motion,
@@ -45,8 +46,8 @@ class Steps(EnsembleForecaster):
                 n_ens_members=members,
                 n_cascade_levels=self.levels or _pysteps.levels(rain),
                 precip_thr=_pysteps.WET_DBR,
-                kmperpixel=at.grid_km or 1.0,
-                timestep=at.step_minutes or 5.0,
+                kmperpixel=context.grid_km or 1.0,
+                timestep=context.time_step_minutes or 5.0,
                 vel_pert_method="bps" if known else None,
                 seed=seed + number,
             )

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from echocast import __version__
+from echocast._version import __version__
 from echocast.evaluation import Evaluation
 from echocast.report.tables import DIFFERING, WITH_THRESHOLD, WITHOUT
 

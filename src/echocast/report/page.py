@@ -11,8 +11,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from echocast import __version__
-from echocast import field as fields
+from echocast import fields
+from echocast._version import __version__
 from echocast.evaluation import Evaluation
 from echocast.evaluation.result import FEWEST_EVENTS
 from echocast.report import tables
@@ -146,7 +146,8 @@ def _head(evaluation: Evaluation, command: str) -> Section:
     return Section(
         "Verification",
         [
-            f"{evaluation.cases} cases from {fields.clock(evaluation.first)} to {fields.clock(evaluation.last)} UTC;"
+            f"{evaluation.cases} cases from {fields.format_time(evaluation.first)} to"
+            f" {fields.format_time(evaluation.last)} UTC;"
             f" {len(evaluation.lead_minutes)} leads to {evaluation.lead_minutes[-1]:g} min.",
             "Counts and sums are pooled over cases. All forecasters are scored on the same pixels: observed, and"
             " forecast by each of them. Coverage is the share of the observed pixels that a forecaster says something"

@@ -9,10 +9,11 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from echocast import field as fields
-from echocast.data import pictures, windows
+from echocast import fields
 from echocast.evaluation import Evaluation, Plan, forecasts_of
-from echocast.evaluation.cases import Contender
+from echocast.evaluation.forecasts import Contender
+from echocast.plotting import maps
+from echocast.samples import windows
 
 _COLUMNS = 5
 _WIDTH = 2.1
@@ -44,7 +45,7 @@ def case_panels(
     for word, (start, score) in chosen.items():
         held = windows.Windows(rain, np.array([start]), past=plan.past, future=plan.leads)
         observed, made = forecasts_of(contenders, held, rain=rain, plan=plan)
-        issued = fields.clock(rain.time.values[start + plan.past - 1])
+        issued = fields.format_time(rain.time.values[start + plan.past - 1])
         caption = f"The {word} case of {leader} (CSI at 0.5 mm/h {score:.3f}), issued {issued} UTC."
         past = held[0][: plan.past, 0].numpy()
         rows = [("observed", observed[0])]
@@ -57,7 +58,7 @@ def case_panels(
 
 
 def _sheet(past: np.ndarray, rows: list[tuple[str, np.ndarray]], rain: xr.DataArray, plan: Plan) -> Figure:
-    step = float(fields.step(rain.time.values) / np.timedelta64(1, "m"))
+    step = float(fields.time_step(rain.time.values) / np.timedelta64(1, "m"))
     up = bool(rain.y.values[0] > rain.y.values[-1])
     count = min(_COLUMNS, plan.leads)
     leads = np.unique(np.linspace(0, plan.leads - 1, count).round().astype(int))
@@ -71,14 +72,14 @@ def _sheet(past: np.ndarray, rows: list[tuple[str, np.ndarray]], rain: xr.DataAr
     for number, frame in enumerate(before):
         axis = axes[0, number + shift]
         axis.set_visible(True)
-        pictures.draw_rain(axis, past[frame], up=up)
+        maps.draw_rain(axis, past[frame], up=up)
         axis.set_title(f"{(frame - plan.past + 1) * step:+g} min" if frame < plan.past - 1 else "issued", fontsize=9)
     axes[0, shift].set_ylabel("input", fontsize=10)
     for number, (line, (name, frames)) in enumerate(zip(axes[1:], rows, strict=True)):
         for axis, lead in zip(line, leads, strict=True):
-            pictures.draw_rain(axis, frames[lead], up=up)
+            maps.draw_rain(axis, frames[lead], up=up)
             if number == 0:
                 axis.set_title(f"+{(lead + 1) * step:g} min", fontsize=9)
         line[0].set_ylabel(name, fontsize=10)
-    pictures.rain_scale(figure, axes.ravel().tolist(), inches=3.6)
+    maps.rain_scale(figure, axes.ravel().tolist(), inches=3.6)
     return figure

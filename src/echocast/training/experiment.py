@@ -19,9 +19,9 @@ from torch import nn
 from echocast.errors import ExperimentError
 from echocast.models import base
 from echocast.plugins import construct
+from echocast.samples.batches import Data
 from echocast.training import losses
 from echocast.training.module import Optimiser
-from echocast.training.sources import Data
 
 T = TypeVar("T")
 
@@ -65,7 +65,7 @@ class Experiment:
     training: Training = field(default_factory=Training)
 
     def make_model(self, **learned_at: float) -> base.LearnedForecaster:
-        """The untrained forecaster; `learned_at` is what the data tell (``grid_km``, ``step_minutes``)."""
+        """The untrained forecaster; `learned_at` is what the data tell (``grid_km``, ``time_step_minutes``)."""
         arguments = dict(self.model)
         name = str(arguments.pop("name"))
         if not issubclass(base.forecaster_class(name), base.LearnedForecaster):

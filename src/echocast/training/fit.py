@@ -34,14 +34,14 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import nn
 from torch.utils.data import DataLoader
 
-from echocast import field as fields
-from echocast.data import archive, windows
+from echocast import archive, fields
 from echocast.errors import DataError, ExperimentError
 from echocast.models import base
 from echocast.nn.sequence import RecurrentLayers
+from echocast.samples import segments, splits, windows
+from echocast.samples.batches import Batches, Rounds, Source, of_another, of_archive
 from echocast.training.experiment import Experiment
 from echocast.training.module import ForecastModule
-from echocast.training.sources import Batches, Rounds, Source, of_another, of_archive
 
 log = logging.getLogger(__name__)
 
@@ -154,12 +154,12 @@ def _sources(experiment: Experiment) -> tuple[list[Source], Source]:
     data = experiment.data
     train = archive.open(data.train)
     if data.validation is None:
-        parts = [(train, windows.split(train, "train")), (train, windows.split(train, "validation"))]
+        parts = [(train, splits.by_fractions(train, "train")), (train, splits.by_fractions(train, "validation"))]
     else:
         other = archive.open(data.validation)
         fields.check_same_grid(train, other, str(data.validation))
         _refuse_shared_frames(train, other, data.validation)
-        parts = [(train, windows.runs(train)), (other, windows.runs(other))]
+        parts = [(train, segments.segments(train)), (other, segments.segments(other))]
     strides = (data.stride, max(data.stride, (data.past + data.future) // 2))
     names = ("training", "validation")
     first, held = [
@@ -185,7 +185,7 @@ def _refuse_shared_frames(train: xr.DataArray, validation: xr.DataArray, path: P
 
 def _module(experiment: Experiment, source: Source) -> ForecastModule:
     training = experiment.training
-    model = experiment.make_model(grid_km=source.grid_km, step_minutes=source.step_minutes)
+    model = experiment.make_model(grid_km=source.grid_km, time_step_minutes=source.time_step_minutes)
     if training.start is not None:
         _start_from(model, training.start)
     for name, weight in model.named_parameters():

@@ -1,11 +1,11 @@
 """What training makes small: one number from the network's logits and the observed rain.
 
-Each loss takes ``(logits, observed, scaling, step_minutes)``: logits of grey levels and rain rates (mm/h), both
+Each loss takes ``(logits, observed, scaling, time_step_minutes)``: logits of grey levels and rain rates (mm/h), both
 (batch, lead, channel, y, x), and the time between leads. Pixels that nobody observed (NaN) enter none of them.
 
     >>> import torch
-    >>> from echocast.models.scaling import Scaling
-    >>> float(CrossEntropy()(torch.zeros(1, 1, 1, 2, 2), torch.zeros(1, 1, 1, 2, 2), Scaling())) > 0
+    >>> from echocast.models.scaling import RainScaling, Scaling
+    >>> float(CrossEntropy()(torch.zeros(1, 1, 1, 2, 2), torch.zeros(1, 1, 1, 2, 2), RainScaling())) > 0
     True
 """
 
@@ -33,7 +33,7 @@ class CrossEntropy(nn.Module):
         logits: Float[Tensor, "batch lead channel y x"],
         observed: Float[Tensor, "batch lead channel y x"],
         scaling: Scaling,
-        step_minutes: float = 5.0,
+        time_step_minutes: float = 5.0,
     ) -> Float[Tensor, ""]:
         """Mean over the sequences of the batch."""
         losses = binary_cross_entropy_with_logits(logits, scaling.to_network(observed), reduction="none")
@@ -72,7 +72,7 @@ class Balanced(nn.Module):
         logits: Float[Tensor, "batch lead channel y x"],
         observed: Float[Tensor, "batch lead channel y x"],
         scaling: Scaling,
-        step_minutes: float = 5.0,
+        time_step_minutes: float = 5.0,
     ) -> Float[Tensor, ""]:
         """Weighted sum of errors over the number of observed pixels."""
         seen = observed.isfinite()
@@ -131,11 +131,11 @@ class FixedRisk(nn.Module):
         logits: Float[Tensor, "batch lead channel y x"],
         observed: Float[Tensor, "batch lead channel y x"],
         scaling: Scaling,
-        step_minutes: float = 5.0,
+        time_step_minutes: float = 5.0,
     ) -> Float[Tensor, ""]:
         """Mean cost over observed pixels."""
         leads = torch.arange(1, logits.shape[1] + 1, device=logits.device)
-        odds = self.odds(leads * step_minutes).view(len(self.rates), 1, -1, 1, 1, 1)
+        odds = self.odds(leads * time_step_minutes).view(len(self.rates), 1, -1, 1, 1, 1)
         levels = [scaling.level(rate) for rate in self.rates]
         edges = [0.0, *((a + b) / 2 for a, b in pairwise(levels)), 1.0]
         seen = observed.isfinite()
@@ -145,8 +145,8 @@ class FixedRisk(nn.Module):
             short = truth.clamp(low, high) - forecast.clamp(low, high)
             cost = cost + self.get_buffer("shares")[n] * torch.where(short > 0, odds[n] * short, -short)
         if self.squares:
-            counts = self.squares * torch.exp(-leads * step_minutes / self.squares_last).view(1, -1, 1, 1, 1)
-            cost = cost + counts * (scaling.to_wet_rate(forecast) - observed.nan_to_num(0.0)).square()
+            counts = self.squares * torch.exp(-leads * time_step_minutes / self.squares_last).view(1, -1, 1, 1, 1)
+            cost = cost + counts * (scaling.to_smooth_values(forecast) - observed.nan_to_num(0.0)).square()
         return (cost * seen).sum() / seen.sum().clamp(min=1)
 
 
@@ -179,14 +179,14 @@ class MembersCrps(nn.Module):
         logits: Float[Tensor, "batch member lead channel y x"],
         observed: Float[Tensor, "batch lead channel y x"],
         scaling: Scaling,
-        step_minutes: float = 5.0,
+        time_step_minutes: float = 5.0,
     ) -> Float[Tensor, ""]:
         """Mean over windows, leads, squares and the kinds of means."""
         seen = observed.isfinite()
         truth = observed.nan_to_num(0.0)
         grey = torch.sigmoid(logits)
         total = self.levels * self._mean(grey, scaling.to_network(observed), seen, 1)
-        rates = scaling.to_wet_rate(grey)
+        rates = scaling.to_smooth_values(grey)
         for side in self.squares:
             total = total + self._mean(rates, truth, seen, side)
         always = seen.all(dim=1, keepdim=True)

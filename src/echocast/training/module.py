@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
+from echocast.context import Context
 from echocast.errors import ExperimentError
-from echocast.models.base import LearnedEnsemble, LearnedForecaster, Spacing
-from echocast.training.sources import Batch
+from echocast.models.base import LearnedEnsemble, LearnedForecaster
+from echocast.samples.batches import Batch
 from echocast.verification.scores import contingency
 
 WATCHED_MM_H = (0.5, 1.0, 2.0, 5.0)
@@ -61,7 +62,7 @@ class ForecastModule(pl.LightningModule):
 
     Args:
         forecaster: has a ``scaling`` and a differentiable ``forward(levels, steps)`` that gives logits.
-        loss: takes (logits, observed, scaling, step_minutes).
+        loss: takes (logits, observed, scaling, time_step_minutes).
         past: how many frames of a window are input; the others are to be forecast.
         optimiser: how weights follow gradients.
         seed: what augmentation draws from.
@@ -89,7 +90,7 @@ class ForecastModule(pl.LightningModule):
         """The loss of a batch, turned or mirrored at random."""
         rng = np.random.default_rng([self.seed, self.global_step])
         torch.manual_seed(_drawn([self.seed, self.global_step, self.global_rank]))  # what dropout hides
-        loss = self._loss(Batch(turn(batch.windows, rng), batch.past, batch.at), self.forecaster)
+        loss = self._loss(Batch(turn(batch.windows, rng), batch.past, batch.context), self.forecaster)
         self._stop_if_lost(loss)
         self.log("train/loss", loss, prog_bar=True, sync_dist=self.trainer.world_size > 1)
         self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
@@ -122,8 +123,8 @@ class ForecastModule(pl.LightningModule):
     def validation_step(self, windows: Float[Tensor, "batch time channel y x"]) -> None:
         """The loss and the contingency table of the forecaster that would be kept."""
         past, future = windows[:, : self.past], windows[:, self.past :]
-        at = Spacing(self.trained.grid_km, self.trained.step_minutes)
-        loss = self._loss(Batch(windows, self.past, at), self.trained)
+        context = Context(self.trained.grid_km, self.trained.time_step_minutes)
+        loss = self._loss(Batch(windows, self.past, context), self.trained)
         self.log("validation/loss", loss, batch_size=len(windows))
         forecast = self.trained.forecast(past, future.shape[1])
         self._tables.append(_hits_misses_alarms(forecast, future))
@@ -155,20 +156,20 @@ class ForecastModule(pl.LightningModule):
     def _loss(self, batch: Batch, forecaster: LearnedForecaster) -> Tensor:
         past, future = batch.windows[:, : batch.past], batch.windows[:, batch.past :]
         scaling = forecaster.scaling
-        logits = self._logits(scaling.to_level(past), future.shape[1], batch.at, forecaster)
-        loss: Tensor = self.loss(logits.float(), future, scaling, batch.at.step_minutes)
+        logits = self._logits(scaling.to_level(past), future.shape[1], batch.context, forecaster)
+        loss: Tensor = self.loss(logits.float(), future, scaling, batch.context.time_step_minutes)
         return loss
 
-    def _logits(self, levels: Tensor, steps: int, at: Spacing, forecaster: LearnedForecaster) -> Tensor:
+    def _logits(self, levels: Tensor, steps: int, context: Context, forecaster: LearnedForecaster) -> Tensor:
         """Of the one forecast, or of as many members as the loss wants."""
         members = getattr(self.loss, "members", 0)
         if not members:
-            logits: Tensor = forecaster(levels, steps, at)
+            logits: Tensor = forecaster(levels, steps, context)
             return logits
         if not isinstance(forecaster, LearnedEnsemble):
             raise ExperimentError(f"the loss wants {members} members, and {type(forecaster).__name__} makes none")
         generator = torch.Generator().manual_seed(_drawn([self.seed, self.global_step]))
-        return forecaster.futures(levels, steps, members, at, generator)
+        return forecaster.futures(levels, steps, members, context, generator)
 
 
 def turn(windows: Float[Tensor, "batch time channel y x"], rng: np.random.Generator) -> Tensor:

@@ -16,13 +16,13 @@ So chunks, days and machines add, and ratios are pooled rather than averaged. `f
 """
 
 import math
-import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
+from echocast.parallel import thread_count
 from echocast.zr import ZR_RELATIONS
 
 Sums = dict[str, np.ndarray]
@@ -31,12 +31,9 @@ Sums = dict[str, np.ndarray]
 THRESHOLDS_MM_H = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 
-threads = os.cpu_count() or 1
-"""How many leads are scored at the same time; a process that is one of several takes its share."""
-
-
 def each_lead(work: Callable[[int], None], leads: int) -> None:
     """Do something for each lead, several at a time: NumPy and OpenCV let other threads run while they work."""
+    threads = thread_count()
     if threads == 1 or leads == 1:
         for lead in range(leads):
             work(lead)

@@ -1,0 +1,83 @@
+"""Transforms between a file's field and the archive's: cut, coarsen, move to another grid, filter, mask.
+
+Each module holds one transform: a function of the module's name from a field to a field, whose keyword-only arguments
+are its settings. What was done is kept in the archive as text, and done again to every later frame. Rain is a mean over
+a cell, so what changes cells keeps the rain that falls on an area (`coarsen`, `resize`: exactly; `regrid`: as finely as
+it samples), and a new cell is missing where less than half of it was observed.
+
+    >>> transforms = parse(["crop left=0 right=200000 bottom=0 top=200000", "coarsen factor=2"])
+    >>> [str(transform) for transform in transforms]
+    ['crop left=0 right=200000 bottom=0 top=200000', 'coarsen factor=2']
+"""
+
+import inspect
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import xarray as xr
+
+from echocast import fields, plugins
+from echocast.errors import DataError
+
+_PACKAGE = "echocast.archive.transforms"
+
+
+@dataclass(frozen=True)
+class Transform:
+    """One named transform with its settings."""
+
+    name: str
+    settings: tuple[tuple[str, Any], ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join([self.name, *(f"{key}={shlex.quote(str(value))}" for key, value in self.settings)])
+
+    def __call__(self, field: xr.DataArray) -> xr.DataArray:
+        return fields.check(_function(self.name)(field, **dict(self.settings)))
+
+
+def names() -> list[str]:
+    """The transforms there are."""
+    return plugins.names(_PACKAGE)
+
+
+def parse(texts: Iterable[str]) -> tuple[Transform, ...]:
+    """Transforms from their texts, ``name key=value ...``; raises `DataError` for an unknown name, key or value."""
+    return tuple(_parsed(text) for text in texts)
+
+
+def apply(field: xr.DataArray, transforms: Sequence[Transform]) -> xr.DataArray:
+    """The field after all transforms, in their order; raises `DataError` if one cannot be done to it."""
+    for transform in transforms:
+        field = transform(field)
+    return field
+
+
+def _function(name: str) -> Callable[..., xr.DataArray]:
+    made: Callable[..., xr.DataArray] = getattr(plugins.load(_PACKAGE, name, error=DataError), name)
+    return made
+
+
+def _parsed(text: str) -> Transform:
+    name, *words = shlex.split(text) or [""]
+    if name not in names():
+        raise DataError(f"{name!r} is no transform; there are: {', '.join(names())}")
+    settings = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise DataError(f"transform {text!r}: {word!r} is not of the form key=value")
+        settings[key] = value
+    keywords = [p for p in inspect.signature(_function(name)).parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+    def given(**known: Any) -> Transform:
+        return Transform(name, tuple(known.items()))
+
+    given.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
+    given.__annotations__ = {p.name: p.annotation for p in keywords}
+    lacking = [p.name for p in keywords if p.default is p.empty and p.name not in settings]
+    if lacking:
+        raise DataError(f"transform {text!r} lacks {', '.join(lacking)}")
+    return plugins.construct(given, settings, where=f"transform {name}", error=DataError)

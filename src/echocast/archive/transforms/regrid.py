@@ -1,0 +1,89 @@
+"""Move a field to another grid and projection."""
+
+from functools import lru_cache
+
+import numpy as np
+import pyproj
+import xarray as xr
+
+from echocast import fields
+from echocast.archive.transforms._cells import mean_where_observed, on_grid
+from echocast.errors import DataError
+
+
+def regrid(
+    field: xr.DataArray, *, crs: str, left: float, top: float, cell: float, height: int, width: int
+) -> xr.DataArray:
+    """The field on another grid and projection.
+
+    Each new cell is the mean of the old cells under points spread evenly over it, at least two per old cell and
+    direction, which comes near to the mean by overlap and keeps the rain of an area; where new cells are finer than old
+    ones it takes the nearest.
+
+    Args:
+        crs: what pyproj understands, such as EPSG:3067.
+        left: outer edge of the grid, in the unit of `crs`.
+        top: the same.
+        cell: size of a cell in that unit.
+        height: rows.
+        width: columns.
+    """
+    if min(height, width) < 1 or not cell > 0:
+        raise DataError(f"a grid of {height} x {width} cells of {cell:g} is none")
+    try:
+        target = pyproj.CRS.from_user_input(crs)
+    except pyproj.exceptions.CRSError as bad:
+        raise DataError(f"crs={crs!r} is no projection that pyproj knows ({bad})") from bad
+    y, x = top - (np.arange(height) + 0.5) * cell, left + (np.arange(width) + 0.5) * cell
+    where = _under(
+        fields.crs(field).to_wkt(), target.to_wkt(), tuple(_axis(field.y.values)), tuple(_axis(field.x.values)),
+        (left, top, cell, height, width),
+    )  # fmt: skip
+    if (where < 0).all():
+        raise DataError(f"the grid at left={left:g} top={top:g} in {target.name!r} lies outside the field")
+    values = np.concatenate(
+        [field.values.reshape(len(field), -1), np.full((len(field), 1), np.nan, np.float32)], axis=1
+    )
+    new = np.empty((len(field), height, width), np.float32)
+    for number, frame in enumerate(values):
+        sampled = frame[where]
+        seen = np.isfinite(sampled)
+        total = np.where(seen, sampled, 0.0).sum(0, dtype=np.float64)
+        new[number] = mean_where_observed(total, seen.sum(0).astype(np.float64), len(where)).reshape(height, width)
+    return on_grid(field, new, y, x, target)
+
+
+def _axis(values: np.ndarray) -> tuple[float, float, int]:
+    """First centre, step and number of an even axis."""
+    return float(values[0]), float(values[-1] - values[0]) / max(len(values) - 1, 1), len(values)
+
+
+@lru_cache(maxsize=4)
+def _under(
+    source: str,
+    target: str,
+    y_axis: tuple[float, float, int],
+    x_axis: tuple[float, float, int],
+    grid: tuple[float, float, float, int, int],
+) -> np.ndarray:
+    """For each sampling point (first axis) and new cell the old cell's number; the one after the last for outside."""
+    left, top, cell, height, width = grid
+    old, new = pyproj.CRS.from_wkt(source), pyproj.CRS.from_wkt(target)
+    back = pyproj.Transformer.from_crs(new, old, always_xy=True)
+    middle = (left + cell * width / 2, top - cell * height / 2)
+    a, b = (np.array(back.transform(middle[0] + d, middle[1] + e)) for d, e in ((0.0, 0.0), (cell, 0.0)))
+    ratio = float(np.hypot(*(b - a))) / abs(x_axis[1] or 1.0)
+    points = int(np.clip(np.ceil(2 * ratio), 1, 16)) if np.isfinite(ratio) else 1
+    found = np.empty((points * points, height * width), np.int32)
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float64)
+    for number in range(points * points):
+        i, j = divmod(number, points)
+        px = left + (columns + (j + 0.5) / points) * cell
+        py = top - (rows + (i + 0.5) / points) * cell
+        ox, oy = back.transform(px.ravel(), py.ravel())
+        with np.errstate(invalid="ignore"):
+            column = np.round((np.where(np.isfinite(ox), ox, 1e30) - x_axis[0]) / (x_axis[1] or 1.0))
+            row = np.round((np.where(np.isfinite(oy), oy, 1e30) - y_axis[0]) / (y_axis[1] or 1.0))
+        inside = (column >= 0) & (column < x_axis[2]) & (row >= 0) & (row < y_axis[2])
+        found[number] = np.where(inside, row * x_axis[2] + column, -1)
+    return found

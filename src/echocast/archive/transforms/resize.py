@@ -1,0 +1,36 @@
+"""Put the same area on another number of cells."""
+
+import numpy as np
+import xarray as xr
+
+from echocast import fields
+from echocast.archive.transforms._cells import mean_where_observed, on_grid
+from echocast.errors import DataError
+
+
+def resize(field: xr.DataArray, *, height: int, width: int) -> xr.DataArray:
+    """The same area on `height` x `width` cells, each the mean of what it overlaps, weighted by the overlap."""
+    if min(height, width) < 1:
+        raise DataError(f"a field of {height} x {width} cells has none; both must be at least 1")
+    down, across = (_overlaps(n, m) for n, m in ((field.sizes["y"], height), (field.sizes["x"], width)))
+    seen = np.isfinite(field.values)
+    total = np.einsum("hy,tyx,wx->thw", down, np.where(seen, field.values, 0.0), across, optimize=True)
+    weight = np.einsum("hy,tyx,wx->thw", down, seen.astype(np.float64), across, optimize=True)
+    area = (field.sizes["y"] / height) * (field.sizes["x"] / width)
+    y, x = (_stretched(field.coords[axis].values, count) for axis, count in (("y", height), ("x", width)))
+    return on_grid(field, mean_where_observed(total, weight, area), y, x, fields.crs(field))
+
+
+def _overlaps(old: int, new: int) -> np.ndarray:
+    """How much of each old cell (in old cells) lies in each new one, (new, old)."""
+    edges = np.linspace(0.0, old, new + 1)
+    low, high = edges[:-1, None], edges[1:, None]
+    cells = np.arange(old)[None]
+    return np.asarray(np.clip(np.minimum(high, cells + 1) - np.maximum(low, cells), 0.0, None))
+
+
+def _stretched(axis: np.ndarray, count: int) -> np.ndarray:
+    """The centres of `count` cells over the same extent."""
+    step = (axis[-1] - axis[0]) / max(len(axis) - 1, 1)
+    start = axis[0] - step / 2
+    return np.asarray(start + (np.arange(count) + 0.5) * step * len(axis) / count)

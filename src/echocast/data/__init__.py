@@ -1,1 +1,0 @@
-"""Files become fields, fields become windows, forecasts become files."""

@@ -1,0 +1,56 @@
+"""The noun: a sequence of fields on a grid.
+
+A field is an `xarray.DataArray` named after its quantity (``rainfall_rate``, ``reflectivity``, ``image``, ...: see
+`QUANTITIES`) with dims ``(time, y, x)`` or ``(time, channel, y, x)``, float32, in the unit of its quantity, NaN where
+nothing is observed, strictly increasing times and evenly spaced `x` and `y`. What lies on Earth has a scalar coordinate
+``crs`` that is its CF grid mapping; pictures and label maps may do without. A forecast has ``lead`` in place of
+``time``, with ``forecast_reference_time``, and may have ``member`` first. `make` builds a field, `check` is its only
+guard; reflectivity becomes rain and back in `echocast.zr`, whose names are here too.
+
+    >>> import numpy as np
+    >>> times = np.array(["2016-09-28T14:45"], dtype="datetime64[ns]")
+    >>> field = make(np.ones((1, 2, 3)), time=times, y=[2000.0, 1000.0], x=[0.0, 1e3, 2e3], crs="EPSG:3067")
+    >>> check(field).attrs["units"]
+    'mm h-1'
+    >>> clip = make(np.ones((1, 3, 2, 2)), time=times, y=[0, 1], x=[0, 1], quantity="image", channels=["r", "g", "b"])
+    >>> clip.dims
+    ('time', 'channel', 'y', 'x')
+"""
+
+from echocast.fields.field import check, make
+from echocast.fields.grid import check_same_grid, corner, crs, crs_name, grid_km, known_crs
+from echocast.fields.quantities import QUANTITIES, RAINFALL_RATE, Quantity
+from echocast.fields.times import format_time, time_step
+from echocast.fields.units import MAX_RATE, kind_of_unit, limited, to_rain_rate
+from echocast.zr import MARSHALL_PALMER, ZR, ZR_RELATIONS, rain_rate, reflectivity, zr_relation
+
+NAME, UNITS = RAINFALL_RATE.name, RAINFALL_RATE.units
+"""The name and unit of a field of rain."""
+
+__all__ = [
+    "MARSHALL_PALMER",
+    "MAX_RATE",
+    "NAME",
+    "QUANTITIES",
+    "RAINFALL_RATE",
+    "UNITS",
+    "ZR",
+    "ZR_RELATIONS",
+    "Quantity",
+    "check",
+    "check_same_grid",
+    "corner",
+    "crs",
+    "crs_name",
+    "format_time",
+    "grid_km",
+    "kind_of_unit",
+    "known_crs",
+    "limited",
+    "make",
+    "rain_rate",
+    "reflectivity",
+    "time_step",
+    "to_rain_rate",
+    "zr_relation",
+]

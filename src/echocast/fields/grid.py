@@ -1,0 +1,85 @@
+"""Where a field lies: its projection, its cells, and whether two fields share them."""
+
+import warnings
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyproj
+import xarray as xr
+
+from echocast.errors import DataError, GridMismatch
+
+
+def crs(field: xr.DataArray | xr.Dataset) -> pyproj.CRS:
+    """The coordinate reference system of a field; raises `DataError` for a picture, which has none."""
+    if "crs" not in field.coords:
+        raise DataError("this field does not say where it lies on Earth; give it a grid mapping, as fields.make does")
+    return pyproj.CRS.from_wkt(field.coords["crs"].attrs["crs_wkt"])
+
+
+def crs_name(field: xr.DataArray | xr.Dataset) -> str:
+    """What a field's projection is called; one without a name by its kind, such as polar stereographic."""
+    name = " ".join(crs(field).name.split())
+    kind = str(field.coords["crs"].attrs.get("grid_mapping_name", "unknown"))
+    return kind.replace("_", " ") if name == "unknown" else name
+
+
+def check_same_grid(
+    field: xr.DataArray | xr.Dataset, other: xr.DataArray | xr.Dataset, name: str = "the second field"
+) -> None:
+    """Raise `GridMismatch`, naming `name`, unless both fields lie on the same grid in the same projection."""
+    for axis in ("y", "x"):
+        a, b = field.coords[axis].values, other.coords[axis].values
+        if a.shape != b.shape:
+            raise GridMismatch(
+                f"{name} has {b.size} cells along {axis}, the others have {a.size}; use one grid per command"
+            )
+        spacing = abs(a[1] - a[0]) if a.size > 1 else 1.0
+        if np.abs(a - b).max() > 0.01 * spacing:
+            raise GridMismatch(
+                f"{name} lies elsewhere along {axis} ({b[0]:g} to {b[-1]:g}, the others {a[0]:g} to {a[-1]:g})"
+            )
+    if "crs" not in field.coords and "crs" not in other.coords:
+        return
+    a, b = crs(field), crs(other)
+    if field.coords["crs"].attrs["crs_wkt"] != other.coords["crs"].attrs["crs_wkt"] and a != b:
+        raise GridMismatch(f"{name} is in projection {b.name!r}, the others are in {a.name!r}")
+
+
+def grid_km(field: xr.DataArray) -> float:
+    """The mean cell size of a field in kilometres (on the ground for geographic grids, at the grid's middle)."""
+    reference = crs(field)
+    y, x = field.coords["y"].values, field.coords["x"].values
+    dy, dx = abs(y[-1] - y[0]) / max(y.size - 1, 1), abs(x[-1] - x[0]) / max(x.size - 1, 1)
+    if reference.is_geographic:
+        km_per_degree = 111.195
+        return float(np.sqrt(dy * dx * np.cos(np.radians(y.mean())))) * km_per_degree
+    return float(np.sqrt(dy * dx)) * reference.axis_info[0].unit_conversion_factor / 1000.0
+
+
+@lru_cache(maxsize=64)
+def known_crs(text: str) -> pyproj.CRS:
+    """The projection that a text describes (PROJ, WKT, EPSG), found once: it takes milliseconds."""
+    return pyproj.CRS.from_user_input(text)
+
+
+@lru_cache(maxsize=64)
+def corner(crs: pyproj.CRS, longitude: float, latitude: float) -> tuple[float, float]:
+    """A place on Earth (degrees, on the projection's own ellipsoid) as x and y of a projection; found once."""
+    to_grid = pyproj.Transformer.from_crs(crs.geodetic_crs or "EPSG:4326", crs, always_xy=True)
+    x, y = to_grid.transform(longitude, latitude, errcheck=True)
+    return float(x), float(y)
+
+
+@lru_cache(maxsize=64)
+def grid_mapping(reference: pyproj.CRS) -> tuple[pyproj.CRS, dict[str, Any]]:
+    """A projection and its CF grid mapping, which takes milliseconds to find."""
+    with warnings.catch_warnings():
+        # The Swiss grid's CF attributes lack an angle that its WKT, which is written too, does hold.
+        warnings.filterwarnings("ignore", "angle from rectified to skew grid")
+        mapping = reference.to_cf()
+    if "azimuth_of_central_line" in mapping:
+        # CF's name is the longer one; checkers look for the shorter.
+        mapping["azimuth"] = mapping["azimuth_of_central_line"]
+    return reference, mapping

@@ -1,0 +1,162 @@
+"""Where data lie: a local path, or a URL of s3, gs, http or https.
+
+Sources at a URL are fetched one at a time to a temporary file of the same name, as most formats' libraries read only
+files. The credentials and the endpoint of S3 are those of the usual environment variables (``AWS_ACCESS_KEY_ID``,
+``AWS_ENDPOINT_URL``, ...); without credentials a bucket is read anonymously. URLs need fsspec's file systems (extra
+``cloud``).
+
+    >>> is_url("s3://bucket/radar"), is_url("radar/2016")
+    (True, False)
+"""
+
+import fnmatch
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from echocast.errors import DataError, MissingDependency, UnreadableFile
+
+Location = str | Path
+"""A local path, or a URL as text."""
+
+SCHEMES = ("s3", "gs", "http", "https")
+_URL = re.compile(r"([a-z][a-z0-9+.-]*)://")
+_MOST_BYTES = 2**33
+_CHUNK = 2**20
+
+
+def is_url(location: Location) -> bool:
+    """Whether a location is a URL rather than a local path."""
+    return isinstance(location, str) and _URL.match(location) is not None
+
+
+def scheme(location: Location) -> str:
+    """The scheme of a URL, "file" of a local path; raises `DataError` for one that is not spoken here."""
+    found = _URL.match(str(location)) if is_url(location) else None
+    if found is None or found[1] == "file":
+        return "file"
+    if found[1] not in SCHEMES:
+        raise DataError(
+            f"{location}: {found[1]}:// is not spoken here; give a local path or one of: {', '.join(SCHEMES)}"
+        )
+    return found[1]
+
+
+def normal(location: Location) -> Location:
+    """A local location as a `Path`, a URL as text without a slash at its end."""
+    if scheme(location) == "file":
+        return Path(str(location).removeprefix("file://"))
+    return str(location).rstrip("/")
+
+
+def name(location: Location) -> str:
+    """The last part of a location."""
+    return location.name if isinstance(location, Path) else location.rstrip("/").rpartition("/")[2].partition("?")[0]
+
+
+def listing(url: str) -> list[str]:
+    """The URLs that are meant by one: itself, what lies below a folder, what matches a glob; sorted.
+
+    Raises:
+        UnreadableFile: there is nothing, or it cannot be reached.
+    """
+    files = _file_system(url)
+    with _reachable(url):
+        if any(sign in url for sign in "*["):
+            found = [str(path) for path in files.glob(url)]
+        elif files.isfile(url):
+            return [url]
+        else:
+            found = [str(path) for path in files.find(url)]
+    urls = sorted(_absolute(path, url) for path in found)
+    urls = [u for u in urls if not fnmatch.fnmatch(name(u), ".*")]
+    if not urls:
+        raise UnreadableFile(f"{url}: there is no such file or folder, or it is empty; check the address")
+    return urls
+
+
+def holds(url: str, *marks: str) -> bool:
+    """Whether a folder at a URL holds a file of one of these names."""
+    files = _file_system(url)
+    with _reachable(url):
+        return any(files.exists(f"{url}/{mark}") for mark in marks)
+
+
+@contextmanager
+def local(location: Location) -> Iterator[Path]:
+    """A local file with the content and name of a place; fetched for the time of the block if it is a URL."""
+    location = normal(location)
+    if isinstance(location, Path):
+        yield location
+        return
+    with tempfile.TemporaryDirectory(prefix="echocast-") as folder:
+        path = Path(folder) / (name(location) or "index")
+        with _reachable(location), _file_system(location).open(location, "rb") as source, path.open("wb") as target:
+            fetched = 0
+            while part := source.read(_CHUNK):
+                fetched += len(part)
+                if fetched > _MOST_BYTES:
+                    raise UnreadableFile(f"{location}: is larger than {_MOST_BYTES:,} bytes, more than one file may be")
+                target.write(part)
+        yield path
+
+
+def zarr_store(url: str) -> Any:
+    """A Zarr store at a URL, to be read only."""
+    from zarr.storage import FsspecStore
+
+    files = _file_system(url, asynchronous=True)
+    return FsspecStore(files, read_only=True, path=url.partition("://")[2] if scheme(url) in ("s3", "gs") else url)
+
+
+def s3_options() -> dict[str, Any]:
+    """Endpoint, region and whether credentials are there, from the usual environment variables."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    known = (
+        "AWS_ACCESS_KEY_ID",
+        "AWS_PROFILE",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    )
+    return {"endpoint": endpoint, "region": region, "anonymous": not any(os.environ.get(v) for v in known)}
+
+
+def _file_system(url: str, **more: Any) -> Any:
+    try:
+        import fsspec
+
+        if scheme(url) == "s3":
+            options = s3_options()
+            client = {"region_name": options["region"]}
+            more |= {"anon": options["anonymous"], "endpoint_url": options["endpoint"], "client_kwargs": client}
+        return fsspec.filesystem(scheme(url), **more)
+    except ImportError as bad:
+        raise MissingDependency(f"what reads {scheme(url)}:// (fsspec with s3fs, gcsfs or aiohttp)", "cloud") from bad
+
+
+def _absolute(path: str, url: str) -> str:
+    return path if is_url(path) else f"{scheme(url)}://{path}"
+
+
+@contextmanager
+def _reachable(url: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as bad:
+        if type(bad.__cause__).__name__.startswith("ClientConnector"):  # aiohttp could not even connect
+            raise UnreadableFile(f"{url}: cannot be reached ({bad.__cause__}); check address and network") from bad
+        raise UnreadableFile(f"{url}: there is no such file; check the address") from bad
+    except PermissionError as bad:
+        raise UnreadableFile(
+            f"{url}: reading is not allowed ({bad}); check the credentials in the environment"
+        ) from bad
+    except DataError:
+        raise
+    except Exception as bad:  # each file system has its own errors
+        why = " ".join(f"{type(bad).__name__}: {bad}".split())[:160]
+        raise UnreadableFile(f"{url}: cannot be reached ({why}); check the address and the network") from bad

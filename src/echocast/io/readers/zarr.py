@@ -1,0 +1,102 @@
+"""Zarr of any origin, version 2 or 3, Icechunk among them: mlcast's layout, this project's archives, CF data.
+
+The rules are those of CF-NetCDF: the variable is found by its standard name or unit, or given by name. A store is a
+folder; it is read a stretch of time at once, so that it may be larger than memory. Of an archive of this project only
+the frames that were observed come.
+
+Source: CF conventions 1.11; Zarr 2 and 3; mlcast dataset specification 1.0.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from echocast import fields
+from echocast.errors import UnreadableFile
+from echocast.io import location as locations
+from echocast.io.palette import INDEX, PALETTE, decoded
+from echocast.io.readers import _cf
+
+SUFFIXES = (".zarr",)
+
+_STRETCH_BYTES = 64 * 2**20
+ICECHUNK = ("refs/branch.main/ref.json", "repo")
+MARKS = ("zarr.json", ".zgroup", ".zmetadata", *ICECHUNK)
+"""Files that tell a Zarr store or an Icechunk repository."""
+
+
+def recognises(head: bytes, path: Path) -> bool:  # noqa: ARG001 (a folder has no first bytes)
+    """A folder with Zarr's marks, or an Icechunk repository."""
+    return path.is_dir() and (any((path / mark).is_file() for mark in MARKS) or _is_icechunk(path))
+
+
+def read(
+    path: Path | str, *, variable: str | None = None, units: str | None = None, zr: fields.ZR | None = None
+) -> xr.DataArray:
+    """The whole field of one store; raises `UnreadableFile` if it holds none."""
+    found = list(pieces(path, variable=variable, units=units, zr=zr))
+    return found[0] if len(found) == 1 else xr.concat(found, "time", join="override", combine_attrs="override")
+
+
+def pieces(
+    path: Path | str, *, variable: str | None = None, units: str | None = None, zr: fields.ZR | None = None
+) -> Iterator[xr.DataArray]:
+    """The field of one store, a stretch of time at once."""
+    wish = _cf.Wish(variable, units, zr)
+    try:
+        with _opened(path) as opened:
+            data = opened
+            if INDEX in data and PALETTE in data:
+                data = data.drop_vars([INDEX, PALETTE]).assign({fields.NAME: decoded(data).variable})
+            whole = _cf.layout(data, str(path), wish)
+            observed = data["observed"].values if "observed" in data.variables else np.ones(whole.sizes["time"], bool)
+            if not observed.any():
+                raise UnreadableFile(f"{path}: holds no frames")
+            for stretch in _cf.stretches(whole.sizes["time"], whole[0].size, _STRETCH_BYTES):
+                if observed[stretch].any():
+                    piece = _cf.field(data, str(path), wish, stretch)
+                    if "zr" in data.attrs and "zr" not in piece.attrs:
+                        piece.attrs["zr"] = str(data.attrs["zr"])
+                    yield piece[observed[stretch]]
+    except _cf.TROUBLES as bad:
+        if isinstance(bad, UnreadableFile):
+            raise
+        why = " ".join(str(bad).split())[:200]
+        raise UnreadableFile(f"{path}: cannot be read as Zarr ({why}); is it whole? copy it again") from bad
+
+
+def _is_icechunk(path: Path) -> bool:
+    return (path / "refs").is_dir() or (path / "repo").exists()
+
+
+@contextmanager
+def _opened(path: Path | str) -> Iterator[xr.Dataset]:
+    """The dataset of a local store, or of one at a URL."""
+    options: dict[str, Any] = {"chunks": None, "decode_timedelta": False}
+    if isinstance(path, str):
+        url = path.rstrip("/")
+        icechunk = locations.holds(url, *ICECHUNK)
+        store = _session(url) if icechunk else locations.zarr_store(url)
+        options |= {"consolidated": False} if icechunk else {}
+    elif not path.is_dir():
+        raise UnreadableFile(f"{path}: is no Zarr store, which is a folder")
+    else:
+        store = _session(path) if _is_icechunk(path) else str(path)
+        options |= {"consolidated": False} if _is_icechunk(path) else {}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated", RuntimeWarning)
+        data = xr.open_zarr(store, **options)
+    with data:
+        yield data
+
+
+def _session(location: Path | str) -> Any:
+    from echocast.io import store as stores
+
+    with stores.errors(location):
+        return stores.repository(location, create=False).readonly_session("main").store

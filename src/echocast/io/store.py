@@ -1,0 +1,317 @@
+"""The arrays of an archive inside an Icechunk repository, and how it is reached: local, S3 or GCS.
+
+The rain is kept as 16-bit levels and a table of the rates they stand for (`echocast.io.palette`), bit for bit what it
+was; where a store meets more different values than that, as rates. Nothing here knows of files of radar frames;
+`echocast.archive` does. A change is made in a session and becomes
+true by its commit, whole or not at all. A local folder, unlike an object store, cannot tell two commits apart by
+itself, so local writers take turns by a lock; writers to an object store that meet find a conflict, and the later one
+does its batch again.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import icechunk
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.codecs import BloscCodec
+
+from echocast import fields
+from echocast._version import __version__
+from echocast.errors import DataError
+from echocast.io import location as locations
+from echocast.io.location import Location
+from echocast.io.palette import INDEX, PALETTE, Palette
+
+CHUNK_BYTES = 4 * 2**20
+LONGEST_CHUNK = 288
+_SLAB_CHUNKS = 4
+_SECOND = np.timedelta64(1, "s")
+
+icechunk.set_logs_filter("icechunk=error")  # its warning of concurrent writers is answered by `alone`
+
+
+@dataclass(frozen=True)
+class TimeAxis:
+    """The times of a store's frames: a start and a step."""
+
+    start: np.datetime64
+    step: np.timedelta64
+
+    def position(self, time: np.datetime64) -> float:
+        """A time in steps from the start."""
+        return float((time - self.start) / self.step)
+
+
+def repository(location: Location, *, create: bool) -> icechunk.Repository:
+    """The repository at a place; a new one if there is none and `create`.
+
+    Raises:
+        DataError: there is none, it is something else, or it cannot be reached.
+    """
+    location = locations.normal(location)
+    if isinstance(location, Path):
+        return _local(location, create=create)
+    with errors(location):
+        storage = _remote(location)
+        if icechunk.Repository.exists(storage):
+            return icechunk.Repository.open(storage)
+        if create:
+            return icechunk.Repository.create(storage)
+    raise DataError(f"{location}: is no echocast archive; make one with `echocast archive add {location} INPUT...`")
+
+
+def begun(session: icechunk.Session) -> bool:
+    """Whether a first batch was ever committed."""
+    try:
+        return "observed" in zarr.open_group(session.store, mode="r")
+    except (zarr.errors.GroupNotFoundError, FileNotFoundError):
+        return False
+
+
+def there(location: Location) -> bool:
+    """Whether a location holds an archive with frames."""
+    location = locations.normal(location)
+    if isinstance(location, Path):
+        if not location.is_dir() or not any(location.iterdir()):
+            return False
+        return begun(_local(location, create=False).readonly_session("main"))
+    with errors(location):
+        storage = _remote(location)
+        return icechunk.Repository.exists(storage) and begun(icechunk.Repository.open(storage).readonly_session("main"))
+
+
+@contextmanager
+def alone(location: Location) -> Iterator[None]:
+    """One writer at a time, where the storage itself cannot tell two apart."""
+    location = locations.normal(location)
+    with filelock.FileLock(location / "writer.lock") if isinstance(location, Path) else nullcontext():
+        yield
+
+
+@contextmanager
+def errors(location: Location) -> Iterator[None]:
+    """What the storage says becomes a `DataError` that names the store."""
+    try:
+        yield
+    except icechunk.ConflictError as bad:
+        raise DataError(f"{location}: another process wrote to it at the same time; run the command again") from bad
+    except (icechunk.IcechunkError, OSError) as bad:
+        why = " ".join(str(bad).split())[:160]
+        remedy = (
+            "is the disk full or read-only?" if not locations.is_url(location) else "check address, rights and network"
+        )
+        raise DataError(f"{location}: cannot be read or written ({why}); {remedy}") from bad
+
+
+def size(location: Location) -> int | None:
+    """The bytes of a local store on the disk; None for a remote one."""
+    location = locations.normal(location)
+    if not isinstance(location, Path):
+        return None
+    return sum(path.stat().st_size for path in location.rglob("*") if path.is_file())
+
+
+def create(
+    group: zarr.Group, template: xr.Dataset, start: np.datetime64, step: np.timedelta64, notes: dict[str, str]
+) -> None:
+    """The empty arrays of a store on the grid and with the attributes of `template`, its rain as levels."""
+    shape = (template.sizes["y"], template.sizes["x"])
+    rain = {name: value for name, value in template.attrs.items() if name != "clipped_cells"}
+    _array(group, INDEX, (0, *shape), np.uint16, _chunks(shape, 2), ("time", "y", "x"), _index_attrs(rain), 0)
+    _array(group, PALETTE, (1,), np.float32, (2**16,), ("level_number",), rain, np.nan)
+    seen = {"long_name": "a frame of this time was archived"}
+    _array(group, "observed", (0,), np.bool_, (4096,), ("time",), seen, False)
+    units = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian"}
+    _array(group, "time", (0,), np.int64, (4096,), ("time",), dict(template.time.attrs) | units, 0)
+    for axis in ("y", "x"):
+        values, attrs = template.coords[axis].values, dict(template.coords[axis].attrs)
+        _array(group, axis, values.shape, np.float64, values.shape, (axis,), attrs, 0.0)[:] = values
+    mapping = {key: _plain(value) for key, value in template.coords["crs"].attrs.items()}
+    _array(group, "crs", (), np.int32, (), (), mapping, 0)[...] = 0
+    described: dict[str, Any] = {
+        "Conventions": "CF-1.11",
+        "title": "radar rain rate on a regular clock",
+        "history": f"made by echocast {__version__}",
+        "start": str(start),
+        "step_seconds": float(step / _SECOND),
+    }
+    described |= {name: str(template.attrs[name]) for name in ("source", "zr", "product") if name in template.attrs}
+    group.attrs.update(described | notes)
+
+
+def time_axis(group: zarr.Group) -> TimeAxis:
+    """The clock of a store that was created."""
+    seconds = float(str(group.attrs["step_seconds"]))
+    return TimeAxis(np.datetime64(str(group.attrs["start"]), "ns"), np.timedelta64(round(seconds * 1e9), "ns"))
+
+
+def extend(group: zarr.Group, length: int) -> None:
+    """Make room on the clock up to `length` frames, all missing for now."""
+    now = part(group, "time").shape[0]
+    if length <= now:
+        return
+    axis = time_axis(group)
+    part(group, rain(group)).resize((length, *part(group, rain(group)).shape[1:]))
+    part(group, "observed").resize((length,))
+    part(group, "time").resize((length,))
+    times = axis.start + np.arange(now, length) * axis.step
+    part(group, "time")[now:] = times.astype("datetime64[s]").astype(np.int64)
+
+
+def put_before(group: zarr.Group, frames: int) -> None:
+    """Let the clock start earlier; what is there moves back, a chunk at a time, inside the same transaction."""
+    axis, length = time_axis(group), part(group, "time").shape[0]
+    group.attrs["start"] = str(axis.start - frames * axis.step)
+    part(group, "time").resize((0,))
+    extend(group, length + frames)
+    for name in (rain(group), "observed"):
+        array = part(group, name)
+        stretch = array.chunks[0]
+        for stop in range(length, 0, -stretch):
+            start = max(0, stop - stretch)
+            array[start + frames : stop + frames] = array[start:stop]
+        array[:frames] = array.fill_value
+
+
+def put(group: zarr.Group, frames: dict[int, np.ndarray]) -> None:
+    """Write frames at their places, in stretches, so that each chunk is written once."""
+    found, kept, seen = np.array(sorted(frames)), part(group, rain(group)), part(group, "observed")
+    slab = found // (kept.chunks[0] * _SLAB_CHUNKS)
+    for stretch in np.split(found, np.flatnonzero((np.diff(found) > 1) | (np.diff(slab) > 0)) + 1):
+        if len(stretch):
+            where = slice(int(stretch[0]), int(stretch[-1]) + 1)
+            kept[where] = np.stack([frames[int(location)] for location in stretch])
+            seen[where] = True
+
+
+def rain(group: zarr.Group) -> str:
+    """The name of the array that holds the rain: levels, or rates where there were too many different ones."""
+    return INDEX if INDEX in group else fields.NAME
+
+
+def palette(group: zarr.Group) -> Palette | None:
+    """The levels of a store; None where it holds the rates themselves."""
+    return Palette(part(group, PALETTE)[:]) if INDEX in group else None
+
+
+def keep_palette(group: zarr.Group, palette: Palette) -> None:
+    """Write what the table has grown by."""
+    kept = part(group, PALETTE)
+    known = kept.shape[0]
+    if len(palette.values) > known:
+        kept.resize((len(palette.values),))
+        kept[known:] = palette.values[known:]
+
+
+def to_rates(group: zarr.Group) -> None:
+    """Turn levels into the rates themselves, a chunk at a time, for a store that meets too many different values."""
+    old, rates = part(group, INDEX), part(group, PALETTE)
+    known, shape = rates[:], old.shape
+    attrs = dict(rates.attrs)
+    new = _array(group, fields.NAME, shape, np.float32, _chunks(shape[1:], 4), ("time", "y", "x"), attrs, np.nan)
+    stretch = max(new.chunks[0], old.chunks[0])
+    for start in range(0, shape[0], stretch):
+        new[start : start + stretch] = known[old[start : start + stretch]]
+    del group[INDEX], group[PALETTE]
+
+
+def part(group: zarr.Group, name: str) -> Any:
+    """One array of the store; zarr's own types cannot tell it from a group."""
+    return group[name]
+
+
+def _local(folder: Path, *, create: bool) -> icechunk.Repository:
+    storage = icechunk.local_filesystem_storage(str(folder))
+    if (folder.is_dir() and any(folder.iterdir())) or not create:
+        if not folder.is_dir() or (not (folder / "refs").is_dir() and not (folder / "repo").exists()):
+            raise DataError(f"{folder}: is no echocast archive; make one with `echocast archive add {folder} INPUT...`")
+        with errors(folder):
+            return icechunk.Repository.open(storage)
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder}: is a file, not an archive; give another --to")
+    with errors(folder):
+        partial = folder.with_name(f".{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        icechunk.Repository.create(icechunk.local_filesystem_storage(str(partial)))
+        partial.replace(folder)  # so that a store is there whole or not at all
+        return icechunk.Repository.open(storage)
+
+
+def _remote(url: str) -> icechunk.Storage:
+    kind, rest = locations.scheme(url), url.partition("://")[2]
+    bucket, _, prefix = rest.partition("/")
+    if kind == "s3":
+        options = locations.s3_options()
+        endpoint = options["endpoint"]
+        return icechunk.s3_storage(
+            bucket=bucket,
+            prefix=prefix or None,
+            region=options["region"],
+            endpoint_url=endpoint,
+            allow_http=bool(endpoint and endpoint.startswith("http://")),
+            force_path_style=endpoint is not None,
+            anonymous=options["anonymous"] or None,
+            from_env=not options["anonymous"] or None,
+        )
+    if kind == "gs":
+        return icechunk.gcs_storage(bucket=bucket, prefix=prefix or None, from_env=True)
+    raise DataError(
+        f"{url}: Icechunk has no way to an archive over {kind}; give its s3:// or gs:// address, or copy it"
+        " (a plain Zarr store over http can be an INPUT)"
+    )
+
+
+def _array(
+    group: zarr.Group,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: Any,
+    chunks: tuple[int, ...],
+    dims: tuple[str, ...],
+    attrs: dict[str, Any],
+    fill: Any,
+) -> Any:
+    compressors: Any = "auto"
+    if len(shape) == 3:
+        # Of radar levels the bytes of each location compress best; of rates with all their bits the single bits.
+        whole = np.dtype(dtype).itemsize == 2
+        compressors = BloscCodec(
+            cname="zstd",
+            clevel=5 if whole else 3,
+            shuffle="shuffle" if whole else "bitshuffle",
+            typesize=np.dtype(dtype).itemsize,
+        )
+    return group.create_array(
+        name,
+        shape=shape,
+        dtype=dtype,
+        chunks=chunks,
+        dimension_names=dims,
+        attributes=attrs,
+        fill_value=fill,
+        compressors=compressors,
+    )
+
+
+def _index_attrs(rain: dict[str, Any]) -> dict[str, Any]:
+    meaning = f"number of a level; its rate in {fields.UNITS} is {PALETTE}[level], level 0 is missing"
+    return {"long_name": meaning, "grid_mapping": rain.get("grid_mapping", "crs")}
+
+
+def _chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Whole frames of time chunks near `CHUNK_BYTES`; huge frames are cut along y."""
+    frame = itemsize * shape[0] * shape[1]
+    rows = max(1, min(shape[0], CHUNK_BYTES // (itemsize * shape[1])))
+    return (int(np.clip(CHUNK_BYTES // frame, 1, LONGEST_CHUNK)), rows, shape[1])
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -1,0 +1,147 @@
+"""Work shared among processes: on this machine, or on a Dask cluster.
+
+Results come back in the order of the items, and only a few items are on their way at a time, so memory is bounded by
+the size of an item and not by their number. A process that dies (a C library in a damaged file) is reported; this one
+goes on.
+
+    >>> list(parallel_map(abs, [-1, 2], Workers(processes=1)))
+    [(-1, 1), (2, 2)]
+"""
+
+import multiprocessing
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from echocast.errors import DataError, MissingDependency
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_thread_limit: ContextVar[int | None] = ContextVar("thread_limit", default=None)
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Which processes do the work.
+
+    Args:
+        processes: on this machine; 1 for this process alone, 0 for as many as there are processors.
+        dask: the address of a Dask scheduler, whose workers are used in place of processes here.
+    """
+
+    processes: int = 0
+    dask: str | None = None
+
+    @property
+    def count(self) -> int:
+        """How many processes of this machine work at the same time; 1 with a Dask cluster."""
+        return 1 if self.dask else self.processes or os.cpu_count() or 1
+
+
+def parallel_map(
+    work: Callable[[T], R], items: Iterable[T], workers: Workers, *, error: type[DataError] = DataError
+) -> Iterator[tuple[T, R]]:
+    """Each item with what `work` makes of it, in the order of the items.
+
+    Args:
+        work: a function that other processes can import, with its fixed arguments (`functools.partial`).
+        items: each is sent to the next free process; a generator is asked for an item only when it can be sent.
+        workers: with one process and no cluster the work is done here.
+        error: what to raise where a process died.
+
+    Raises:
+        DataError: the Dask scheduler does not answer, or a process died.
+    """
+    if not workers.dask and workers.count == 1:
+        for item in items:
+            yield item, work(item)
+        return
+    with _executor(workers) as executor:
+        waiting: deque[tuple[T, Any]] = deque()
+        rest = iter(items)
+        exhausted = False
+        while waiting or not exhausted:
+            while not exhausted and len(waiting) < 2 * (workers.processes or os.cpu_count() or 1) + 2:
+                try:
+                    item = next(rest)
+                except StopIteration:
+                    exhausted = True
+                else:
+                    waiting.append((item, executor.submit(work, item)))
+            if not waiting:
+                return
+            item, result = waiting.popleft()
+            try:
+                made = result.result()
+            except BrokenProcessPool as bad:
+                near = ", ".join(str(one) for one in [item, *(one for one, _ in waiting)])
+                raise error(
+                    f"{item}: a process died while working on it or one of the next ({near}); look at them, try"
+                    " --workers 1 to find it, or use a machine with more memory"
+                ) from bad
+            yield item, made
+
+
+@contextmanager
+def thread_limit(count: int) -> Iterator[None]:
+    """Within the block `thread_count` is `count`: for a process that shares the machine with others."""
+    token = _thread_limit.set(count)
+    try:
+        yield
+    finally:
+        _thread_limit.reset(token)
+
+
+def thread_count() -> int:
+    """How many threads one piece of work may use: all processors, unless `thread_limit` says otherwise."""
+    return _thread_limit.get() or os.cpu_count() or 1
+
+
+@contextmanager
+def _executor(workers: Workers) -> Iterator[Executor]:
+    if workers.dask:
+        client = _cluster(workers.dask)
+        try:
+            yield client.get_executor(pure=False)
+        finally:
+            client.close()  # what was asked for and is no longer wanted is dropped with the client
+        return
+    pool = ProcessPoolExecutor(
+        workers.count, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_the_parent
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_the_parent() -> None:
+    """A worker whose parent was killed ends too, where it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _cluster(address: str) -> Any:
+    try:
+        from distributed import Client
+    except ImportError as bad:
+        raise MissingDependency("distributed", "dask") from bad
+    try:
+        client: Any = Client(address, timeout=5)  # type: ignore[no-untyped-call]  # distributed has no types
+    except (OSError, ValueError, TimeoutError) as bad:
+        raise DataError(f"--dask {address}: no scheduler answers there ({bad}); start one, or leave it away") from bad
+    return client

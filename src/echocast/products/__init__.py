@@ -1,0 +1,1 @@
+"""Pure functions of a forecast: probabilities, quantiles, accumulations."""

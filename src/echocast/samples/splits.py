@@ -1,0 +1,131 @@
+"""Which frames are for training, validation and test: by runs, by dates, or by the blocks of the paper.
+
+However frames are shared out, two parts never share a run of frames between them, so no window looks into another part.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from echocast.errors import DataError
+from echocast.samples.segments import segments
+
+PARTS = ("all", "train", "validation", "test")
+FRACTIONS = (0.7, 0.15, 0.15)
+"""How a field's frames go to train, validation and test, in the order of time."""
+
+BLOCK = 40
+BLOCKS_A_DAY = 6
+
+
+def by_fractions(field: xr.DataArray, part: str, *, fractions: tuple[float, float, float] = FRACTIONS) -> list[slice]:
+    """The runs of one part of a field; each run belongs to one part only.
+
+    Raises:
+        DataError: an unknown part, or fewer than three runs to share out.
+    """
+    if part not in PARTS:
+        raise DataError(f"there is no split {part!r}; there are {', '.join(PARTS)}")
+    found = segments(field)
+    if part == "all":
+        return found
+    if len(found) < 3:
+        raise DataError(
+            f"{len(found)} unbroken runs of frames cannot be split into train, validation and test;"
+            " archive these parts as stores of their own, or use --split all"
+        )
+    frames = np.cumsum([run.stop - run.start for run in found]) / sum(run.stop - run.start for run in found)
+    first = int(np.clip(np.abs(frames - fractions[0]).argmin() + 1, 1, len(found) - 2))
+    second = int(np.clip(np.abs(frames - fractions[0] - fractions[1]).argmin() + 1, first + 1, len(found) - 1))
+    bounds = {"train": (0, first), "validation": (first, second), "test": (second, len(found))}
+    return found[slice(*bounds[part])]
+
+
+def by_dates(field: xr.DataArray, *, validation: tuple[str, str], test: tuple[str, str]) -> dict[str, list[slice]]:
+    """The runs of each part by date; what is in neither span is for training.
+
+    Args:
+        field: an archive's field.
+        validation: first time and the first after it (UTC), as 2016-07-01.
+        test: the same; the spans must not overlap.
+
+    Raises:
+        DataError: spans that overlap, are empty or are no times.
+    """
+    spans = {}
+    for name, (said, until) in (("validation", validation), ("test", test)):
+        try:
+            spans[name] = (np.datetime64(said, "ns"), np.datetime64(until, "ns"))
+        except ValueError as bad:
+            raise DataError(f"{name} = {said!r} to {until!r} are no times; write them as 2016-07-01") from bad
+        if not spans[name][0] < spans[name][1]:
+            raise DataError(f"{name} = {said} to {until} is no span; the second must be later")
+    (a, b), (c, d) = spans["validation"], spans["test"]
+    if a < d and c < b:
+        raise DataError(f"validation ({validation[0]} to {validation[1]}) and test ({test[0]} to {test[1]}) overlap")
+    part = np.full(field.sizes["time"], "train", dtype="<U10")
+    for name, (start, stop) in spans.items():
+        part[(field.time.values >= start) & (field.time.values < stop)] = name
+    return {name: _within(field, part == name) for name in ("train", "validation", "test")}
+
+
+def rainiest_days(field: xr.DataArray, days: int) -> list[np.datetime64]:
+    """The days (UTC) of most rain, by the mean over all that was seen, in their order of time."""
+    day = field.time.values.astype("datetime64[D]")
+    total = {}
+    for one in np.unique(day):
+        where = np.flatnonzero(day == one)
+        values = field[where[0] : where[-1] + 1].values
+        total[one] = float(np.nanmean(values)) if np.isfinite(values).any() else -1.0
+    return sorted(sorted(total, key=lambda one: (-total[one], one))[:days])
+
+
+def blocks(
+    field: xr.DataArray, *, days: Sequence[np.datetime64] | None = None, seed: int = 0
+) -> dict[str, list[slice]]:
+    """The paper's split: each day in blocks of 40 frames, one drawn for test, one for validation, the rest to train.
+
+    97 days of 240 frames give, in windows of 20, 8148 for training, 2037 for validation and 2037 for test.
+
+    Args:
+        field: an archive's field.
+        days: the days to take, all whole ones by default (see `rainiest_days`).
+        seed: of the draw.
+
+    Raises:
+        DataError: no day has three whole blocks.
+
+    Source: Shi et al. 2015, section 4.2.
+    """
+    drawn = np.random.default_rng(seed)
+    day = field.time.values.astype("datetime64[D]")
+    observed = field.coords["observed"].values if "observed" in field.coords else np.ones(len(day), bool)
+    parts: dict[str, list[slice]] = {"train": [], "validation": [], "test": []}
+    for one in np.unique(day) if days is None else days:
+        where = np.flatnonzero(day == one)
+        count = min(len(where) // BLOCK, BLOCKS_A_DAY)
+        found = [slice(int(where[0]) + n * BLOCK, int(where[0]) + (n + 1) * BLOCK) for n in range(count)]
+        found = [block for block in found if observed[block].all()]
+        if len(found) < 3:
+            continue
+        test, validation = drawn.choice(len(found), 2, replace=False)
+        parts["test"].append(found[test])
+        parts["validation"].append(found[validation])
+        parts["train"] += [block for n, block in enumerate(found) if n not in (test, validation)]
+    if not parts["test"]:
+        raise DataError(f"no day has three whole blocks of {BLOCK} frames; this split needs days without gaps")
+    return parts
+
+
+def _within(field: xr.DataArray, chosen: np.ndarray) -> list[slice]:
+    """The runs of the frames that are chosen."""
+    found = []
+    for run in segments(field):
+        inside = np.flatnonzero(chosen[run]) + run.start
+        found += [
+            slice(int(s[0]), int(s[-1]) + 1)
+            for s in np.split(inside, np.flatnonzero(np.diff(inside) > 1) + 1)
+            if len(s)
+        ]
+    return found

@@ -1,0 +1,247 @@
+"""Steps between a file's field and the archive's."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests import example_files
+
+from echocast import archive, fields
+from echocast.archive import clutter, survey, transforms
+from echocast.errors import DataError
+from echocast.io import forecast_file, reading
+from echocast.samples import splits
+from echocast.samples.segments import starts
+
+
+def rain(count: int = 2, height: int = 12, width: int = 16, seed: int = 0) -> xr.DataArray:
+    drawn = np.random.default_rng(seed)
+    return example_files.field(drawn.gamma(0.5, 4.0, (count, height, width)).astype(np.float32))
+
+
+def done(text: str, field: xr.DataArray) -> xr.DataArray:
+    return transforms.apply(field, transforms.parse([text]))
+
+
+def test_crop_keeps_the_cells_inside_a_box() -> None:
+    field = rain()
+    left, right = float(field.x[3]), float(field.x[7])
+    cut = done(f"crop left={left} right={right} bottom={field.y[9].item()} top={field.y[2].item()}", field)
+    xr.testing.assert_identical(cut, field[:, 2:10, 3:8])
+    with pytest.raises(DataError, match=r"no cell lies in left=9e\+06.*the field goes from"):
+        done("crop left=9000000 right=9100000 bottom=0 top=1", field)
+
+
+def test_centre_is_the_papers_central_crop() -> None:
+    np.testing.assert_array_equal(done("centre height=6 width=4", rain()).values, rain().values[:, 3:9, 6:10])
+    with pytest.raises(DataError, match="does not lie in a field of 12 x 16"):
+        done("centre height=13 width=4", rain())
+
+
+def test_coarsen_by_hand_with_a_missing_cell() -> None:
+    values = np.array([[[1, 3, 0, np.nan], [5, 7, np.nan, np.nan]]], np.float32)
+    coarse = done("coarsen factor=2", example_files.field(values))
+    np.testing.assert_array_equal(coarse.values, [[[4.0, np.nan]]])  # one of four seen is less than half
+    assert coarse.x.values.tolist() == [-4000.0, 4000.0]
+    values[0, 1, 2] = 2.0
+    np.testing.assert_array_equal(done("coarsen factor=2", example_files.field(values)).values, [[[4.0, 1.0]]])
+
+
+@settings(deadline=None, max_examples=30)
+@given(height=st.integers(1, 20), width=st.integers(1, 20), seed=st.integers(0, 9))
+def test_resize_keeps_the_rain_of_the_area(height: int, width: int, seed: int) -> None:
+    field = rain(seed=seed)
+    small = done(f"resize height={height} width={width}", field)
+    assert small.shape == (2, height, width)
+    np.testing.assert_allclose(small.values.mean((1, 2)), field.values.mean((1, 2)), rtol=1e-5)
+    edge = (field.x[1] - field.x[0]).item() / 2
+    new_edge = (edge * 2 * 16 / width) / 2
+    assert small.x[0].item() - new_edge == pytest.approx(field.x[0].item() - edge)
+
+
+def test_resize_by_a_whole_factor_is_coarsening() -> None:
+    xr.testing.assert_allclose(done("resize height=6 width=8", rain()), done("coarsen factor=2", rain()), rtol=1e-6)
+
+
+def test_regrid_to_the_same_projection_is_exact_for_whole_factors() -> None:
+    field = rain()
+    left, top = field.x[0].item() - 2000, field.y[0].item() + 2000
+    crs = example_files.CRS
+    moved = done(f"regrid crs='{crs}' left={left} top={top} cell=8000 height=6 width=8", field)
+    np.testing.assert_allclose(moved.values, done("coarsen factor=2", field).values, rtol=1e-5)
+
+
+def test_regrid_to_another_projection_keeps_rain_and_places_it() -> None:
+    field = example_files.field(example_files.blob(1, 60, 60), spacing=1000.0)
+    moved = done("regrid crs=EPSG:3035 left=4352000 top=2662000 cell=2000 height=60 width=60", field)
+    assert fields.crs(moved).to_epsg() == 3035
+    kept = float(np.nansum(moved.values)) * 4.0 / float(field.values.sum())
+    assert kept == pytest.approx(1.0, abs=0.01)
+    highest = np.unravel_index(np.nanargmax(moved.values[0]), moved.shape[1:])
+    lon, lat = _lonlat(moved, *highest)
+    there = np.unravel_index(np.argmax(field.values[0]), field.shape[1:])
+    assert (lon, lat) == pytest.approx(_lonlat(field, *there), abs=0.02)
+    with pytest.raises(DataError, match="lies outside the field"):
+        done("regrid crs=EPSG:3035 left=1000000 top=1000000 cell=2000 height=6 width=6", field)
+    with pytest.raises(DataError, match="no projection"):
+        done("regrid crs=nonsense left=1 top=1 cell=2 height=6 width=6", field)
+
+
+def _lonlat(field: xr.DataArray, row: int, column: int) -> tuple[float, float]:
+    import pyproj
+
+    back = pyproj.Transformer.from_crs(fields.crs(field), "EPSG:4326", always_xy=True)
+    lon, lat = back.transform(field.x.values[column], field.y.values[row])
+    return lon, lat
+
+
+def test_disk_is_the_mean_over_a_disk_of_what_was_seen() -> None:
+    field = rain(1)
+    field.values[0, 0, 0] = np.nan
+    smooth = done("disk radius=1", field).values[0]
+    v = field.values[0]
+    assert smooth[5, 5] == pytest.approx((v[5, 5] + v[4, 5] + v[6, 5] + v[5, 4] + v[5, 6]) / 5)
+    assert smooth[0, 1] == pytest.approx((v[0, 1] + v[0, 2] + v[1, 1]) / 3)
+    assert np.isnan(smooth[0, 0])
+
+
+def test_clip_and_unknown_steps_are_told() -> None:
+    assert float(done("clip most=5", rain()).max()) == 5.0
+    for text, why in {
+        "blur radius=2": "'blur' is no step; there are: crop, centre",
+        "coarsen": "lacks factor",
+        "coarsen factor=two": "factor = 'two'",
+        "coarsen factr=2 factor=2": "did you mean 'factor'",
+        "coarsen 2": "not of the form key=value",
+        "coarsen factor=40": "does not go into a field of 12 x 16",
+        "disk radius=0": "no radius",
+        "clip most=-1": "no limit",
+    }.items():
+        with pytest.raises(DataError, match=re.escape(why)):
+            done(text, rain())
+
+
+def test_the_store_keeps_its_steps_and_takes_them_again(tmp_path: Path) -> None:
+    five = np.timedelta64(5, "m")
+    paths = [
+        example_files.netcdf(tmp_path, time=example_files.TIME + n * five, rain=example_files.blob(4)[n : n + 1])
+        for n in range(4)
+    ]
+    steps = transforms.parse(["coarsen factor=2", "clip most=6"])
+    archive.write(paths[:2], tmp_path / "s.zarr", transforms=steps)
+    archive.write(paths[2:], tmp_path / "s.zarr")
+    field = archive.open(tmp_path / "s.zarr")
+    np.testing.assert_array_equal(
+        field.values, transforms.apply(example_files.field(example_files.blob(4)), steps).values
+    )
+    assert field.attrs["steps"] == '["coarsen factor=2", "clip most=6.0"]'
+    with pytest.raises(DataError, match="was made with other steps"):
+        archive.write(paths[2:], tmp_path / "s.zarr", transforms=transforms.parse(["coarsen factor=4"]))
+
+
+def noisy(days: int = 40) -> xr.DataArray:
+    """Rain that moves and cells that always echo."""
+    drawn = np.random.default_rng(1)
+    count = days * 4
+    values = np.where(drawn.random((count, 20, 20)) < 0.1, 2.0, 0.0).astype(np.float32)
+    values[:, 4:6, 10:13] = 8.0
+    return example_files.field(values, minutes=360, start=np.datetime64("2016-09-01", "ns"))
+
+
+def test_clutter_is_what_stands_out_of_the_months_mean(tmp_path: Path) -> None:
+    found = clutter.monthly(noisy())
+    mask = clutter.mask(noisy(), found)
+    expected = np.zeros((20, 20), bool)
+    expected[4:6, 10:13] = True
+    np.testing.assert_array_equal(mask.values[0] > 0, expected)
+    forecast_file.series_to_netcdf(mask, tmp_path / "mask.nc")
+    cleaned = done(f"mask file={tmp_path / 'mask.nc'}", noisy())
+    assert np.isnan(cleaned.values[:, expected]).all()
+    np.testing.assert_array_equal(cleaned.values[:, ~expected], noisy().values[:, ~expected])
+    assert (done(f"mask file={tmp_path / 'mask.nc'} as_=dry", noisy()).values[:, expected] == 0).all()
+    with pytest.raises(DataError, match="archive clutter"):
+        done("mask file=nowhere.nc", noisy())
+
+
+def test_too_few_frames_say_nothing_of_clutter() -> None:
+    with pytest.raises(DataError, match="no month has 100 frames"):
+        clutter.monthly(noisy(5))
+
+
+def test_where_nothing_stands_out_there_is_no_clutter() -> None:
+    quiet = noisy()
+    quiet.values[:, 4:6, 10:13] = 0.0
+    assert not any(one.cells.any() for one in clutter.monthly(quiet))
+
+
+def test_the_papers_blocks_give_its_numbers_of_windows() -> None:
+    count = 97 * 240
+    field = example_files.field(np.zeros((count, 1, 2), np.float32), minutes=6, start=np.datetime64("2011-01-01", "ns"))
+    parts = splits.blocks(field, seed=3)
+    windows = {name: len(starts(found, 5, 15, 1)) for name, found in parts.items()}
+    assert windows == {"train": 8148, "validation": 2037, "test": 2037}
+    frames = [n for found in parts.values() for run in found for n in range(run.start, run.stop)]
+    assert sorted(frames) == list(range(count))
+    assert splits.blocks(field, seed=3) == parts != splits.blocks(field, seed=4)
+    with pytest.raises(DataError, match="three whole blocks"):
+        splits.blocks(field[:100])
+
+
+def test_days_are_ordered_by_rain_and_splits_by_date_share_nothing() -> None:
+    values = np.zeros((4 * 24, 2, 2), np.float32)
+    values[24:48], values[72:] = 1.0, 3.0
+    field = example_files.field(values, minutes=60, start=np.datetime64("2016-07-01", "ns"))
+    assert [str(d) for d in splits.rainiest_days(field, 2)] == ["2016-07-02", "2016-07-04"]
+    parts = splits.by_dates(field, validation=("2016-07-02", "2016-07-03"), test=("2016-07-04", "2016-07-05"))
+    assert parts == {
+        "train": [slice(0, 24), slice(48, 72)], "validation": [slice(24, 48)], "test": [slice(72, 96)]
+    }  # fmt: skip
+    with pytest.raises(DataError, match="overlap"):
+        splits.by_dates(field, validation=("2016-07-02", "2016-07-04"), test=("2016-07-03", "2016-07-05"))
+    with pytest.raises(DataError, match="no times"):
+        splits.by_dates(field, validation=("july", "august"), test=("2016-07-03", "2016-07-05"))
+    with pytest.raises(DataError, match="no span"):
+        splits.by_dates(field, validation=("2016-07-03", "2016-07-02"), test=("2016-07-03", "2016-07-05"))
+
+
+def test_a_survey_tells_what_a_store_holds(tmp_path: Path) -> None:
+    five = np.timedelta64(5, "m")
+    frames = example_files.blob(40)
+    frames[7] = frames[6]
+    frames[9, 0, 0] = 200.0
+    kept = [n for n in range(40) if n not in (20, 21, 33)]
+    paths = [example_files.netcdf(tmp_path, time=example_files.TIME + n * five, rain=frames[n : n + 1]) for n in kept]
+    archive.write(paths, tmp_path / "s.zarr")
+    found = survey.look(tmp_path / "s.zarr", closely=True)
+    assert (found.frames, found.missing, found.windows, found.longest) == (37, 3, 0, 20)
+    at = example_files.TIME + five * np.array([20, 21, 33, 33])
+    assert found.gaps == [(at[0], at[1], 2), (at[2], at[3], 1)]
+    assert (found.outliers, found.highest, found.stuck) == (1, 200.0, 1)
+    assert found.seen == 1.0
+    assert found.wet == pytest.approx((frames[kept] >= 0.1).mean())
+    assert found.bytes is not None
+    assert found.bytes > 1000
+    assert [said.partition(" (")[0] for said in found.unfit] == [
+        "no run of 28 frames without a gap", "1 frames repeat the one before: was the feed stuck?",
+        "1 cells above 150 mm/h: clutter or interference? use --do 'clip most=..'",
+    ]  # fmt: skip
+    assert survey.look(tmp_path / "s.zarr", closely=False).wet is None
+
+
+def test_an_archive_is_read_back_as_a_source_without_its_gaps(tmp_path: Path) -> None:
+    five = np.timedelta64(5, "m")
+    paths = [
+        example_files.netcdf(tmp_path, time=example_files.TIME + n * five, rain=example_files.blob(5)[n : n + 1])
+        for n in (0, 1, 4)
+    ]
+    archive.write(paths, tmp_path / "s.zarr")
+    field = reading.read(tmp_path / "s.zarr")
+    np.testing.assert_array_equal(field.values, example_files.blob(5)[[0, 1, 4]])
+    archive.write([tmp_path / "s.zarr"], tmp_path / "t.zarr", transforms=transforms.parse(["coarsen factor=2"]))
+    copied = archive.open(tmp_path / "t.zarr")
+    assert copied.observed.values.tolist() == [True, True, False, False, True]
+    assert copied.shape[1:] == (10, 12)

@@ -1,0 +1,123 @@
+"""A forecast file that others can read."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+import xarray as xr
+from tests import example_files
+
+from echocast import fields
+from echocast.errors import DataError, UnreadableFile
+from echocast.io import forecast_file
+from echocast.samples import tensors
+
+
+def forecast(*, upside_down: bool = False, crs: str = example_files.CRS) -> xr.DataArray:
+    """Two leads; 9 mm/h at row 2, column 5 of the first, unknown in the last column."""
+    past = example_files.field(example_files.blob(3), crs=crs)
+    if upside_down:
+        past = past[:, ::-1]
+    future = torch.zeros(1, 2, 1, 20, 24)
+    future[0, 0, 0, 2, 5] = 9.0
+    future[..., -1] = torch.nan
+    made = tensors.to_forecast(future, past)
+    made.attrs |= {"model": "a model", "input_files": "one two"}
+    return made
+
+
+def test_contents_are_as_promised(tmp_path: Path) -> None:
+    forecast_file.to_netcdf(forecast(), tmp_path / "f.nc", command="echocast nowcast in --out f.nc")
+    with xr.open_dataset(tmp_path / "f.nc", decode_timedelta=False) as data:
+        rain = data["rainfall_rate"]
+        assert rain.dims == ("lead", "y", "x")
+        assert (rain.dtype, rain.attrs["units"], rain.attrs["standard_name"]) == (np.float32, "mm h-1", "rainfall_rate")
+        assert np.isnan(rain.values[..., -1]).all()
+        assert data["forecast_reference_time"].values == np.datetime64("2016-09-28T14:55")
+        assert data["forecast_period"].values.tolist() == [5, 10]
+        assert data["time"].values[0] == np.datetime64("2016-09-28T15:00")
+        assert data["crs"].attrs["grid_mapping_name"] == "azimuthal_equidistant"
+        assert data["crs"].attrs["crs_wkt"].startswith("PROJCRS")
+        assert data.attrs["Conventions"] == "CF-1.11"
+        assert data.attrs["model"] == "a model"
+        assert data.attrs["input_files"] == "one two"
+        assert "echocast nowcast in --out f.nc" in data.attrs["history"]
+
+
+@pytest.mark.parametrize("upside_down", [False, True])
+@pytest.mark.parametrize("crs", [example_files.CRS, "EPSG:21781", "EPSG:3067"])
+def test_gdal_finds_every_pixel_where_it_lies(upside_down: bool, crs: str, tmp_path: Path) -> None:
+    made = forecast(upside_down=upside_down, crs=crs)
+    forecast_file.to_netcdf(made, tmp_path / "f.nc")
+    x, y = made.x.values[5], made.y.values[2]
+    with rasterio.open(f"netcdf:{tmp_path / 'f.nc'}:rainfall_rate") as raster:
+        assert raster.count == 2
+        assert next(iter(raster.sample([(x, y)], 1)))[0] == 9.0
+        assert np.count_nonzero(np.nan_to_num(raster.read(1))) == 1
+        assert fields.pyproj.CRS.from_wkt(raster.crs.to_wkt()).equals(fields.crs(made), ignore_axis_order=True)
+
+
+@pytest.mark.parametrize("crs", [example_files.CRS, "EPSG:21781"])
+def test_an_independent_checker_finds_no_error(crs: str, tmp_path: Path) -> None:
+    forecast_file.to_netcdf(forecast(crs=crs), tmp_path / "f.nc")
+    line = [str(Path(sys.executable).with_name("compliance-checker")), "--test=cf:1.11", "--format=json"]
+    result = subprocess.run(
+        [*line, f"--output={tmp_path / 'r.json'}", str(tmp_path / "f.nc")], capture_output=True, text=True, check=False
+    )
+    report = json.loads((tmp_path / "r.json").read_text())["cf:1.11"]
+    assert report["possible_points"] > 10, result.stdout + result.stderr
+    bad = [item for item in report["all_priorities"] if item["value"][0] != item["value"][1]]
+    assert bad == []
+    assert result.returncode == 0
+
+
+def test_it_is_read_back_as_it_was(tmp_path: Path) -> None:
+    made = forecast()
+    forecast_file.to_netcdf(made, tmp_path / "f.nc")
+    back = forecast_file.from_netcdf(tmp_path / "f.nc")
+    np.testing.assert_array_equal(back.values, made.values)
+    for name in ("lead", "time", "forecast_reference_time", "y", "x"):
+        np.testing.assert_array_equal(back[name].values, made[name].values)
+    assert fields.crs(back) == fields.crs(made)
+    assert (back.attrs["model"], back.attrs["input_files"]) == ("a model", "one two")
+
+
+def test_leads_of_half_minutes_stay_half_minutes(tmp_path: Path) -> None:
+    made = forecast()
+    half = np.array([150, 300], "timedelta64[s]").astype("timedelta64[ns]")
+    made = made.assign_coords(lead=half, time=("lead", made.forecast_reference_time.values + half))
+    forecast_file.to_netcdf(made, tmp_path / "f.nc")
+    with xr.open_dataset(tmp_path / "f.nc", decode_timedelta=False) as data:
+        assert data["forecast_period"].values.tolist() == [2.5, 5.0]
+    np.testing.assert_array_equal(forecast_file.from_netcdf(tmp_path / "f.nc").lead.values, half)
+
+
+def test_other_files_are_no_forecasts(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFile, match="no forecast of echocast"):
+        forecast_file.from_netcdf(example_files.netcdf(tmp_path))
+
+
+def test_an_old_file_stays_if_the_new_one_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "f.nc"
+    path.write_bytes(b"the old one")
+
+    def full(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[:99])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(DataError, match="No space left"):
+        forecast_file.to_netcdf(forecast(), path)
+    assert path.read_bytes() == b"the old one"
+    assert [p.name for p in tmp_path.iterdir()] == ["f.nc"]
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no folder"):
+        forecast_file.to_netcdf(forecast(), tmp_path / "nowhere" / "f.nc")

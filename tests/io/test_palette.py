@@ -1,0 +1,95 @@
+"""Frames as numbers of levels: nothing is rounded, and too many values are kept as they are."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from tests import example_files
+
+from echocast import archive
+from echocast.io import palette, reading, store
+from echocast.io.palette import Palette, TooMany
+
+FIVE = np.timedelta64(5, "m")
+
+
+@settings(deadline=None, max_examples=60)
+@given(hnp.arrays(np.float32, (3, 17), elements=st.floats(width=32)), hnp.arrays(np.float32, (2, 9)))
+def test_every_bit_comes_back(first: np.ndarray, second: np.ndarray) -> None:
+    known = Palette()
+    codes = [known.encode(first), known.encode(second)]
+    for values, code in zip((first, second), codes, strict=True):
+        back = known.table[code]
+        np.testing.assert_array_equal(np.isnan(back), np.isnan(values))
+        seen = ~np.isnan(values)
+        np.testing.assert_array_equal(back[seen].view(np.uint32), values[seen].view(np.uint32))
+        assert (code[np.isnan(values)] == 0).all()
+    assert len(np.unique(known.table.view(np.uint32))) == len(known.table)
+
+
+def test_tables_merge_to_the_same_values() -> None:
+    a, b = Palette(), Palette()
+    values = np.random.default_rng(0).integers(0, 3000, 20_000).astype(np.float32) * 0.12
+    a.encode(values[:9000])
+    code = b.encode(values)
+    other = a.merge(b.table)
+    assert other is not None
+    np.testing.assert_array_equal(a.table[other[code]], values)
+    assert a.merge(a.table) is None
+    assert Palette().merge(b.table) is None, "a table taken over whole keeps its numbers"
+
+
+def test_too_many_values_are_refused_by_the_table_and_kept_by_the_store(tmp_path: Path) -> None:
+    many = np.random.default_rng(0).random((1, 300, 300)).astype(np.float32)
+    with pytest.raises(TooMany):
+        Palette().encode(many)
+    few = np.round(many * 20)
+    paths = [example_files.netcdf(tmp_path, time=example_files.TIME + n * FIVE, rain=few) for n in range(2)]
+    place = tmp_path / "s.zarr"
+    archive.write(paths, place)
+    assert layout(place) == [palette.INDEX, palette.PALETTE]
+    archive.write([example_files.netcdf(tmp_path, time=example_files.TIME + 3 * FIVE, rain=many)], place)
+    assert layout(place) == ["rainfall_rate"]
+    field = archive.open(place)
+    np.testing.assert_array_equal(field.values[[0, 1, 3]], np.concatenate([few, few, many]))
+    assert np.isnan(field.values[2]).all()
+    report = archive.write(paths, place)
+    assert (report.added, report.duplicates) == (0, 2)
+
+
+def layout(place: Path) -> list[str]:
+    session = store.repository(place, create=False).readonly_session("main")
+    return sorted(set(zarr.open_group(session.store, mode="r")) & {"rainfall_rate", palette.INDEX, palette.PALETTE})
+
+
+def test_a_store_is_read_in_any_order_like_any_field(tmp_path: Path) -> None:
+    paths = [
+        example_files.netcdf(tmp_path, time=example_files.TIME + n * FIVE, rain=example_files.blob(9)[n : n + 1])
+        for n in range(9)
+    ]
+    archive.write(paths, tmp_path / "s.zarr")
+    field, rain = archive.open(tmp_path / "s.zarr"), example_files.blob(9)
+    np.testing.assert_array_equal(field[2:5, 3, ::2].values, rain[2:5, 3, ::2])
+    np.testing.assert_array_equal(field[[1, 4, 2]].values, rain[[1, 4, 2]])
+    np.testing.assert_array_equal(field.isel(time=[0, 8], x=[5, 1]).values, rain[[0, 8]][:, :, [5, 1]])
+    np.testing.assert_array_equal(field.sel(time=example_files.TIME + 3 * FIVE).values, rain[3])
+    assert field.dtype == np.float32
+
+
+def test_anybody_reads_a_store_with_xarray_alone(tmp_path: Path) -> None:
+    paths = [
+        example_files.netcdf(tmp_path, time=example_files.TIME + n * FIVE, rain=example_files.blob(4)[n : n + 1])
+        for n in range(4)
+    ]
+    archive.write(paths, tmp_path / "s.zarr")
+    session = store.repository(tmp_path / "s.zarr", create=False).readonly_session("main")
+    data = xr.open_zarr(session.store, consolidated=False)
+    rain = data.rainfall_rate_of_level[data.level.astype(int)]
+    np.testing.assert_array_equal(rain.values, example_files.blob(4))
+    data.drop_encoding().to_zarr(tmp_path / "plain.zarr", consolidated=False)
+    np.testing.assert_array_equal(reading.read(tmp_path / "plain.zarr").values, example_files.blob(4))
