@@ -1,11 +1,10 @@
 """The arrays of an archive inside an Icechunk repository, and how it is reached: local, S3 or GCS.
 
-The rain is kept as 16-bit levels and a table of the rates they stand for (`echocast.io.palette`), bit for bit what it
-was; where a store meets more different values than that, as rates. Nothing here knows of files of radar frames;
-`echocast.archive` does. A change is made in a session and becomes
-true by its commit, whole or not at all. A local folder, unlike an object store, cannot tell two commits apart by
-itself, so local writers take turns by a lock; writers to an object store that meet find a conflict, and the later one
-does its batch again.
+The rain is kept as 16-bit indices into a palette of rates (`echocast.io.palette`), which gives every rate back bit for
+bit; with more different values than 16 bits can number, the rates themselves are kept. Nothing here knows of files of
+radar frames; `echocast.archive` does. Changes are made in a session and take effect together when it is committed. A
+local folder, unlike an object store, cannot detect that two processes commit at once, so local writers take turns by a
+lock; in an object store the later of two writers finds a conflict and writes its batch again.
 """
 
 import shutil
@@ -30,7 +29,7 @@ from echocast.io.location import Location
 from echocast.io.palette import INDEX, PALETTE, Palette
 
 CHUNK_BYTES = 4 * 2**20
-LONGEST_CHUNK = 288
+MAX_CHUNK_FRAMES = 288
 _SLAB_CHUNKS = 4
 _SECOND = np.timedelta64(1, "s")
 
@@ -39,18 +38,18 @@ icechunk.set_logs_filter("icechunk=error")  # its warning of concurrent writers 
 
 @dataclass(frozen=True)
 class TimeAxis:
-    """The times of a store's frames: a start and a step."""
+    """The times of a store's frames: the first, and the step between them."""
 
     start: np.datetime64
     step: np.timedelta64
 
     def position(self, time: np.datetime64) -> float:
-        """A time in steps from the start."""
+        """Where a time lies on the axis, in steps from the start; a whole number for the time of a frame."""
         return float((time - self.start) / self.step)
 
 
 def repository(location: Location, *, create: bool) -> icechunk.Repository:
-    """The repository at a place; a new one if there is none and `create`.
+    """The repository at a location; a new one if there is none and `create`.
 
     Raises:
         DataError: there is none, it is something else, or it cannot be reached.
@@ -89,7 +88,7 @@ def there(location: Location) -> bool:
 
 @contextmanager
 def alone(location: Location) -> Iterator[None]:
-    """One writer at a time, where the storage itself cannot tell two apart."""
+    """One writer at a time, where the storage itself cannot detect a second one."""
     location = locations.normal(location)
     with filelock.FileLock(location / "writer.lock") if isinstance(location, Path) else nullcontext():
         yield
@@ -97,7 +96,7 @@ def alone(location: Location) -> Iterator[None]:
 
 @contextmanager
 def errors(location: Location) -> Iterator[None]:
-    """What the storage says becomes a `DataError` that names the store."""
+    """Errors of the storage become a `DataError` that names the store."""
     try:
         yield
     except icechunk.ConflictError as bad:
@@ -121,11 +120,11 @@ def size(location: Location) -> int | None:
 def create(
     group: zarr.Group, template: xr.Dataset, start: np.datetime64, step: np.timedelta64, notes: dict[str, str]
 ) -> None:
-    """The empty arrays of a store on the grid and with the attributes of `template`, its rain as levels."""
+    """The empty arrays of a store on the grid and with the attributes of `template`, its rain as indices."""
     shape = (template.sizes["y"], template.sizes["x"])
     rain = {name: value for name, value in template.attrs.items() if name != "clipped_cells"}
     _array(group, INDEX, (0, *shape), np.uint16, _chunks(shape, 2), ("time", "y", "x"), _index_attrs(rain), 0)
-    _array(group, PALETTE, (1,), np.float32, (2**16,), ("level_number",), rain, np.nan)
+    _array(group, PALETTE, (1,), np.float32, (2**16,), ("palette_entry",), rain, np.nan)
     seen = {"long_name": "a frame of this time was archived"}
     _array(group, "observed", (0,), np.bool_, (4096,), ("time",), seen, False)
     units = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian"}
@@ -137,7 +136,7 @@ def create(
     _array(group, "crs", (), np.int32, (), (), mapping, 0)[...] = 0
     described: dict[str, Any] = {
         "Conventions": "CF-1.11",
-        "title": "radar rain rate on a regular clock",
+        "title": "radar rain rate on a regular time axis",
         "history": f"made by echocast {__version__}",
         "start": str(start),
         "step_seconds": float(step / _SECOND),
@@ -147,13 +146,13 @@ def create(
 
 
 def time_axis(group: zarr.Group) -> TimeAxis:
-    """The clock of a store that was created."""
+    """The time axis of a store that was created."""
     seconds = float(str(group.attrs["step_seconds"]))
     return TimeAxis(np.datetime64(str(group.attrs["start"]), "ns"), np.timedelta64(round(seconds * 1e9), "ns"))
 
 
 def extend(group: zarr.Group, length: int) -> None:
-    """Make room on the clock up to `length` frames, all missing for now."""
+    """Extend the time axis to `length` frames, all missing for now."""
     now = part(group, "time").shape[0]
     if length <= now:
         return
@@ -166,7 +165,7 @@ def extend(group: zarr.Group, length: int) -> None:
 
 
 def put_before(group: zarr.Group, frames: int) -> None:
-    """Let the clock start earlier; what is there moves back, a chunk at a time, inside the same transaction."""
+    """Start the time axis `frames` earlier; what is there moves back, a chunk at a time, in the same transaction."""
     axis, length = time_axis(group), part(group, "time").shape[0]
     group.attrs["start"] = str(axis.start - frames * axis.step)
     part(group, "time").resize((0,))
@@ -181,28 +180,28 @@ def put_before(group: zarr.Group, frames: int) -> None:
 
 
 def put(group: zarr.Group, frames: dict[int, np.ndarray]) -> None:
-    """Write frames at their places, in stretches, so that each chunk is written once."""
+    """Write frames at their positions, neighbours together, so that each chunk is written once."""
     found, kept, seen = np.array(sorted(frames)), part(group, rain(group)), part(group, "observed")
     slab = found // (kept.chunks[0] * _SLAB_CHUNKS)
     for stretch in np.split(found, np.flatnonzero((np.diff(found) > 1) | (np.diff(slab) > 0)) + 1):
         if len(stretch):
             where = slice(int(stretch[0]), int(stretch[-1]) + 1)
-            kept[where] = np.stack([frames[int(location)] for location in stretch])
+            kept[where] = np.stack([frames[int(position)] for position in stretch])
             seen[where] = True
 
 
 def rain(group: zarr.Group) -> str:
-    """The name of the array that holds the rain: levels, or rates where there were too many different ones."""
+    """The name of the array that holds the rain: indices, or rates where there were too many different ones."""
     return INDEX if INDEX in group else fields.NAME
 
 
 def palette(group: zarr.Group) -> Palette | None:
-    """The levels of a store; None where it holds the rates themselves."""
+    """The palette of a store; None where it holds the rates themselves."""
     return Palette(part(group, PALETTE)[:]) if INDEX in group else None
 
 
 def keep_palette(group: zarr.Group, palette: Palette) -> None:
-    """Write what the table has grown by."""
+    """Write the new values of the palette."""
     kept = part(group, PALETTE)
     known = kept.shape[0]
     if len(palette.values) > known:
@@ -211,7 +210,7 @@ def keep_palette(group: zarr.Group, palette: Palette) -> None:
 
 
 def to_rates(group: zarr.Group) -> None:
-    """Turn levels into the rates themselves, a chunk at a time, for a store that meets too many different values."""
+    """Replace indices by the rates themselves, a chunk at a time: there are too many different values."""
     old, rates = part(group, INDEX), part(group, PALETTE)
     known, shape = rates[:], old.shape
     attrs = dict(rates.attrs)
@@ -235,13 +234,13 @@ def _local(folder: Path, *, create: bool) -> icechunk.Repository:
         with errors(folder):
             return icechunk.Repository.open(storage)
     if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder}: is a file, not an archive; give another --to")
+        raise DataError(f"{folder}: is a file, not an archive; give another STORE")
     with errors(folder):
         partial = folder.with_name(f".{folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         icechunk.Repository.create(icechunk.local_filesystem_storage(str(partial)))
-        partial.replace(folder)  # so that a store is there whole or not at all
+        partial.replace(folder)  # a store is there whole or not at all
         return icechunk.Repository.open(storage)
 
 
@@ -281,7 +280,7 @@ def _array(
 ) -> Any:
     compressors: Any = "auto"
     if len(shape) == 3:
-        # Of radar levels the bytes of each location compress best; of rates with all their bits the single bits.
+        # Indices compress best with their bytes sorted by significance, rates with their bits.
         whole = np.dtype(dtype).itemsize == 2
         compressors = BloscCodec(
             cname="zstd",
@@ -302,15 +301,15 @@ def _array(
 
 
 def _index_attrs(rain: dict[str, Any]) -> dict[str, Any]:
-    meaning = f"number of a level; its rate in {fields.UNITS} is {PALETTE}[level], level 0 is missing"
+    meaning = f"index into {PALETTE}, which holds the rain rate in {fields.UNITS}; 0 is missing"
     return {"long_name": meaning, "grid_mapping": rain.get("grid_mapping", "crs")}
 
 
 def _chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """Whole frames of time chunks near `CHUNK_BYTES`; huge frames are cut along y."""
+    """Chunks of whole frames of about `CHUNK_BYTES`; huge frames are cut along y."""
     frame = itemsize * shape[0] * shape[1]
     rows = max(1, min(shape[0], CHUNK_BYTES // (itemsize * shape[1])))
-    return (int(np.clip(CHUNK_BYTES // frame, 1, LONGEST_CHUNK)), rows, shape[1])
+    return (int(np.clip(CHUNK_BYTES // frame, 1, MAX_CHUNK_FRAMES)), rows, shape[1])
 
 
 def _plain(value: Any) -> Any:
