@@ -46,7 +46,7 @@ def test_forwards_and_backwards(
 ) -> None:
     layer = ConvLSTM(
         3, hidden, num_layers=2, dims=dims, input_kernel=kernels[0], state_kernel=kernels[1],
-        peephole=peephole, grid=space if peephole == "pixel" else None,
+        peephole=peephole, spatial_size=space if peephole == "pixel" else None,
     )  # fmt: skip
     randomised(layer, scale=0.2)
     x = torch.randn(5, 2, 3, *space, requires_grad=True)
@@ -100,7 +100,7 @@ def test_bfloat16_is_as_close_to_the_truth_as_the_plain_path() -> None:
 @pytest.mark.parametrize("grid", [(96, 1000), (400, 248), (8, 12288)])
 def test_large_images_go_in_strips(grid: tuple[int, int]) -> None:
     for size in (grid, (grid[0] + 1, grid[1] + 2)):  # by tiles, and directly
-        layer = randomised(ConvLSTM(1, 8, peephole="pixel", grid=size), scale=0.2)
+        layer = randomised(ConvLSTM(1, 8, peephole="pixel", spatial_size=size), scale=0.2)
         x = torch.randn(2, 2, 1, *size)
         with torch.no_grad():
             assert len(choose(torch.zeros(32, 9, 3, 3), size, torch.float32, keep=False).parts(2)) > 2
@@ -265,7 +265,7 @@ def test_small_layers_take_the_plain_path() -> None:
     weight = torch.zeros(8, 2, 3, 3)
     assert fused.takes(weight, products=0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fused, "_least", 10_000_000)
+        patch.setattr(fused, "_min_products", 10_000_000)
         assert not fused.takes(weight, products=9_999_999)
         assert fused.takes(weight, products=10_000_000)
     assert not fused.takes(weight.double(), products=1 << 40)
@@ -276,5 +276,5 @@ def test_cells_step_by_step_too() -> None:
     cell = randomised(ConvLSTMCell(2, 4))
     x, state = torch.randn(2, 2, 8, 8), (torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8))
     with torch.no_grad():
-        made = cell.one_step(x, state)
+        made = cell.next_state(x, state)
     torch.testing.assert_close(made, cell(x, state), rtol=0, atol=1e-5)

@@ -16,10 +16,10 @@ from echocast.nn.settings import CellOptions, CellSettings
 F64: dict[str, Any] = {"dtype": torch.float64}
 
 
-def one_step(cell: ConvLSTMCell, driven: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+def next_state(cell: ConvLSTMCell, x_gates: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """A step from the input's share of the gates, by the book."""
     gate, squash = activation(cell.gate_activation), activation(cell.activation)
-    i, f, g, o = (driven + F.conv2d(h, cell.weight_h, padding=1)).chunk(4, 1)
+    i, f, g, o = (x_gates + F.conv2d(h, cell.weight_h, padding=1)).chunk(4, 1)
     peephole = torch.zeros(3, 1, 1, 1, dtype=h.dtype) if cell.peephole is None else cell.peephole
     new = gate(f + peephole[1] * c) * c + gate(i + peephole[0] * c) * squash(g)
     return gate(o + peephole[2] * new) * squash(new), new
@@ -45,10 +45,10 @@ def test_geometry_of_the_input_convolution(
     cell, x = layer.cells[0], torch.randn(3, 2, 2, 8, 9, dtype=dtype)
     h = c = None
     for frame, made in zip(x, layer(x)[0], strict=True):
-        driven = F.conv2d(F.pad(frame, padded), cell.weight_x, cell.bias, **call)
+        x_gates = F.conv2d(F.pad(frame, padded), cell.weight_x, cell.bias, **call)
         if h is None or c is None:
-            h = c = torch.zeros(2, 4, *driven.shape[2:], dtype=dtype)
-        h, c = one_step(cell, driven, h, c)
+            h = c = torch.zeros(2, 4, *x_gates.shape[2:], dtype=dtype)
+        h, c = next_state(cell, x_gates, h, c)
         torch.testing.assert_close(made, h, rtol=0, atol=1e-12 if dtype == torch.float64 else 1e-5)
 
 
@@ -57,13 +57,13 @@ def test_what_lies_beyond_the_border(mode: Any) -> None:
     cell = randomised(ConvLSTMCell(2, 3, padding_mode=mode, input_kernel=5, state_kernel=3, **F64))
     x, (h, c) = torch.randn(1, 2, 6, 7, **F64), torch.randn(2, 1, 3, 6, 7, **F64)
     if mode == "learned":
-        assert cell.outside is not None
-        padded = torch.stack([F.pad(x[0, k], (2, 2, 2, 2), value=float(cell.outside[k].detach())) for k in range(2)])[
-            None
-        ]
+        assert cell.learned_padding is not None
+        padded = torch.stack(
+            [F.pad(x[0, k], (2, 2, 2, 2), value=float(cell.learned_padding[k].detach())) for k in range(2)]
+        )[None]
     else:
         padded = F.pad(x, (2, 2, 2, 2), mode=mode)
-    expected = one_step(cell, F.conv2d(padded, cell.weight_x, cell.bias), h, c)
+    expected = next_state(cell, F.conv2d(padded, cell.weight_x, cell.bias), h, c)
     torch.testing.assert_close(cell(x, (h, c)), expected, rtol=0, atol=1e-12)
 
 
@@ -98,8 +98,8 @@ def test_activations(name: str) -> None:
     [
         ("hard_sigmoid", 1.0, 1 / 6 + 0.5),
         ("hard_sigmoid", 3.0, 1.0),
-        ("hard_sigmoid_fifth", 1.0, 0.7),
-        ("hard_sigmoid_fifth", 2.5, 1.0),
+        ("hard_sigmoid_keras2", 1.0, 0.7),
+        ("hard_sigmoid_keras2", 2.5, 1.0),
         ("leaky_relu", -1.0, -0.2),
         ("hard_tanh", -2.0, -1.0),
         ("softsign", 1.0, 0.5),
@@ -143,7 +143,7 @@ def test_zoneout_keeps_a_share_of_the_state_in_training_and_its_mean_in_use(make
     layer = randomised(make(1, 64, zoneout=0.3, **F64))
     space = (8, 8) if layer.dims else ()
     x, old = torch.randn(1, 4, 1, *space, **F64), torch.randn(1, 4, 64, *space, **F64)
-    state = old if layer.parts == 1 else (old, old)
+    state = old if layer.num_states == 1 else (old, old)
     fresh = make(1, 64, **F64)
     fresh.load_state_dict(layer.state_dict())
     new = fresh(x, state)[0][0]
@@ -182,7 +182,7 @@ def test_recurrent_dropout_hides_the_same_channels_in_every_step(make: Any) -> N
 @pytest.mark.parametrize("make", [ConvLSTMCell, ConvGRUCell])
 def test_initialisers(make: Any) -> None:
     torch.manual_seed(0)
-    paper = make(16, 32, input_kernel=5, init="paper")
+    paper = make(16, 32, input_kernel=5, init="shi2015")
     assert 0.9 / 4 < paper.weight_x.detach().abs().max().item() <= 1 / 4  # 1 / sqrt(16), kernel area or not
     assert 0.9 / 32**0.5 < paper.weight_h.detach().abs().max().item() <= 1 / 32**0.5
     assert paper.bias.detach().abs().max().item() == 0
@@ -227,11 +227,16 @@ REFUSED: list[tuple[Any, tuple[Any, ...], dict[str, Any], str]] = [
     (ConvLSTM, (1, 2), {"padding": "valid", "padding_mode": "circular"}, "has no border for padding_mode='circular'"),
     (ConvLSTM, (0, 2), {"stride": 2}, "in_channels=0 leaves no input convolution"),
     (ConvLSTM, (1, 2), {"peephole": "pixel"}, "peephole='pixel' and a grid need each other"),
-    (ConvLSTM, (1, 2), {"grid": (4, 4)}, "peephole='channel', grid=.4, 4."),
-    (ConvLSTM, (1, 2), {"peephole": "pixel", "grid": (4,)}, r"grid=\(4,\) has 1 dimensions; this layer has dims=2"),
+    (ConvLSTM, (1, 2), {"spatial_size": (4, 4)}, "peephole='channel', spatial_size=.4, 4."),
+    (
+        ConvLSTM,
+        (1, 2),
+        {"peephole": "pixel", "spatial_size": (4,)},
+        r"spatial_size=\(4,\) has 1 dimensions; this layer has dims=2",
+    ),
     (ConvLSTM, (1, 2), {"peephole": "diagonal"}, "peephole must be None, 'channel' or 'pixel'; got 'diagonal'"),
     (ConvLSTM, (1, 2), {"bias": False, "forget_bias": 1.0}, "forget_bias=1.0 needs bias=True"),
-    (ConvLSTM, (1, 2), {"gate_activation": "softmax"}, "no activation 'softmax'; there are sigmoid"),
+    (ConvLSTM, (1, 2), {"gate_activation": "softmax"}, "there is no activation 'softmax'; choose one of sigmoid"),
     (ConvLSTM, (1, 2), {"norm": "batch"}, "norm must be None, 'layer' or 'group'; got 'batch'"),
     (ConvLSTM, (1, 3), {"norm": "group", "norm_groups": 2}, "norm_groups=2 must divide hidden_channels=3"),
     (ConvLSTM, (1, 4), {"norm_groups": 2}, "norm_groups=2 needs norm='group'"),
@@ -239,7 +244,7 @@ REFUSED: list[tuple[Any, tuple[Any, ...], dict[str, Any], str]] = [
     (ConvLSTM, (1, 2), {"zoneout": 1.0}, r"zoneout must be in \[0, 1\); got 1.0"),
     (ConvLSTM, (1, 2), {"recurrent_dropout": -0.1}, "recurrent_dropout must be in"),
     (ConvLSTM, (1, 2), {"dropout": 2.0}, r"dropout must be in \[0, 1\]; got 2.0"),
-    (ConvLSTM, (1, 2), {"init": "he"}, "init must be one of xavier, paper, orthogonal, torch; got 'he'"),
+    (ConvLSTM, (1, 2), {"init": "he"}, "init must be one of xavier, shi2015, orthogonal, torch; got 'he'"),
     (ConvLSTM, (1, []), {}, r"hidden_channels=\[\] gives 0 layers"),
     (ConvLSTM, (1, [2, 2]), {"num_layers": 3}, "gives 2 layers and num_layers=3"),
     (ConvLSTM, (1, [2, 2]), {"state_kernel": [3]}, r"state_kernel=\[3\] has 1 values for 2 layers"),
@@ -321,7 +326,7 @@ def test_lengths_and_masks_are_checked() -> None:
 
 
 def test_pixel_peepholes_fix_the_grid_and_nothing_else_does() -> None:
-    layer = ConvLSTM(1, [2, 2], peephole="pixel", grid=(9, 8), stride=[2, 1])
+    layer = ConvLSTM(1, [2, 2], peephole="pixel", spatial_size=(9, 8), stride=[2, 1])
     assert [cell.peephole.shape for cell in layer.cells] == [(3, 2, 5, 4), (3, 2, 5, 4)]
     assert layer(torch.zeros(2, 1, 1, 9, 8))[0].shape == (2, 1, 2, 5, 4)
     with pytest.raises(ValueError, match=r"peephole='pixel' fixes the state's grid to \(5, 4\)"):

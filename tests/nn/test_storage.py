@@ -20,7 +20,7 @@ from echocast.nn.compat import files
     ("layer", "space"),
     [
         (ConvLSTM(1, [2, 3], input_kernel=[3, (1, 3)], forget_bias=1.0, batch_first=True), (5, 6)),
-        (ConvLSTM(1, 2, num_layers=2, peephole="pixel", grid=(5, 6), bidirectional=True), (5, 6)),
+        (ConvLSTM(1, 2, num_layers=2, peephole="pixel", spatial_size=(5, 6), bidirectional=True), (5, 6)),
         (ConvLSTM(1, 2, dims=3, norm="layer", zoneout=0.1, dtype=torch.float64), (3, 4, 5)),
         (ConvGRU(1, 2, reset_after=True, activation="leaky_relu"), (5, 6)),
         (LSTM(1, 2, num_layers=2, peephole=None), ()),

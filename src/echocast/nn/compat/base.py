@@ -64,7 +64,7 @@ class Imported:
             settings["input_kernel"] = [tuple(cell.x.shape[2:]) for cell in forward]
             settings["state_kernel"] = [tuple(cell.h.shape[2:]) for cell in forward]
         if settings["peephole"] == "pixel" and first.peephole is not None:
-            settings["grid"] = tuple(first.peephole.shape[2:])
+            settings["spatial_size"] = tuple(first.peephole.shape[2:])
         hidden = [cell.h.shape[1] for cell in forward]
         build = ConvLSTM if dims else LSTM
         # One number for all layers where they are alike, so that their states come stacked as in nn.LSTM.
