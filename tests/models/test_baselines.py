@@ -7,6 +7,7 @@ import pytest
 import torch
 from tests import example_files
 
+from echocast.context import Context
 from echocast.errors import MissingDependency
 from echocast.models import _pysteps, base
 from echocast.models.base import EnsembleForecaster
@@ -110,7 +111,7 @@ class TestPysteps:
         past, _ = self.frames()
         model = base.construct("steps", {"members": 3})
         assert isinstance(model, EnsembleForecaster)
-        where = {"grid_km": 2.0, "time_step_minutes": 5.0}
+        where = {"context": Context(grid_km=2.0, time_step_minutes=5.0)}
         made = model.ensemble(past, 2, seed=4, **where)
         assert made.shape == (1, 3, 2, 1, 64, 64)
         assert not torch.equal(made[:, 0].nan_to_num(), made[:, 1].nan_to_num())
@@ -151,5 +152,5 @@ def test_the_first_frame_comes_straight_from_the_encoder() -> None:
     state = model.encoder.last_state(past.flatten(2))
     torch.testing.assert_close(model(past, 1)[0, 0, 0].flatten(), model.output(state[0][-1])[0])
     torch.testing.assert_close(model(past, 4)[:, :1], model(past, 1))
-    with pytest.raises(ValueError, match=r"\(6, 6\).*\(5, 6\)"):
+    with pytest.raises(ValueError, match=r"\(1, 6, 6\).*\(1, 5, 6\)"):
         model(torch.rand(1, 3, 1, 5, 6), 1)

@@ -1,4 +1,4 @@
-"""ROVER, the optical flow baseline of the paper: `rover1`, `rover2` and `rover3` differ in the flows that they average."""
+"""ROVER, the optical flow baseline of the paper; `rover1`, `rover2` and `rover3` differ in the flows they average."""
 
 import math
 from typing import ClassVar
@@ -34,7 +34,7 @@ class Rover(Advected):
     """
 
     pair_weights: ClassVar[tuple[float, ...]]
-    """Of the flow between each pair of frames, the newest first; the last ones are left out where frames are missing."""
+    """Of the flow between each pair of frames, newest first; with fewer frames the last weights are left out."""
 
     def __init__(self, *, alpha: float = 2000.0, rho: float = 1.5, sigma: float = 1.0) -> None:
         super().__init__()

@@ -197,7 +197,7 @@ class EnsembleForecaster(Forecaster):
             futures = self._ensemble(few, steps, count, seeds, known)
             if factor > 1:
                 fine = resolution.refine(futures.flatten(0, 1), factor, (past.shape[-2], past.shape[-1]))
-                futures = fine.unflatten(0, futures.shape[:2])
+                futures = fine.reshape(*futures.shape[:2], *fine.shape[1:])
         observed = past.isfinite().any(dim=1, keepdim=True).unsqueeze(1)
         return futures.to(past.dtype).masked_fill(~observed, torch.nan)
 

@@ -71,8 +71,9 @@ class Lagrangian(Network, LearnedEnsemble):
     and adds to r correlated noise whose standard deviation per place, lead time and scale that head gives too.
 
     On a grid finer than the one learned from, L is that of means over blocks of pixels; motion and advection keep the
-    grid as it is, and what the pixels hold beyond the means is carried as rain rates and decays by a rule. Where the air
-    comes from outside the observed area the forecast is NaN. Areas of heavy rain are bounded, see `HeavyRainBounds`.
+    grid as it is, and what the pixels hold beyond the means is carried as rain rates and decays by a rule. Where the
+    air comes from outside the observed area the forecast is NaN. Areas of heavy rain are bounded: see
+    `HeavyRainBounds`.
 
     Args:
         hidden_channels: hidden channels of each layer, the same in encoder and forecaster.
@@ -215,7 +216,7 @@ class Lagrangian(Network, LearnedEnsemble):
         frames = past[:, -self.network_settings.max_input_frames :]
         slow = resolution.coarsen(motion.unsqueeze(1), factor)[:, 0] / factor if factor > 1 else motion
         if factor > 1:  # frame by frame, for memory
-            frames = torch.cat([resolution.coarsen(one, factor) for one in frames.split(1, dim=1)], dim=1)
+            frames = torch.cat([resolution.coarsen(one, factor) for one in frames.chunk(frames.shape[1], dim=1)], dim=1)
         levels = self.scaling.to_level(frames)
         changes = self.mean_changes(head, levels, slow, steps, context.coarsened(factor))
         rain = past[:, -1] if factor > 1 else None

@@ -10,7 +10,7 @@ from; it names the quantity that it is for. `RainScaling` is for rain rates, `Im
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -19,6 +19,7 @@ from torch import Tensor
 from echocast.zr import MARSHALL_PALMER as _ZR
 
 
+@runtime_checkable
 class Scaling(Protocol):
     """What a forecaster with weights needs of a scaling. Every one is a frozen dataclass, so that it can be saved."""
 
@@ -67,7 +68,8 @@ class RainScaling:
 
     def to_network(self, rate_mm_h: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Grey level of a rain rate (mm/h), clipped to [0, 1]; NaN becomes 0, for a network cannot take it."""
-        level = (_ZR.dbz(torch.log10(rate_mm_h)) - self.floor_dbz) / (self.ceiling_dbz - self.floor_dbz)
+        dbz: Tensor = _ZR.dbz(torch.log10(rate_mm_h))
+        level = (dbz - self.floor_dbz) / (self.ceiling_dbz - self.floor_dbz)
         return level.clamp(0.0, 1.0).nan_to_num(0.0)
 
     def to_level(self, rate_mm_h: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -1,4 +1,4 @@
-"""STEPS of pysteps: an ensemble of advected fields, in which noise replaces the scales that are lost.
+"""STEPS of pysteps: an ensemble of advected fields in which noise replaces the scales that are not predictable.
 
 >>> Steps(members=20).ensemble(past, steps=18, context=Context(grid_km=1.0, time_step_minutes=5.0))  # doctest: +SKIP
 """

@@ -1,1 +1,1 @@
-"""The parts of `lagrangian`: settings, network, the newest frame's detail, its advection, noise, bounds of heavy rain."""
+"""The parts of `lagrangian`: settings, network, detail of the newest frame, advection, noise, bounds of heavy rain."""

@@ -1,4 +1,4 @@
-"""The newest frame as `lagrangian` carries it: a smooth part, bands of detail, and pixels finer than the network's cells.
+"""The newest frame as `lagrangian` carries it: smooth part, bands of detail, and pixels finer than its cells.
 
 >>> level = torch.rand(1, 1, 20, 30)
 >>> tuple(bands(level, (3, 9)).shape)
