@@ -52,7 +52,7 @@ from echocast.motion.flow import dense_flow
 SCALING = RainScaling(dry_mm_h=0.042)
 """The scaling unless another is given: what is carried from dry cells and does not grow is just below 0.042 mm/h, so it
 is dry and drizzle is not. On 69 cases of the training archive the CRPS of members is 0.0353 mm/h if they are cut at
-0.045 mm/h and 0.0398 if at 0.1 mm/h; no command was kept."""
+0.045 mm/h and 0.0398 if at 0.1 mm/h; not reproducible."""
 _USUAL_STEP_MINUTES, _USUAL_GRID_KM, _USUAL_PIXEL_KM = 5.0, 4.0, 1.0
 """Where neither the context nor the weights say."""
 _STRIP_PIXELS = 2_000_000

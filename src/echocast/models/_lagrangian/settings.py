@@ -2,8 +2,8 @@
 
 They are arguments of the constructor, so they are saved with the weights, and an experiment file may set them as
 tables, such as ``[model.detail_settings]``. Each is explained with its unit and with the data that it was chosen on;
-the figures are in docs/decisions/0010-lagrangian.md. For most of them no command was kept: those figures cannot be made
-again, and "by hand" means that no other value was tried.
+the tables are in docs/experiments/constants.md. "By hand" means that no other value was compared; "not reproducible",
+that the figures are there but no command or script that makes them was kept.
 
     >>> MotionSettings(pairs=2).min_smoothing_px
     2.5
@@ -31,7 +31,7 @@ class NetworkSettings:
             speed: 15 steps of recurrence in place of 28 with 10 frames and 18 lead times.
         mirror_images: whether a forecast uses the mean over the past and its three mirror images. On every third
             validation window of TAASRAD19 CSI at 0.5, 1, 2 and 5 mm/h was 0.9, 0.7, 1.9 and 4.2 % higher with it, with
-            earlier weights; no command was kept.
+            earlier weights; not reproducible.
         level_limits: grey levels are kept within these before their logit is taken, so that it stays finite. By hand;
             dry cells have the lower one, which is why `dry_mm_h` of the scaling is just above it.
         max_time_step_ratio: frames may come so many times as far apart, or as close together, as those learned from.
@@ -62,7 +62,7 @@ class NetworkSettings:
 class MotionSettings:
     """How the motion is estimated, by `echocast.motion.flow.dense_flow`.
 
-    All three were chosen with plain advection on 108 validation windows of TAASRAD19 (July 2016); no command was kept.
+    All three were chosen with plain advection on 108 validation windows of TAASRAD19 (July 2016); not reproducible.
 
     Args:
         pairs: of how many pairs of frames, the newest, the motion is the mean. Mean CSI at 0.5, 1, 2 and 5 mm/h was
@@ -93,7 +93,7 @@ class DetailSettings:
             the network's: detail of up to 3 pixels, and from there to a cell. By hand.
         subgrid_decay_minutes: minutes after which each of the two is smaller by a factor of e, for pixels of 1 km; in
             proportion to the pixel on other grids. On grids of 1 km of FMI and MRMS and of 0.5 and 1 km of Melbourne
-            CSI differs by at most 0.004 from 3 and 10 to 12 and 40 minutes; no command was kept.
+            CSI differs by at most 0.004 from 3 and 10 to 12 and 40 minutes; not reproducible.
         min_observed_fraction: the forecast of a pixel is NaN where less than this fraction of what arrives there was
             observed. By eye: with a half a bright rim appeared after an hour; a test holds the value to that.
     """
@@ -132,7 +132,7 @@ class NoiseSettings:
             with at every place; with fewer only the mean 0, for a deviation of few numbers says little. By hand.
         noise_scale: factor of the learned standard deviation. 1.13 in the shipped weights: spread over skill of 20
             members is 0.80 on 54 validation windows of TAASRAD19 (July), 1.28 on 34 training windows of October to
-            February; with 1.05 it is 0.68 and 1.07, at a CRPS that differs by 0.4 % at most. No command was kept.
+            February; with 1.05 it is 0.68 and 1.07, at a CRPS that differs by 0.4 % at most; not reproducible.
     """
 
     octaves: int = 5
@@ -158,12 +158,13 @@ class HeavyRainBounds:
 
     Args:
         rates_mm_h: rising rates; the areas above all but the first are bounded, and rain below the first stays as it
-            is. By hand.
+            is. Members bounded from 5 mm/h on were compared with members bounded from 10 mm/h on (validation, October
+            to February of the training data, FMI, Melbourne); not reproducible. The other rates by hand.
         max_area_growth: the factor. On 6 cases of Melbourne (2018-06-16, means over 4 km) RMSE was 1.66 mm/h with 2 and
-            new areas of 0.05 %, 1.53 with 1.5 and none, 1.77 with 3 and 0.2 %; no command was kept.
+            new areas of 0.05 %, 1.53 with 1.5 and none, 1.77 with 3 and 0.2 %; not reproducible.
         new_area_fraction: the fraction of each bounded rate: the mean area of such rain within 90 minutes after frames
-            that have rain but none so heavy, in the training runs of TAASRAD19 (archives/train.zarr). No command was
-            kept.
+            that have rain but none so heavy, in the training data of TAASRAD19 (archives/train.zarr of
+            experiments/lagrangian.toml); not reproducible.
         deterministic_min_rate_mm_h: rates below this one are left out in the deterministic forecast, whose CSI there
             was learned: it is bounded above 10 mm/h, members above 5 mm/h. By hand.
     """
