@@ -49,6 +49,15 @@ from echocast.models.scaling import RainScaling
 from echocast.motion.advection import pixel_coordinates, sample
 from echocast.motion.flow import dense_flow
 
+__all__ = [
+    "DetailSettings",
+    "HeavyRainBounds",
+    "Lagrangian",
+    "MotionSettings",
+    "NetworkSettings",
+    "NoiseSettings",
+]
+
 SCALING = RainScaling(dry_mm_h=0.042)
 """The scaling unless another is given: what is carried from dry cells and does not grow is just below 0.042 mm/h, so it
 is dry and drizzle is not. On 69 cases of the training archive the CRPS of members is 0.0353 mm/h if they are cut at
