@@ -194,7 +194,7 @@ def _require(rain: xr.DataArray, contenders: Mapping[str, Contender], plan: Plan
     masks(rain, plan)
     for contender in contenders.values():
         if not isinstance(contender, ForecastFiles):
-            contender.require(plan.past, step)
+            contender.check_past(plan.past, step)
 
 
 def _sums(rain: xr.DataArray, contenders: Mapping[str, Contender], plan: Plan, event: Event) -> EventSums:

@@ -1,4 +1,4 @@
-"""The pair of ConvLSTMs that both networks unroll: an encoder, and a forecaster that goes on from its states."""
+"""The pair of ConvLSTMs in both networks: an encoder, and a forecaster that continues from its states."""
 
 from collections.abc import Sequence
 from functools import partial

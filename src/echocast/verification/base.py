@@ -15,7 +15,6 @@ So chunks, days and machines add, and ratios are pooled rather than averaged. `f
     [2.0, 2.0]
 """
 
-import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -86,7 +85,6 @@ def grey(rain_mm_h: Float[np.ndarray, "*shape"], relation: str = "hko-2015") -> 
 
     Source: Shi et al. 2015 (arXiv:1506.04214), section 4.2, and Shi et al. 2017 (arXiv:1706.03458), with their code.
     """
-    zr = ZR_RELATIONS[relation]
     rate = np.maximum(rain_mm_h, np.float32(1e-6))  # far below grey level 0, which is about 0.01 mm/h
-    dbz = 10.0 * math.log10(zr.a) + 10.0 * zr.b * np.log10(rate)
+    dbz = ZR_RELATIONS[relation].dbz(np.log10(rate))
     return np.asarray(np.clip((dbz + 10.0) / 70.0, 0.0, 1.0))
