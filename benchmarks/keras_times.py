@@ -32,8 +32,8 @@ class Worker:
             return math.inf
         if self._process is None:
             self._process = self._start()
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
+        assert self._process.stdin is not None  # `_start` asks for pipes
+        assert self._process.stdout is not None  # the same
         timer = threading.Timer(LIMIT, self._process.kill)
         timer.start()
         self._process.stdin.write(request + "\n")

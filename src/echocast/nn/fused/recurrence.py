@@ -147,7 +147,7 @@ class Stepper:
             self._step(tensors, rows=len(tensors["raw"]), width=self.hidden, image=image)
 
     def _pixels(self, part: tuple[slice, ...]) -> Tensor:
-        assert self._peephole is not None
+        assert self._peephole is not None  # only called with one
         if self._kind == "pixel" and len(part) > 1:
             line = math.prod(self.space[1:])
             return self._peephole[part[1].start * line : part[1].stop * line]
@@ -307,7 +307,7 @@ class _Backward:
 
     def d_peephole(self) -> Tensor:
         """The gradient of the peepholes."""
-        assert self.weights.peephole is not None
+        assert self.weights.peephole is not None  # only asked for with peepholes
         sums = self.sums.sum(0) if self.pixel_sums is None else self.pixel_sums
         return sums.view_as(self.weights.peephole)
 
@@ -318,7 +318,7 @@ class _Backward:
         return t % self.chunk if self.driven else t % self.segment % self.chunk
 
     def _add_pixels(self, dgates: Tensor, gates: Tensor, cell: Tensor) -> None:
-        assert self.pixel_sums is not None
+        assert self.pixel_sums is not None  # only called where a peephole has a value for each pixel
         di, df, _, do = dgates.float().chunk(4, -1)
         i, f, g, _ = gates.float().chunk(4, -1)
         new = f * cell + i * g
