@@ -1,4 +1,4 @@
-"""Keras 3 on its PyTorch and JAX backends as contenders, each in a process of its own."""
+"""Keras 3 on its PyTorch and JAX backends as candidates, each in a process of its own."""
 
 import importlib.util
 import json
@@ -14,7 +14,7 @@ BACKENDS = {"torch": "torch", "jax": "jax"}
 
 
 LIMIT = 20.0
-"""Seconds that a call may take, the first one with its compilation; a slower contender is left out of a case."""
+"""Seconds that a call may take, the first one with its compilation; a slower candidate is left out of a case."""
 
 
 class Worker:
