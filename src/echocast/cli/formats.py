@@ -12,6 +12,6 @@ def command() -> None:
     table = Table(box=None, pad_edge=False)
     for title in ("format", "usual endings", "what it is"):
         table.add_column(title, no_wrap=title == "format")
-    for name in plugins.names(package):
-        table.add_row(name, " ".join(plugins.load(package, name).SUFFIXES), plugins.summary(package, name))
+    for name, reader in plugins.load_all(package).items():
+        table.add_row(name, " ".join(reader.SUFFIXES), plugins.summary(package, name))
     Console().print(table)

@@ -12,8 +12,7 @@ def command() -> None:
     table = Table(box=None, pad_edge=False)
     for title in ("family", "scores (perfect)", "what they are"):
         table.add_column(title, no_wrap=title == "family")
-    for name in plugins.names(package):
-        perfect = plugins.load(package, name).PERFECT
-        values = ", ".join(f"{score} ({value:g})" for score, value in perfect.items())
+    for name, family in plugins.load_all(package).items():
+        values = ", ".join(f"{score} ({value:g})" for score, value in family.PERFECT.items())
         table.add_row(name, values, plugins.summary(package, name))
     Console().print(table)

@@ -84,7 +84,7 @@ def recognise(path: Path) -> str:
     head = b"" if path.is_dir() else _head(path)
     if not head and not path.is_dir():
         raise UnreadableFile(f"{path}: is empty; fetch it again")
-    readers = {name: plugins.load(_READERS, name) for name in formats()}
+    readers = plugins.load_all(_READERS)
     for name in sorted(readers, key=lambda name: (getattr(readers[name], "GENERAL", False), name)):
         if readers[name].recognises(head, path):
             return name
@@ -245,7 +245,7 @@ def _inside(folder: Path) -> Iterator[Path]:
     if _is_store(folder):
         yield folder
         return
-    companions = {p for n in formats() for p in getattr(plugins.load(_READERS, n), "COMPANIONS", ())}
+    companions = {p for reader in plugins.load_all(_READERS).values() for p in getattr(reader, "COMPANIONS", ())}
     pictured = (folder / "images.toml").is_file()
     for path in folder.iterdir():
         if path.name.startswith(".") or any(fnmatch.fnmatch(path.name, pattern) for pattern in companions):

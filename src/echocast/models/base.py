@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from echocast import checkpoint, plugins
 from echocast.checkpoint import Checkpoint
 from echocast.context import UNKNOWN, Context
-from echocast.errors import CheckpointMismatch, MissingFrames, ModelError, WrongUnits
+from echocast.errors import CheckpointMismatch, MissingFrames, ModelError, PluginError, WrongUnits
 from echocast.models import resolution
 from echocast.models.scaling import Scaling
 
@@ -301,8 +301,10 @@ def forecaster_class(name: str) -> type[Forecaster]:
             f"there is no model {name!r}; there are: {', '.join(names())}, or give the path of a checkpoint"
         )
     module = plugins.load(_PACKAGE, name)
-    classes = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
-    return next(c for c in classes if issubclass(c, Forecaster))
+    for found in vars(module).values():
+        if inspect.isclass(found) and found.__module__ == module.__name__ and issubclass(found, Forecaster):
+            return found
+    raise PluginError(f"{plugins.origin(_PACKAGE, name)} defines no Forecaster; upgrade it, or tell its authors")
 
 
 def construct(name: str, arguments: Mapping[str, Any], *, where: str = "[model]") -> Forecaster:
@@ -331,7 +333,7 @@ def resolve(name_or_path: str | Path) -> Forecaster:
 
 def save(forecaster: Forecaster, path: Path) -> None:
     """Write weights, constructor arguments and scaling to one file, which appears whole or not at all."""
-    name = type(forecaster).__module__.rpartition(".")[2]
+    name = plugins.name_of(_PACKAGE, type(forecaster).__module__)
     checkpoint.write(path, Checkpoint(TASK, name, _arguments(forecaster), forecaster.state_dict()))
 
 
@@ -342,6 +344,11 @@ def load(path: Path) -> Forecaster:
         CheckpointMismatch: the file does not exist, is none of ours, is of another version, or does not fit its model.
     """
     stored = checkpoint.read(path, task=TASK)
+    if stored.name not in names():
+        raise CheckpointMismatch(
+            f"{path}: holds the weights of a model {stored.name!r} that is not installed; install the distribution that"
+            f" adds it, or take one of: {', '.join(names())}"
+        )
     try:
         forecaster = construct(stored.name, stored.arguments, where=f"{path}:")
         forecaster.load_state_dict(stored.weights)
