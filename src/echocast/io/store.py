@@ -55,7 +55,7 @@ def repository(location: Location, *, create: bool) -> icechunk.Repository:
     Raises:
         DataError: there is none, it is something else, or it cannot be reached.
     """
-    location = locations.normal(location)
+    location = locations.normalise(location)
     if isinstance(location, Path):
         return _local(location, create=create)
     with errors(location):
@@ -77,7 +77,7 @@ def begun(session: icechunk.Session) -> bool:
 
 def there(location: Location) -> bool:
     """Whether a location holds an archive with frames."""
-    location = locations.normal(location)
+    location = locations.normalise(location)
     if isinstance(location, Path):
         if not location.is_dir() or not any(location.iterdir()):
             return False
@@ -90,7 +90,7 @@ def there(location: Location) -> bool:
 @contextmanager
 def alone(location: Location) -> Iterator[None]:
     """One writer at a time, where the storage itself cannot tell two apart."""
-    location = locations.normal(location)
+    location = locations.normalise(location)
     with filelock.FileLock(location / "writer.lock") if isinstance(location, Path) else nullcontext():
         yield
 
@@ -112,7 +112,7 @@ def errors(location: Location) -> Iterator[None]:
 
 def size(location: Location) -> int | None:
     """The bytes of a local store on the disk; None for a remote one."""
-    location = locations.normal(location)
+    location = locations.normalise(location)
     if not isinstance(location, Path):
         return None
     return sum(path.stat().st_size for path in location.rglob("*") if path.is_file())
