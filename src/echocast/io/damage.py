@@ -60,7 +60,7 @@ def named_errors(location: Location, reader: str) -> Iterator[None]:
     try:
         yield
     except EchocastError as error:
-        if not str(error).startswith((f"{location}:", f"{location} ")):
+        if not str(error).startswith(f"{location}:"):
             _say(error, f"{location}: {error}")
         raise
     except FileNotFoundError as error:
@@ -70,7 +70,7 @@ def named_errors(location: Location, reader: str) -> Iterator[None]:
     except Exception as error:
         if not is_damage(error):
             raise
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:_MAX_REASON]
+        reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":")[:_MAX_REASON]
         message = f"{location}: cannot be read as {reader} ({reason}); is it whole? fetch it again"
         raise UnreadableFile(message) from error
 

@@ -14,7 +14,6 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -161,7 +160,10 @@ def _whole(reader: ModuleType, path: Location, arguments: dict[str, Any]) -> Ite
 
 
 def _in_pieces(reader: ModuleType, path: Location, arguments: dict[str, Any]) -> Iterator[xr.DataArray]:
-    yield from getattr(reader, "pieces", partial(_whole, reader))(path, **arguments)
+    if hasattr(reader, "pieces"):
+        yield from reader.pieces(path, **arguments)
+    else:
+        yield reader.read(path, **arguments)
 
 
 def _options(options: ReadOptions | str | None) -> ReadOptions:

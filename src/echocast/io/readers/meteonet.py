@@ -37,13 +37,13 @@ def recognises(head: bytes, path: Path) -> bool:
     """A zip with the arrays ``data`` and ``dates``."""
     if head[:4] != b"PK\x03\x04":
         return False
-    with zipfile.ZipFile(path) as packed:
+    with _zip(path) as packed:
         return {"data.npy", "dates.npy"} <= set(packed.namelist())
 
 
 def read(path: Path) -> xr.DataArray:
     """The field of one file; raises `UnreadableFile` if its coordinates are not found."""
-    with zipfile.ZipFile(path) as packed:
+    with _zip(path) as packed:
         amount, dates = _array(packed, "data.npy"), _dates(packed)
     if amount.ndim != 3 or amount.dtype.kind not in "iu" or len(dates) != len(amount):
         raise ValueError(f"{len(dates)} dates for data of shape {amount.shape}")
@@ -60,6 +60,11 @@ def _array(packed: zipfile.ZipFile, name: str) -> np.ndarray:
         raise ValueError(f"{name} unpacks to {packed.getinfo(name).file_size:,} bytes")
     with _opened(packed, name) as stream:
         return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
+
+
+def _zip(path: Path) -> zipfile.ZipFile:
+    with as_value_error(NotImplementedError):  # an unknown version
+        return zipfile.ZipFile(path)
 
 
 def _opened(packed: zipfile.ZipFile, name: str) -> IO[bytes]:
@@ -93,7 +98,7 @@ def _coordinates(path: Path) -> Path:
 
 
 def _axes(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    with zipfile.ZipFile(path) as packed:
+    with _zip(path) as packed:
         lats, lons = _array(packed, "lats.npy"), _array(packed, "lons.npy")
     if lats.shape != shape or lons.shape != shape:
         raise ValueError(f"{path.name} has coordinates of shape {lats.shape}, the data {shape}")

@@ -20,7 +20,7 @@ from echocast import fields
 from echocast.errors import UnreadableFile
 from echocast.io import location as locations
 from echocast.io.damage import as_value_error
-from echocast.io.palette import INDEX, PALETTE, decoded
+from echocast.io.palette import INDEX, PALETTE, decoded, is_archive
 from echocast.io.readers import _cf
 
 SUFFIXES = (".zarr",)
@@ -51,8 +51,12 @@ def pieces(
     selection, source = _cf.Selection(variable, units, zr), locations.name(path)
     with _opened(path) as opened:
         data = opened
-        if INDEX in data and PALETTE in data:
-            data = data.drop_vars([INDEX, PALETTE]).assign({fields.NAME: decoded(data).variable})
+        if is_archive(data) and not (variable or units):
+            field = decoded(data)
+            if field.name != fields.NAME:
+                yield from _parts_of(field)
+                return
+            data = data.drop_vars([INDEX, PALETTE], errors="ignore").assign({fields.NAME: field.variable})
         whole = _cf.layout(data, selection)
         observed = data["observed"].values if "observed" in data.variables else np.ones(whole.sizes["time"], bool)
         if not observed.any():
@@ -63,6 +67,16 @@ def pieces(
                 if "zr" in data.attrs and "zr" not in piece.attrs:
                     piece.attrs["zr"] = str(data.attrs["zr"])
                 yield piece[observed[part]]
+
+
+def _parts_of(field: xr.DataArray) -> Iterator[xr.DataArray]:
+    """An archive of another quantity than rain, as it is."""
+    observed = field.coords["observed"].values
+    if not observed.any():
+        raise UnreadableFile("holds no frames")
+    for part in _cf.stretches(field.sizes["time"], field[0].size, _STRETCH_BYTES):
+        if observed[part].any():
+            yield fields.check(field[part][observed[part]].drop_vars("observed").load())
 
 
 def _is_icechunk(path: Path) -> bool:
