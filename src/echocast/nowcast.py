@@ -69,7 +69,7 @@ def nowcast(
         ModelError: no such model, or weights that do not fit.
     """
     forecaster = base.resolve(model)
-    field, used = reading.newest(reading.find(inputs), frames, choices=format, on_file=on_file)
+    field, used = reading.newest(reading.find(inputs), frames, options=format, on_file=on_file)
     past = segments.newest_segment(field, frames)
     forecast = forecast_from(past, forecaster, minutes=minutes, members=members)
     forecast.attrs |= {

@@ -5,6 +5,7 @@
 Frozen({'time': 288, 'y': 765, 'x': 700})
 """
 
-from echocast.archive.ingest import Report, gaps, grid_of, open, write  # noqa: A004 (archive.open reads best)
+from echocast.archive.ingest import Report, gaps, open, write  # noqa: A004 (archive.open reads best)
+from echocast.io.palette import grid_of
 
 __all__ = ["Report", "gaps", "grid_of", "open", "write"]

@@ -36,14 +36,14 @@ from echocast.errors import DataError, GridMismatch, MissingFrames
 from echocast.io import reading
 from echocast.io import store as stores
 from echocast.io.location import Location
-from echocast.io.palette import INDEX, Palette, TooMany, decoded
+from echocast.io.palette import Palette, TooMany, decoded, grid_of
 from echocast.parallel import Workers
 
 log = logging.getLogger(__name__)
 
 _BATCH_BYTES = 128 * 2**20
 _MEETINGS = 8
-_SAME = ("product", "zr")
+_SAME = ("quantity", "product", "zr")
 
 
 @dataclass
@@ -146,18 +146,11 @@ def open(store: Location) -> xr.DataArray:  # noqa: A001 (archive.open reads bes
         if not stores.begun(session):
             raise DataError(f"{store}: holds no frames yet; run `echocast archive add` again")
         data = xr.open_zarr(session.store, consolidated=False, chunks=None)
-    data = data.set_coords(["crs", "observed"])
-    field = decoded(data) if INDEX in data else data[fields.NAME]
-    field.attrs["grid_mapping"] = "crs"
+    field = decoded(data)
     field.attrs |= {
         name: str(data.attrs[name]) for name in ("source", "zr", "product", "transforms") if name in data.attrs
     }
     return fields.check(field)
-
-
-def grid_of(field: xr.DataArray) -> xr.Dataset:
-    """A field's coordinates and attributes without its numbers."""
-    return xr.Dataset(coords=field.coords, attrs=field.attrs)
 
 
 def gaps(field: xr.DataArray) -> list[tuple[np.datetime64, np.datetime64, int]]:
@@ -264,7 +257,7 @@ def _numbered(group: zarr.Group, found: dict[int, _Frame]) -> dict[int, np.ndarr
             stores.keep_palette(group, palette)
             return made
         except TooMany:
-            stores.to_rates(group)
+            stores.to_values(group)
     return {position: frame.rates() for position, frame in found.items()}
 
 
@@ -312,7 +305,7 @@ def _new(group: zarr.Group, found: dict[int, np.ndarray], report: Report) -> dic
     for position, numbers in found.items():
         if not there[position]:
             report.added += 1
-        elif np.array_equal(stores.part(group, stores.rain(group))[position], numbers, equal_nan=True):
+        elif np.array_equal(stores.part(group, stores.data_name(group))[position], numbers, equal_nan=True):
             report.duplicates += 1
             continue
         else:

@@ -83,7 +83,14 @@ def command(
     from echocast.io import reading
 
     time_step = None if step is None else np.timedelta64(round(step * 60), "s").astype("timedelta64[ns]")
-    options = reading.ReadOptions(format, variable, units, fields.zr_relation(zr) if zr else None, least_quality, limit)
+    options = reading.ReadOptions(
+        format=format,
+        variable=variable,
+        units=units,
+        zr=fields.zr_relation(zr) if zr else None,
+        min_quality=least_quality,
+        max_rate=limit,
+    )
     transforms = transforming.parse(transform) if transform else None
     processes = parallel.Workers(workers, dask)
     with Bar("archiving", "files") as bar:
