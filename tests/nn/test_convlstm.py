@@ -95,7 +95,7 @@ def test_without_input_there_are_no_input_weights() -> None:
     assert layer(None, state, steps=3)[0].shape == (1, 3, 4, 5, 5)
     with pytest.raises(ValueError, match="cannot take one"):
         layer(torch.zeros(1, 2, 1, 5, 5), state)
-    with pytest.raises(ValueError, match="a state to start from"):
+    with pytest.raises(ValueError, match="initial state and the number of time steps must be given"):
         layer(None)
 
 

@@ -1,6 +1,9 @@
 """The fused path computes what the plain path defines, and steps aside where it cannot."""
 
+import importlib
 import logging
+import sys
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,9 +13,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from definitions import randomised
-from echocast.nn import ConvLSTM, ConvLSTMCell, fused
-from echocast.nn.fused import lanes, winograd
-from echocast.nn.fused.convolutions import bordered, choose, inner
+from echocast.nn import ConvLSTM, ConvLSTMCell, fused, torch_internals
+from echocast.nn.fused import compiler, lanes, winograd
+from echocast.nn.fused.buffers import bordered, inner
+from echocast.nn.fused.convolutions import choose
 from echocast.nn.fused.product import product
 
 
@@ -67,7 +71,7 @@ def test_forwards_and_backwards(
 
 
 @pytest.mark.parametrize("options", [{"stride": 2}, {"padding_mode": "circular"}, {"dilation": 2}, {"bias": False}])
-def test_a_driven_layer(options: dict[str, Any]) -> None:
+def test_an_input_with_a_convolution_of_its_own(options: dict[str, Any]) -> None:
     layer = randomised(ConvLSTM(3, 4, **options), scale=0.3)
     x = torch.randn(4, 2, 3, 8, 8, requires_grad=True)
     size = 4 if "stride" in options else 8
@@ -176,15 +180,58 @@ def test_without_llvm_the_plain_path_runs_and_says_so_once(
     torch.testing.assert_close(made, layer(x)[0], rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("torch.utils._python_dispatch", "_get_current_dispatch_mode"),
+        ("torch._C._functorch", "peek_interpreter_stack"),
+    ],
+)
+def test_without_a_private_function_of_pytorch_the_plain_path_runs_and_says_so_once(
+    module: str, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    layer, x = randomised(ConvLSTM(1, 2)), torch.randn(2, 1, 1, 8, 8)
+    with fused.plain():
+        expected = layer(x)[0]
+    present = importlib.import_module(module)
+    lacking = types.SimpleNamespace(**{key: value for key, value in vars(present).items() if key != name})
+    monkeypatch.setattr(
+        torch_internals, "import_module", lambda asked: lacking if asked == module else importlib.import_module(asked)
+    )
+    torch_internals._probes.cache_clear()
+    try:
+        with caplog.at_level(logging.WARNING):
+            assert not fused.takes(layer.cells[0].weight_h, x, products=1)
+            assert torch.equal(layer(x)[0], expected)
+        assert [name in record.message for record in caplog.records] == [True]
+        assert "without their fused kernels" in caplog.text
+    finally:
+        monkeypatch.undo()
+        torch_internals._probes.cache_clear()
+    assert fused.takes(layer.cells[0].weight_h, x, products=1)
+
+
+@pytest.mark.usefixtures("as_users_run")
+def test_without_scan_an_exported_layer_has_one_number_of_time_steps(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    layer, x = randomised(ConvLSTM(1, 2)).eval(), torch.randn(3, 1, 1, 8, 8)
+    monkeypatch.setitem(sys.modules, "torch._higher_order_ops.scan", None)
+    with caplog.at_level(logging.WARNING):
+        program = torch.export.export(layer, (x,))
+    assert "has no scan" in caplog.text
+    torch.testing.assert_close(program.module()(x)[0], layer(x)[0], rtol=0, atol=1e-6)
+
+
 def test_sigmoid_and_tanh_to_the_last_places() -> None:
     x = torch.cat([torch.linspace(-100, 100, 4001), torch.logspace(-38, 1, 2000), -torch.logspace(-38, 1, 2000)])
     for name, function in (("sigmoid", lanes.sigmoid), ("tanh", lanes.tanh)):
         made = torch.empty_like(x)
 
-        def body(load: lanes.Load, store: lanes.Store, function: Any = function) -> None:
+        def body(load: compiler.Load, store: compiler.Store, function: Any = function) -> None:
             store("y", function(load("x")))
 
-        kernel = lanes.compile_kernel(name, {"x": lanes.Rows(), "y": lanes.Rows()}, body)
+        kernel = compiler.compile_kernel(name, {"x": compiler.Rows(), "y": compiler.Rows()}, body)
         kernel({"x": x[:, None], "y": made[:, None]}, rows=len(x), width=1)
         kernel({"x": x[None], "y": (vectors := torch.empty_like(x))[None]}, rows=1, width=len(x))
         assert torch.equal(made, vectors)
@@ -200,8 +247,8 @@ def test_sigmoid_and_tanh_to_the_last_places() -> None:
 def test_bfloat16_is_rounded_to_nearest_even() -> None:
     x = torch.cat([torch.randn(1000), torch.tensor([1.00390625, 1.01171875, torch.nan, torch.inf, 3.4e38])])[None]
     made = torch.empty_like(x, dtype=torch.bfloat16)
-    tensors = {"x": lanes.Rows(), "y": lanes.Rows(bf16=True)}
-    lanes.compile_kernel("round", tensors, lambda load, store: store("y", load("x")))(
+    tensors = {"x": compiler.Rows(), "y": compiler.Rows(bf16=True)}
+    compiler.compile_kernel("round", tensors, lambda load, store: store("y", load("x")))(
         {"x": x, "y": made}, rows=1, width=x.shape[1]
     )
     torch.testing.assert_close(made, x.bfloat16(), rtol=0, atol=0, equal_nan=True)

@@ -58,6 +58,12 @@ class Cell(nn.Module):
                 f"in_channels must be at least 0 and hidden_channels at least 1; "
                 f"got in_channels={in_channels}, hidden_channels={hidden_channels}"
             )
+        unknown = [name for name in options if name not in CellOptions.__annotations__]
+        if unknown:
+            raise TypeError(
+                f"{type(self).__name__}() got an unexpected keyword argument {unknown[0]!r}; "
+                f"it takes {', '.join(CellOptions.__annotations__)} and its own"
+            )
         chosen = CellSettings(**options)
         self.in_channels, self.hidden_channels, self.dims = in_channels, hidden_channels, chosen.dims
         self.input_convolution, self.state_convolution = chosen.input_convolution(), chosen.state_convolution()
