@@ -2,7 +2,8 @@
 
 Results come back in the order of the items, and only a few items are on their way at a time, so memory is bounded by
 the size of an item and not by their number. A process that dies (a C library in a damaged file) is reported; this one
-goes on.
+goes on. The function is sent to each process once: if it is an object, what it opens when first called stays open there
+for the next items.
 
     >>> list(parallel_map(abs, [-1, 2], Workers(processes=1)))
     [(-1, 1), (2, 2)]
@@ -10,6 +11,7 @@ goes on.
 
 import multiprocessing
 import os
+import pickle
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +20,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 from echocast.errors import DataError, MissingDependency
@@ -25,6 +28,8 @@ from echocast.errors import DataError, MissingDependency
 T = TypeVar("T")
 R = TypeVar("R")
 
+CONNECTION_TIMEOUT_S = 5.0
+"""How long to wait for the answer of a Dask scheduler."""
 _thread_limit: ContextVar[int | None] = ContextVar("thread_limit", default=None)
 
 
@@ -52,7 +57,8 @@ def parallel_map(
     """Each item with what `work` makes of it, in the order of the items.
 
     Args:
-        work: a function that other processes can import, with its fixed arguments (`functools.partial`).
+        work: a function that other processes can import, with its fixed arguments (`functools.partial`), or an object
+            with `__call__`; unpickled once in each process.
         items: each is sent to the next free process; a generator is asked for an item only when it can be sent.
         workers: with one process and no cluster the work is done here.
         error: what to raise where a process died.
@@ -64,6 +70,7 @@ def parallel_map(
         for item in items:
             yield item, work(item)
         return
+    sent = partial(_work_on, pickle.dumps(work))
     with _executor(workers) as executor:
         waiting: deque[tuple[T, Any]] = deque()
         rest = iter(items)
@@ -75,7 +82,7 @@ def parallel_map(
                 except StopIteration:
                     exhausted = True
                 else:
-                    waiting.append((item, executor.submit(work, item)))
+                    waiting.append((item, executor.submit(sent, item)))
             if not waiting:
                 return
             item, result = waiting.popleft()
@@ -88,6 +95,17 @@ def parallel_map(
                     " --workers 1 to find it, or use a machine with more memory"
                 ) from bad
             yield item, made
+
+
+def _work_on(pickled: bytes, item: Any) -> Any:
+    return _unpickled(pickled)(item)
+
+
+@lru_cache(maxsize=1)
+def _unpickled(pickled: bytes) -> Callable[[Any], Any]:
+    """The function of `parallel_map` in another process: the same object for each item."""
+    work: Callable[[Any], Any] = pickle.loads(pickled)
+    return work
 
 
 @contextmanager
@@ -141,7 +159,7 @@ def _cluster(address: str) -> Any:
     except ImportError as bad:
         raise MissingDependency("distributed", "dask") from bad
     try:
-        client: Any = Client(address, timeout=5)  # type: ignore[no-untyped-call]  # distributed has no types
+        client: Any = Client(address, timeout=CONNECTION_TIMEOUT_S)  # type: ignore[no-untyped-call]  # distributed has no types
     except (OSError, ValueError, TimeoutError) as bad:
         raise DataError(f"--dask {address}: no scheduler answers there ({bad}); start one, or leave it away") from bad
     return client
