@@ -2,8 +2,8 @@
 
 Results come back in the order of the items, and only a few items are on their way at a time, so memory is bounded by
 the size of an item and not by their number. A process that dies (a C library in a damaged file) is reported; this one
-goes on. The function is sent to each process once: if it is an object, what it opens when first called stays open there
-for the next items.
+goes on. The function is unpickled once in each process: if it is an object, what it opens when first called stays open
+there for the next items.
 
     >>> list(parallel_map(abs, [-1, 2], Workers(processes=1)))
     [(-1, 1), (2, 2)]
@@ -28,8 +28,6 @@ from echocast.errors import DataError, MissingDependency
 T = TypeVar("T")
 R = TypeVar("R")
 
-CONNECTION_TIMEOUT_S = 5.0
-"""How long to wait for the answer of a Dask scheduler."""
 _thread_limit: ContextVar[int | None] = ContextVar("thread_limit", default=None)
 
 
@@ -70,7 +68,7 @@ def parallel_map(
         for item in items:
             yield item, work(item)
         return
-    sent = partial(_work_on, pickle.dumps(work))
+    work = partial(_work_on, pickle.dumps(work))  # unpickled in each process once, not with each item
     with _executor(workers) as executor:
         waiting: deque[tuple[T, Any]] = deque()
         rest = iter(items)
@@ -82,7 +80,7 @@ def parallel_map(
                 except StopIteration:
                     exhausted = True
                 else:
-                    waiting.append((item, executor.submit(sent, item)))
+                    waiting.append((item, executor.submit(work, item)))
             if not waiting:
                 return
             item, result = waiting.popleft()
@@ -159,7 +157,7 @@ def _cluster(address: str) -> Any:
     except ImportError as bad:
         raise MissingDependency("distributed", "dask") from bad
     try:
-        client: Any = Client(address, timeout=CONNECTION_TIMEOUT_S)  # type: ignore[no-untyped-call]  # distributed has no types
+        client: Any = Client(address, timeout=5)  # type: ignore[no-untyped-call]  # distributed has no types
     except (OSError, ValueError, TimeoutError) as bad:
         raise DataError(f"--dask {address}: no scheduler answers there ({bad}); start one, or leave it away") from bad
     return client

@@ -19,5 +19,5 @@ def command() -> None:
     for family in families.names():
         for row, (name, score) in enumerate(families.load(family).SCORES.items()):
             perfect = "" if math.isnan(score.perfect) else f"{score.perfect:g}"
-            table.add_row("" if row else family, name, perfect, "" if score.unit == "1" else score.unit, score.title)
+            table.add_row("" if row else family, name, perfect, score.plain_unit, score.title)
     Console().print(table)

@@ -55,18 +55,25 @@ class Score:
     @property
     def full_title(self) -> str:
         """Title, abbreviation and unit: ``Root mean square error (RMSE) in mm/h``."""
-        return self.title + (f" ({self.abbreviation})" if self.abbreviation else "") + self._in_unit
+        return self._with_unit(self.title + (f" ({self.abbreviation})" if self.abbreviation else ""))
 
     @property
     def short_title(self) -> str:
         """Abbreviation and unit: ``RMSE in mm/h``."""
-        return (self.abbreviation or self.title) + self._in_unit
+        return self._with_unit(self.abbreviation or self.title)
 
     @property
-    def _in_unit(self) -> str:
-        """Per hour is written /h, as people do."""
-        per = re.sub(r" ([a-z]+)-(\d)", lambda found: f"/{found[1]}{found[2].replace('1', '')}", self.unit)
-        return "" if self.unit == "1" else f" in {per}"
+    def plain_unit(self) -> str:
+        """The unit as people write it, ``mm/h``; empty without one."""
+        return "" if self.unit == "1" else re.sub(r" ([a-z]+)-(\d)", _per, self.unit)
+
+    def _with_unit(self, title: str) -> str:
+        return f"{title} in {self.plain_unit}" if self.plain_unit else title
+
+
+def _per(found: re.Match[str]) -> str:
+    name, power = found.groups()
+    return f"/{name}" if power == "1" else f"/{name}{power}"
 
 
 def each_lead(work: Callable[[int], None], leads: int) -> None:
