@@ -5,21 +5,23 @@ import importlib
 import sys
 from pathlib import Path
 
+from echocast.errors import EchocastError
+
 BENCHMARKS = ("archive", "layers", "nowcast", "verify")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure what is asked for, candidates by turns, and print the table as Markdown."""
+    """Measure what is asked for, print the table as Markdown, and give the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure speed and memory, candidates by turns, and print the table as Markdown. For numbers that"
-        " mean something let nothing else run. Keras takes part where it is installed (extra bench).",
+        description="Measure speed and memory, candidates in turn, and print the table as Markdown. Nothing else"
+        " should run meanwhile. Keras takes part where it is installed (extra bench).",
     )
     parser.add_argument("what", choices=BENCHMARKS, help="what to measure")
     parser.add_argument("--out", type=Path, metavar="FILE.md", help="write the table there too")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each candidate (default: 7)")
     parser.add_argument("--device", default="cpu", help="where to measure: cpu, cuda (default: cpu)")
-    parser.add_argument("--quick", action="store_true", help="tiny shapes: shows that it runs, nothing of speed")
+    parser.add_argument("--quick", action="store_true", help="tiny shapes, to see that it runs; the times mean nothing")
     given = parser.parse_args(arguments)
     if given.device != "cpu":
         import torch
@@ -27,7 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
         if not given.device.startswith("cuda") or not torch.cuda.is_available():
             parser.error(f"--device {given.device}: PyTorch sees no such device here; take cpu")
     module = importlib.import_module(f"benchmarks.{given.what}")
-    report: str = module.run(quick=given.quick, rounds=given.rounds, device=given.device)
+    try:
+        report: str = module.run(quick=given.quick, rounds=given.rounds, device=given.device)
+    except EchocastError as bad:
+        print(f"benchmarks: {bad}", file=sys.stderr)
+        return 1
     if given.out:
         given.out.write_text(report, encoding="utf-8")
     print(report)

@@ -2,7 +2,7 @@
 
 - **decoding**: the files' own library alone (h5py, ecCodes, Pillow, zlib), in two processes that are up already, the
   numbers thrown away.
-- **archive**: `echocast archive` of the same files into a new store, by one process and by two, their start included.
+- **archive**: `echocast archive add` of the same files into a new store, by one process and by two, with their start.
 - **windows**: random training windows (28 frames) from a store, against what the fastest shipped network takes.
 """
 
@@ -57,9 +57,9 @@ def run(*, quick: bool = False, rounds: int = 3, device: str = "cpu") -> str:
     Raises:
         DataError: the folder of real files is not named by ECHOCAST_DATA.
     """
-    head = f"`echocast bench archive`: echocast {__version__}, {platform.machine()} CPU, {os.cpu_count()} cores"
+    head = f"`python -m benchmarks archive`: echocast {__version__}, {platform.machine()} CPU, {os.cpu_count()} cores"
     lines = ["# Archives: ingest, size, reading", "", f"{head}, {rounds} turns.", "", *_meaning(), ""]
-    with tempfile.TemporaryDirectory(prefix="echocast-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="echocast-benchmark-") as folder:
         if not quick:
             lines += [*_ingest(_kit(), Path(folder), rounds), ""]
         lines += _windows(Path(folder), 400 if quick else 4000, rounds, device)
@@ -155,7 +155,7 @@ from echocast import archive
 from echocast import parallel
 if __name__ == "__main__":
     begun = time.perf_counter()
-    archive.write([sys.argv[1]], sys.argv[2], hands=parallel.Workers(workers=int(sys.argv[3])))
+    archive.write([sys.argv[1]], sys.argv[2], workers=parallel.Workers(processes=int(sys.argv[3])))
     spent = time.perf_counter() - begun
     status = Path("/proc/self/status")
     peak = re.findall(r"VmHWM:\\s+(\\d+) kB", status.read_text()) if status.exists() else ["0"]
@@ -212,9 +212,9 @@ def _made(folder: Path, frames: int) -> Path:
     group = zarr.open_group(session.store, mode="a")
     grid = archive.grid_of(template)
     stores.create(group, grid, times[0], times[1] - times[0], {})
-    known = stores.table(group)
+    known = stores.palette(group)
     if known is None:
-        raise DataError("a new store has no table of levels")
+        raise DataError("a new store has no palette")
     stores.extend(group, frames)
     for start in range(0, frames, 288):
         stretch = np.arange(start, min(start + 288, frames))
@@ -222,7 +222,7 @@ def _made(folder: Path, frames: int) -> Path:
         blown = coarse[stretch // 8] * (1 - share) + coarse[stretch // 8 + 1] * share
         number = np.clip(20 + 30 * blown.repeat(7, 1).repeat(7, 2)[:, :64, :64], 0, 99).astype(int)
         stores.put(group, dict(zip(map(int, stretch), known.encode(levels[number]), strict=True)))
-    stores.keep_table(group, known)
+    stores.keep_palette(group, known)
     session.commit("rain")
     return place
 

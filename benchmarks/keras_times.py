@@ -1,4 +1,4 @@
-"""Keras 3 on its PyTorch and JAX backends as contenders, each in a process of its own."""
+"""Keras 3 on its PyTorch and JAX backends as candidates, each in a process of its own."""
 
 import importlib.util
 import json
@@ -14,7 +14,7 @@ BACKENDS = {"torch": "torch", "jax": "jax"}
 
 
 LIMIT = 20.0
-"""Seconds that a call may take, the first one with its compilation; a slower contender is left out of a case."""
+"""Seconds that a call may take, the first one with its compilation; a slower candidate is left out of a case."""
 
 
 class Worker:
@@ -32,8 +32,8 @@ class Worker:
             return math.inf
         if self._process is None:
             self._process = self._start()
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
+        assert self._process.stdin is not None  # `_start` asks for pipes
+        assert self._process.stdout is not None  # the same
         timer = threading.Timer(LIMIT, self._process.kill)
         timer.start()
         self._process.stdin.write(request + "\n")

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import keras_times
-from benchmarks.timing import Contender, Spread, by_turns, geometric_mean
+from benchmarks.timing import Candidate, Spread, by_turns, geometric_mean
 from benchmarks.usual_loop import UsualCell, UsualNetwork
 from echocast._version import __version__
 from echocast.models.encoder_forecaster import EncoderForecaster
@@ -75,14 +75,14 @@ def run(*, quick: bool = False, rounds: int = 7, device: str = "cpu") -> str:
 
     Args:
         quick: tiny shapes, one round: shows that it runs, says nothing about speed.
-        rounds: turns of each contender.
+        rounds: turns of each candidate.
         device: where to measure; Keras takes part on the CPU only.
     """
     cases, rounds = (QUICK, 1) if quick else (CASES, rounds)
     threads, where = torch.get_num_threads(), torch.device(device)
     report = [
         "# Recurrent layers: speed and memory",
-        f"`echocast bench layers`{' --quick' * quick}: echocast {__version__}, torch {torch.__version__}, "
+        f"`python -m benchmarks layers`{' --quick' * quick}: echocast {__version__}, torch {torch.__version__}, "
         f"{_machine(where)}, {threads} threads, {rounds} turns. Milliseconds: median (quartiles).",
         (__doc__ or "").partition("\n\n")[2],
     ]
@@ -108,10 +108,10 @@ def _times(cases: list[Case], training: bool, rounds: int, where: torch.device) 
         for case in cases:
             usual_fp32 = 0.0
             for name, dtype in DTYPES.items():
-                contenders = _contenders(case, dtype, where, training=training)
+                candidates = _candidates(case, dtype, where, training=training)
                 if name == "fp32" and not case.network and where.type == "cpu":
-                    contenders |= {backend: _keras(keras[backend], case, training) for backend in keras}
-                spent = by_turns(contenders, rounds)
+                    candidates |= {backend: _keras(keras[backend], case, training) for backend in keras}
+                spent = by_turns(candidates, rounds)
                 ours, usual, ceiling = (spent[key].median for key in ("echocast", "usual", "ceiling"))
                 usual_fp32 = usual_fp32 or usual
                 ratios[name].append(usual / ours)
@@ -137,12 +137,12 @@ def _other(spent: dict[str, Spread], name: str, ours: float) -> str:
     return f"{spent[name]}, {spent[name].median / ours:.1f}x"
 
 
-def _keras(worker: keras_times.Worker, case: Case, training: bool) -> Contender:
+def _keras(worker: keras_times.Worker, case: Case, training: bool) -> Candidate:
     shape = (case.steps, case.batch, case.inputs, case.hidden, case.kernel, case.size)
     return lambda: worker.seconds(shape, training=training)
 
 
-def _contenders(case: Case, dtype: torch.dtype, where: torch.device, *, training: bool) -> dict[str, Contender]:
+def _candidates(case: Case, dtype: torch.dtype, where: torch.device, *, training: bool) -> dict[str, Candidate]:
     torch.manual_seed(0)
     ours, usual, frames = build(case, "echocast").to(where), build(case, "usual").to(where), _frames(case, where)
     return {
@@ -153,7 +153,7 @@ def _contenders(case: Case, dtype: torch.dtype, where: torch.device, *, training
 
 
 def build(case: Case, which: str) -> nn.Module:
-    """The ``echocast`` or ``usual`` contender, from frames (batch, time, channel, y, x) to hidden states or logits."""
+    """The ``echocast`` or ``usual`` candidate, from frames (batch, time, channel, y, x) to hidden states or logits."""
     if case.network:
         patch, half = round(case.inputs**0.5), case.steps // 2
         if which == "usual":
@@ -170,7 +170,7 @@ def build(case: Case, which: str) -> nn.Module:
         state_kernel=case.kernel,
         peephole=None,
         batch_first=True,
-        recompute=which == "recompute",
+        gradient_checkpointing=which == "checkpointing",
     )
     return _First(layer)
 
@@ -234,7 +234,7 @@ def _finish(where: torch.device) -> None:
         torch.cuda.synchronize(where)
 
 
-def _ceiling(case: Case, dtype: torch.dtype, where: torch.device, *, training: bool) -> Contender:
+def _ceiling(case: Case, dtype: torch.dtype, where: torch.device, *, training: bool) -> Candidate:
     """Every convolution of the case with all its steps in one batch."""
     if case.network:
         half, hidden = case.steps // 2, case.network
@@ -329,13 +329,13 @@ def _memory(cases: tuple[Case, ...], where: torch.device, *, quick: bool) -> str
     lines = [
         "Growth of a fresh process' largest resident size over that before the step, in MiB (the frames not counted).",
         "",
-        "| training step | precision | echocast | usual loop | share | `recompute=True` | share |",
+        "| training step | precision | echocast | usual loop | share | `gradient_checkpointing=True` | share |",
         "|---|---|---|---|---|---|---|",
     ]
     for case in [case for case in cases if case.training]:
         for name in DTYPES if not quick else ("fp32",):
             ours, usual = (_peak(case, which, name, "training", where) for which in ("echocast", "usual"))
-            again = None if case.network else _peak(case, "recompute", name, "training", where)
+            again = None if case.network else _peak(case, "checkpointing", name, "training", where)
             tail = "| |" if again is None else f"{again:.0f} | {_percent(again, usual)} |"
             lines.append(f"| {case} | {name} | {ours:.0f} | {usual:.0f} | {_percent(ours, usual)} | {tail}")
     lengths = (8, 32, 128) if not quick else (2, 3)
@@ -346,7 +346,7 @@ def _memory(cases: tuple[Case, ...], where: torch.device, *, quick: bool) -> str
     ]
     for label, which, mode in (
         ("training, all hidden states used", "echocast", "training"),
-        ("training, recomputed, last state used", "recompute", "last"),
+        ("training, gradient checkpointing, last state used", "checkpointing", "last"),
         ("inference, last state", "echocast", "inference"),
     ):
         peaks = [_peak(Case(t, 2, 1, 32, 3, 64), which, "fp32", mode, where) for t in lengths]

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.timing import Contender, Spread, by_turns
+from benchmarks.timing import Candidate, Spread, by_turns
 from echocast._version import __version__
 from echocast.context import Context
 from echocast.models import base
@@ -31,8 +31,8 @@ STEPS = "steps"
 MEMBERS = 20
 LEADS = 18
 _SCRIPT = (
-    "import json, sys; from benchmarks.nowcast import Task, contender, report_of;"
-    " report_of(contender(Task(**json.loads(sys.argv[1]))), int(sys.argv[2]))"
+    "import json, sys; from benchmarks.nowcast import Task, candidate, report_of;"
+    " report_of(candidate(Task(**json.loads(sys.argv[1]))), int(sys.argv[2]))"
 )
 
 
@@ -92,7 +92,7 @@ def run(*, quick: bool, rounds: int, device: str) -> str:  # noqa: ARG001 (what 
         f" {platform.machine()}, {torch.get_num_threads()} threads; 10 frames of {rows} x {columns} cells of 1 km,"
         f" {LEADS} leads, each forecaster in a process of its own; seconds, median (quartiles) of {rounds} rounds, or"
         " of one without a warm-up for ensembles and other sizes. Memory is the largest resident size of that process."
-        " `echocast bench nowcast` makes these tables.",
+        " `python -m benchmarks nowcast` makes these tables.",
         *_compared("One forecast", one, found),
         *_compared("Ensembles", many, found),
         *_grown("How the cost of `lagrangian` grows", [*halved, *large], found),
@@ -123,7 +123,7 @@ def _grown(title: str, tasks: Sequence[Task], found: dict[Task, Found]) -> list[
     return lines
 
 
-def contender(task: Task) -> Contender:
+def candidate(task: Task) -> Candidate:
     """What forecasts once when it is called."""
     rows, columns = task.rows, task.columns
     storm = np.nan_to_num(storms.generate(frames=10, size=64, seed=1).values).astype(np.float32)
@@ -155,7 +155,7 @@ def contender(task: Task) -> Contender:
     return theirs
 
 
-def report_of(work: Contender, rounds: int) -> None:
+def report_of(work: Candidate, rounds: int) -> None:
     """Measure in this process, and write what was found to standard output."""
     spent = by_turns({"it": work}, rounds, warm=rounds > 1)["it"]
     status = Path("/proc/self/status")

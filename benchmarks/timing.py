@@ -1,4 +1,4 @@
-"""Times measured by turns, so that whatever slows the machine slows all contenders alike."""
+"""Times measured by turns, so that whatever slows the machine slows all candidates alike."""
 
 import math
 import statistics
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Spread:
-    """Seconds of one contender: the median, and the quartiles around it."""
+    """Seconds of one candidate: the median, and the quartiles around it."""
 
     median: float
     low: float
@@ -21,15 +21,15 @@ class Spread:
         return f"{mid} ({low}-{high})"
 
 
-Contender = Callable[[], float | None]
+Candidate = Callable[[], float | None]
 """Does the work once; may return the seconds that it took by its own clock."""
 
 
-def by_turns(contenders: Mapping[str, Contender], rounds: int, *, warm: bool = True) -> dict[str, Spread]:
-    """Each contender once to warm up, unless what is measured takes minutes, then `rounds` times by turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+def by_turns(candidates: Mapping[str, Candidate], rounds: int, *, warm: bool = True) -> dict[str, Spread]:
+    """Each candidate once to warm up, unless what is measured takes minutes, then `rounds` times by turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(0 if warm else 1, rounds + 1):
-        for name, work in contenders.items():
+        for name, work in candidates.items():
             begun = time.perf_counter()
             told = work()
             spent = time.perf_counter() - begun if told is None else told

@@ -1,6 +1,6 @@
 """What is usually done: per step one convolution over [x, h] concatenated, gates by single operations, frames stacked.
 
-The contender that our layers are measured against; its equations are those of ndrplz' and torchgeo's layers.
+The candidate that our layers are measured against; its equations are those of ndrplz' and torchgeo's layers.
 """
 
 from collections.abc import Sequence

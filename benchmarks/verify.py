@@ -15,7 +15,7 @@ from echocast._version import __version__
 from echocast.errors import MissingDependency
 from echocast.synthetic import storms
 from echocast.verification.base import THRESHOLDS_MM_H
-from echocast.verification.scores import contingency, fractions, pointwise
+from echocast.verification.scores import contingency, continuous, fractions
 
 _CONTINUOUS = ["RMSE", "MAE", "ME", "NMSE", "corr_p"]
 
@@ -34,7 +34,7 @@ def run(*, quick: bool, rounds: int, device: str) -> str:  # noqa: ARG001 (score
         f"echocast {__version__}, NumPy {np.__version__}, Python {platform.python_version()}, {platform.machine()},"
         f" {rounds} rounds by turns; milliseconds, median (quartiles). All scores of the contingency table and the FSS"
         " over 5 and 17 pixels at 0.5, 1, 2, 5 and 10 mm/h, and RMSE, MAE, mean error, NMSE and correlation. A quarter"
-        " of the pixels is not observed. `echocast bench verify` makes this table.",
+        " of the pixels is not observed. `python -m benchmarks verify` makes this table.",
         "",
         "| cases x leads x grid | pysteps ms | echocast ms | pysteps / echocast |",
         "|---|---:|---:|---:|",
@@ -66,7 +66,7 @@ def _rain(shape: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _ours(forecast: np.ndarray, observed: np.ndarray) -> None:
-    for family in (contingency, fractions, pointwise):
+    for family in (contingency, continuous, fractions):
         family.values(family.statistics(forecast, observed))
 
 

@@ -11,6 +11,7 @@
     ├── ModelError (ValueError)        a forecaster that does not exist or cannot do what is asked
     │   └── CheckpointMismatch         weights of another model, version or file
     ├── ExperimentError (ValueError)   an experiment file with a wrong key or value
+    ├── PluginError                    a module that another distribution adds, and that cannot be used
     └── MissingDependency (ImportError)  an optional package is not installed
 
 A caller's bug is a plain ``ValueError`` or ``TypeError``; the world's fault is one of these. Each message names
@@ -52,6 +53,10 @@ class CheckpointMismatch(ModelError):
 
 class ExperimentError(EchocastError, ValueError):
     """An experiment file with a key or value that does not exist."""
+
+
+class PluginError(EchocastError):
+    """A reader, model, score, source or transform of another distribution that cannot be used."""
 
 
 class MissingDependency(EchocastError, ImportError):

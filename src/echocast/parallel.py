@@ -2,7 +2,9 @@
 
 Results come back in the order of the items, and only a few items are in work at a time, so memory is bounded by the
 size of an item and not by their number. A worker process that dies (a C library in a damaged file, too little memory)
-is an error that names the items it may have died of.
+is an error that names the items it may have died of. The
+function is unpickled once in each process: if it is an object, what it opens when first called stays open there for the
+next items.
 
     >>> list(parallel_map(abs, [-1, 2], Workers(processes=1)))
     [(-1, 1), (2, 2)]
@@ -10,6 +12,7 @@ is an error that names the items it may have died of.
 
 import multiprocessing
 import os
+import pickle
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +21,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -53,7 +57,8 @@ def parallel_map(
     """Each item with what `work` makes of it, in the order of the items.
 
     Args:
-        work: a function that other processes can import, with its fixed arguments (`functools.partial`).
+        work: a function that other processes can import, with its fixed arguments (`functools.partial`), or an object
+            with `__call__`; unpickled once in each process.
         items: each is sent to the next free process; a generator is asked for an item only when it can be sent.
         workers: with one process and no cluster the work is done here.
         error: what to raise where a process died.
@@ -66,6 +71,7 @@ def parallel_map(
         for item in items:
             yield item, work(item)
         return
+    work = partial(_work_on, pickle.dumps(work))  # unpickled in each process once, not with each item
     with _executor(workers) as executor:
         waiting: deque[tuple[T, Future[R]]] = deque()
         rest = iter(items)
@@ -79,6 +85,17 @@ def parallel_map(
         except _process_deaths(workers) as bad:
             suspects = [str(item) for item, future in waiting if not _succeeded(future)]
             raise error(_died(suspects)) from bad
+
+
+def _work_on(pickled: bytes, item: Any) -> Any:
+    return _unpickled(pickled)(item)
+
+
+@lru_cache(maxsize=1)
+def _unpickled(pickled: bytes) -> Callable[[Any], Any]:
+    """The function of `parallel_map` in another process: the same object for each item."""
+    work: Callable[[Any], Any] = pickle.loads(pickled)
+    return work
 
 
 @contextmanager

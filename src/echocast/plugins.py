@@ -1,6 +1,13 @@
-"""The folder is the registry: what exists is what lies in a package.
+"""What exists: the modules of a package, and those that installed distributions add to it.
 
-Listing imports nothing; loading imports one module. A name that does not exist is answered with those that do.
+A reader, a model, a family of scores, a source of downloads and a transform is a module each. Those of echocast lie in
+one folder; any installed distribution adds its own by an entry point, whose value is a module:
+
+    [project.entry-points."echocast.readers"]
+    acme = "acme_radar.reader"
+
+The groups are the values of `GROUPS`. Listing imports nothing; loading imports one module. A name that does not exist
+is answered with those that do, a module that is broken with what is wrong with it and where it comes from.
 
     >>> from echocast import plugins
     >>> "netcdf" in plugins.names("echocast.io.readers")
@@ -11,39 +18,105 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import logging
+import types
 import typing
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import cache
+from importlib.machinery import PathFinder
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
 import pydantic
 
+from echocast.errors import PluginError
+
 T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+GROUPS = {
+    "echocast.io.readers": "echocast.readers",
+    "echocast.models": "echocast.models",
+    "echocast.verification.scores": "echocast.scores",
+    "echocast.fetch.sources": "echocast.sources",
+    "echocast.archive.transforms": "echocast.transforms",
+}
+"""The group of entry points that adds modules to a package."""
+
+REQUIRED = {
+    "echocast.io.readers": ("SUFFIXES", "recognises", "read"),
+    "echocast.models": (),  # a class of its own, which `models.base` looks for
+    "echocast.verification.scores": ("SCORES", "statistics", "values"),
+    "echocast.fetch.sources": ("BASE", "STEP_MINUTES", "addresses"),
+    "echocast.archive.transforms": ("{name}",),
+}
+"""The names that a module of a package must have; ``{name}`` is its own."""
 
 
 def names(package: str, *, skip: tuple[str, ...] = ("base",)) -> list[str]:
     """The modules of a package, sorted, without importing any of them (`skip` and private ones left out)."""
-    return sorted(
-        path.stem for path in _folder(package).glob("*.py") if not path.stem.startswith("_") and path.stem not in skip
-    )
+    return sorted({name for name in _own(package) if name not in skip} | set(_added(package)))
 
 
 def load(package: str, name: str, *, error: type[Exception] = ValueError) -> ModuleType:
-    """Import one module of a package by its short name; raises `error`, with the nearest names, if there is none."""
+    """Import one module of a package by its short name.
+
+    Raises:
+        error: there is no module of this name; the message has the nearest names.
+        PluginError: an installed distribution adds it, and it has a name that is taken, does not import, or lacks what
+            the package asks of its modules.
+    """
     known = names(package)
     if name not in known:
         near = get_close_matches(name, known)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}."
         raise error(f"{name!r} is not one of {package}; {hint}")
+    if name in _added(package):
+        return _load_added(package, name)
     return importlib.import_module(f"{package}.{name}")
 
 
+@cache
+def load_all(package: str, *, skip: tuple[str, ...] = ("base",)) -> Mapping[str, ModuleType]:
+    """Every module of a package by its name; a broken one of another distribution is left out, with a warning.
+
+    The same mapping each time, so that each warning comes once.
+    """
+    found = {}
+    for name in names(package, skip=skip):
+        try:
+            found[name] = load(package, name)
+        except PluginError as bad:
+            log.warning("%s", bad)
+    return types.MappingProxyType(found)
+
+
 def summary(package: str, name: str) -> str:
-    """The first line of a module's docstring, read without importing it."""
-    tree = ast.parse((_folder(package) / f"{name}.py").read_text(encoding="utf-8"))
+    """The first line of a module's docstring, read without importing it; empty if there is none to be found."""
+    source = _source_of(_added(package)[name][0].module) if name in _added(package) else _folder(package) / f"{name}.py"
+    if source is None:
+        return ""
+    tree = ast.parse(source.read_text(encoding="utf-8"))
     return (ast.get_docstring(tree) or "").partition("\n")[0]
+
+
+def name_of(package: str, module: str) -> str:
+    """The short name of a module by its full name: what `load` finds it by, in a checkpoint."""
+    added = (name for name, points in _added(package).items() if any(point.module == module for point in points))
+    return next(added, module.rpartition(".")[2])
+
+
+def origin(package: str, name: str) -> str:
+    """Where a module comes from, in words for a message: which package of echocast, or which distribution."""
+    if name not in _added(package):
+        return f"{package}.{name}"
+    return " and ".join(
+        f"plug-in {name!r} of the distribution {_distribution(point)} (group {point.group}, module {point.value})"
+        for point in _added(package)[name]
+    )
 
 
 def construct(
@@ -91,8 +164,75 @@ def _explain(bad: pydantic.ValidationError, where: str, known: list[str]) -> str
     return "; ".join(parts)
 
 
+@cache
+def _added(package: str) -> Mapping[str, tuple[EntryPoint, ...]]:
+    """What installed distributions add to a package, by name."""
+    found: dict[str, tuple[EntryPoint, ...]] = {}
+    if package in GROUPS:
+        for point in _entry_points():
+            if point.group == GROUPS[package]:
+                found[point.name] = (*found.get(point.name, ()), point)
+    return found
+
+
+@cache
+def _entry_points() -> tuple[EntryPoint, ...]:
+    """Those of all our groups, read once a process: every distribution has a file of its own."""
+    found = entry_points()
+    return tuple(point for group in GROUPS.values() for point in found.select(group=group))
+
+
+def _load_added(package: str, name: str) -> ModuleType:
+    """Import a module that a distribution adds; raises `PluginError` if it cannot be used."""
+    where = origin(package, name)
+    point, *others = _added(package)[name]
+    remedy = f"upgrade or uninstall {_distribution(point)}, or tell its authors"
+    if others:
+        raise PluginError(f"two plug-ins have one name: {where}; uninstall one of the distributions")
+    if name in _own(package):
+        raise PluginError(f"{where} has the name of {package}.{name}, which is part of echocast; {remedy}")
+    if point.attr or not name.isidentifier():
+        raise PluginError(
+            f"{where}: its name must be a Python name and its value a module, such as acme_radar.reader; {remedy}"
+        )
+    try:
+        module = importlib.import_module(point.module)
+    except MemoryError:
+        raise
+    except Exception as bad:  # a module of others may raise anything
+        raise PluginError(f"{where} cannot be imported ({type(bad).__name__}: {bad}); {remedy}") from bad
+    missing = [asked for asked in _asked(package, name) if not hasattr(module, asked)]
+    if missing:
+        raise PluginError(f"{where} lacks {', '.join(missing)}, which {package} asks of its modules; {remedy}")
+    return module
+
+
+def _asked(package: str, name: str) -> list[str]:
+    return [asked.format(name=name) for asked in REQUIRED[package]]
+
+
+def _distribution(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else "of unknown name"
+
+
+def _own(package: str) -> list[str]:
+    """The modules that lie in a package's folder."""
+    return [path.stem for path in _folder(package).glob("*.py") if not path.stem.startswith("_")]
+
+
 def _folder(package: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise ValueError(f"{package!r} is not a package")
     return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _source_of(module: str) -> Path | None:
+    """The source file of a module that is not imported for it: nor are the packages around it."""
+    first, *rest = module.split(".")
+    spec = importlib.util.find_spec(first)
+    for depth in range(len(rest)):
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        spec = PathFinder.find_spec(".".join([first, *rest[: depth + 1]]), spec.submodule_search_locations)
+    return Path(spec.origin) if spec is not None and spec.origin and spec.origin.endswith(".py") else None

@@ -5,15 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.layers import CASES, QUICK, Case, _peak, build
 from benchmarks.timing import by_turns, geometric_mean
 
+import benchmarks
 from benchmarks import keras_times
-from echocast.cli.main import status
 from echocast.nn import compat
 
 
-def test_contenders_take_turns_and_the_first_turn_warms_up() -> None:
+def test_candidates_take_turns_and_the_first_turn_warms_up() -> None:
     order: list[str] = []
     told = iter([9.0, 1.0, 2.0, 4.0])
 
@@ -63,31 +64,40 @@ def test_the_cases_are_those_of_the_documents() -> None:
 
 
 @pytest.mark.slow
-def test_bench_on_the_command_line(
+def test_layers_are_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(keras_times, "BACKENDS", {})  # a process each, for numbers that nobody reads here
     out = tmp_path / "layers.md"
-    assert status(["bench", "layers", "--quick", "--out", str(out)]) == 0
+    assert main(["layers", "--quick", "--out", str(out)]) == 0
     text = out.read_text(encoding="utf-8")
     assert capsys.readouterr().out.strip() == text.strip()
     for title in ("## Inference", "## Training step", "## The shipped bf16 path", "## Memory"):
         assert title in text
     assert "geometric mean of the ratios" in text
-    assert status(["bench", "coffee"]) == 1
-    assert "'coffee' cannot be measured; there are: archive, layers" in capsys.readouterr().err
 
 
-def test_bench_archive_reads_windows_and_wants_real_files_for_the_rest(
+def test_what_cannot_be_measured_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["coffee"])
+    assert "invalid choice: 'coffee'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["layers", "--device", "abacus"])
+    assert "--device abacus: PyTorch sees no such device here" in capsys.readouterr().err
+    files = {path.stem for path in Path(benchmarks.__file__).parent.glob("*.py")}
+    assert set(BENCHMARKS) < files
+
+
+def test_archive_reads_windows_and_wants_real_files_for_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "archive.md"
-    assert status(["bench", "archive", "--quick", "--rounds", "1", "--out", str(out)]) == 0
+    assert main(["archive", "--quick", "--rounds", "1", "--out", str(out)]) == 0
     text = out.read_text(encoding="utf-8")
     assert "| 400 frames |" in text
     assert "| 4000 frames |" in text
     monkeypatch.delenv("ECHOCAST_DATA", raising=False)
-    assert status(["bench", "archive"]) == 1
+    assert main(["archive"]) == 1
     assert "ECHOCAST_DATA names no folder" in capsys.readouterr().err
 
 
@@ -102,7 +112,7 @@ def test_a_process_that_is_measured_does_not_count_its_parents_memory() -> None:
 @pytest.mark.parametrize("what", ["verify", "nowcast"])
 def test_scores_and_nowcasts_are_measured(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("pysteps", reason="pysteps is not installed")
-    assert status(["bench", what, "--quick", "--rounds", "1", "--out", str(tmp_path / "t.md")]) == 0
+    assert main([what, "--quick", "--rounds", "1", "--out", str(tmp_path / "t.md")]) == 0
     rows = [line for line in (tmp_path / "t.md").read_text().splitlines() if line.startswith("| ")]
     assert len(rows) >= 2
     assert (tmp_path / "t.md").read_text().strip() in capsys.readouterr().out

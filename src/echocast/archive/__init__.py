@@ -5,7 +5,8 @@
 Frozen({'time': 288, 'y': 765, 'x': 700})
 """
 
-from echocast.archive.contents import gaps, grid_of, open  # noqa: A004 (archive.open reads best)
+from echocast.archive.contents import gaps, open  # noqa: A004 (archive.open reads best)
 from echocast.archive.ingest import Report, write
+from echocast.io.palette import grid_of
 
 __all__ = ["Report", "gaps", "grid_of", "open", "write"]

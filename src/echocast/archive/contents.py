@@ -7,7 +7,7 @@ from echocast import fields
 from echocast.errors import DataError
 from echocast.io import store as stores
 from echocast.io.location import Location
-from echocast.io.palette import INDEX, decoded
+from echocast.io.palette import decoded
 
 _ATTRIBUTES = ("source", "zr", "product", "transforms")
 
@@ -24,16 +24,9 @@ def open(store: Location) -> xr.DataArray:  # noqa: A001 (archive.open reads bes
         if not stores.begun(session):
             raise DataError(f"{store}: holds no frames yet; run `echocast archive add` again")
         data = xr.open_zarr(session.store, consolidated=False, chunks=None)
-    data = data.set_coords(["crs", "observed"])
-    field = decoded(data) if INDEX in data else data[fields.NAME]
-    field.attrs["grid_mapping"] = "crs"
+    field = decoded(data)
     field.attrs |= {name: str(data.attrs[name]) for name in _ATTRIBUTES if name in data.attrs}
     return fields.check(field)
-
-
-def grid_of(field: xr.DataArray) -> xr.Dataset:
-    """A field's coordinates and attributes without its values."""
-    return xr.Dataset(coords=field.coords, attrs=field.attrs)
 
 
 def gaps(field: xr.DataArray) -> list[tuple[np.datetime64, np.datetime64, int]]:

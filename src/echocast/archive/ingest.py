@@ -34,11 +34,11 @@ from echocast.errors import DataError, GridMismatch
 from echocast.io import reading
 from echocast.io import store as stores
 from echocast.io.location import Location
-from echocast.io.palette import EncodedFrames
+from echocast.io.palette import EncodedFrames, grid_of
 from echocast.parallel import Workers
 
 _BATCH_BYTES = 128 * 2**20
-_SAME = ("product", "zr")
+_SAME = ("quantity", "product", "zr")
 
 
 @dataclass
@@ -92,7 +92,7 @@ def write(
     paths = reading.find(inputs)
     chosen = options if isinstance(options, reading.ReadOptions) else reading.ReadOptions(format=options)
     report = Report(files=len(paths))
-    grid = contents.grid_of(contents.open(store)) if stores.there(store) else None
+    grid = grid_of(contents.open(store)) if stores.there(store) else None
     writer = _Writer(store, report, grid, time_step, _agreed_transforms(grid, transforms, store))
     for number, location, encoded in encoded_files(paths, chosen, writer.transforms, workers or Workers()):
         on_file(number, len(paths))

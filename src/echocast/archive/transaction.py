@@ -158,7 +158,7 @@ def _for_store(group: zarr.Group, found: dict[int, Frame]) -> dict[int, np.ndarr
             stores.keep_palette(group, palette)
             return made
         except TooMany:
-            stores.to_rates(group)
+            stores.to_values(group)
     return {position: frame.values() for position, frame in found.items()}
 
 
@@ -178,7 +178,7 @@ def _changes(group: zarr.Group, found: dict[int, np.ndarray], counts: Counts) ->
     for position, data in found.items():
         if not there[position]:
             counts.added += 1
-        elif np.array_equal(stores.part(group, stores.rain(group))[position], data, equal_nan=True):
+        elif np.array_equal(stores.part(group, stores.data_name(group))[position], data, equal_nan=True):
             counts.duplicates += 1
             continue
         else:

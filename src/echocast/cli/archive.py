@@ -102,7 +102,7 @@ def add(
 
     relation = fields.zr_relation(zr) if zr else None
     options = ReadOptions(
-        format=format, variable=variable, units=units, zr=relation, least_quality=min_quality, limit=max_rate
+        format=format, variable=variable, units=units, zr=relation, min_quality=min_quality, max_rate=max_rate
     )
     step = None if time_step is None else np.timedelta64(round(time_step * 60), "s").astype("timedelta64[ns]")
     with Bar("archiving", "files") as bar:

@@ -40,6 +40,7 @@ VERBS = (
 """The order of the verbs in the help; others follow."""
 
 stderr = Console(stderr=True)
+log = logging.getLogger(__name__)
 
 _UsageError = typer.BadParameter.__base__
 """What a wrong command line raises; typer gives its class no public name of its own."""
@@ -82,6 +83,7 @@ def status(arguments: list[str]) -> int:
     try:
         result = make()(args=arguments, prog_name="echocast", standalone_mode=False)
     except EchocastError as bad:
+        log.info("what led to this error:", exc_info=bad)  # seen with --verbose
         return _say(" ".join(str(bad).split()), 1)
     except _UsageError as bad:  # type: ignore[misc]  # the class exists, whatever it is called
         bad.show()
@@ -133,7 +135,9 @@ def _version(wanted: bool) -> bool:
 
 
 def _common(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more of what is done.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say more of what is done; show the traceback of an error.")
+    ] = False,
     version: Annotated[  # noqa: ARG001 (its callback does the work)
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,

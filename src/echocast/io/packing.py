@@ -4,7 +4,7 @@ HDF5 itself packs on one core and needs a rounded copy of everything; here the c
 
     >>> import numpy as np
     >>> rounded(np.array([1.0, 0.1, np.nan], np.float32)).tolist()
-    [1.0, 0.10003662109375, nan]
+    [1.0, 0.0999755859375, nan]
 
 Source: Kouznetsov 2021, doi:10.5194/gmd-14-377-2021, for rounding to significant bits.
 """

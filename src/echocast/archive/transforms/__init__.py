@@ -7,7 +7,7 @@ as finely as it samples), and a new cell is missing where less than half of it w
 
     >>> transforms = parse(["crop left=0 right=200000 bottom=0 top=200000", "coarsen factor=2"])
     >>> [str(transform) for transform in transforms]
-    ['crop left=0 right=200000 bottom=0 top=200000', 'coarsen factor=2']
+    ['crop left=0.0 right=200000.0 bottom=0.0 top=200000.0', 'coarsen factor=2']
 """
 
 import inspect

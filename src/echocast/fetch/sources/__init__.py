@@ -7,5 +7,9 @@ A source is a module with three names:
 - ``addresses(start, end, listing) -> Iterator[Address]``: the files between two times (UTC), both included; `listing`
   fetches a page below the base as text, for archives whose names cannot be told without looking.
 
-The first line of its docstring is its line in ``echocast download --help``.
+The first line of its docstring says what it is.
 """
+
+from echocast.fetch.sources._address import Address, Listing
+
+__all__ = ["Address", "Listing"]
