@@ -30,7 +30,7 @@ from echocast.models import base
 from echocast.models.encoder_forecaster import EncoderForecaster
 from echocast.models.fc_lstm import FcLstm
 from echocast.models.scaling import AnyScaling, RainScaling, Scaling
-from echocast.plotting import maps
+from echocast.plotting import colours, maps
 from echocast.samples import segments, splits, windows
 from echocast.training import protocol
 from echocast.verification.base import add
@@ -138,7 +138,7 @@ def draw_cases(
             if title in ("input", "observed"):
                 axis.set_title(f"{minutes:+d} min" if minutes else "issued", fontsize=8)
         line[0].set_ylabel(title, fontsize=9)
-    maps.rain_scale(figure, axes.ravel().tolist(), inches=4.0)
+    colours.rain_bar(figure, axes.ravel().tolist(), inches=4.0)
     figure.savefig(out / "cases.png", dpi=100, facecolor="white")
 
 
