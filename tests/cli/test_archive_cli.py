@@ -38,7 +38,7 @@ def test_info_tells_what_a_store_holds(store: Path, capsys: pytest.CaptureFixtur
         "every 5 min",
         "20 x 24 cells of 4 km",
         "mm h-1",
-        "3 of 28 frames; the longest run has 30",
+        "3 of 28 frames; the longest segment has 30",
         "KiB a frame",
         "gaps         2016-09-28 17:15 (1)",
     ):
@@ -46,47 +46,56 @@ def test_info_tells_what_a_store_holds(store: Path, capsys: pytest.CaptureFixtur
     assert "wet" not in text
 
 
-def test_check_reads_all_and_says_if_it_is_fit(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_reads_all_and_says_whether_it_is_fit(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = said(capsys, "archive", "check", store, expected=1)
-    assert "% of what was seen (0.1 mm/h or more)" in text
+    assert "% of the observed cells (0.1 mm/h or more)" in text
     assert "not fit for training:\n  only 3 windows of 28 frames" in text
 
 
-def test_clutter_writes_a_mask_that_a_step_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_clutter_writes_a_mask_that_a_transform_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     drawn = np.random.default_rng(0)
     rain = np.where(drawn.random((120, 12, 12)) < 0.1, 2.0, 0.0).astype(np.float32)
     rain[:, 3:5, 3:5] = 9.0
     field = example_files.field(rain, start=np.datetime64("2016-09-01", "ns"))
     field.to_dataset().reset_coords("crs").to_netcdf(tmp_path / "rain.nc", engine="h5netcdf")
-    said(capsys, "archive", tmp_path / "rain.nc", "--to", tmp_path / "s.zarr")
-    assert "give the file" in said(capsys, "archive", "clutter", tmp_path / "s.zarr", expected=1)
+    said(capsys, "archive", "add", tmp_path / "s.zarr", tmp_path / "rain.nc")
+    assert "Missing option '--out'" in said(capsys, "archive", "clutter", tmp_path / "s.zarr", expected=2)
     text = said(capsys, "archive", "clutter", tmp_path / "s.zarr", "--out", tmp_path / "mask.nc")
-    assert "2016-09: 4 cells stand out" in text
-    do = f"mask file={tmp_path / 'mask.nc'}"
-    said(capsys, "archive", tmp_path / "s.zarr", "--to", tmp_path / "t.zarr", "--do", do)
+    assert "2016-09: 4 cells of clutter" in text
+    transform = f"mask file={tmp_path / 'mask.nc'}"
+    said(capsys, "archive", "add", tmp_path / "t.zarr", tmp_path / "s.zarr", "--transform", transform)
     assert np.isnan(archive.open(tmp_path / "t.zarr").values[:, 3:5, 3:5]).all()
-    assert f'steps        ["{do}"]' in said(capsys, "archive", "info", tmp_path / "t.zarr")
+    assert f'transforms   ["{transform}"]' in said(capsys, "archive", "info", tmp_path / "t.zarr")
 
 
-def test_choices_go_to_the_reader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_go_to_the_reader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for n in range(2):
         example_files.odim(tmp_path, time=example_files.TIME + n * FIVE)
-    line = ["archive", tmp_path, "--to", tmp_path / "s.zarr", "--zr", "wsr-88d", "--limit", "2"]
+    line = ["archive", "add", tmp_path / "s.zarr", tmp_path, "--zr", "wsr-88d", "--max-rate", "2"]
     text = said(capsys, *line)
-    assert "2 cells outside 0 to 2 mm/h were clipped" in text
+    assert "2 cells were outside 0 to 2 mm/h and clipped" in text
     assert "Z = 300 R^1.4" in said(capsys, "archive", "info", tmp_path / "s.zarr")
     assert "leaves no choice of units" in said(capsys, *line, "--units", "mm", expected=1)
     assert "is no Z-R relation" in said(capsys, *line[:4], "--zr", "x", expected=1)
-    assert "'blur' is no step" in said(capsys, *line[:4], "--do", "blur", expected=1)
+    assert "'blur' is no transform" in said(capsys, *line[:4], "--transform", "blur", expected=1)
 
 
 def test_a_wrong_line_is_told(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--to STORE" in said(capsys, "archive", store, expected=1)
-    assert "takes one store; got 2" in said(capsys, "archive", "info", store, store, expected=1)
-    assert "--out goes with `archive clutter`" in said(
-        capsys, "archive", store, "--to", store.with_name("t.zarr"), "--out", "x.nc", expected=1
-    )
+    assert "No such command" in said(capsys, "archive", store, expected=2)
+    assert "INPUT" in said(capsys, "archive", "add", store, expected=2)
+    assert "unexpected extra argument" in said(capsys, "archive", "info", store, store, expected=2)
     assert "is no echocast archive" in said(capsys, "archive", "info", store.parent, expected=1)
+    (store.parent / "file").write_text("hello")
+    text = said(capsys, "archive", "add", store.parent / "file", *sorted(store.parent.glob("*.nc")), expected=1)
+    assert "is a file, not an archive; give another STORE" in text
+
+
+def test_one_frame_needs_the_time_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = example_files.netcdf(tmp_path)
+    assert "--time-step MINUTES" in said(capsys, "archive", "add", tmp_path / "s.zarr", path, expected=1)
+    assert "1 frames added" in said(capsys, "archive", "add", tmp_path / "s.zarr", path, "--time-step", "2.5")
+    later = example_files.netcdf(tmp_path, time=example_files.TIME + np.timedelta64(10, "m"), name="later")
+    assert "every 2.5 min, 3 missing" in said(capsys, "archive", "add", tmp_path / "s.zarr", later)
 
 
 def test_show_says_what_a_file_holds_and_draws_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,7 +136,7 @@ def test_download_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture
     line = ["download", "fmi", "--from", "2016-09-28T14:40", "--to", "2016-09-28T14:45", "--mirror", mirror]
     try:
         text = said(capsys, *line, "--out", tmp_path / "fmi")
-        assert "1 files fetched" in text
+        assert "1 files downloaded" in text
         assert "1 missing at the source, 0 failed" in text
     finally:
         server.shutdown()

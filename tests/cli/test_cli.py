@@ -1,5 +1,6 @@
 """The command line: complete help, one line of error, exit statuses."""
 
+import re
 import resource
 import signal
 import subprocess
@@ -23,7 +24,19 @@ from echocast.models import base
 from echocast.models.encoder_forecaster import EncoderForecaster
 
 FIVE = np.timedelta64(5, "m")
-VERBS = ["archive", "demo", "download", "formats", "models", "nowcast", "scores", "train", "verify"]
+ALL_VERBS = [
+    "nowcast",
+    "archive",
+    "show",
+    "download",
+    "train",
+    "verify",
+    "demo",
+    "models",
+    "formats",
+    "scores",
+    "convert",
+]
 RUN = "import sys; from echocast.cli.main import status; sys.exit(status(sys.argv[1:]))"
 
 
@@ -45,21 +58,31 @@ def refused(capsys: pytest.CaptureFixture[str], *line: object) -> str:
     return message
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", ALL_VERBS)
 def test_every_verb_explains_itself_and_every_option(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert status([verb, "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "Usage: echocast" in text
     assert len(text) > 150
     module = plugins.load("echocast.cli", verb)
-    for word in (module.command.__doc__ or "").split()[:6]:
-        assert word.strip(".,") in text
+    promised = module.app.info.help if hasattr(module, "app") else module.command.__doc__
+    for word in (promised or "").split()[:6]:
+        assert word.strip(".,;") in text
+
+
+@pytest.mark.parametrize("verb", ["add", "info", "check", "clutter"])
+def test_every_sub_command_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["archive", verb, "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"Usage: echocast archive {verb}" in text
+    assert f"Example: echocast archive {verb} radar.zarr" in text
 
 
 def test_the_verbs_are_those_of_the_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["--help"]) == 0
     text = capsys.readouterr().out
-    assert all(verb in text for verb in VERBS)
+    listed = re.findall(r"^\W*(\w+)  ", text, flags=re.MULTILINE)
+    assert [verb for verb in listed if verb in ALL_VERBS] == ALL_VERBS  # in this order
     assert status(["--version"]) == 0
     assert "echocast 0." in capsys.readouterr().out
 
@@ -84,9 +107,9 @@ def test_lists(verb: str, known: list[str], capsys: pytest.CaptureFixture[str]) 
     assert all(word in text for word in known)
 
 
-def test_the_road_from_files_to_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_from_files_to_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = frames(tmp_path / "in", 40, height=40, width=40)
-    assert status(["archive", str(source), "--to", str(tmp_path / "store.zarr")]) == 0
+    assert status(["archive", "add", str(tmp_path / "store.zarr"), str(source)]) == 0
     assert "40 frames added" in capsys.readouterr().out
     out = [str(tmp_path / name) for name in ("f.nc", "f.gif", "f.png")]
     assert status(["nowcast", str(source), "--minutes", "32", "--out", out[0], "--gif", out[1], "--png", out[2]]) == 0
@@ -110,7 +133,7 @@ def test_any_grid_is_forecast(height: int, width: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
 @pytest.mark.parametrize("model", ["lagrangian", "optical_flow"])
-def test_dry_and_unseen_frames_give_a_dry_and_an_unseen_forecast(value: float, model: str, tmp_path: Path) -> None:
+def test_dry_and_unobserved_frames_give_a_dry_and_an_unknown_forecast(value: float, model: str, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for number in range(10):
         rain = np.full((1, 16, 16), value, np.float32)
@@ -145,7 +168,7 @@ def test_broken_files_are_named_and_nothing_is_written(tmp_path: Path, capsys: p
     for name, content in (("empty.nc", b""), ("text.h5", b"hello\n" * 99), ("odd.pgm.gz", b"\x1f\x8b\x08broken")):
         bad = source / name
         bad.write_bytes(content)
-        for line in (["nowcast", source, "--out", tmp_path / "f.nc"], ["archive", source, "--to", tmp_path / "s.zarr"]):
+        for line in (["nowcast", source, "--out", tmp_path / "f.nc"], ["archive", "add", tmp_path / "s.zarr", source]):
             assert name in refused(capsys, *line)
         bad.unlink()
     assert not (tmp_path / "f.nc").exists()
@@ -159,7 +182,7 @@ def test_broken_files_are_named_and_nothing_is_written(tmp_path: Path, capsys: p
         (["nowcast", "{in}", "--out", "no/such/f.nc"], ["no/such", "folder"]),
         (["nowcast", "nowhere/", "--out", "f.nc"], ["nowhere", "no such"]),
         (["nowcast", "{in}", "--out", "f.nc", "--format", "netcd"], ["netcd", "netcdf"]),
-        (["archive", "{in}", "--to", "{in}"], ["is no echocast archive"]),
+        (["archive", "add", "{in}", "{in}"], ["is no echocast archive"]),
         (["verify", "{in}", "--out", "r"], ["is no echocast archive"]),
         (["verify", "{store}", "--split", "tests", "--out", "r"], ["tests", "train, validation, test"]),
         (["verify", "{store}", "--split", "test", "--out", "r"], ["runs", "--split all"]),
@@ -217,8 +240,8 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
 
     for line in (
         ["nowcast", str(source), "--model", "persistence", "--out", str(tmp_path / "f.nc")],
-        ["archive", *map(str, later), "--to", str(tmp_path / "store.zarr")],
-        ["archive", *map(str, later), "--to", str(tmp_path / "new.zarr")],
+        ["archive", "add", str(tmp_path / "store.zarr"), *map(str, later)],
+        ["archive", "add", str(tmp_path / "new.zarr"), *map(str, later)],
     ):
         command = [sys.executable, "-c", RUN, *line]
         done = subprocess.run(command, preexec_fn=limit, capture_output=True, text=True, check=False)

@@ -17,11 +17,14 @@ from tests import example_files
 from echocast import plugins
 from echocast.errors import DataError
 from echocast.fetch import download
-from echocast.fetch.sources._address import clock
+from echocast.fetch.sources import regular_times
+from echocast.fetch.transfer import DownloadOptions
 from echocast.io import reading
 
 DATA = Path(os.environ.get("ECHOCAST_DATA", "nowhere"))
-QUICK = download.Manners(at_once=3, tries=4, first_pause_s=0.02, silence_s=0.5, patience_s=0.4, slowest=5000)
+QUICK = DownloadOptions(
+    parallel=3, attempts=4, first_pause_s=0.02, idle_timeout_s=1.0, slow_after_s=0.4, min_bytes_per_s=5000
+)
 
 Trick = Callable[[http.server.BaseHTTPRequestHandler, bytes, int], bool]
 """Answers in a bad way and says whether it did; gets the handler, the content and the number of this request."""
@@ -35,7 +38,7 @@ class Server:
         self.tricks: dict[str, Trick] = {}
         self.asked: Counter[str] = Counter()
         self.ranges: list[str] = []
-        self.most_at_once = 0
+        self.most_in_parallel = 0
         self._now = 0
         lock = threading.Lock()
         outer = self
@@ -51,7 +54,7 @@ class Server:
                 with lock:
                     outer.asked[path] += 1
                     outer._now += 1
-                    outer.most_at_once = max(outer.most_at_once, outer._now)
+                    outer.most_in_parallel = max(outer.most_in_parallel, outer._now)
                 try:
                     self.answer(path, outer.asked[path])
                 except (BrokenPipeError, ConnectionResetError):
@@ -111,9 +114,9 @@ def filled(server: Server, tmp_path: Path) -> Server:
     return server
 
 
-def fetch(server: Server, folder: Path) -> download.Fetched:
+def fetch(server: Server, folder: Path) -> download.Report:
     return download.get(
-        "mrms", "2016-09-28T00:00", "2016-09-28T00:10", folder, mirror=server.url, manners=QUICK
+        "mrms", "2016-09-28T00:00", "2016-09-28T00:10", folder, mirror=server.url, options=QUICK
     )  # fmt: skip
 
 
@@ -125,12 +128,12 @@ def whole(server: Server, folder: Path) -> None:
 
 def test_what_is_there_is_fetched_and_what_is_not_is_a_gap(filled: Server, tmp_path: Path) -> None:
     done = fetch(filled, tmp_path / "out")
-    assert (done.fetched, done.missing, done.there, done.failed) == (5, 1, 0, {})
+    assert (done.downloaded, done.missing, done.there, done.failed) == (5, 1, 0, {})
     assert done.bytes == sum(map(len, filled.contents.values()))
     whole(filled, tmp_path / "out")
-    assert filled.most_at_once <= QUICK.at_once
+    assert filled.most_in_parallel <= QUICK.parallel
     again = fetch(filled, tmp_path / "out")
-    assert (again.fetched, again.there, again.missing) == (0, 5, 1)
+    assert (again.downloaded, again.there, again.missing) == (0, 5, 1)
     assert max(n for path, n in filled.asked.items() if path in filled.contents) == 1
 
 
@@ -176,7 +179,7 @@ def dripping(handler: http.server.BaseHTTPRequestHandler, content: bytes, number
 def silent(handler: http.server.BaseHTTPRequestHandler, content: bytes, number: int) -> bool:
     if number > 1:
         return False
-    time.sleep(1.0)
+    time.sleep(3.0)
     handler.close_connection = True
     return True
 
@@ -200,7 +203,7 @@ def wrong(handler: http.server.BaseHTTPRequestHandler, content: bytes, number: i
 def test_a_server_that_misbehaves_is_asked_again(filled: Server, tmp_path: Path, trick: Trick) -> None:
     filled.tricks[mrms_path("20160928-000200")] = trick
     done = fetch(filled, tmp_path / "out")
-    assert (done.fetched, done.missing, done.failed) == (5, 1, {})
+    assert (done.downloaded, done.missing, done.failed) == (5, 1, {})
     whole(filled, tmp_path / "out")
     if trick is truncating:
         assert filled.ranges == ["bytes=12345-"], "it goes on where it stopped"
@@ -210,11 +213,11 @@ def test_what_fails_again_and_again_is_named_and_finished_by_the_next_run(filled
     path = mrms_path("20160928-000800")
     filled.tricks[path] = failing(500, 10**6)
     done = fetch(filled, tmp_path / "out")
-    assert (done.fetched, list(done.failed)) == (4, [path.rpartition("/")[2]])
+    assert (done.downloaded, list(done.failed)) == (4, [path.rpartition("/")[2]])
     assert "status 500" in done.failed[path.rpartition("/")[2]]
-    assert filled.asked[path] == QUICK.tries
+    assert filled.asked[path] == QUICK.attempts
     del filled.tricks[path]
-    assert fetch(filled, tmp_path / "out").fetched == 1
+    assert fetch(filled, tmp_path / "out").downloaded == 1
     whole(filled, tmp_path / "out")
 
 
@@ -223,7 +226,7 @@ def test_a_partial_file_of_another_run_goes_on(filled: Server, tmp_path: Path) -
     name = path.rpartition("/")[2]
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / f".{name}.partial").write_bytes(filled.contents[path][:500])
-    assert fetch(filled, tmp_path / "out").fetched == 5
+    assert fetch(filled, tmp_path / "out").downloaded == 5
     assert filled.ranges == ["bytes=500-"]
     whole(filled, tmp_path / "out")
 
@@ -232,7 +235,7 @@ def test_a_partial_file_of_something_else_is_thrown_away(filled: Server, tmp_pat
     path = mrms_path("20160928-000000")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / f".{path.rpartition('/')[2]}.partial").write_bytes(b"x" * 500)
-    assert fetch(filled, tmp_path / "out").fetched == 5
+    assert fetch(filled, tmp_path / "out").downloaded == 5
     whole(filled, tmp_path / "out")
 
 
@@ -242,14 +245,14 @@ def test_dwd_is_asked_what_it_has(server: Server, tmp_path: Path) -> None:
     page = "".join(f'<a href="{name}">{name}</a>\n' for name in [*names, "../", "raa01-ry_10000-latest-dwd---bin.gz"])
     server.contents = {"ry/": page.encode()} | {f"ry/{name}": content for name in names}
     done = download.get(
-        "dwd", "2024-06-01T12:05", "2024-06-01T12:10", tmp_path / "out", mirror=server.url, manners=QUICK
+        "dwd", "2024-06-01T12:05", "2024-06-01T12:10", tmp_path / "out", mirror=server.url, options=QUICK
     )  # fmt: skip
-    assert done.fetched == 2
+    assert done.downloaded == 2
     assert reading.read(tmp_path / "out" / names[1]).attrs["product"] == "RY"
     with pytest.raises(DataError, match="has no file from 2025"):
-        download.get("dwd", "2025-01-01", "2025-01-01", tmp_path / "out", mirror=server.url, manners=QUICK)
+        download.get("dwd", "2025-01-01", "2025-01-01", tmp_path / "out", mirror=server.url, options=QUICK)
     with pytest.raises(DataError, match="cannot be listed"):
-        download.get("dwd", "2025-01-01", "2025-01-01", tmp_path, mirror=f"{server.url}/no", manners=QUICK)
+        download.get("dwd", "2025-01-01", "2025-01-01", tmp_path, mirror=f"{server.url}/no", options=QUICK)
 
 
 @pytest.mark.data
@@ -271,8 +274,8 @@ def test_real_files_under_the_layout_of_their_archive_are_readable(
     content = (DATA / kit).read_bytes()
     server.contents[path] = gzip.compress(content, 1) if path.endswith("grib2.gz") else content
     server.contents["ry/"] = b'<a href="raa01-ry_10000-2001011510-dwd---bin.gz">'
-    done = download.get(source, start, end, tmp_path / "out", mirror=server.url, manners=QUICK)
-    assert done.fetched == 1
+    done = download.get(source, start, end, tmp_path / "out", mirror=server.url, options=QUICK)
+    assert done.downloaded == 1
     (found,) = reading.find([tmp_path / "out"])
     assert reading.recognise(Path(found)) == known_as
     assert str(reading.read(found).time.values[0])[:16] == {"mrms": "2019-06-10T00:00"}.get(source, start)
@@ -286,8 +289,8 @@ def test_every_source_says_where_and_how_often() -> None:
         assert len(plugins.summary("echocast.fetch.sources", name)) < 121
 
 
-def test_a_clock_ticks_from_midnight() -> None:
-    ticks = list(clock(datetime(2024, 6, 1, 12, 3), datetime(2024, 6, 1, 12, 16), 5))
+def test_regular_times_count_from_midnight() -> None:
+    ticks = list(regular_times(datetime(2024, 6, 1, 12, 3), datetime(2024, 6, 1, 12, 16), 5))
     assert [t.minute for t in ticks] == [5, 10, 15]
 
 

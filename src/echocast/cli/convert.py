@@ -1,4 +1,4 @@
-"""echocast convert: weights of another implementation become a layer of ours."""
+"""echocast convert: weights of another ConvLSTM implementation as a layer of echocast."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,21 +10,25 @@ from rich.table import Table
 
 def command(
     weights: Annotated[
-        Path, typer.Argument(metavar="WEIGHTS", help="A file of .pt, .safetensors, .npz, .h5 or .keras.")
+        Path, typer.Argument(metavar="WEIGHTS", help="Weights file: .pt, .safetensors, .npz, .h5 or .keras.")
     ],
-    source: Annotated[str, typer.Option("--from", metavar="NAME", help="Whose weights they are.")],
-    to: Annotated[Path, typer.Option("--to", metavar="FILE.safetensors", help="Where the layer goes.")],
-    prefix: Annotated[str, typer.Option("--prefix", help="What the layer's names begin with in the file.")] = "",
+    source: Annotated[
+        str, typer.Option("--from", metavar="NAME", help="Implementation that the weights are from (see above).")
+    ],
+    to: Annotated[Path, typer.Option("--to", metavar="FILE.safetensors", help="The layer to write.")],
+    prefix: Annotated[str, typer.Option("--prefix", help="Prefix of the layer's weight names in the file.")] = "",
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="What the weights do not say, as forget_bias=1; may be repeated."
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting that the file does not hold, as forget_bias=1. May be repeated.",
         ),
     ] = None,
 ) -> None:
-    """Convert the weights of another ConvLSTM.
+    """Convert the weights of another ConvLSTM implementation to a layer of echocast.
 
-    From: ndrplz, torchgeo, automan000, openstl, basic_convlstm, carlthome, keras1, keras2, keras3, viorik,
+    Implementations: ndrplz, torchgeo, automan000, openstl, basic_convlstm, carlthome, keras1, keras2, keras3, viorik,
     viorik_untied, sparnn (the paper's authors), torch_lstm. The result is for `echocast.nn.load`.
 
     Example: echocast convert model.pt --from ndrplz --prefix encoder. --to layer.safetensors

@@ -1,4 +1,4 @@
-"""echocast demo: the whole road on a simulated storm."""
+"""echocast demo: nowcast a simulated storm and verify the nowcast."""
 
 import shlex
 import sys
@@ -14,13 +14,18 @@ _PAST, _LEADS, _FRAMES = 10, 18, 70
 
 
 def command(
-    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where to write what it makes.")] = Path("demo"),
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Which storm.")] = 0,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the files it writes.")] = Path(
+        "demo"
+    ),
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the simulated storm.")] = 0,
 ) -> None:
-    """Simulate a storm, nowcast 90 minutes of it with the shipped weights, and score the nowcast.
+    """Simulate a storm, nowcast it for 90 minutes with the shipped weights, and verify the nowcast.
 
-    Needs no download and no data. Writes forecast.nc (CF-NetCDF), forecast.gif (observed beside forecast), forecast.png
-    (panels by lead time) and the skill against persistence and optical flow (report.md, scores.csv, curves.png).
+    Needs no data and no download. Writes forecast.nc (CF-NetCDF), forecast.gif (observation beside forecast),
+    forecast.png (panels by lead time), and scores beside those of persistence and optical flow (report.md, scores.csv,
+    curves.png).
+
+    Example: echocast demo --out demo/
     """
     from echocast import evaluation, nowcast, report
     from echocast.cli.tables import show

@@ -1,4 +1,4 @@
-"""echocast download: files of open archives."""
+"""echocast download: radar files of open archives."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,37 +11,45 @@ from echocast.errors import DataError
 
 
 def command(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="dwd, fmi or mrms.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="The archive: dwd, fmi, mrms, or one of a plug-in.")],
     start: Annotated[str, typer.Option("--from", metavar="TIME", help="First time (UTC), as 2024-06-01T12:00.")],
     end: Annotated[str, typer.Option("--to", metavar="TIME", help="Last time (UTC).")],
-    out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where to; SOURCE by default.")] = None,
-    mirror: Annotated[str | None, typer.Option("--mirror", metavar="URL", help="Another address, same layout.")] = None,
-    at_once: Annotated[int, typer.Option("--at-once", min=1, max=16, help="Files at the same time.")] = 4,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Folder for the files. Default: SOURCE.")
+    ] = None,
+    mirror: Annotated[
+        str | None, typer.Option("--mirror", metavar="URL", help="Another server with the same layout.")
+    ] = None,
+    parallel: Annotated[
+        int, typer.Option("--parallel", metavar="N", min=1, max=16, help="Files to download at the same time.")
+    ] = 4,
 ) -> None:
-    """Fetch radar files of an open archive that needs no key.
+    """Download radar files from an open archive that needs no key.
 
-    dwd: RADOLAN RY of Germany, 5 min, the last days. fmi: reflectivity of Finland, 5 min. mrms: rain of the USA, 2 min,
-    since October 2020.
+    dwd: RADOLAN RY of Germany, every 5 minutes, the last days. fmi: reflectivity of Finland, every 5 minutes.
+    mrms: rain rate of the USA, every 2 minutes, since October 2020.
 
-    What breaks off goes on where it stopped; checksums are compared; what the archive lacks is counted as missing. The
-    same command run again fetches only what is not there.
+    Interrupted transfers are resumed and checksums are compared. Files that the archive lacks are counted as missing.
+    The same command run again downloads only what is not there.
 
     Example: echocast download mrms --from 2024-06-01T00:00 --to 2024-06-01T01:00 --out mrms/
     """
     from echocast.fetch import download
+    from echocast.fetch.transfer import DownloadOptions
 
     folder = out or Path(source)
-    with Bar("fetching", "files") as bar:
-        done = download.get(
-            source, start, end, folder, mirror=mirror, manners=download.Manners(at_once=at_once), on_file=bar.to
-        )
+    options = DownloadOptions(parallel=parallel)
+    with Bar("downloading", "files") as bar:
+        report = download.get(source, start, end, folder, mirror=mirror, options=options, on_file=bar.to)
     Console().print(
-        f"{folder}: {done.fetched} files fetched ({done.bytes / 2**20:.1f} MiB), {done.there} there before,"
-        f" {done.missing} missing at the source, {len(done.failed)} failed",
+        f"{folder}: {report.downloaded} files downloaded ({report.bytes / 2**20:.1f} MiB), {report.there} already"
+        f" there, {report.missing} missing at the source, {len(report.failed)} failed",
         markup=False,
         highlight=False,
         soft_wrap=True,
     )
-    if done.failed:
-        name, why = next(iter(done.failed.items()))
-        raise DataError(f"{len(done.failed)} files could not be fetched, {name} among them ({why}); run it again later")
+    if report.failed:
+        name, why = next(iter(report.failed.items()))
+        raise DataError(
+            f"{len(report.failed)} files could not be downloaded, {name} among them ({why}); run the command again"
+        )

@@ -100,13 +100,13 @@ def status(arguments: list[str]) -> int:
 
 
 _MOMENT_S = 0.1
-"""After which Ctrl-C is pressed again: long enough for a busy machine to be done with finalising."""
+"""Seconds after which Ctrl-C is raised again: enough for a busy machine to finish finalising the object."""
 
 
 def heard_again(lost: "sys.UnraisableHookArgs") -> None:
-    """Press Ctrl-C once more where Python drops it: when it comes while an object is being finalised.
+    """Raise Ctrl-C again where Python drops it: when it comes while an object is being finalised.
 
-    A moment later, and from another thread, for here it would be dropped again.
+    It is raised a moment later from another thread; here it would be dropped again.
     """
     if not isinstance(lost.exc_value, KeyboardInterrupt):
         sys.__unraisablehook__(lost)
@@ -136,7 +136,7 @@ def _version(wanted: bool) -> bool:
 
 def _common(
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say more of what is done; show the traceback of an error.")
+        bool, typer.Option("--verbose", "-v", help="Print more of what is done, and the traceback of an error.")
     ] = False,
     version: Annotated[  # noqa: ARG001 (its callback does the work)
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")

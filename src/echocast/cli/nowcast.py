@@ -10,28 +10,36 @@ from rich.console import Console
 
 
 def command(
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Radar files, folders or globs.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.nc", help="The CF-NetCDF forecast to write.")],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="Radar files, folders, globs or Zarr stores; URLs too.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.nc", help="The forecast to write, as CF-NetCDF.")],
     model: Annotated[
         str, typer.Option("--model", metavar="NAME|PATH", help="A forecaster (see `echocast models`) or a checkpoint.")
     ] = "lagrangian",
-    minutes: Annotated[float, typer.Option("--minutes", min=1, help="How far to forecast.")] = 90,
-    frames: Annotated[int, typer.Option("--frames", min=2, help="How many of the newest frames to use.")] = 10,
+    minutes: Annotated[float, typer.Option("--minutes", min=1, help="Length of the forecast in minutes.")] = 90,
+    frames: Annotated[int, typer.Option("--frames", min=2, help="Number of newest frames to forecast from.")] = 10,
     members: Annotated[
-        int | None, typer.Option("--members", min=1, help="Also so many futures, of lagrangian or steps.")
+        int | None,
+        typer.Option(
+            "--members", metavar="N", min=1, help="Make an ensemble of N members (models lagrangian and steps)."
+        ),
     ] = None,
     format: Annotated[  # noqa: A002 (the option's name)
-        str | None, typer.Option("--format", help="The files' format (see `echocast formats`); recognised by default.")
+        str | None,
+        typer.Option("--format", help="Format of the files (see `echocast formats`). Default: by their content."),
     ] = None,
-    gif: Annotated[Path | None, typer.Option("--gif", metavar="FILE", help="Also an animation.")] = None,
-    png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Also a picture of panels by lead.")] = None,
+    gif: Annotated[Path | None, typer.Option("--gif", metavar="FILE", help="Also write an animation.")] = None,
+    png: Annotated[
+        Path | None, typer.Option("--png", metavar="FILE", help="Also write a picture of panels by lead time.")
+    ] = None,
 ) -> None:
-    """Forecast the rain of the next minutes from the newest radar frames.
+    """Forecast rain for the next minutes from the newest radar frames.
 
-    Uses the newest frames of what is given, on any grid, and says which in one line. A missing frame among them, or a
-    time step that the model was not trained on, is refused. Every file is written whole or not at all. Of an ensemble
-    the file also holds the mean, quantiles and the probability of rates and amounts; the animation shows the mean, the
-    panels also members and a probability.
+    Uses the newest frames of the given files, on any grid, and says which they are. A missing frame among them, or a
+    time step that the model was not trained for, is an error. Every file is written whole or not at all. The file of an
+    ensemble also holds the mean, quantiles and the probability of rain rates and amounts; the animation shows the mean,
+    the panels show the mean, two members and the probability of 1 mm/h.
 
     Example: echocast nowcast radar/ --minutes 90 --out forecast.nc --gif forecast.gif
     """
@@ -50,5 +58,5 @@ def command(
         panels.to_png(made.forecast, png, past=made.past)
     written = ", ".join(str(path) for path in (out, gif, png) if path)
     console.print(
-        f"wrote {made.forecast.sizes['lead']} leads to {written}", markup=False, highlight=False, soft_wrap=True
+        f"wrote {made.forecast.sizes['lead']} lead times to {written}", markup=False, highlight=False, soft_wrap=True
     )

@@ -5,7 +5,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class Bar:
-    """One line: what is done, a bar, how many of how many, the time."""
+    """A progress bar in one line: what is done, the share that is done, how many of how many, the time."""
 
     def __init__(self, what: str, unit: str) -> None:
         self._progress = Progress(

@@ -1,1 +1,1 @@
-"""Downloads from open archives."""
+"""Downloads from open archives of radar files."""

@@ -1,15 +1,15 @@
-"""One open archive each: where its files lie, and nothing more.
+"""Open archives, one in each module: the addresses of their files.
 
 A source is a module with three names:
 
 - ``BASE``: the address of the archive, without a slash at its end.
-- ``STEP_MINUTES``: how often it has a file.
+- ``STEP_MINUTES``: the time step of its files.
 - ``addresses(start, end, listing) -> Iterator[Address]``: the files between two times (UTC), both included; `listing`
-  fetches a page below the base as text, for archives whose names cannot be told without looking.
+  downloads a page below the base as text, for archives whose file names must be looked up.
 
 The first line of its docstring says what it is.
 """
 
-from echocast.fetch.sources._address import Address, Listing
+from echocast.fetch.sources._address import Address, Listing, regular_times
 
-__all__ = ["Address", "Listing"]
+__all__ = ["Address", "Listing", "regular_times"]

@@ -1,11 +1,11 @@
-"""What a source gives: where a file lies and what to call it."""
+"""What a source gives: the address of a file and the name to save it by."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 Listing = Callable[[str], str]
-"""Fetches a page below a source's base as text."""
+"""Downloads a page below a source's base as text."""
 
 
 @dataclass(frozen=True)
@@ -14,19 +14,19 @@ class Address:
 
     Args:
         path: below the base, without a slash at its start.
-        name: what to call it here.
-        time: its moment, UTC.
-        sure: it is known to exist, so that its absence is an error and not a gap.
+        name: the name to save it by.
+        time: its time, UTC.
+        listed: the server listed it, so that its absence is a failure; any other absent file counts as missing.
     """
 
     path: str
     name: str
     time: datetime
-    sure: bool = False
+    listed: bool = False
 
 
-def clock(start: datetime, end: datetime, minutes: float) -> Iterator[datetime]:
-    """The times of a regular clock (from midnight) between two times, both included."""
+def regular_times(start: datetime, end: datetime, minutes: float) -> Iterator[datetime]:
+    """Times at regular steps, counted from midnight, between two times, both included."""
     step = timedelta(minutes=minutes)
     midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
     at = midnight + step * -((midnight - start) // step)

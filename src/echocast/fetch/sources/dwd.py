@@ -22,4 +22,4 @@ def addresses(start: datetime, end: datetime, listing: Listing) -> Iterator[Addr
     for name, stamp in sorted(set(_NAME.findall(listing("ry/")))):
         time = datetime.strptime(stamp, "%y%m%d%H%M")
         if start <= time <= end:
-            yield Address(f"ry/{name}", name, time, sure=True)
+            yield Address(f"ry/{name}", name, time, listed=True)

@@ -6,7 +6,7 @@ Source: NOAA Open Data Dissemination, registry.opendata.aws/noaa-mrms-pds; no ke
 from collections.abc import Iterator
 from datetime import datetime
 
-from echocast.fetch.sources._address import Address, Listing, clock
+from echocast.fetch.sources._address import Address, Listing, regular_times
 
 BASE = "https://noaa-mrms-pds.s3.amazonaws.com"
 STEP_MINUTES = 2.0
@@ -15,7 +15,7 @@ _PRODUCT = "PrecipRate_00.00"
 
 
 def addresses(start: datetime, end: datetime, listing: Listing) -> Iterator[Address]:  # noqa: ARG001 (names are regular)
-    """One file every two minutes; now and then one is missing."""
-    for time in clock(start, end, STEP_MINUTES):
+    """One file every two minutes; some are missing in the archive."""
+    for time in regular_times(start, end, STEP_MINUTES):
         name = f"MRMS_{_PRODUCT}_{time:%Y%m%d-%H%M%S}.grib2.gz"
         yield Address(f"CONUS/{_PRODUCT}/{time:%Y%m%d}/{name}", name, time)
