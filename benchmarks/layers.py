@@ -170,7 +170,7 @@ def build(case: Case, which: str) -> nn.Module:
         state_kernel=case.kernel,
         peephole=None,
         batch_first=True,
-        recompute=which == "recompute",
+        gradient_checkpointing=which == "checkpointing",
     )
     return _First(layer)
 
@@ -329,13 +329,13 @@ def _memory(cases: tuple[Case, ...], where: torch.device, *, quick: bool) -> str
     lines = [
         "Growth of a fresh process' largest resident size over that before the step, in MiB (the frames not counted).",
         "",
-        "| training step | precision | echocast | usual loop | share | `recompute=True` | share |",
+        "| training step | precision | echocast | usual loop | share | `gradient_checkpointing=True` | share |",
         "|---|---|---|---|---|---|---|",
     ]
     for case in [case for case in cases if case.training]:
         for name in DTYPES if not quick else ("fp32",):
             ours, usual = (_peak(case, which, name, "training", where) for which in ("echocast", "usual"))
-            again = None if case.network else _peak(case, "recompute", name, "training", where)
+            again = None if case.network else _peak(case, "checkpointing", name, "training", where)
             tail = "| |" if again is None else f"{again:.0f} | {_percent(again, usual)} |"
             lines.append(f"| {case} | {name} | {ours:.0f} | {usual:.0f} | {_percent(ours, usual)} | {tail}")
     lengths = (8, 32, 128) if not quick else (2, 3)
@@ -346,7 +346,7 @@ def _memory(cases: tuple[Case, ...], where: torch.device, *, quick: bool) -> str
     ]
     for label, which, mode in (
         ("training, all hidden states used", "echocast", "training"),
-        ("training, recomputed, last state used", "recompute", "last"),
+        ("training, gradient checkpointing, last state used", "checkpointing", "last"),
         ("inference, last state", "echocast", "inference"),
     ):
         peaks = [_peak(Case(t, 2, 1, 32, 3, 64), which, "fp32", mode, where) for t in lengths]

@@ -66,7 +66,7 @@ def _rain(shape: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _ours(forecast: np.ndarray, observed: np.ndarray) -> None:
-    for family in (contingency, fractions, continuous):
+    for family in (contingency, continuous, fractions):
         family.values(family.statistics(forecast, observed))
 
 

@@ -9,7 +9,7 @@ import torch
 from echocast.context import Context
 from echocast.errors import MissingFrames
 from echocast.models import base
-from echocast.models.base import Forecaster, LearnedEnsemble, LearnedForecaster
+from echocast.models.base import EnsembleForecaster, Forecaster, LearnedEnsemble, LearnedForecaster
 
 SMALL: dict[str, dict[str, Any]] = {
     "encoder_forecaster": {"hidden_channels": [6, 6], "patch": 4},
@@ -24,6 +24,9 @@ every_model = pytest.mark.parametrize("name", base.names())
 every_learned_model = pytest.mark.parametrize(
     "name", [n for n in base.names() if issubclass(base.forecaster_class(n), LearnedForecaster)]
 )
+every_ensemble = pytest.mark.parametrize(
+    "name", [n for n in base.names() if issubclass(base.forecaster_class(n), EnsembleForecaster)]
+)
 
 
 def make(name: str) -> Forecaster:
@@ -33,10 +36,9 @@ def make(name: str) -> Forecaster:
     return base.construct(name, SMALL.get(name, {})).eval()
 
 
-def stirred(name: str) -> LearnedForecaster:
-    """A model whose layers that start at zero, so that it begins as something simpler, have left it."""
+def stirred(name: str) -> Forecaster:
+    """A model in which no layer is zero, as some are at first, so that it begins as something simpler."""
     model = make(name)
-    assert isinstance(model, LearnedForecaster)
     with torch.no_grad():
         for parameter in model.parameters():
             if not parameter.any():
@@ -99,6 +101,23 @@ def test_cases_of_a_batch_do_not_touch_each_other(name: str) -> None:
         torch.testing.assert_close(together[case : case + 1], alone, rtol=1e-4, atol=1e-4, equal_nan=True)
 
 
+@every_ensemble
+def test_members_do_not_depend_on_the_batch(name: str) -> None:
+    model, past = stirred(name), torch.cat([rain(2), 0.5 * rain(1).flip(-1)])
+    assert isinstance(model, EnsembleForecaster)
+    past[0] *= 3
+    context = Context(grid_km=2.0, time_step_minutes=5.0)
+    together = model.ensemble(past, 3, members=3, seed=[5, 6, 7], context=context)
+    for case, seed in enumerate((5, 6, 7)):
+        alone = model.ensemble(past[case : case + 1], 3, members=3, seed=seed, context=context)
+        assert (alone[:, 0] - alone[:, 1]).abs().nan_to_num().max() > 0
+        torch.testing.assert_close(together[case : case + 1], alone, rtol=1e-4, atol=1e-4, equal_nan=True)
+    shared = model.ensemble(past, 3, members=3, seed=6, context=context)
+    torch.testing.assert_close(shared[1], together[1], rtol=1e-4, atol=1e-4, equal_nan=True)
+    with pytest.raises(ValueError, match="seed has 2 numbers for 3 cases"):
+        model.ensemble(past, 3, members=3, seed=[5, 6], context=context)
+
+
 @every_model
 def test_a_finer_grid_gives_a_forecast_of_its_own_size(name: str) -> None:
     model = make(name)
@@ -117,10 +136,10 @@ def test_wrong_calls_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="steps=0"):
         model.forecast(rain(), 0)
     with pytest.raises(MissingFrames, match="at least"):
-        model.require(1, 5.0)
+        model.check_past(1, 5.0)
     model.time_step_minutes = 5.0
     with pytest.raises(MissingFrames, match="every 40 min"):
-        model.require(8, 40.0)
+        model.check_past(8, 40.0)
 
 
 @every_model
@@ -141,10 +160,11 @@ def test_saved_and_loaded_it_forecasts_the_same(name: str, tmp_path: Path) -> No
 @every_learned_model
 def test_every_parameter_gets_a_gradient(name: str) -> None:
     model = stirred(name)
+    assert isinstance(model, LearnedForecaster)
     levels = model.scaling.to_network(rain())
     model(levels, 4).square().mean().backward()
     if isinstance(model, LearnedEnsemble):
-        model.futures(levels, 4, members=2).square().mean().backward()
+        model.member_logits(levels, 4, members=2).square().mean().backward()
     still = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
     assert still == []
 
@@ -152,6 +172,7 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
 @every_learned_model
 def test_one_step_of_learning_lowers_the_loss(name: str) -> None:
     model = stirred(name)
+    assert isinstance(model, LearnedForecaster)
     past, truth = model.scaling.to_network(rain(1, 4)), model.scaling.to_network(rain(1, 8)[:, 4:])
     optimiser = torch.optim.SGD(model.parameters(), 1e-2)
 

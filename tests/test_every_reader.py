@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tests import example_files
 
 from echocast import fields, plugins
-from echocast.errors import DataError, UnreadableFile
+from echocast.cli.main import status
+from echocast.errors import DataError, GridMismatch, UnreadableFile, WrongUnits
 from echocast.io import reading
 
 READERS = plugins.names("echocast.io.readers")
@@ -82,12 +83,12 @@ def test_refuses_a_truncated_file(name: str, share: float, tmp_path: Path) -> No
 
 
 @every_reader
-def test_a_choice_that_means_nothing_is_refused(name: str, tmp_path: Path) -> None:
+def test_an_option_that_means_nothing_is_refused(name: str, tmp_path: Path) -> None:
     path = getattr(example_files, name)(tmp_path)
     taken = inspect.signature(plugins.load("echocast.io.readers", name).read).parameters
-    given = {"variable": "x", "units": "mm", "zr": fields.MARSHALL_PALMER, "least_quality": 0.5}
+    given = {"variable": "x", "units": "mm", "zr": fields.MARSHALL_PALMER, "min_quality": 0.5}
     for key in set(given) - set(taken):
-        with pytest.raises(DataError, match=f"leaves no choice of {key}"):
+        with pytest.raises(DataError, match=f"has no option {key}"):
             reading.read(path, reading.ReadOptions(**{key: given[key]}))
 
 
@@ -118,12 +119,63 @@ def test_absurd_rain_is_clipped_and_counted(name: str, tmp_path: Path, caplog: p
     path = getattr(example_files, name)(tmp_path)
     usual = reading.read(path)
     limit = float(np.nanmax(usual.values)) / 2
-    clipped = reading.read(path, reading.ReadOptions(limit=limit))
+    clipped = reading.read(path, reading.ReadOptions(max_rate=limit))
     count = int((usual.values > np.float32(limit)).sum())
     assert count > 0
     assert clipped.attrs["clipped_cells"] == count
     assert float(np.nanmax(clipped.values)) == pytest.approx(limit)
     assert f"{count} cells outside 0 to {limit:g} mm/h" in caplog.text
+
+
+@every_reader
+@pytest.mark.parametrize("error", [MemoryError, NameError, AttributeError, TypeError])
+def test_a_mistake_in_a_reader_and_a_lack_of_memory_pass_through(
+    name: str, error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = getattr(example_files, name)(tmp_path)
+
+    def fails(*_: object, **__: object) -> None:
+        raise error("as it is")
+
+    monkeypatch.setattr(fields, "make", fails)  # the last that every reader calls
+    with pytest.raises(error, match=r"^as it is$"):
+        reading.read(path)
+    monkeypatch.setattr(plugins.load("echocast.io.readers", name), "recognises", fails)
+    with pytest.raises(error, match=r"^as it is$"):
+        reading.recognise(path)
+
+
+@every_reader
+@pytest.mark.parametrize("error", [WrongUnits, GridMismatch, DataError])
+def test_an_error_of_echocast_keeps_its_class_and_names_the_file_once(
+    name: str, error: type[DataError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = getattr(example_files, name)(tmp_path)
+
+    def fails(*_: object, **__: object) -> None:
+        raise error("something is wrong")
+
+    monkeypatch.setattr(fields, "make", fails)
+    with pytest.raises(error) as caught:
+        reading.read(path)
+    assert type(caught.value) is error
+    assert str(caught.value) == f"{path}: something is wrong"
+
+
+@every_reader
+def test_it_brings_its_page_and_describes_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    page = Path(__file__).parents[1] / "docs" / "formats" / f"{name}.md"
+    assert page.read_text(encoding="utf-8").startswith("# ")
+    assert status(["formats", name]) == 0
+    told = capsys.readouterr().out
+    assert plugins.summary("echocast.io.readers", name) in told
+    assert f"formats/{name}.html" in told
+    reader = plugins.load("echocast.io.readers", name)
+    for option in set(inspect.signature(reader.read).parameters) - {"path"}:
+        written = f"--{option.replace('_', '-')}"
+        assert written in told
+        assert written in page.read_text(encoding="utf-8"), f"{page.name} does not tell of {written}"
+    assert all(suffix in told for suffix in reader.SUFFIXES)
 
 
 @cache
@@ -153,5 +205,5 @@ def test_a_damaged_file_is_refused_or_still_a_field(name: str, data: st.DataObje
             (Path(folder) / other).write_bytes(content if other == damaged else untouched)
         first = Path(folder) / next(iter(whole))
         path = next((p for p in first.parents if p.suffix == ".zarr"), first)
-        with suppress(UnreadableFile):
+        with suppress(DataError):
             fields.check(reading.read(path, name))

@@ -1,5 +1,6 @@
 """Every score there is: additive, perfect on a perfect forecast, and right by hand."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from echocast import plugins
-from echocast.verification import base
-from echocast.verification.scores import contingency, fractions, pointwise
+from echocast.errors import ModelError
+from echocast.verification import base, families
+from echocast.verification.families import load
+from echocast.verification.scores import contingency, continuous, fractions
 
-SCORES = plugins.names("echocast.verification.scores")
-every_score = pytest.mark.parametrize("name", SCORES)
+cf_units = re.compile(r"^(1|dB|[a-z]+\d?( [a-z]+-\d)*)$")
+every_score = pytest.mark.parametrize("name", families.names())
 
 rain = hnp.arrays(
     np.float32,
@@ -22,14 +24,10 @@ rain = hnp.arrays(
 )
 
 
-def load(name: str) -> "plugins.ModuleType":
-    return plugins.load("echocast.verification.scores", name)
-
-
 def statistics(name: str, forecast: np.ndarray, observed: np.ndarray, **options: Any) -> base.Sums:
-    """Of a score of ensembles with three members: the forecast, and it a little wetter or drier."""
+    """Of a family for ensembles with three members: the forecast, and a little more and a little less rain."""
     module = load(name)
-    if not getattr(module, "MEMBERS", False):
+    if not families.takes_members(name):
         return module.statistics(forecast, observed, **options)
     members = np.stack([forecast * np.float32(factor) for factor in options.pop("factors", (0.8, 1.0, 1.3))], axis=1)
     return module.statistics(members, observed, **options)
@@ -54,17 +52,55 @@ def test_sums_of_parts_add_to_the_sums_of_all(name: str, data: st.DataObject) ->
 def test_a_perfect_forecast_is_perfect(name: str) -> None:
     observed = np.random.default_rng(0).gamma(0.3, 8.0, (3, 2, 64, 64)).astype(np.float32)
     observed[:, :, :3] = np.nan
-    options = {"factors": (1.0, 1.0, 1.0)} if getattr(load(name), "MEMBERS", False) else {}
+    options = {"factors": (1.0, 1.0, 1.0)} if families.takes_members(name) else {}
     values = load(name).values(statistics(name, observed, observed, **options))
-    perfect = load(name).PERFECT
-    assert values.keys() == perfect.keys()
     for score, value in values.items():
-        if np.isfinite(perfect[score]):  # what the weather decides has no perfect value
-            np.testing.assert_allclose(value, perfect[score], atol=1e-9, err_msg=score)
+        perfect = load(name).SCORES[score].perfect
+        if score == "spread_skill":  # without an error there is nothing to divide the spread by
+            assert np.isnan(value).all()
+        elif np.isfinite(perfect):  # a score that depends on the weather has no perfect value
+            np.testing.assert_allclose(value, perfect, atol=1e-9, err_msg=score)
 
 
 @every_score
-def test_where_nobody_looked_nothing_counts(name: str) -> None:
+def test_declares_each_of_its_scores(name: str) -> None:
+    observed = np.ones((1, 2, 8, 8), np.float32)
+    values = load(name).values(
+        statistics(name, observed, observed, **{"factors": (1.0, 2.0)} if families.takes_members(name) else {})
+    )
+    declared = load(name).SCORES
+    assert list(values) == list(declared)
+    for score, about in declared.items():
+        assert isinstance(about, base.Score)
+        assert about.title[0].isupper(), score
+        assert cf_units.match(about.unit), score
+
+
+def test_titles_of_scores_differ() -> None:
+    titles = [score.full_title for _, score in families.scores_of(families.names()).values()]
+    assert len(set(titles)) == len(titles) == 65
+
+
+def test_a_title_has_its_abbreviation_and_unit() -> None:
+    score = base.Score("Rainfall error", 0.0, abbreviation="RE", unit="mm2 h-2")
+    assert (score.full_title, score.short_title) == ("Rainfall error (RE) in mm2/h2", "RE in mm2/h2")
+    assert base.Score("Mean error", 0.0, unit="mm h-1").full_title == "Mean error in mm/h"
+    assert base.Score("Accuracy", 1.0).short_title == "Accuracy"
+
+
+def test_two_families_may_not_have_a_score_of_the_same_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(families, "load", lambda _: contingency)
+    with pytest.raises(ModelError, match="'csi' is in the families 'a' and 'b'"):
+        families.scores_of(["a", "b"])
+
+
+def test_a_family_that_does_not_exist_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ModelError, match="did you mean 'contingency'"):
+        load("contingenzy")
+
+
+@every_score
+def test_pixels_without_an_observation_do_not_count(name: str) -> None:
     rng = np.random.default_rng(0)
     forecast, observed = rng.gamma(0.3, 8.0, (2, 2, 2, 16, 16)).astype(np.float32)
     observed[..., 8:] = np.nan
@@ -75,8 +111,8 @@ def test_where_nobody_looked_nothing_counts(name: str) -> None:
         np.testing.assert_allclose(value, expected[score], err_msg=score)
 
 
-@pytest.mark.parametrize("name", ["contingency", "fractions", "pointwise", "rank_correlation", "paper", "hko7"])
-def test_of_a_half_seen_frame_only_the_half_counts(name: str) -> None:
+@pytest.mark.parametrize("name", ["contingency", "fractions", "continuous", "rank_correlation", "shi2015", "hko7"])
+def test_of_a_half_observed_frame_only_that_half_counts(name: str) -> None:
     rng = np.random.default_rng(0)
     forecast, observed = rng.gamma(0.3, 8.0, (2, 2, 2, 8, 8)).astype(np.float32)
     masked = observed.copy()
@@ -96,7 +132,7 @@ def test_without_any_pixel_a_score_is_undefined(name: str) -> None:
 
 
 @every_score
-def test_says_its_formula_its_source_and_a_number_by_hand(name: str) -> None:
+def test_documents_its_formula_its_source_and_a_worked_number(name: str) -> None:
     words = load(name).__doc__ or ""
     assert all(word in words for word in ("By hand", "Source:", ">>>"))
 
@@ -164,10 +200,10 @@ def test_fractions_away_from_the_border_are_those_of_pysteps() -> None:
         assert found[f"fss_{scale}"][0, 0] == pytest.approx(theirs, abs=1e-6)
 
 
-def test_pointwise_by_hand_and_by_numpy() -> None:
+def test_continuous_by_hand_and_by_numpy() -> None:
     forecast = np.array([1, 2, 3], np.float32).reshape(1, 1, 1, 3)
     observed = np.array([1, 4, 5], np.float32).reshape(1, 1, 1, 3)
-    values = pointwise.values(pointwise.statistics(forecast, observed))
+    values = continuous.values(continuous.statistics(forecast, observed))
     expected = {"rainfall_mse": 8 / 3, "rmse": np.sqrt(8 / 3), "mae": 4 / 3, "mean_error": -4 / 3}
     for score, value in expected.items():
         np.testing.assert_allclose(values[score], [value])
@@ -176,7 +212,7 @@ def test_pointwise_by_hand_and_by_numpy() -> None:
 
 def test_correlation_of_what_does_not_vary_is_undefined() -> None:
     flat, other = np.ones((1, 1, 2, 2), np.float32), np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2)
-    assert np.isnan(pointwise.values(pointwise.statistics(flat, other))["correlation"]).all()
+    assert np.isnan(continuous.values(continuous.statistics(flat, other))["correlation"]).all()
 
 
 def test_sums_of_different_scores_do_not_add() -> None:

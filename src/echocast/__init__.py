@@ -16,7 +16,7 @@ from echocast._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from echocast.errors import EchocastError
-    from echocast.evaluation import Plan, evaluate
+    from echocast.evaluation import VerificationConfig, evaluate
     from echocast.io.forecast_file import to_netcdf
     from echocast.io.reading import read
     from echocast.models.base import Forecaster, load, resolve, save
@@ -29,7 +29,7 @@ __all__ = [
     "ConvLSTMCell",
     "EchocastError",
     "Forecaster",
-    "Plan",
+    "VerificationConfig",
     "evaluate",
     "forecast_from",
     "generate",
@@ -45,7 +45,7 @@ _HOMES = {
     "ConvLSTMCell": "nn.convlstm",
     "EchocastError": "errors",
     "Forecaster": "models.base",
-    "Plan": "evaluation",
+    "VerificationConfig": "evaluation",
     "evaluate": "evaluation",
     "forecast_from": "nowcast",
     "generate": "synthetic.storms",

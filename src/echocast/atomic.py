@@ -1,5 +1,9 @@
 """Files that appear whole or not at all.
 
+A file is written beside its place under a name of its own, ``.NAME.RANDOM.partial.SUFFIX``, and then renamed. Two
+processes that write the same file do not meet: the later one's file stays. A process that is killed leaves its partial
+file behind, hidden; readers of folders pass hidden files over.
+
 >>> import tempfile
 >>> with tempfile.TemporaryDirectory() as folder:
 ...     path = Path(folder) / "report.txt"
@@ -10,6 +14,7 @@
 """
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,7 +28,7 @@ def atomic_write(path: Path, *, sync: bool = False) -> Iterator[Path]:
 
     Args:
         path: the file to write, or to replace; its folder must exist.
-        sync: also force the content to the disk before the replacement, so that a power cut cannot leave an empty file.
+        sync: also wait until the content is on the disk before the renaming, so that a power cut leaves no empty file.
 
     Yields:
         The temporary path, with the same suffix; write the file there.
@@ -31,7 +36,7 @@ def atomic_write(path: Path, *, sync: bool = False) -> Iterator[Path]:
     Raises:
         DataError: there is no such folder, or the file cannot be written.
     """
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}")
     try:
         if not path.parent.is_dir():
             raise DataError(f"{path}: there is no folder {path.parent}; make it first")
@@ -47,7 +52,7 @@ def atomic_write(path: Path, *, sync: bool = False) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes | memoryview, *, sync: bool = False) -> None:
-    """Write a whole file, or nothing; raises like `atomic_write`."""
+    """Write a whole file or nothing; arguments and errors are those of `atomic_write`."""
     with atomic_write(path, sync=sync) as partial:
         partial.write_bytes(content)
 

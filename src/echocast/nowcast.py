@@ -65,10 +65,11 @@ def nowcast(
         UnreadableFile: a file that cannot be read.
         GridMismatch: files on different grids.
         MissingFrames: too few frames, a gap among the newest, or a time step that the model does not know.
+        WrongUnits: frames of another quantity than the model forecasts.
         ModelError: no such model, or weights that do not fit.
     """
     forecaster = base.resolve(model)
-    field, used = reading.newest(reading.find(inputs), frames, choices=format, on_file=on_file)
+    field, used = reading.newest(reading.find(inputs), frames, options=format, on_file=on_file)
     past = segments.newest_segment(field, frames)
     forecast = forecast_from(past, forecaster, minutes=minutes, members=members)
     forecast.attrs |= {
@@ -87,7 +88,7 @@ def forecast_from(
     if past.sizes["time"] < 2:
         raise MissingFrames(f"one frame, of {past.time.values[-1]}, tells no motion; give the files before it too")
     step = float(fields.time_step(past.time.values) / np.timedelta64(1, "m"))
-    forecaster.require(past.sizes["time"], step)
+    forecaster.check_past(past.sizes["time"], step, str(past.name))
     steps = max(1, int(np.ceil(minutes / step - 1e-6)))
     tensor, context = tensors.to_tensor(past), tensors.context_of(past, steps=steps)
     if members is None:

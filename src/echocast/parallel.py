@@ -1,8 +1,10 @@
 """Work shared among processes: on this machine, or on a Dask cluster.
 
-Results come back in the order of the items, and only a few items are on their way at a time, so memory is bounded by
-the size of an item and not by their number. A process that dies (a C library in a damaged file) is reported; this one
-goes on.
+Results come back in the order of the items, and only a few items are in work at a time, so memory is bounded by the
+size of an item and not by their number. A worker process that dies (a C library in a damaged file, too little memory)
+is an error that names the items it may have died of. The
+function is unpickled once in each process: if it is an object, what it opens when first called stays open there for the
+next items.
 
     >>> list(parallel_map(abs, [-1, 2], Workers(processes=1)))
     [(-1, 1), (2, 2)]
@@ -10,14 +12,17 @@ goes on.
 
 import multiprocessing
 import os
+import pickle
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import islice
 from typing import Any, TypeVar
 
 from echocast.errors import DataError, MissingDependency
@@ -42,7 +47,7 @@ class Workers:
 
     @property
     def count(self) -> int:
-        """How many processes of this machine work at the same time; 1 with a Dask cluster."""
+        """How many processes work at the same time on this machine; 1 with a Dask cluster."""
         return 1 if self.dask else self.processes or os.cpu_count() or 1
 
 
@@ -52,42 +57,45 @@ def parallel_map(
     """Each item with what `work` makes of it, in the order of the items.
 
     Args:
-        work: a function that other processes can import, with its fixed arguments (`functools.partial`).
+        work: a function that other processes can import, with its fixed arguments (`functools.partial`), or an object
+            with `__call__`; unpickled once in each process.
         items: each is sent to the next free process; a generator is asked for an item only when it can be sent.
         workers: with one process and no cluster the work is done here.
         error: what to raise where a process died.
 
     Raises:
         DataError: the Dask scheduler does not answer, or a process died.
+        Exception: whatever `work` raised, when its item's turn comes; the items after it are not worked on.
     """
     if not workers.dask and workers.count == 1:
         for item in items:
             yield item, work(item)
         return
+    work = partial(_work_on, pickle.dumps(work))  # unpickled in each process once, not with each item
     with _executor(workers) as executor:
-        waiting: deque[tuple[T, Any]] = deque()
+        waiting: deque[tuple[T, Future[R]]] = deque()
         rest = iter(items)
-        exhausted = False
-        while waiting or not exhausted:
-            while not exhausted and len(waiting) < 2 * (workers.processes or os.cpu_count() or 1) + 2:
-                try:
-                    item = next(rest)
-                except StopIteration:
-                    exhausted = True
-                else:
-                    waiting.append((item, executor.submit(work, item)))
-            if not waiting:
-                return
-            item, result = waiting.popleft()
-            try:
-                made = result.result()
-            except BrokenProcessPool as bad:
-                near = ", ".join(str(one) for one in [item, *(one for one, _ in waiting)])
-                raise error(
-                    f"{item}: a process died while working on it or one of the next ({near}); look at them, try"
-                    " --workers 1 to find it, or use a machine with more memory"
-                ) from bad
-            yield item, made
+        try:
+            _submit(work, islice(rest, _in_flight(workers)), executor, waiting)
+            while waiting:
+                result = waiting[0][1].result()
+                item, _ = waiting.popleft()
+                yield item, result
+                _submit(work, islice(rest, 1), executor, waiting)
+        except _process_deaths(workers) as bad:
+            suspects = [str(item) for item, future in waiting if not _succeeded(future)]
+            raise error(_died(suspects)) from bad
+
+
+def _work_on(pickled: bytes, item: Any) -> Any:
+    return _unpickled(pickled)(item)
+
+
+@lru_cache(maxsize=1)
+def _unpickled(pickled: bytes) -> Callable[[Any], Any]:
+    """The function of `parallel_map` in another process: the same object for each item."""
+    work: Callable[[Any], Any] = pickle.loads(pickled)
+    return work
 
 
 @contextmanager
@@ -105,6 +113,42 @@ def thread_count() -> int:
     return _thread_limit.get() or os.cpu_count() or 1
 
 
+def _in_flight(workers: Workers) -> int:
+    """How many items are sent before the first result is taken: two for each process, so that none waits."""
+    return 2 * (workers.processes or os.cpu_count() or 1) + 2
+
+
+def _submit(
+    work: Callable[[T], R], items: Iterable[T], executor: Executor, waiting: deque[tuple[T, Future[R]]]
+) -> None:
+    for item in items:
+        waiting.append((item, executor.submit(work, item)))
+
+
+def _succeeded(future: Future[Any]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
+def _died(suspects: list[str]) -> str:
+    if not suspects:
+        return "a process died that had nothing to do; was it ended from outside, or is memory short? run it again"
+    first, *others = suspects
+    among = f" or on one of the next ({', '.join(others)})" if others else ""
+    return (
+        f"{first}: a process died while working on it{among}; look at them, run with --workers 1 to find the one, or"
+        " use a machine with more memory"
+    )
+
+
+def _process_deaths(workers: Workers) -> tuple[type[Exception], ...]:
+    """What a pool raises where one of its processes has died."""
+    if not workers.dask:
+        return (BrokenProcessPool,)
+    from distributed import KilledWorker
+
+    return (KilledWorker,)
+
+
 @contextmanager
 def _executor(workers: Workers) -> Iterator[Executor]:
     if workers.dask:
@@ -112,7 +156,7 @@ def _executor(workers: Workers) -> Iterator[Executor]:
         try:
             yield client.get_executor(pure=False)
         finally:
-            client.close()  # what was asked for and is no longer wanted is dropped with the client
+            client.close()  # which also cancels what is still waiting on the cluster
         return
     pool = ProcessPoolExecutor(
         workers.count, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_the_parent
@@ -124,7 +168,7 @@ def _executor(workers: Workers) -> Iterator[Executor]:
 
 
 def _end_with_the_parent() -> None:
-    """A worker whose parent was killed ends too, where it would wait for work for ever."""
+    """Let a worker end when its parent was killed; it would wait for work for ever."""
     parent = multiprocessing.parent_process()
 
     def watch() -> None:
@@ -143,5 +187,7 @@ def _cluster(address: str) -> Any:
     try:
         client: Any = Client(address, timeout=5)  # type: ignore[no-untyped-call]  # distributed has no types
     except (OSError, ValueError, TimeoutError) as bad:
-        raise DataError(f"--dask {address}: no scheduler answers there ({bad}); start one, or leave it away") from bad
+        raise DataError(
+            f"--dask {address}: no scheduler answers there ({bad}); start one, or leave out --dask"
+        ) from bad
     return client

@@ -49,7 +49,7 @@ GROUPS = {
 REQUIRED = {
     "echocast.io.readers": ("SUFFIXES", "recognises", "read"),
     "echocast.models": (),  # a class of its own, which `models.base` looks for
-    "echocast.verification.scores": ("PERFECT", "statistics", "values"),
+    "echocast.verification.scores": ("SCORES", "statistics", "values"),
     "echocast.fetch.sources": ("BASE", "STEP_MINUTES", "addresses"),
     "echocast.archive.transforms": ("{name}",),
 }

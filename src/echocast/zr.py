@@ -5,7 +5,9 @@
 [1.0]
 """
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -26,6 +28,17 @@ class ZR:
 
     def __str__(self) -> str:
         return f"Z = {self.a:g} R^{self.b:g} ({self.name})"
+
+    def dbz(self, log10_rate: Any) -> Any:
+        """Reflectivity (dBZ) from the common logarithm of a rain rate in mm/h; for NumPy arrays and tensors alike.
+
+        Source: dBZ = 10 log10 a + 10 b log10 R.
+        """
+        return 10.0 * math.log10(self.a) + 10.0 * self.b * log10_rate
+
+    def log_rate(self, dbz: Any) -> Any:
+        """The natural logarithm of the rain rate in mm/h of a reflectivity (dBZ): the inverse of `dbz`."""
+        return (dbz * (math.log(10.0) / 10.0) - math.log(self.a)) / self.b
 
 
 MARSHALL_PALMER = ZR(200.0, 1.6, "Marshall and Palmer 1948")
@@ -68,11 +81,8 @@ def rain_rate(dbz: Float[np.ndarray, "*shape"], zr: ZR = MARSHALL_PALMER) -> Flo
 
 
 def reflectivity(rate_mm_h: Float[np.ndarray, "*shape"], zr: ZR = MARSHALL_PALMER) -> Float[np.ndarray, "*shape"]:
-    """Reflectivity (dBZ, float32) of a rain rate (mm/h); what is weaker than `DRY_DBZ` becomes `DRY_DBZ`.
-
-    Source: dBZ = 10 log10 a + 10 b log10 R.
-    """
+    """Reflectivity (dBZ, float32) of a rain rate (mm/h); what is weaker than `DRY_DBZ` becomes `DRY_DBZ`."""
     rate = np.asarray(rate_mm_h, np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        dbz = 10.0 * np.log10(zr.a) + 10.0 * zr.b * np.log10(rate)
+        dbz = zr.dbz(np.log10(rate))
     return np.where(np.isnan(rate), np.nan, np.maximum(dbz, DRY_DBZ)).astype(np.float32)

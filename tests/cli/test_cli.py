@@ -75,7 +75,7 @@ def test_a_wrong_command_line_is_status_2(capsys: pytest.CaptureFixture[str]) ->
     [
         ("models", ["encoder_forecaster", "shipped", "optical_flow", "persistence", "none needed"]),
         ("formats", ["fmi_pgm", "knmi", "mch_gif", "netcdf", ".pgm.gz"]),
-        ("scores", ["contingency", "csi (1)", "pointwise", "rmse (0)"]),
+        ("scores", ["contingency", "csi", "Critical success index", "continuous", "mm/h"]),
     ],
 )
 def test_lists(verb: str, known: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,18 +1,14 @@
 """Archive, forecasters and scores become tables."""
 
-import csv
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from tests import example_files
 
-from echocast import evaluation, report
+from echocast import evaluation
 from echocast.context import Context
-from echocast.errors import DataError, MissingFrames
-from echocast.evaluation import Plan
+from echocast.errors import MissingFrames
+from echocast.evaluation import VerificationConfig, forecasts
 from echocast.models.base import Forecaster
 from echocast.models.optical_flow import OpticalFlow
 from echocast.models.persistence import Persistence
@@ -21,7 +17,7 @@ from echocast.verification.scores import contingency
 
 
 class Half(Forecaster):
-    """Says something only about the left half of the grid."""
+    """Forecasts only the left half of the grid."""
 
     def _forecast(self, past: torch.Tensor, steps: int, context: Context) -> torch.Tensor:
         future = Persistence()._forecast(past, steps, context).clone()
@@ -35,7 +31,9 @@ def rain(frames: int = 20) -> "example_files.xr.DataArray":
 
 def test_scores_are_those_of_the_pooled_cases() -> None:
     field = rain()
-    made = evaluation.evaluate(field, {"p": Persistence()}, Plan(past=2, leads=3, stride=4, thresholds=(0.5, 2.0)))
+    made = evaluation.evaluate(
+        field, {"p": Persistence()}, VerificationConfig(past=2, leads=3, stride=4, thresholds=(0.5, 2.0))
+    )
     cases = windows.stack(windows.Windows(field, np.arange(0, 16, 4), past=2, future=3))[:, :, 0].numpy()
     assert made.cases == 4
     sums = contingency.statistics(np.repeat(cases[:, 1:2], 3, axis=1), cases[:, 2:], thresholds=(0.5, 2.0))
@@ -44,19 +42,19 @@ def test_scores_are_those_of_the_pooled_cases() -> None:
     assert made.mean("csi", "p", 2.0) == pytest.approx(contingency.values(sums)["csi"][:, 1].mean())
 
 
-def test_all_are_scored_on_the_pixels_that_each_says_something_about() -> None:
+def test_all_are_scored_on_the_pixels_that_each_forecasts() -> None:
     field = rain()
-    alone = evaluation.evaluate(field, {"half": Half()}, Plan(past=2, leads=2))
-    both = evaluation.evaluate(field, {"whole": Persistence(), "half": Half()}, Plan(past=2, leads=2))
+    alone = evaluation.evaluate(field, {"half": Half()}, VerificationConfig(past=2, leads=2))
+    both = evaluation.evaluate(field, {"whole": Persistence(), "half": Half()}, VerificationConfig(past=2, leads=2))
     np.testing.assert_allclose(both.values["whole"]["rmse"], alone.values["half"]["rmse"])
     np.testing.assert_allclose(both.values["half"]["coverage"], 0.5)
     np.testing.assert_allclose(both.values["whole"]["coverage"], 1.0)
 
 
 def test_batches_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = evaluation.evaluate(rain(), {"flow": OpticalFlow()}, Plan(past=3, leads=2, stride=2))
-    monkeypatch.setattr(cases, "BATCH_PIXELS", 1)
-    single = evaluation.evaluate(rain(), {"flow": OpticalFlow()}, Plan(past=3, leads=2, stride=2))
+    whole = evaluation.evaluate(rain(), {"flow": OpticalFlow()}, VerificationConfig(past=3, leads=2, stride=2))
+    monkeypatch.setattr(forecasts, "BATCH_PIXELS", 1)
+    single = evaluation.evaluate(rain(), {"flow": OpticalFlow()}, VerificationConfig(past=3, leads=2, stride=2))
     for score, value in whole.values["flow"].items():
         np.testing.assert_allclose(single.values["flow"][score], value, rtol=1e-6)
 
@@ -64,41 +62,14 @@ def test_batches_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_windows_with_a_missing_frame_are_not_used() -> None:
     field = rain(20)
     field[9] = np.nan
-    made = evaluation.evaluate(field, {"p": Persistence()}, Plan(past=2, leads=3, stride=1))
+    made = evaluation.evaluate(field, {"p": Persistence()}, VerificationConfig(past=2, leads=3, stride=1))
     assert made.cases == (9 - 4) + (10 - 4)
-    with pytest.raises(MissingFrames, match="no unbroken run holds 10"):
-        evaluation.evaluate(field, {"p": Persistence()}, Plan(past=10, leads=3))
+    with pytest.raises(MissingFrames, match=r"no segment \(unbroken series of frames\) holds 10"):
+        evaluation.evaluate(field, {"p": Persistence()}, VerificationConfig(past=10, leads=3))
 
 
-def test_a_forecaster_of_another_step_is_refused() -> None:
+def test_a_forecaster_of_another_time_step_is_refused() -> None:
     model = Persistence()
     model.time_step_minutes = 10.0
     with pytest.raises(MissingFrames, match=r"every 5 min.*every 10 min"):
-        evaluation.evaluate(rain(), {"p": model}, Plan(past=2, leads=2))
-
-
-def test_the_report_says_the_same_in_every_form(tmp_path: Path) -> None:
-    made = evaluation.evaluate(rain(), {"p": Persistence(), "flow": OpticalFlow()}, Plan(past=3, leads=3))
-    report.write_report(made, tmp_path / "r", command="echocast verify x")
-    names = sorted(path.name for path in (tmp_path / "r").iterdir())
-    figures = ["curves.png", "performance.png", "spectra.png"]
-    assert names == sorted(
-        [*figures, "report.html", "report.md", "scores.csv", "differences.csv", "scores.json", "scores.nc"]
-    )
-    with (tmp_path / "r/scores.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    content = json.loads((tmp_path / "r/scores.json").read_text())
-    csi = made.values["flow"]["csi"]
-    found = [r for r in rows if r["forecaster"] == "flow" and r["score"] == "csi" and r["threshold_mm_h"] == "1"]
-    np.testing.assert_allclose([float(r["value"]) for r in found], csi[:, 1], rtol=1e-5)
-    np.testing.assert_allclose(np.array(content["scores"]["flow"]["csi"], float), csi)
-    text = (tmp_path / "r/report.md").read_text()
-    assert f"{made.mean('csi', 'flow', 0.5):.3f}" in text
-    assert "`echocast verify x`" in text
-
-
-def test_a_report_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
-    (tmp_path / "r").write_text("a file")
-    made = evaluation.evaluate(rain(), {"p": Persistence()}, Plan(past=2, leads=2))
-    with pytest.raises(DataError, match="is a file"):
-        report.write_report(made, tmp_path / "r", command="x")
+        evaluation.evaluate(rain(), {"p": model}, VerificationConfig(past=2, leads=2))

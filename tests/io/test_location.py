@@ -149,14 +149,14 @@ def test_files_on_a_web_server_are_sources(web: tuple[str, Path], tmp_path: Path
     report = archive.write([f"{url}/day/{path.name}" for path in paths], tmp_path / "store.zarr")
     assert (report.added, report.gaps) == (3, 1)
     (folder / "broken.nc").write_bytes(b"CDF\x01broken")
-    with pytest.raises(UnreadableFile, match=f"^{url}/broken.nc: cannot be read as CF-NetCDF"):
+    with pytest.raises(UnreadableFile, match=f"^{url}/broken.nc: cannot be read as netcdf"):
         reading.read(f"{url}/broken.nc")
     with pytest.raises(UnreadableFile, match="there is no such file"):
         reading.read(f"{url}/nothing.nc")
 
 
 def test_what_is_not_spoken_or_not_there_is_told() -> None:
-    with pytest.raises(DataError, match=r"ftp:// is not spoken here"):
+    with pytest.raises(DataError, match=r"ftp:// is not supported"):
         reading.find(["ftp://somewhere/file.nc"])
     with pytest.raises(UnreadableFile, match="cannot be reached"):
         reading.read("http://127.0.0.1:9/file.nc")
@@ -166,4 +166,4 @@ def test_what_is_not_spoken_or_not_there_is_told() -> None:
 
 def test_a_name_is_the_last_part() -> None:
     assert locations.name("https://x/y/z.nc?version=1") == "z.nc"
-    assert locations.normal("file:///data/x") == Path("/data/x")
+    assert locations.normalise("file:///data/x") == Path("/data/x")

@@ -1,5 +1,6 @@
-"""Frames as numbers of levels: nothing is rounded, and too many values are kept as they are."""
+"""Frames as indices into a palette: nothing is rounded, and too many values are kept as they are."""
 
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from hypothesis.extra import numpy as hnp
 from tests import example_files
 
 from echocast import archive
-from echocast.io import palette, reading, store
+from echocast.errors import EchocastError
+from echocast.io import _lazy, palette, reading, store
 from echocast.io.palette import Palette, TooMany
 
 FIVE = np.timedelta64(5, "m")
@@ -24,12 +26,12 @@ def test_every_bit_comes_back(first: np.ndarray, second: np.ndarray) -> None:
     known = Palette()
     codes = [known.encode(first), known.encode(second)]
     for values, code in zip((first, second), codes, strict=True):
-        back = known.table[code]
+        back = known.values[code]
         np.testing.assert_array_equal(np.isnan(back), np.isnan(values))
         seen = ~np.isnan(values)
         np.testing.assert_array_equal(back[seen].view(np.uint32), values[seen].view(np.uint32))
         assert (code[np.isnan(values)] == 0).all()
-    assert len(np.unique(known.table.view(np.uint32))) == len(known.table)
+    assert len(np.unique(known.values.view(np.uint32))) == len(known.values)
 
 
 def test_tables_merge_to_the_same_values() -> None:
@@ -37,11 +39,11 @@ def test_tables_merge_to_the_same_values() -> None:
     values = np.random.default_rng(0).integers(0, 3000, 20_000).astype(np.float32) * 0.12
     a.encode(values[:9000])
     code = b.encode(values)
-    other = a.merge(b.table)
+    other = a.merge(b.values)
     assert other is not None
-    np.testing.assert_array_equal(a.table[other[code]], values)
-    assert a.merge(a.table) is None
-    assert Palette().merge(b.table) is None, "a table taken over whole keeps its numbers"
+    np.testing.assert_array_equal(a.values[other[code]], values)
+    assert a.merge(a.values) is None
+    assert Palette().merge(b.values) is None, "a palette taken over whole keeps its order"
 
 
 def test_too_many_values_are_refused_by_the_table_and_kept_by_the_store(tmp_path: Path) -> None:
@@ -52,7 +54,7 @@ def test_too_many_values_are_refused_by_the_table_and_kept_by_the_store(tmp_path
     paths = [example_files.netcdf(tmp_path, time=example_files.TIME + n * FIVE, rain=few) for n in range(2)]
     place = tmp_path / "s.zarr"
     archive.write(paths, place)
-    assert layout(place) == [palette.INDEX, palette.PALETTE]
+    assert layout(place) == [palette.PALETTE, palette.INDEX]
     archive.write([example_files.netcdf(tmp_path, time=example_files.TIME + 3 * FIVE, rain=many)], place)
     assert layout(place) == ["rainfall_rate"]
     field = archive.open(place)
@@ -89,7 +91,20 @@ def test_anybody_reads_a_store_with_xarray_alone(tmp_path: Path) -> None:
     archive.write(paths, tmp_path / "s.zarr")
     session = store.repository(tmp_path / "s.zarr", create=False).readonly_session("main")
     data = xr.open_zarr(session.store, consolidated=False)
-    rain = data.rainfall_rate_of_level[data.level.astype(int)]
+    rain = data.palette[data.palette_index.astype(int)]
     np.testing.assert_array_equal(rain.values, example_files.blob(4))
     data.drop_encoding().to_zarr(tmp_path / "plain.zarr", consolidated=False)
     np.testing.assert_array_equal(reading.read(tmp_path / "plain.zarr").values, example_files.blob(4))
+
+
+def test_an_xarray_that_has_changed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from xarray.core import indexing
+
+    monkeypatch.delattr(indexing, "explicit_indexing_adapter")
+    with pytest.raises(EchocastError, match=rf"xarray {xr.__version__} has changed .* written for xarray>="):
+        _lazy.lazy_variable(("x",), (1,), lambda key: np.zeros(1, np.float32), {})
+
+
+def test_the_supported_xarray_is_that_of_the_project() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert _lazy.SUPPORTED in project["dependencies"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests import example_files
 
-from echocast.errors import DataError, GridMismatch, UnreadableFile
+from echocast.errors import DataError, UnreadableFile
 from echocast.io import reading
 
 FIVE = np.timedelta64(5, "m")
@@ -29,29 +29,6 @@ def test_what_is_not_there_is_named(given: str) -> None:
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFile, match="holds no radar files"):
         reading.find([tmp_path])
-
-
-def test_newest_keeps_the_newest_in_order_whatever_the_order_of_files(tmp_path: Path) -> None:
-    paths = [example_files.netcdf(tmp_path, time=example_files.TIME + n * FIVE, name=f"{9 - n}") for n in range(6)]
-    field, used = reading.newest(sorted(paths), 3)
-    assert field.time.values.tolist() == (example_files.TIME + np.arange(3, 6) * FIVE).tolist()
-    assert used == paths[3:]
-
-
-def test_a_repeated_frame_is_taken_once_and_a_different_one_refused(tmp_path: Path) -> None:
-    first = example_files.netcdf(tmp_path, name="a")
-    again = example_files.netcdf(tmp_path, name="b")
-    assert reading.newest([first, again], 3)[0].sizes["time"] == 1
-    other = example_files.netcdf(tmp_path, name="c", rain=example_files.blob(1) * 2)
-    with pytest.raises(DataError, match=r"c_.*differs from.*a_"):
-        reading.newest([first, other], 3)
-
-
-def test_another_grid_is_named(tmp_path: Path) -> None:
-    first = example_files.netcdf(tmp_path, name="a")
-    other = example_files.netcdf(tmp_path, name="b", time=example_files.TIME + FIVE, rain=example_files.blob(1, 10, 10))
-    with pytest.raises(GridMismatch, match="b_"):
-        reading.newest([first, other], 3)
 
 
 def test_an_unknown_format_gets_the_nearest() -> None:

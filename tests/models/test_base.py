@@ -1,16 +1,26 @@
-"""Checkpoints, and what is refused."""
+"""Checkpoints, what a forecaster is given, and what is refused."""
 
 import json
+from dataclasses import asdict
+from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from tests import example_files
 
-from echocast.errors import CheckpointMismatch, DataError, ModelError
+from echocast import checkpoint, fields
+from echocast.context import Context
+from echocast.errors import CheckpointMismatch, DataError, ModelError, WrongUnits
 from echocast.models import base
+from echocast.models.base import Forecaster
 from echocast.models.encoder_forecaster import EncoderForecaster
-from echocast.models.scaling import RainScaling
+from echocast.models.lagrangian import DetailSettings, HeavyRainBounds, Lagrangian, MotionSettings
+from echocast.models.persistence import Persistence
+from echocast.models.scaling import ImageScaling, RainScaling
+from echocast.nowcast import forecast_from
 
 
 def saved(folder: Path) -> Path:
@@ -88,16 +98,73 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         saved(tmp_path / "missing")
 
 
-def test_scaling_by_hand_and_back() -> None:
-    scaling = RainScaling()
-    rate = torch.tensor([0.0, 0.1, 1.0, 10.0, 100.0, 1e4, float("nan")], dtype=torch.float64)
-    level = scaling.to_network(rate)
-    # 1 mm/h is 23.01 dBZ, 23.01 / 60 = 0.3835; 10 mm/h is 39.01 dBZ
-    torch.testing.assert_close(
-        level[[0, 2, 3, 5, 6]], torch.tensor([0, 0.38350, 0.65017, 1, 0]).double(), atol=1e-5, rtol=0
-    )
-    torch.testing.assert_close(scaling.to_values(level)[1:5], rate[1:5])
-    assert scaling.to_values(torch.tensor([0.0, 0.05])).tolist() == [0.0, 0.0]
-    assert scaling.level(1.0) == pytest.approx(0.3835, abs=1e-4)
-    with pytest.raises(ValueError, match="floor_dbz=50 must be below ceiling_dbz=40"):
-        RainScaling(floor_dbz=50.0, ceiling_dbz=40.0)
+def test_chosen_settings_are_saved_with_the_weights(tmp_path: Path) -> None:
+    detail, motion = DetailSettings(band_widths_cells=(3, 5, 9), min_observed_fraction=0.6), MotionSettings(pairs=2)
+    model = Lagrangian(hidden_channels=[4], detail_settings=detail, motion_settings=motion)
+    base.save(model, tmp_path / "weights.safetensors")
+    again = base.load(tmp_path / "weights.safetensors")
+    assert isinstance(again, Lagrangian)
+    assert (again.detail_settings, again.motion_settings) == (detail, motion)
+
+
+def test_the_shipped_weights_name_every_setting() -> None:
+    model = base.resolve("lagrangian")
+    with resources.as_file(resources.files("echocast.weights") / "lagrangian.safetensors") as path:
+        stored = checkpoint.read(path, task=base.TASK).arguments
+    for group in ("network_settings", "motion_settings", "detail_settings", "noise_settings", "heavy_rain_bounds"):
+        assert stored[group].keys() == asdict(getattr(model, group)).keys()
+
+
+def test_settings_come_from_tables_and_wrong_ones_are_named() -> None:
+    made = base.construct("lagrangian", {"hidden_channels": [4], "heavy_rain_bounds": {"max_area_growth": 3}})
+    assert isinstance(made, Lagrangian)
+    assert made.heavy_rain_bounds == HeavyRainBounds(max_area_growth=3.0)
+    with pytest.raises(ModelError, match=r"detail_settings.*band_width"):
+        base.construct("lagrangian", {"detail_settings": {"band_width": 3}})
+    with pytest.raises(ModelError, match="must be odd and rising"):
+        base.construct("lagrangian", {"detail_settings": {"band_widths_cells": [3, 4]}})
+
+
+class Recorder(Forecaster):
+    """Repeats the newest frame and keeps the context that it was given."""
+
+    grid_km = 4.0
+
+    def _forecast(self, past: torch.Tensor, steps: int, context: Context) -> torch.Tensor:
+        self.given = context
+        return past[:, -1:].expand(-1, steps, -1, -1, -1)
+
+
+def test_a_context_is_passed_on_on_the_grid_of_the_frames() -> None:
+    times = np.array(["2016-07-01T00:05", "2016-07-01T00:10"], "datetime64[ns]")
+    height = torch.arange(64.0).view(1, 1, 1, 8, 8)
+    model = Recorder()
+    fine = Context(grid_km=1.0, time_step_minutes=5.0, valid_times=times, covariates={"height": height})
+    model.forecast(torch.ones(1, 2, 1, 8, 8), 2, fine)
+    assert (model.given.grid_km, model.given.time_step_minutes) == (4.0, 5.0)
+    assert model.given.valid_times is times
+    assert model.given.covariates["height"].shape == (1, 1, 1, 2, 2)
+    assert model.given.covariates["height"][0, 0, 0, 0, 0] == height[..., :4, :4].mean()
+    usual = Context(grid_km=4.0, covariates={"height": height})
+    model.forecast(torch.ones(1, 2, 1, 8, 8), 2, usual)
+    assert model.given is usual
+
+
+def test_a_forecaster_knows_its_quantity_and_refuses_another() -> None:
+    network = EncoderForecaster(hidden_channels=[4], channels=3, scaling=ImageScaling())
+    assert (Persistence().quantity, network.quantity) == ("rainfall_rate", "image")
+    with pytest.raises(WrongUnits, match="hold image, but Persistence forecasts rainfall_rate"):
+        Persistence().check_past(4, 5.0, "image")
+    with pytest.raises(WrongUnits, match="hold rainfall_rate, but EncoderForecaster forecasts image"):
+        forecast_from(example_files.field(example_files.blob(3)), network)
+
+
+def test_images_of_three_channels_are_forecast_by_a_network_of_their_own() -> None:
+    times = np.datetime64("2016-07-01", "ns") + np.arange(3) * np.timedelta64(1, "m")
+    values = np.random.default_rng(0).random((3, 3, 10, 12)).astype(np.float32)
+    clip = fields.make(values, time=times, y=range(10), x=range(12), quantity="image", channels=["r", "g", "b"])
+    torch.manual_seed(0)
+    made = forecast_from(clip, EncoderForecaster(hidden_channels=[4], channels=3, scaling=ImageScaling()), minutes=2)
+    assert made.dims == ("lead", "channel", "y", "x")
+    assert made.shape == (2, 3, 10, 12)
+    assert 0.0 <= float(made.min()) < float(made.max()) <= 1.0

@@ -7,6 +7,7 @@ import pytest
 import torch
 from tests import example_files
 
+from echocast.context import Context
 from echocast.errors import MissingDependency
 from echocast.models import _pysteps, base
 from echocast.models.base import EnsembleForecaster
@@ -17,6 +18,7 @@ from echocast.models.rover1 import Rover1
 from echocast.models.rover2 import Rover2
 from echocast.models.rover3 import Rover3
 from echocast.models.rover_hko7 import RoverHko7
+from echocast.models.scaling import ImageScaling
 from echocast.synthetic import storms
 
 
@@ -110,7 +112,7 @@ class TestPysteps:
         past, _ = self.frames()
         model = base.construct("steps", {"members": 3})
         assert isinstance(model, EnsembleForecaster)
-        where = {"grid_km": 2.0, "time_step_minutes": 5.0}
+        where = {"context": Context(grid_km=2.0, time_step_minutes=5.0)}
         made = model.ensemble(past, 2, seed=4, **where)
         assert made.shape == (1, 3, 2, 1, 64, 64)
         assert not torch.equal(made[:, 0].nan_to_num(), made[:, 1].nan_to_num())
@@ -151,5 +153,16 @@ def test_the_first_frame_comes_straight_from_the_encoder() -> None:
     state = model.encoder.last_state(past.flatten(2))
     torch.testing.assert_close(model(past, 1)[0, 0, 0].flatten(), model.output(state[0][-1])[0])
     torch.testing.assert_close(model(past, 4)[:, :1], model(past, 1))
-    with pytest.raises(ValueError, match=r"\(6, 6\).*\(5, 6\)"):
+    with pytest.raises(ValueError, match=r"\(1, 6, 6\).*\(1, 5, 6\)"):
         model(torch.rand(1, 3, 1, 5, 6), 1)
+
+
+def test_the_fully_connected_network_takes_images_of_several_channels() -> None:
+    torch.manual_seed(0)
+    model = FcLstm(hidden_sizes=(8, 8), grid=(6, 6), channels=3, scaling=ImageScaling())
+    assert model.output.out_features == 3 * 36
+    past = torch.rand(1, 3, 3, 6, 6)
+    assert model(past, 2).shape == (1, 2, 3, 6, 6)
+    assert model.forecast(torch.rand(1, 3, 3, 9, 7), 2).shape == (1, 2, 3, 9, 7)
+    with pytest.raises(ValueError, match=r"\(3, 6, 6\).*\(1, 6, 6\)"):
+        model(past[:, :, :1], 1)

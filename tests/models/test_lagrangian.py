@@ -1,4 +1,4 @@
-"""Advection first, and then what a network adds to it."""
+"""Advection, and what the network adds to it."""
 
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from echocast.context import Context
 from echocast.errors import MissingFrames
 from echocast.io import reading
 from echocast.models import base, lagrangian
-from echocast.models._lagrangian.noise import Noise, exact
-from echocast.models.lagrangian import Lagrangian, _bands, _bounded
+from echocast.models._lagrangian.detail import bands
+from echocast.models._lagrangian.settings import DetailSettings, HeavyRainBounds, NetworkSettings, NoiseSettings
+from echocast.models.lagrangian import Lagrangian
 from echocast.models.scaling import RainScaling
 from echocast.motion.advection import advect
 from echocast.samples import segments, tensors, windows
@@ -39,7 +40,7 @@ def test_an_untrained_network_is_advection_of_rain(floor: float, ceiling: float)
         atol=1e-3,
     )
     ours, flow = (one.isfinite() for one in (future, advect(past[:, -1], motion, 4)))
-    assert not (ours & ~flow).any()  # less at the rim: what is hardly seen is not forecast
+    assert not (ours & ~flow).any()  # less at the edge: what is hardly observed is not forecast
     assert ours.sum() > 0.97 * flow.sum()
 
 
@@ -58,9 +59,9 @@ def test_a_finer_grid_keeps_its_detail(by: int) -> None:
 
 @pytest.mark.parametrize("step", [5.0, 10.0])
 def test_detail_smaller_than_a_cell_fades_by_its_rule(step: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lagrangian, "_FINER_LAST", (10.0, 1e9))
     monkeypatch.setattr(Lagrangian, "motion", lambda _, past: torch.zeros(len(past), 2, *past.shape[-2:]))
-    model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, time_step_minutes=5.0)
+    decay = DetailSettings(subgrid_decay_minutes=(10.0, 1e9))
+    model = Lagrangian(hidden_channels=[6, 6], detail_settings=decay, grid_km=4.0, time_step_minutes=5.0)
     past = torch.full((1, 3, 1, 64, 64), 2.0)
     past[..., ::2] = 4.0  # stripes of one pixel
     made = model.scaling.to_network(model.forecast(past, 4, context=Context(grid_km=1.0, time_step_minutes=step)))[
@@ -76,16 +77,16 @@ def test_detail_smaller_than_a_cell_fades_by_its_rule(step: float, monkeypatch: 
 
 def test_faded_detail_leaves_the_rain_of_its_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not the mean of its grey levels, which is that of less rain."""
-    monkeypatch.setattr(lagrangian, "_FINER_LAST", (0.1, 0.1))
     monkeypatch.setattr(Lagrangian, "motion", lambda _, past: torch.zeros(len(past), 2, *past.shape[-2:]))
-    model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, time_step_minutes=5.0)
+    decay = DetailSettings(subgrid_decay_minutes=(0.1, 0.1))
+    model = Lagrangian(hidden_channels=[6, 6], detail_settings=decay, grid_km=4.0, time_step_minutes=5.0)
     past = torch.full((1, 3, 1, 64, 64), 0.5)
     past[..., ::4] = 10.0
     made = model.forecast(past, 1, context=Context(grid_km=1.0, time_step_minutes=5.0))
     torch.testing.assert_close(made, torch.full_like(made, (10.0 + 3 * 0.5) / 4), rtol=1e-4, atol=0)
 
 
-def test_growth_and_damping_do_what_they_say() -> None:
+def test_growth_adds_rain_and_damping_removes_detail() -> None:
     model, past = Lagrangian(hidden_channels=[6, 6]), shower()
     plain = model.forecast(past, 2).nan_to_num()
     with torch.no_grad():
@@ -99,7 +100,7 @@ def test_growth_and_damping_do_what_they_say() -> None:
 
 
 @pytest.mark.parametrize("by", [1, 4])
-def test_a_storm_does_not_grow_without_end(by: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_area_of_heavy_rain_is_bounded(by: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Lagrangian, "motion", lambda _, past: torch.zeros(len(past), 2, *past.shape[-2:]))
     model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, time_step_minutes=5.0)
     storm = 3.0 * torch.from_numpy(example_files.blob(3, 64, 64))[None, :, None]
@@ -113,7 +114,7 @@ def test_a_storm_does_not_grow_without_end(by: int, monkeypatch: pytest.MonkeyPa
         now, later = ((made >= rate).float().mean(dim=(2, 3, 4)) for made in (past[:, -1:], grown))
         assert (later <= 2.1 * now + 1e-3).all()
         assert (later[0] > 1.3 * now[0]).all()  # to twice as much it may grow, but for cells that are equal
-    monkeypatch.setattr(lagrangian, "_GROWING", 1e6)
+    model.heavy_rain_bounds = HeavyRainBounds(max_area_growth=1e6)
     free = model.forecast(past, 2, context=context)
     weak = free < 5.0
     torch.testing.assert_close(grown[weak], free[weak])
@@ -123,12 +124,12 @@ def test_a_storm_does_not_grow_without_end(by: int, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("by", [1, 4])
-def test_members_together_do_not_grow_without_end_either(by: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_area_of_heavy_rain_of_all_members_together_is_bounded(by: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Lagrangian, "motion", lambda _, past: torch.zeros(len(past), 2, *past.shape[-2:]))
     model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, time_step_minutes=5.0)
     with torch.no_grad():
-        model.doubt[2].bias[:16] = 0.7  # more rain everywhere
-        model.doubt[2].bias[-5:] = 1.0
+        model.uncertainty_head[2].bias[:16] = 0.7  # more rain everywhere
+        model.uncertainty_head[2].bias[-5:] = 1.0
     storm = 3.0 * torch.from_numpy(example_files.blob(3, 64, 64))[None, :, None]
     past = torch.cat([storm, 0.1 * storm]).repeat_interleave(by, -1).repeat_interleave(by, -2)
     context = Context(grid_km=4.0 / by, time_step_minutes=5.0)
@@ -137,33 +138,20 @@ def test_members_together_do_not_grow_without_end_either(by: int, monkeypatch: p
         now, later = ((rain >= rate).float().mean(dim=(-3, -2, -1)) for rain in (past[:, -1], made))
         assert (later.mean(dim=1) <= 2.1 * now[:, None] + 1e-3).all()
     assert (made[0, :, 1] >= 10.0).flatten(1).sum(dim=1).unique().numel() > 3  # together: each has its own
-    monkeypatch.setattr(lagrangian, "_GROWING", 1e6)
+    model.heavy_rain_bounds = HeavyRainBounds(max_area_growth=1e6)
     free = model.ensemble(past, 2, members=6, context=context)
     assert (free[0] >= 20.0).float().mean() > 1.5 * (made[0] >= 20.0).float().mean()
     weak = free < 2.0
     torch.testing.assert_close(made[weak], free[weak])
 
 
-def test_bounds_become_edges_in_order_also_where_they_are_equal() -> None:
-    edges, logit = torch.tensor([0.0, 1.0, 2.0, 3.0]), torch.linspace(-2.0, 9.0, 111).view(1, 1, 1, -1)
-    kept = _bounded(logit, edges[None], edges)
-    torch.testing.assert_close(kept, logit)
-    for bound in ([0.0, 3.0, 4.0, 6.0], [0.0, 3.0, 3.0, 3.0], [0.0, 1.0, 5.0, 5.0]):
-        made = _bounded(logit, torch.tensor([bound]), edges).flatten()
-        assert (made.diff() >= 0).all()
-        assert (made <= logit.flatten() + 1e-5).all()
-        for high, edge in zip(bound[1:], edges[1:], strict=True):
-            assert (made[logit.flatten() < high - 1e-3] < edge + 1e-5).all()
-        torch.testing.assert_close(made[-1], 3.0 + 9.0 - torch.tensor(bound[-1]))
-
-
 def test_bands_and_the_rest_are_the_whole() -> None:
     level = torch.rand(2, 1, 40, 50)
-    bands = _bands(level)
-    assert bands.shape == (2, 2, 40, 50)
-    smooth = level - bands.sum(dim=1, keepdim=True)
+    detail = bands(level, (3, 9))
+    assert detail.shape == (2, 2, 40, 50)
+    smooth = level - detail.sum(dim=1, keepdim=True)
     assert smooth.diff(dim=-1).abs().mean() < 0.15 * level.diff(dim=-1).abs().mean()
-    assert not _bands(torch.rand(1, 1, 1, 1)).any()  # one cell has no detail
+    assert not bands(torch.rand(1, 1, 1, 1), (3, 9)).any()  # one cell has no detail
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (2, 3), (5, 1)])
@@ -193,10 +181,10 @@ def test_it_learns_that_a_shower_grows() -> None:
 
 
 def trained() -> Lagrangian:
-    """As if it had learned something of everything."""
+    """A model whose output and uncertainty head are not zero."""
     torch.manual_seed(1)
     model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, time_step_minutes=5.0)
-    for head in (model.output, model.doubt[2]):
+    for head in (model.output, model.uncertainty_head[2]):
         torch.nn.init.normal_(head.weight, std=0.02)
     return model.eval()
 
@@ -207,7 +195,7 @@ def test_rows_by_rows_is_the_same_as_all_at_once(by: int, monkeypatch: pytest.Mo
     past[0, -1, 0, 10:20, 30:40] = torch.nan
     context = Context(grid_km=4.0 / by, time_step_minutes=5.0)
     whole, members = model.forecast(past, 3, context=context), model.ensemble(past, 3, members=2, context=context)
-    monkeypatch.setattr(lagrangian, "_STRIP", 60 * 7)
+    monkeypatch.setattr(lagrangian, "_STRIP_PIXELS", 60 * 7)
     torch.testing.assert_close(model.forecast(past, 3, context=context), whole, rtol=0, atol=1e-6, equal_nan=True)
     strips = model.ensemble(past, 3, members=2, context=context)
     torch.testing.assert_close(strips, members, rtol=0, atol=1e-6, equal_nan=True)
@@ -222,24 +210,24 @@ def test_a_mirrored_past_has_a_mirrored_forecast(axes: tuple[int, ...], monkeypa
 
 
 def test_learning_and_forecasting_are_the_same_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lagrangian, "_MIRRORS", ((),))
-    monkeypatch.setattr(lagrangian, "exact", lambda noise, _: noise)  # members to learn from are independent
-    monkeypatch.setattr(lagrangian, "_BORN", (1.0,) * 4)  # and not bounded
+    monkeypatch.setattr(lagrangian, "match_moments", lambda noise, *_, **__: noise)  # training has independent members
     model, past = trained(), shower()
+    model.network_settings = NetworkSettings(mirror_images=False)
+    model.heavy_rain_bounds = HeavyRainBounds(new_area_fraction=(1.0,) * 4)
     levels = model.scaling.to_level(past)
     logits = model(levels, 4, Context(4.0, 5.0))
     made = model.forecast(past, 4, context=Context(grid_km=4.0, time_step_minutes=5.0))
     inside = made.isfinite()
     expected = model.scaling.to_values(torch.sigmoid(logits))
     torch.testing.assert_close(made[inside], expected[inside], rtol=1e-3, atol=1e-3)
-    futures = model.futures(levels, 4, 2, Context(4.0, 5.0), torch.Generator().manual_seed(7))
+    futures = model.member_logits(levels, 4, 2, Context(4.0, 5.0), torch.Generator().manual_seed(7))
     members = model.ensemble(past, 4, members=2, seed=7, context=Context(grid_km=4.0, time_step_minutes=5.0))
     inside = members.isfinite()
     expected = model.scaling.to_values(torch.sigmoid(futures))
     torch.testing.assert_close(members[inside], expected[inside], rtol=1e-3, atol=1e-3)
 
 
-def test_members_differ_come_again_and_grow_apart_with_the_doubt() -> None:
+def test_members_differ_are_repeated_by_their_seed_and_grow_apart_with_the_noise_scale() -> None:
     model, past = trained(), shower()
     first = model.ensemble(past, 3, members=4, seed=1)
     assert first.shape == (1, 4, 3, 1, 64, 64)
@@ -248,38 +236,11 @@ def test_members_differ_come_again_and_grow_apart_with_the_doubt() -> None:
     assert spread > 0
     other = model.ensemble(past, 3, members=4, seed=2)
     assert (other - first).abs().nan_to_num().mean() > 0.1 * spread
-    model.spread = 3.0
+    model.noise_settings = NoiseSettings(noise_scale=3.0)
     assert model.ensemble(past, 3, members=4, seed=1).nan_to_num().std(dim=1).mean() > 1.5 * spread
 
 
-@pytest.mark.parametrize("members", [1, 2, 5, 12, 20])
-def test_members_have_the_mean_and_many_the_deviation_that_they_are_drawn_with(members: int) -> None:
-    generator = torch.Generator().manual_seed(5)
-    deviation = torch.rand(3, 1, 30, 40, generator=generator) + 0.1
-    drawn = torch.randn(3, members, 30, 40, generator=generator) * deviation
-    made = exact(drawn, deviation)
-    if members == 1:
-        torch.testing.assert_close(made, drawn)
-        return
-    torch.testing.assert_close(made.mean(dim=1), torch.zeros(3, 30, 40), rtol=0, atol=1e-5)
-    if members < 10:  # right on average
-        assert (made / deviation).square().mean() == pytest.approx(1.0, abs=0.05)
-    else:
-        torch.testing.assert_close(made.std(dim=1), deviation[:, 0])
-    assert not exact(0.0 * drawn, 0.0 * deviation).any()  # no doubt, no noise
-
-
-def test_exact_members_have_a_lower_crps_than_independent_ones() -> None:
-    generator = torch.Generator().manual_seed(6)
-    drawn, truth = torch.randn(1, 20, 200, 200, generator=generator), torch.randn(1, 1, 200, 200, generator=generator)
-    scores = [
-        crps.values(crps.statistics(made[:, :, None].numpy(), truth.numpy(), thresholds=(0.5,)))["crps"].mean()
-        for made in (drawn, exact(drawn, torch.ones(1, 1, 200, 200)))
-    ]
-    assert scores[1] < 0.98 * scores[0]
-
-
-def test_it_looks_at_cell_size_step_and_what_nobody_saw() -> None:
+def test_cell_size_time_step_and_unobserved_cells_are_inputs() -> None:
     model, past = trained(), shower()
     levels = model.scaling.to_level(past)
     usual = model(levels, 2, Context(4.0, 5.0))
@@ -293,9 +254,9 @@ def test_it_looks_at_cell_size_step_and_what_nobody_saw() -> None:
 def test_it_takes_steps_of_a_third_to_three_times_its_own() -> None:
     model = trained()
     for step in (2.0, 5.0, 15.0):
-        model.require(6, step)
+        model.check_past(6, step)
     with pytest.raises(MissingFrames, match="every 30 min"):
-        model.require(6, 30.0)
+        model.check_past(6, 30.0)
 
 
 def test_a_long_past_is_cut_and_leads_between_are_interpolated() -> None:
@@ -303,35 +264,10 @@ def test_a_long_past_is_cut_and_leads_between_are_interpolated() -> None:
     context = Context(4.0, 5.0)
     levels = model.scaling.to_level(past)
     torch.testing.assert_close(model(levels, 3, context), model(levels[:, -6:], 3, context))
-    hidden = model._understood(levels, model.motion(past), 5, context)
+    hidden = model.hidden_states(levels, model.motion(past), 5, context)
     assert hidden.shape[1] == 3  # leads 1, 3 and 5
-    growth = model._changes(model.output, hidden, 5, levels).growth
+    growth = model.changes(model.output, hidden, 5, levels).growth
     torch.testing.assert_close(growth[:, 1], (growth[:, 0] + growth[:, 2]) / 2)
-
-
-@pytest.mark.parametrize("scale", range(4))
-def test_noise_has_variance_one_and_the_size_of_its_octave(scale: int) -> None:
-    generator = torch.Generator().manual_seed(3)
-    noise = Noise(4, cell_km=4.0)
-    octave = noise.fields(noise.start(30, (96, 120), generator, torch.zeros(1)), (96, 120))[:, scale]
-    assert octave.std() == pytest.approx(1.0, abs=0.08)
-    assert abs(octave.mean()) < 0.1
-    near = (octave[..., :-1] * octave[..., 1:]).mean()
-    far = (octave[..., : -4 * 2**scale] * octave[..., 4 * 2**scale :]).mean()
-    assert near > [-0.02, 0.4, 0.75, 0.9][scale]
-    assert abs(far) < 0.12
-
-
-def test_noise_forgets_as_it_should() -> None:
-    generator = torch.Generator().manual_seed(3)
-    noise = Noise(3, cell_km=4.0)
-    drawn = noise.start(400, (8, 8), generator, torch.zeros(1))
-    with torch.no_grad():
-        later = noise.next(drawn, 10.0, generator)
-    for scale, (a, b) in enumerate(zip(drawn, later, strict=True)):
-        kept = float((a * b).mean() / a.square().mean())
-        assert kept == pytest.approx(np.exp(-10.0 / (0.94 * 8 * 2**scale)), abs=0.05)
-        assert float(b.std()) == pytest.approx(1.0, abs=0.05)
 
 
 @pytest.mark.data
@@ -356,7 +292,7 @@ def test_the_shipped_weights_beat_advection_from_the_first_lead_on(data_kit: Pat
 
 
 @pytest.mark.data
-def test_the_shipped_members_doubt_about_as_much_as_they_err(data_kit: Path) -> None:
+def test_the_spread_of_the_shipped_members_is_about_their_error(data_kit: Path) -> None:
     rain, _ = reading.newest(reading.find([str(data_kit / "taasrad19/validation")]), 280)
     starts = segments.window_starts(segments.segments(rain), 10, 18, 56)
     cases = windows.stack(windows.Windows(rain, starts, past=10, future=18))
@@ -370,10 +306,10 @@ def test_the_shipped_members_doubt_about_as_much_as_they_err(data_kit: Path) -> 
     alone = crps.values(crps.statistics(members[:, :1], observed, thresholds=(0.5,)))["crps"].mean()
     assert found < 0.75 * alone
     wet = [np.nanmean(np.where(np.isfinite(part), part >= 1.0, np.nan)) for part in (members[:, 0], observed)]
-    assert 0.5 < wet[0] / wet[1] < 2.0  # a member has as much rain as the world, not a fog of it
+    assert 0.5 < wet[0] / wet[1] < 2.0  # a member has as much rain as was observed
 
 
-def test_no_bright_rim_where_the_view_ends() -> None:
+def test_no_bright_edge_where_the_observed_area_ends() -> None:
     rain = storms.generate(frames=6, seed=0)
     future = base.resolve("lagrangian").forecast(
         tensors.to_tensor(rain), 18, context=Context(grid_km=2.0, time_step_minutes=5.0)

@@ -384,7 +384,7 @@ def test_unknown_missing_and_misshapen_weights_are_named() -> None:
     extra = torch.zeros(3)
     for weights, message in (
         (keys(draw, **{"head.weight": extra}), r"ndrplz has no weights named 'head.weight'"),
-        ({"head.weight": extra}, r"no weight is named like cell_list.*of ndrplz; there are: 'head.weight'"),
+        ({"head.weight": extra}, r"weights of ndrplz have names like cell_list.*; these are named 'head.weight'"),
         (
             keys(draw, **{"cell_list.1.conv.bias": extra}),
             r"1.conv.bias' must have the shape \(16\); got \(3,\)",
@@ -398,11 +398,13 @@ def test_unknown_missing_and_misshapen_weights_are_named() -> None:
             compat.convert("ndrplz", weights)
     draw = Draw()
     automan000(draw)
-    with pytest.raises(CheckpointMismatch, match=r"automan000 weights need 'cell0.Whf.weight'; there are: "):
+    with pytest.raises(
+        CheckpointMismatch, match=r"weights of automan000 must contain 'cell0.Whf.weight'; these are named "
+    ):
         compat.convert("automan000", keys(draw, drop="cell0.Whf.weight"))
     with pytest.raises(CheckpointMismatch, match="did you mean 'ndrplz'"):
         compat.convert("ndrplzz", {})
-    with pytest.raises(CheckpointMismatch, match=r"no weight begins with prefix='encoder.'; there are: 'a'"):
+    with pytest.raises(CheckpointMismatch, match=r"no weight's name begins with prefix='encoder.'; the names are: 'a'"):
         compat.convert("ndrplz", {"a": extra}, prefix="encoder.")
     with pytest.raises(CheckpointMismatch, match="ndrplz has no key 'forget_bias'"):
         compat.convert("ndrplz", draw.made, forget_bias=1.0)

@@ -30,7 +30,7 @@ def kind(request: pytest.FixtureRequest) -> tuple[Make, tuple[int, ...]]:
 
 
 def parts_of(layer: Any, state: Any) -> tuple[Any, ...]:
-    return (state,) if layer.parts == 1 else state
+    return (state,) if layer.num_states == 1 else state
 
 
 def close(made: Any, expected: Any, atol: float = 1e-12) -> None:
@@ -126,8 +126,8 @@ def test_recomputation_changes_nothing(kind: tuple[Make, tuple[int, ...]]) -> No
     make, space = kind
     x = torch.randn(7, 2, 2, *space, dtype=torch.float64)
     grads = []
-    for recompute in (False, True):
-        layer = randomised(make(2, 3, num_layers=2, recompute=recompute, dtype=torch.float64))
+    for gradient_checkpointing in (False, True):
+        layer = randomised(make(2, 3, num_layers=2, gradient_checkpointing=gradient_checkpointing, dtype=torch.float64))
         output, state = layer(x)
         loss = output.pow(2).sum() + sum(part.sum() for part in parts_of(layer, state))
         grads.append([output, *torch.autograd.grad(loss, list(layer.parameters()))])
@@ -235,4 +235,4 @@ def test_layers_differ_in_size_and_kernel_and_each_is_the_book(tmp_path: Any) ->
         close(h_n[k], h)
         close(c_n[k], c)
     close(output, below)
-    close(layer.layers(x)[0][1], below)
+    close(layer.all_layers(x)[0][1], below)

@@ -33,7 +33,7 @@ def test_cell_is_the_papers_equation(
         input_kernel=kernels[0] if dims and in_channels else (3,) * dims,
         state_kernel=kernels[1] if dims else (),
         peephole=peephole if dims else "channel",
-        grid=space if dims and peephole == "pixel" else None,
+        spatial_size=space if dims and peephole == "pixel" else None,
         dtype=torch.float64,
     )
     randomised(cell, seed)
@@ -57,7 +57,7 @@ def test_cell_passes_gradcheck(dims: int, peephole: Any) -> None:
 
 
 def test_layer_passes_gradcheck_with_pixel_peepholes_and_two_layers() -> None:
-    layer = randomised(ConvLSTM(1, 1, num_layers=2, peephole="pixel", grid=(3, 2), dtype=torch.float64))
+    layer = randomised(ConvLSTM(1, 1, num_layers=2, peephole="pixel", spatial_size=(3, 2), dtype=torch.float64))
     x = torch.randn(2, 1, 1, 3, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x, *_: layer(x)[0], (x, *layer.parameters()))
 
@@ -95,7 +95,7 @@ def test_without_input_there_are_no_input_weights() -> None:
     assert layer(None, state, steps=3)[0].shape == (1, 3, 4, 5, 5)
     with pytest.raises(ValueError, match="cannot take one"):
         layer(torch.zeros(1, 2, 1, 5, 5), state)
-    with pytest.raises(ValueError, match="a state to start from"):
+    with pytest.raises(ValueError, match="initial state and the number of time steps must be given"):
         layer(None)
 
 

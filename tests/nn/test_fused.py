@@ -1,6 +1,9 @@
 """The fused path computes what the plain path defines, and steps aside where it cannot."""
 
+import importlib
 import logging
+import sys
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,9 +13,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from definitions import randomised
-from echocast.nn import ConvLSTM, ConvLSTMCell, fused
-from echocast.nn.fused import lanes, winograd
-from echocast.nn.fused.convolutions import bordered, choose, inner
+from echocast.nn import ConvLSTM, ConvLSTMCell, fused, torch_internals
+from echocast.nn.fused import compiler, lanes, winograd
+from echocast.nn.fused.buffers import bordered, inner
+from echocast.nn.fused.convolutions import choose
 from echocast.nn.fused.product import product
 
 
@@ -46,7 +50,7 @@ def test_forwards_and_backwards(
 ) -> None:
     layer = ConvLSTM(
         3, hidden, num_layers=2, dims=dims, input_kernel=kernels[0], state_kernel=kernels[1],
-        peephole=peephole, grid=space if peephole == "pixel" else None,
+        peephole=peephole, spatial_size=space if peephole == "pixel" else None,
     )  # fmt: skip
     randomised(layer, scale=0.2)
     x = torch.randn(5, 2, 3, *space, requires_grad=True)
@@ -67,7 +71,7 @@ def test_forwards_and_backwards(
 
 
 @pytest.mark.parametrize("options", [{"stride": 2}, {"padding_mode": "circular"}, {"dilation": 2}, {"bias": False}])
-def test_a_driven_layer(options: dict[str, Any]) -> None:
+def test_an_input_with_a_convolution_of_its_own(options: dict[str, Any]) -> None:
     layer = randomised(ConvLSTM(3, 4, **options), scale=0.3)
     x = torch.randn(4, 2, 3, 8, 8, requires_grad=True)
     size = 4 if "stride" in options else 8
@@ -100,7 +104,7 @@ def test_bfloat16_is_as_close_to_the_truth_as_the_plain_path() -> None:
 @pytest.mark.parametrize("grid", [(96, 1000), (400, 248), (8, 12288)])
 def test_large_images_go_in_strips(grid: tuple[int, int]) -> None:
     for size in (grid, (grid[0] + 1, grid[1] + 2)):  # by tiles, and directly
-        layer = randomised(ConvLSTM(1, 8, peephole="pixel", grid=size), scale=0.2)
+        layer = randomised(ConvLSTM(1, 8, peephole="pixel", spatial_size=size), scale=0.2)
         x = torch.randn(2, 2, 1, *size)
         with torch.no_grad():
             assert len(choose(torch.zeros(32, 9, 3, 3), size, torch.float32, keep=False).parts(2)) > 2
@@ -176,15 +180,58 @@ def test_without_llvm_the_plain_path_runs_and_says_so_once(
     torch.testing.assert_close(made, layer(x)[0], rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("torch.utils._python_dispatch", "_get_current_dispatch_mode"),
+        ("torch._C._functorch", "peek_interpreter_stack"),
+    ],
+)
+def test_without_a_private_function_of_pytorch_the_plain_path_runs_and_says_so_once(
+    module: str, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    layer, x = randomised(ConvLSTM(1, 2)), torch.randn(2, 1, 1, 8, 8)
+    with fused.plain():
+        expected = layer(x)[0]
+    present = importlib.import_module(module)
+    lacking = types.SimpleNamespace(**{key: value for key, value in vars(present).items() if key != name})
+    monkeypatch.setattr(
+        torch_internals, "import_module", lambda asked: lacking if asked == module else importlib.import_module(asked)
+    )
+    torch_internals._probes.cache_clear()
+    try:
+        with caplog.at_level(logging.WARNING):
+            assert not fused.takes(layer.cells[0].weight_h, x, products=1)
+            assert torch.equal(layer(x)[0], expected)
+        assert [name in record.message for record in caplog.records] == [True]
+        assert "without their fused kernels" in caplog.text
+    finally:
+        monkeypatch.undo()
+        torch_internals._probes.cache_clear()
+    assert fused.takes(layer.cells[0].weight_h, x, products=1)
+
+
+@pytest.mark.usefixtures("as_users_run")
+def test_without_scan_an_exported_layer_has_one_number_of_time_steps(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    layer, x = randomised(ConvLSTM(1, 2)).eval(), torch.randn(3, 1, 1, 8, 8)
+    monkeypatch.setitem(sys.modules, "torch._higher_order_ops.scan", None)
+    with caplog.at_level(logging.WARNING):
+        program = torch.export.export(layer, (x,))
+    assert "has no scan" in caplog.text
+    torch.testing.assert_close(program.module()(x)[0], layer(x)[0], rtol=0, atol=1e-6)
+
+
 def test_sigmoid_and_tanh_to_the_last_places() -> None:
     x = torch.cat([torch.linspace(-100, 100, 4001), torch.logspace(-38, 1, 2000), -torch.logspace(-38, 1, 2000)])
     for name, function in (("sigmoid", lanes.sigmoid), ("tanh", lanes.tanh)):
         made = torch.empty_like(x)
 
-        def body(load: lanes.Load, store: lanes.Store, function: Any = function) -> None:
+        def body(load: compiler.Load, store: compiler.Store, function: Any = function) -> None:
             store("y", function(load("x")))
 
-        kernel = lanes.compile_kernel(name, {"x": lanes.Rows(), "y": lanes.Rows()}, body)
+        kernel = compiler.compile_kernel(name, {"x": compiler.Rows(), "y": compiler.Rows()}, body)
         kernel({"x": x[:, None], "y": made[:, None]}, rows=len(x), width=1)
         kernel({"x": x[None], "y": (vectors := torch.empty_like(x))[None]}, rows=1, width=len(x))
         assert torch.equal(made, vectors)
@@ -200,8 +247,8 @@ def test_sigmoid_and_tanh_to_the_last_places() -> None:
 def test_bfloat16_is_rounded_to_nearest_even() -> None:
     x = torch.cat([torch.randn(1000), torch.tensor([1.00390625, 1.01171875, torch.nan, torch.inf, 3.4e38])])[None]
     made = torch.empty_like(x, dtype=torch.bfloat16)
-    tensors = {"x": lanes.Rows(), "y": lanes.Rows(bf16=True)}
-    lanes.compile_kernel("round", tensors, lambda load, store: store("y", load("x")))(
+    tensors = {"x": compiler.Rows(), "y": compiler.Rows(bf16=True)}
+    compiler.compile_kernel("round", tensors, lambda load, store: store("y", load("x")))(
         {"x": x, "y": made}, rows=1, width=x.shape[1]
     )
     torch.testing.assert_close(made, x.bfloat16(), rtol=0, atol=0, equal_nan=True)
@@ -265,7 +312,7 @@ def test_small_layers_take_the_plain_path() -> None:
     weight = torch.zeros(8, 2, 3, 3)
     assert fused.takes(weight, products=0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fused, "_least", 10_000_000)
+        patch.setattr(fused, "_min_products", 10_000_000)
         assert not fused.takes(weight, products=9_999_999)
         assert fused.takes(weight, products=10_000_000)
     assert not fused.takes(weight.double(), products=1 << 40)
@@ -276,5 +323,5 @@ def test_cells_step_by_step_too() -> None:
     cell = randomised(ConvLSTMCell(2, 4))
     x, state = torch.randn(2, 2, 8, 8), (torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8))
     with torch.no_grad():
-        made = cell.one_step(x, state)
+        made = cell.next_state(x, state)
     torch.testing.assert_close(made, cell(x, state), rtol=0, atol=1e-5)

@@ -1,6 +1,7 @@
 """Every option of the recurrent layers: what it computes, and which combinations are refused."""
 
 from dataclasses import fields
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -11,15 +12,16 @@ from torch.nn import functional as F
 from definitions import lstm_step, randomised
 from echocast.nn import LSTM, ConvGRU, ConvGRUCell, ConvLSTM, ConvLSTMCell
 from echocast.nn.activations import ACTIVATIONS, activation
-from echocast.nn.settings import CellOptions, CellSettings
+from echocast.nn.options import CellOptions, ConvGRUOptions, ConvLSTMOptions, LSTMOptions
+from echocast.nn.settings import CellSettings, LayerSettings
 
 F64: dict[str, Any] = {"dtype": torch.float64}
 
 
-def one_step(cell: ConvLSTMCell, driven: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+def next_state(cell: ConvLSTMCell, x_gates: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """A step from the input's share of the gates, by the book."""
     gate, squash = activation(cell.gate_activation), activation(cell.activation)
-    i, f, g, o = (driven + F.conv2d(h, cell.weight_h, padding=1)).chunk(4, 1)
+    i, f, g, o = (x_gates + F.conv2d(h, cell.weight_h, padding=1)).chunk(4, 1)
     peephole = torch.zeros(3, 1, 1, 1, dtype=h.dtype) if cell.peephole is None else cell.peephole
     new = gate(f + peephole[1] * c) * c + gate(i + peephole[0] * c) * squash(g)
     return gate(o + peephole[2] * new) * squash(new), new
@@ -45,10 +47,10 @@ def test_geometry_of_the_input_convolution(
     cell, x = layer.cells[0], torch.randn(3, 2, 2, 8, 9, dtype=dtype)
     h = c = None
     for frame, made in zip(x, layer(x)[0], strict=True):
-        driven = F.conv2d(F.pad(frame, padded), cell.weight_x, cell.bias, **call)
+        x_gates = F.conv2d(F.pad(frame, padded), cell.weight_x, cell.bias, **call)
         if h is None or c is None:
-            h = c = torch.zeros(2, 4, *driven.shape[2:], dtype=dtype)
-        h, c = one_step(cell, driven, h, c)
+            h = c = torch.zeros(2, 4, *x_gates.shape[2:], dtype=dtype)
+        h, c = next_state(cell, x_gates, h, c)
         torch.testing.assert_close(made, h, rtol=0, atol=1e-12 if dtype == torch.float64 else 1e-5)
 
 
@@ -57,13 +59,13 @@ def test_what_lies_beyond_the_border(mode: Any) -> None:
     cell = randomised(ConvLSTMCell(2, 3, padding_mode=mode, input_kernel=5, state_kernel=3, **F64))
     x, (h, c) = torch.randn(1, 2, 6, 7, **F64), torch.randn(2, 1, 3, 6, 7, **F64)
     if mode == "learned":
-        assert cell.outside is not None
-        padded = torch.stack([F.pad(x[0, k], (2, 2, 2, 2), value=float(cell.outside[k].detach())) for k in range(2)])[
-            None
-        ]
+        assert cell.learned_padding is not None
+        padded = torch.stack(
+            [F.pad(x[0, k], (2, 2, 2, 2), value=float(cell.learned_padding[k].detach())) for k in range(2)]
+        )[None]
     else:
         padded = F.pad(x, (2, 2, 2, 2), mode=mode)
-    expected = one_step(cell, F.conv2d(padded, cell.weight_x, cell.bias), h, c)
+    expected = next_state(cell, F.conv2d(padded, cell.weight_x, cell.bias), h, c)
     torch.testing.assert_close(cell(x, (h, c)), expected, rtol=0, atol=1e-12)
 
 
@@ -98,8 +100,8 @@ def test_activations(name: str) -> None:
     [
         ("hard_sigmoid", 1.0, 1 / 6 + 0.5),
         ("hard_sigmoid", 3.0, 1.0),
-        ("hard_sigmoid_fifth", 1.0, 0.7),
-        ("hard_sigmoid_fifth", 2.5, 1.0),
+        ("hard_sigmoid_keras2", 1.0, 0.7),
+        ("hard_sigmoid_keras2", 2.5, 1.0),
         ("leaky_relu", -1.0, -0.2),
         ("hard_tanh", -2.0, -1.0),
         ("softsign", 1.0, 0.5),
@@ -143,7 +145,7 @@ def test_zoneout_keeps_a_share_of_the_state_in_training_and_its_mean_in_use(make
     layer = randomised(make(1, 64, zoneout=0.3, **F64))
     space = (8, 8) if layer.dims else ()
     x, old = torch.randn(1, 4, 1, *space, **F64), torch.randn(1, 4, 64, *space, **F64)
-    state = old if layer.parts == 1 else (old, old)
+    state = old if layer.num_states == 1 else (old, old)
     fresh = make(1, 64, **F64)
     fresh.load_state_dict(layer.state_dict())
     new = fresh(x, state)[0][0]
@@ -182,7 +184,7 @@ def test_recurrent_dropout_hides_the_same_channels_in_every_step(make: Any) -> N
 @pytest.mark.parametrize("make", [ConvLSTMCell, ConvGRUCell])
 def test_initialisers(make: Any) -> None:
     torch.manual_seed(0)
-    paper = make(16, 32, input_kernel=5, init="paper")
+    paper = make(16, 32, input_kernel=5, init="shi2015")
     assert 0.9 / 4 < paper.weight_x.detach().abs().max().item() <= 1 / 4  # 1 / sqrt(16), kernel area or not
     assert 0.9 / 32**0.5 < paper.weight_h.detach().abs().max().item() <= 1 / 32**0.5
     assert paper.bias.detach().abs().max().item() == 0
@@ -209,8 +211,28 @@ def test_forget_bias_comes_on_top_of_torchs_start() -> None:
     assert ConvGRUCell(1, 4, update_bias=1.0).bias[4:8].detach().mean().item() == 1
 
 
-def test_names_and_defaults_of_the_options_agree() -> None:
-    assert {fields.name for field in fields(CellSettings)} == set(CellOptions.__annotations__)
+def test_types_and_defaults_of_the_options_have_the_same_names() -> None:
+    assert {field.name for field in fields(CellSettings)} == set(CellOptions.__annotations__)
+
+
+SPATIAL = {"dims", "input_kernel", "state_kernel", "stride", "dilation", "groups", "padding", "padding_mode"}
+
+
+@pytest.mark.parametrize(
+    ("layer", "cell", "types", "without"),
+    [
+        (ConvLSTM, ConvLSTMCell, ConvLSTMOptions, set()),
+        (ConvGRU, ConvGRUCell, ConvGRUOptions, set()),
+        (LSTM, ConvLSTMCell, LSTMOptions, SPATIAL | {"spatial_size"}),
+    ],
+)
+def test_a_layers_types_name_its_cells_arguments(layer: Any, cell: Any, types: Any, without: set[str]) -> None:
+    own = {p.name for p in signature(cell).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    assert set(types.__annotations__) == (own | set(CellOptions.__annotations__)) - without
+    stacked = [p.name for p in signature(layer).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    assert stacked == [field.name for field in fields(LayerSettings)]
+    defaults = [signature(layer).parameters[name].default for name in stacked]
+    assert defaults == [field.default for field in fields(LayerSettings)]
 
 
 REFUSED: list[tuple[Any, tuple[Any, ...], dict[str, Any], str]] = [
@@ -224,32 +246,48 @@ REFUSED: list[tuple[Any, tuple[Any, ...], dict[str, Any], str]] = [
     (ConvLSTM, (3, 2), {"groups": 2}, "groups=2 must divide in_channels=3"),
     (ConvLSTM, (1, 2), {"padding": "full"}, "padding must be one of same, valid; got 'full'"),
     (ConvLSTM, (1, 2), {"padding_mode": "wrap"}, "padding_mode must be one of .*got 'wrap'"),
-    (ConvLSTM, (1, 2), {"padding": "valid", "padding_mode": "circular"}, "has no border for padding_mode='circular'"),
-    (ConvLSTM, (0, 2), {"stride": 2}, "in_channels=0 leaves no input convolution"),
-    (ConvLSTM, (1, 2), {"peephole": "pixel"}, "peephole='pixel' and a grid need each other"),
-    (ConvLSTM, (1, 2), {"grid": (4, 4)}, "peephole='channel', grid=.4, 4."),
-    (ConvLSTM, (1, 2), {"peephole": "pixel", "grid": (4,)}, r"grid=\(4,\) has 1 dimensions; this layer has dims=2"),
+    (
+        ConvLSTM,
+        (1, 2),
+        {"padding": "valid", "padding_mode": "circular"},
+        "padding='valid' pads nothing; leave out padding_mode='circular'",
+    ),
+    (ConvLSTM, (0, 2), {"stride": 2}, "in_channels=0 means that there is no input convolution; leave out stride"),
+    (
+        ConvLSTM,
+        (1, 2),
+        {"peephole": "pixel"},
+        "peephole='pixel' needs spatial_size.*got peephole='pixel', spatial_size=None",
+    ),
+    (ConvLSTM, (1, 2), {"spatial_size": (4, 4)}, "peephole='channel', spatial_size=.4, 4."),
+    (
+        ConvLSTM,
+        (1, 2),
+        {"peephole": "pixel", "spatial_size": (4,)},
+        r"spatial_size=\(4,\) has 1 numbers; this layer has dims=2",
+    ),
     (ConvLSTM, (1, 2), {"peephole": "diagonal"}, "peephole must be None, 'channel' or 'pixel'; got 'diagonal'"),
     (ConvLSTM, (1, 2), {"bias": False, "forget_bias": 1.0}, "forget_bias=1.0 needs bias=True"),
-    (ConvLSTM, (1, 2), {"gate_activation": "softmax"}, "no activation 'softmax'; there are sigmoid"),
+    (ConvLSTM, (1, 2), {"gate_activation": "softmax"}, "there is no activation 'softmax'; choose one of sigmoid"),
     (ConvLSTM, (1, 2), {"norm": "batch"}, "norm must be None, 'layer' or 'group'; got 'batch'"),
     (ConvLSTM, (1, 3), {"norm": "group", "norm_groups": 2}, "norm_groups=2 must divide hidden_channels=3"),
     (ConvLSTM, (1, 4), {"norm_groups": 2}, "norm_groups=2 needs norm='group'"),
-    (ConvLSTM, (1, 1), {"norm": "layer"}, "hidden_channels=1 leaves nothing"),
+    (ConvLSTM, (1, 1), {"norm": "layer"}, "norm='layer' with hidden_channels=1 would make every gate 0"),
     (ConvLSTM, (1, 2), {"zoneout": 1.0}, r"zoneout must be in \[0, 1\); got 1.0"),
     (ConvLSTM, (1, 2), {"recurrent_dropout": -0.1}, "recurrent_dropout must be in"),
     (ConvLSTM, (1, 2), {"dropout": 2.0}, r"dropout must be in \[0, 1\]; got 2.0"),
-    (ConvLSTM, (1, 2), {"init": "he"}, "init must be one of xavier, paper, orthogonal, torch; got 'he'"),
+    (ConvLSTM, (1, 2), {"init": "he"}, "init must be one of xavier, shi2015, orthogonal, torch; got 'he'"),
     (ConvLSTM, (1, []), {}, r"hidden_channels=\[\] gives 0 layers"),
+    (ConvLSTM, (1, 2), {"num_layers": 0}, "hidden_channels=2 gives 0 layers and num_layers=0"),
     (ConvLSTM, (1, [2, 2]), {"num_layers": 3}, "gives 2 layers and num_layers=3"),
     (ConvLSTM, (1, [2, 2]), {"state_kernel": [3]}, r"state_kernel=\[3\] has 1 values for 2 layers"),
     (ConvLSTM, (0, 2), {"bidirectional": True}, "bidirectional=True needs an input"),
     (ConvLSTM, (1, 2), {"num_layers": 2, "stride": 2}, r"give hidden_channels as a list, \[2, 2\]"),
     (ConvGRU, (1, 2), {"bias": False, "update_bias": 1.0}, "update_bias=1.0 needs bias=True"),
     (ConvGRU, (1, 2), {"input_kernel": 2}, "input_kernel must be odd"),
-    (LSTM, (1, 2), {"peephole": "pixel"}, "an LSTM has no space"),
-    (LSTM, (1, 2), {"stride": 2}, "an LSTM has no space; got stride=2"),
-    (ConvLSTM, (1, 2), {"dims": 0, "stride": 2}, "dims=0 has no space for stride=2"),
+    (LSTM, (1, 2), {"peephole": "pixel"}, "an LSTM has no spatial dimensions; leave out peephole='pixel'"),
+    (LSTM, (1, 2), {"stride": 2}, "an LSTM has no spatial dimensions; leave out stride=2"),
+    (ConvLSTM, (1, 2), {"dims": 0, "stride": 2}, "dims=0 has no spatial dimensions; leave out stride=2"),
 ]
 
 
@@ -262,9 +300,10 @@ def test_impossible_combinations_are_refused_by_name(
         make(*sizes, **options)
 
 
-def test_an_unknown_option_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match="kernel_size"):
-        ConvLSTM(1, 2, kernel_size=3)
+@pytest.mark.parametrize("make", [ConvLSTM, ConvGRU, LSTM, ConvLSTMCell, ConvGRUCell])
+def test_an_unknown_option_is_a_type_error(make: Any) -> None:
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'kernel_size'; it takes dims, input_kernel, "):
+        make(1, 2, kernel_size=3)
 
 
 BAD_INPUT: list[tuple[str, Any, str]] = [
@@ -273,7 +312,7 @@ BAD_INPUT: list[tuple[str, Any, str]] = [
     ("dtype", lambda: (ConvLSTM(1, 2), torch.zeros(3, 1, 1, 4, 4).double()), "float64, the layer's weights are"),
     ("whole", lambda: (ConvLSTM(1, 2), torch.zeros(3, 1, 1, 4, 4).int()), "must be floating point; got torch.int32"),
     ("device", lambda: (ConvLSTM(1, 2), torch.zeros(3, 1, 1, 4, 4, device="meta")), "on meta, .* weights are on cpu"),
-    ("empty", lambda: (ConvLSTM(1, 2), torch.zeros(0, 1, 1, 4, 4)), "an input of 0 steps"),
+    ("empty", lambda: (ConvLSTM(1, 2), torch.zeros(0, 1, 1, 4, 4)), "the input has 0 time steps and steps=None"),
     ("no batch", lambda: (ConvGRU(1, 2), torch.zeros(3, 4, 4)), r"got \(3, 4, 4\)"),
 ]  # fmt: skip
 
@@ -314,20 +353,20 @@ def test_lengths_and_masks_are_checked() -> None:
     for lengths in ([3], [0, 3], [4, 1]):
         with pytest.raises(ValueError, match=r"lengths must be 2 numbers between 1 and 3; got"):
             layer(x, lengths=torch.tensor(lengths))
-    with pytest.raises(ValueError, match=r"\(time, batch\) for 2 sequences of 3 steps; got \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"\(time, batch\) for 2 sequences of 3 time steps; got \(2, 3\)"):
         layer(x, mask=torch.ones(2, 3, dtype=torch.bool))
     with pytest.raises(ValueError, match="not both"):
         layer(x, mask=torch.ones(3, 2, dtype=torch.bool), lengths=torch.tensor([1, 2]))
 
 
 def test_pixel_peepholes_fix_the_grid_and_nothing_else_does() -> None:
-    layer = ConvLSTM(1, [2, 2], peephole="pixel", grid=(9, 8), stride=[2, 1])
+    layer = ConvLSTM(1, [2, 2], peephole="pixel", spatial_size=(9, 8), stride=[2, 1])
     assert [cell.peephole.shape for cell in layer.cells] == [(3, 2, 5, 4), (3, 2, 5, 4)]
     assert layer(torch.zeros(2, 1, 1, 9, 8))[0].shape == (2, 1, 2, 5, 4)
-    with pytest.raises(ValueError, match=r"peephole='pixel' fixes the state's grid to \(5, 4\)"):
+    with pytest.raises(ValueError, match=r"peephole='pixel' fixes the state's size to \(5, 4\)"):
         layer(torch.zeros(2, 1, 1, 12, 8))
 
 
 def test_bidirectional_layers_cannot_go_step_by_step() -> None:
-    with pytest.raises(ValueError, match="begins at both ends"):
+    with pytest.raises(ValueError, match="needs the whole sequence at once"):
         ConvLSTM(1, 2, bidirectional=True).step(torch.zeros(1, 1, 4, 4))

@@ -1,5 +1,7 @@
 """Layers go to files and come back; weights of others come from files."""
 
+import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ import safetensors.torch
 import torch
 
 from definitions import randomised
+from echocast import checkpoint
 from echocast.cli.main import status
-from echocast.errors import CheckpointMismatch, UnreadableFile
+from echocast.errors import CheckpointMismatch, DataError, UnreadableFile
 from echocast.nn import LSTM, ConvGRU, ConvLSTM, load, save
 from echocast.nn.compat import files
 
@@ -20,7 +23,7 @@ from echocast.nn.compat import files
     ("layer", "space"),
     [
         (ConvLSTM(1, [2, 3], input_kernel=[3, (1, 3)], forget_bias=1.0, batch_first=True), (5, 6)),
-        (ConvLSTM(1, 2, num_layers=2, peephole="pixel", grid=(5, 6), bidirectional=True), (5, 6)),
+        (ConvLSTM(1, 2, num_layers=2, peephole="pixel", spatial_size=(5, 6), bidirectional=True), (5, 6)),
         (ConvLSTM(1, 2, dims=3, norm="layer", zoneout=0.1, dtype=torch.float64), (3, 4, 5)),
         (ConvGRU(1, 2, reset_after=True, activation="leaky_relu"), (5, 6)),
         (LSTM(1, 2, num_layers=2, peephole=None), ()),
@@ -37,16 +40,63 @@ def test_a_layer_comes_back_as_it_was(layer: Any, space: tuple[int, ...], tmp_pa
     assert repr(again) == repr(layer)
 
 
-def test_what_is_no_layer_is_refused(tmp_path: Path) -> None:
+def test_a_file_is_given_by_name_or_path_and_anyone_may_read_it(tmp_path: Path) -> None:
+    layer = ConvLSTM(1, 2)
+    save(layer, str(tmp_path / "layer.safetensors"))
+    assert torch.equal(load(str(tmp_path / "layer.safetensors")).cells[0].weight_h, layer.cells[0].weight_h)
+    (tmp_path / "other").write_bytes(b"")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(("layer.safetensors", "other"), modes["other"])
+
+
+@pytest.mark.usefixtures("as_users_run")
+def test_only_layers_that_can_be_loaded_are_saved(tmp_path: Path) -> None:
+    class Mine(ConvLSTM):
+        """A layer that `load` does not know."""
+
+    for layer in (Mine(1, 2), torch.nn.LSTM(1, 2)):
+        with pytest.raises(TypeError, match=f"only ConvLSTM, ConvGRU, LSTM can be saved, not {type(layer).__name__}"):
+            save(layer, tmp_path / "layer.safetensors")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="there is no folder"):
+        save(ConvLSTM(1, 2), tmp_path / "nowhere" / "layer.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_without_a_layer_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
-    with pytest.raises(CheckpointMismatch, match="does not exist"):
+    with pytest.raises(CheckpointMismatch, match="no such checkpoint"):
         load(path)
     path.write_bytes(b"not a file of weights")
-    with pytest.raises(CheckpointMismatch, match="is no safetensors file"):
+    with pytest.raises(CheckpointMismatch, match="is no checkpoint"):
         load(path)
     safetensors.torch.save_file({"a": torch.zeros(1)}, path)
-    with pytest.raises(CheckpointMismatch, match="is no 'echocast layer 1' file: its header says None"):
+    with pytest.raises(
+        CheckpointMismatch, match="is 'no echocast checkpoint', this version reads 'echocast checkpoint 2'"
+    ):
         load(path)
+
+
+@pytest.mark.usefixtures("as_users_run")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": "forecaster"}, "holds weights of a forecaster, not of a layer"),
+        ({"name": "PredRNN"}, "holds a layer 'PredRNN'; the layers are ConvLSTM, ConvGRU, LSTM"),
+        (
+            {"arguments": {"in_channels": 1, "hidden_channels": 2, "recompute": True}},
+            "do not describe a ConvLSTM .*recompute",
+        ),
+        ({"arguments": {"in_channels": 1, "hidden_channels": 0}}, "do not describe a ConvLSTM .*hidden_channels=0"),
+        ({"arguments": {"in_channels": 1, "hidden_channels": 3}}, "do not describe a ConvLSTM .*size mismatch"),
+        ({"weights": {}}, "do not describe a ConvLSTM .*Missing key"),
+    ],
+)
+def test_a_header_that_does_not_fit_is_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    layer = ConvLSTM(1, 2)
+    stored = checkpoint.Checkpoint("layer", "ConvLSTM", layer.arguments, layer.state_dict())
+    checkpoint.write(tmp_path / "layer.safetensors", replace(stored, **changes))
+    with pytest.raises(CheckpointMismatch, match=message):
+        load(tmp_path / "layer.safetensors")
 
 
 def weights() -> dict[str, torch.Tensor]:
@@ -111,10 +161,11 @@ def test_convert_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "224 weights of ndrplz" in capsys.readouterr().out
     assert load(to).cells[0].weight_h.shape == (8, 2, 3, 3)
     for arguments, message in (
-        (["--from", "keras3"], "keras3 weights need 'kernel'; there are: 'cell_list.0.conv.bias'"),
+        (["--from", "keras3"], "weights of keras3 must contain 'kernel'; these are named 'cell_list.0.conv.bias'"),
         (["--from", "ndrplz", "--set", "forget_bias=1"], "ndrplz has no key 'forget_bias'"),
         (["--from", "ndrplz", "--set", "forget_bias"], "--set forget_bias: write KEY=VALUE"),
         (["--from", "nobody"], "'nobody' is not one of"),
+        (["--from", "files"], "'files' is no implementation; there are: automan000"),
     ):
         assert status(["convert", str(source), *arguments, "--to", str(tmp_path / "none.safetensors")]) == 1
         assert message in " ".join(capsys.readouterr().err.split())

@@ -64,10 +64,10 @@ Case = tuple[nn.Module, Tensor, Tensor, dict[int, Any]]
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 def test_compile(case: Case, backend: str) -> None:
     module, x, other, _ = case
-    torch._dynamo.reset()
+    torch.compiler.reset()
     compiled = torch.compile(module, fullgraph=True, backend=backend)
     for frames in (x, other):
-        torch._dynamo.reset()
+        torch.compiler.reset()
         output = first(compiled(frames))
         torch.testing.assert_close(output, first(module(frames)), rtol=0, atol=1e-5)
         grads = torch.autograd.grad(output.sum(), list(module.parameters()), allow_unused=True)

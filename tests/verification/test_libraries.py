@@ -9,16 +9,16 @@ import xarray as xr
 
 from echocast.verification.scores import (
     contingency,
+    continuous,
     crps,
     ensemble,
     hko7,
     images,
     intensity_scale,
-    paper,
-    pointwise,
     probability,
     rank_correlation,
     sal,
+    shi2015,
     spectra,
 )
 
@@ -37,10 +37,10 @@ def rains(*shape: int, seed: int = 3) -> np.ndarray:
     return np.random.default_rng(seed).gamma(0.4, 6.0, shape).astype(np.float32)
 
 
-def test_pointwise_scores_are_those_of_pysteps() -> None:
+def test_continuous_scores_are_those_of_pysteps() -> None:
     pysteps = pytest.importorskip("pysteps.verification.detcontscores", reason="pysteps is not installed")
     forecast, observed = rains(2, 2, 3, 40, 40)
-    found = pointwise.values(pointwise.statistics(forecast, observed))
+    found = continuous.values(continuous.statistics(forecast, observed))
     for lead in range(3):
         theirs = pysteps.det_cont_fct(
             forecast[:, lead].astype(float), observed[:, lead].astype(float), ["RMSE", "MAE", "ME", "NMSE", "corr_p"]
@@ -50,11 +50,11 @@ def test_pointwise_scores_are_those_of_pysteps() -> None:
             assert found[score][lead] == pytest.approx(theirs[name], abs=1e-6), name
 
 
-def test_pointwise_and_contingency_scores_are_those_of_the_library_scores() -> None:
+def test_continuous_and_contingency_scores_are_those_of_the_library_scores() -> None:
     library = pytest.importorskip("scores", reason="scores is not installed")
     forecast, observed = rains(2, 1, 1, 30, 30)
     f, o = (xr.DataArray(rain[0, 0].astype(float), dims=("y", "x")) for rain in (forecast, observed))
-    found = pointwise.values(pointwise.statistics(forecast, observed))
+    found = continuous.values(continuous.statistics(forecast, observed))
     assert found["mae"][0] == pytest.approx(float(library.continuous.mae(f, o)), abs=1e-6)
     assert found["rmse"][0] == pytest.approx(float(library.continuous.rmse(f, o)), abs=1e-6)
     table = library.categorical.ThresholdEventOperator(default_event_threshold=2.0).make_contingency_manager(f, o)
@@ -250,22 +250,22 @@ def test_of_members_drawn_as_the_truth_is_the_histogram_is_flat_and_spread_equal
     assert fair["crps_fair"][0] < fair["crps"][0]
 
 
-def test_the_papers_scores_by_hand() -> None:
+def test_scores_of_shi2015_by_hand() -> None:
     observed, forecast = np.zeros((2, 2, 1, 2, 2), np.float32)
     observed[0, 0, 0] = 1.0  # two events in one frame, one of them hit; nothing at all in the other
     forecast[0, 0, 0, 0] = 1.0
     observed[0, 0, 1] = forecast[0, 0, 1] = 0.5  # exactly at the threshold: no event
-    found = paper.values(paper.statistics(forecast, observed, thresholds=(0.5,)))
-    assert found["paper_csi"][0, 0] == pytest.approx((0.5 + 1) / 2, abs=1e-6)
-    assert found["paper_pod"][0, 0] == pytest.approx((0.5 + 1) / 2, abs=1e-6)
-    assert found["paper_far"][0, 0] == pytest.approx(0.0, abs=1e-6)
-    assert found["paper_rainfall_mse"][0] == pytest.approx(1 / 4 / 2, abs=1e-6)
+    found = shi2015.values(shi2015.statistics(forecast, observed, thresholds=(0.5,)))
+    assert found["shi2015_csi"][0, 0] == pytest.approx((0.5 + 1) / 2, abs=1e-6)
+    assert found["shi2015_pod"][0, 0] == pytest.approx((0.5 + 1) / 2, abs=1e-6)
+    assert found["shi2015_far"][0, 0] == pytest.approx(0.0, abs=1e-6)
+    assert found["shi2015_rainfall_mse"][0] == pytest.approx(1 / 4 / 2, abs=1e-6)
     g = [(10 * np.log10(118.239) + 15.241 * np.log10(rate) + 10) / 70 for rate in (1.0, 0.5)]
     dot, lengths = g[0] ** 2 + 2 * g[1] ** 2, np.sqrt((g[0] ** 2 + 2 * g[1] ** 2) * (2 * g[0] ** 2 + 2 * g[1] ** 2))
-    assert found["paper_correlation"][0] == pytest.approx(dot / lengths / 2, abs=1e-6)  # the dry frame counts as 0
+    assert found["shi2015_correlation"][0] == pytest.approx(dot / lengths / 2, abs=1e-6)  # the dry frame counts as 0
 
 
-def test_the_papers_grey_level_of_half_a_millimetre() -> None:
+def test_grey_level_of_shi2015_of_half_a_millimetre() -> None:
     from echocast.verification.base import grey
 
     assert grey(np.array([0.5, 2.0, 5.0, 10.0, 30.0])) == pytest.approx(

@@ -1,10 +1,12 @@
-"""The archive: frames of many files in one store on a regular clock.
+"""The archive: frames of many files in one store on a regular time axis.
 
 >>> write(["radar/"], "radar.zarr")  # doctest: +SKIP
 >>> open("radar.zarr").sizes  # doctest: +SKIP
 Frozen({'time': 288, 'y': 765, 'x': 700})
 """
 
-from echocast.archive.ingest import Report, gaps, grid_of, open, write  # noqa: A004 (archive.open reads best)
+from echocast.archive.contents import gaps, open  # noqa: A004 (archive.open reads best)
+from echocast.archive.ingest import Report, write
+from echocast.io.palette import grid_of
 
 __all__ = ["Report", "gaps", "grid_of", "open", "write"]

@@ -1,11 +1,11 @@
-"""Where a radar sees what is no rain: cells whose mean over a month stands out, found by K-means.
+"""Ground clutter: cells whose monthly mean is far above that of the others, found by K-means.
 
-The rain of a month smooths out, the echoes of hills, masts and sea do not. The monthly means of each cell (as grey
-levels of dBZ, so that a few downpours do not count more than steady echoes) are put into clusters of like level; the
-highest cluster is clutter if it stands out of the next by more than `margin` grey levels.
+Over a month rain averages out, the echoes of hills, masts and sea do not. The monthly means of all cells (of grey
+levels, which are linear in dBZ, so that a few downpours do not count more than steady echoes) are put into clusters;
+the highest cluster is clutter if its mean exceeds that of the next by more than `margin` grey levels.
 
-Source: Shi et al. 2015, section 4.2 (the noisy regions found by K-means on the monthly pixel average are removed; how
-is not said, so the number of clusters and the margin are this project's).
+Source: Shi et al. 2015, section 4.2 (noisy regions found by K-means on the monthly pixel average are removed; the paper
+does not say how, so the number of clusters and the margin are this project's).
 """
 
 import warnings
@@ -22,52 +22,55 @@ LOW_DBZ, HIGH_DBZ = -10.0, 60.0
 """The reflectivities that grey levels 0 and 1 stand for in the paper's pictures."""
 CLUSTERS = 3
 MARGIN = 0.1
-LEAST_FRAMES = 100
-"""A month with fewer frames says nothing: its rain has not smoothed out."""
+MIN_FRAMES = 100
+"""A month with fewer frames is left out: its rain has not averaged out."""
 
-_STRETCH = 256
+_PART = 256
 
 
 @dataclass(frozen=True)
-class Found:
-    """The clutter of one month: its cells and the mean grey levels of the clusters."""
+class MonthlyClutter:
+    """The clutter of one month: which cells (y, x) it covers, and the mean grey level of each cluster."""
 
     month: str
     cells: np.ndarray
-    levels: tuple[float, ...]
+    cluster_means: tuple[float, ...]
 
 
-def monthly(field: xr.DataArray, *, clusters: int = CLUSTERS, margin: float = MARGIN) -> list[Found]:
+def monthly(field: xr.DataArray, *, clusters: int = CLUSTERS, margin: float = MARGIN) -> list[MonthlyClutter]:
     """The clutter of each month of an archive.
 
     Args:
-        field: an archive's field, read a stretch at a time.
-        clusters: into how many levels the cells are put.
-        margin: by how much, in grey levels (0 to 1), the highest must stand out.
+        field: an archive's field, read a part at a time.
+        clusters: how many clusters K-means makes; at least 2.
+        margin: by how many grey levels (0 to 1) the mean of the highest cluster must exceed that of the next.
+
+    Returns:
+        One for each month with enough frames.
 
     Raises:
         DataError: fewer than two clusters, or too few frames.
     """
     if clusters < 2:
-        raise DataError(f"clusters={clusters}: at least two are needed, clutter and the rest")
+        raise DataError(f"clusters={clusters}: at least 2 are needed, clutter and the rest")
     found = []
     for month in np.unique(field.time.values.astype("datetime64[M]")):
         frames = np.flatnonzero((field.time.values.astype("datetime64[M]") == month) & _observed(field))
-        if len(frames) < LEAST_FRAMES:
+        if len(frames) < MIN_FRAMES:
             continue
         mean = _mean(field, frames)
-        seen = np.isfinite(mean)
-        if seen.any():
-            cells, levels = _highest(mean[seen], clusters, margin)
+        known = np.isfinite(mean)
+        if known.any():
+            cells, means = _highest(mean[known], clusters, margin)
             marked = np.zeros(mean.shape, bool)
-            marked[seen] = cells
-            found.append(Found(str(month), marked, levels))
+            marked[known] = cells
+            found.append(MonthlyClutter(str(month), marked, means))
     if not found:
-        raise DataError(f"no month has {LEAST_FRAMES} frames; clutter cannot be told from rain by so few")
+        raise DataError(f"no month has {MIN_FRAMES} frames; with fewer, clutter cannot be told from rain")
     return found
 
 
-def mask(field: xr.DataArray, found: list[Found]) -> xr.DataArray:
+def mask(field: xr.DataArray, found: list[MonthlyClutter]) -> xr.DataArray:
     """Cells that are clutter in more than half of the months, as a field of ones and zeros on the same grid."""
     share = np.mean([one.cells for one in found], axis=0)
     return fields.make(
@@ -87,27 +90,27 @@ def _observed(field: xr.DataArray) -> np.ndarray:
 def _mean(field: xr.DataArray, frames: np.ndarray) -> np.ndarray:
     total = np.zeros(field.shape[1:], np.float64)
     count = np.zeros(field.shape[1:], np.int64)
-    for start in range(0, len(frames), _STRETCH):
-        part = frames[start : start + _STRETCH]
+    for start in range(0, len(frames), _PART):
+        part = frames[start : start + _PART]
         values = field[part].values
         grey = (fields.reflectivity(values) - LOW_DBZ) / (HIGH_DBZ - LOW_DBZ)
         grey = np.where(values > 0, np.clip(grey, 0.0, 1.0), np.where(np.isnan(values), np.nan, 0.0))
-        seen = np.isfinite(grey)
-        total += np.where(seen, grey, 0.0).sum(0)
-        count += seen.sum(0)
+        known = np.isfinite(grey)
+        total += np.where(known, grey, 0.0).sum(0)
+        count += known.sum(0)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _highest(levels: np.ndarray, clusters: int, margin: float) -> tuple[np.ndarray, tuple[float, ...]]:
-    """Which values are in the highest cluster, none if it does not stand out; and the clusters' means."""
-    if np.ptp(levels) < 1e-9:
-        return np.zeros(levels.shape, bool), (float(levels[0]),)
-    starts = np.linspace(levels.min(), levels.max(), clusters)[:, None]
+def _highest(greys: np.ndarray, clusters: int, margin: float) -> tuple[np.ndarray, tuple[float, ...]]:
+    """Which values are in the highest cluster, none if the margin is too small; and the means of the clusters."""
+    if np.ptp(greys) < 1e-9:
+        return np.zeros(greys.shape, bool), (float(greys[0]),)
+    starts = np.linspace(greys.min(), greys.max(), clusters)[:, None]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "One of the clusters is empty", UserWarning)
-        means, labels = kmeans2(levels[:, None], starts, iter=50, minit="matrix", missing="warn")
+        means, labels = kmeans2(greys[:, None], starts, iter=50, minit="matrix", missing="warn")
     order = [n for n in np.argsort(means[:, 0]) if (labels == n).any()]
     if len(order) < 2:
-        return np.zeros(levels.shape, bool), (float(levels.mean()),)
-    stands_out = means[order[-1], 0] - means[order[-2], 0] > margin
-    return (labels == order[-1]) & stands_out, tuple(float(means[n, 0]) for n in order)
+        return np.zeros(greys.shape, bool), (float(greys.mean()),)
+    separate = means[order[-1], 0] - means[order[-2], 0] > margin
+    return (labels == order[-1]) & separate, tuple(float(means[n, 0]) for n in order)

@@ -1,9 +1,16 @@
-"""Files read, transformed and encoded for the store: here, or by several processes where that pays."""
+"""Files read, transformed and encoded for the store: in this process, or in several where that is quicker.
+
+The palette grows from file to file. A worker is handed what is known so far together with each file, and hands back the
+palette that its indices refer to, so workers keep nothing between files. The store merges the palettes
+(`echocast.archive.transaction`), so its content does not depend on who read what.
+"""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +25,19 @@ from echocast.io.readers import zarr as zarr_reader
 from echocast.io.reading import ReadOptions
 from echocast.parallel import Workers, parallel_map
 
-_WORTH_S = 5.0
-"""Seconds of reading that are worth starting processes for."""
+_MIN_SECONDS = 5.0
+"""Seconds of reading that are worth the start of processes."""
+
+Encoded = tuple[int, Location, EncodedFrames]
 
 
 @dataclass(frozen=True)
 class _Task:
-    """A file to be encoded, and the values that the files before it held, so that it numbers them alike."""
+    """A file to be encoded by a worker, and the palette of the files before it."""
 
     number: int
     location: Location
-    palette: np.ndarray | None
+    palette: np.ndarray
 
     def __str__(self) -> str:
         return str(self.location)
@@ -36,24 +45,44 @@ class _Task:
 
 def encoded_files(
     locations: Sequence[Location], options: ReadOptions, transforms: tuple[Transform, ...], workers: Workers
-) -> Iterator[tuple[int, Location, EncodedFrames]]:
+) -> Iterator[Encoded]:
     """The transformed and encoded fields of many files in their order, each with its number and location.
 
     Raises:
         UnreadableFile: a file cannot be read, or reading it killed its process.
         DataError: the Dask scheduler does not answer.
     """
-    begun, done, palette = time.monotonic(), 0, Palette()
-    while done < len(locations) and not _pays(workers, locations[done:], time.monotonic() - begun, done):
-        for frames in _encoded(locations[done], options, transforms, palette):
-            yield done, locations[done], frames
-        done += 1
-    known: list[np.ndarray | None] = [palette.values if done else None]
-    tasks = (_Task(number, locations[number], known[0]) for number in range(done, len(locations)))
+    palette = Palette()
+    for is_store, group in groupby(enumerate(locations), key=lambda item: _is_store(item[1])):
+        begun, done, rest = time.monotonic(), 0, deque(group)
+        # A Zarr store may be larger than memory: it is read here, a part at a time.
+        while rest and (is_store or not _use_workers(workers, len(rest), time.monotonic() - begun, done)):
+            number, location = rest.popleft()
+            for frames in _encoded(location, options, transforms, palette):
+                yield number, location, frames
+            done += 1
+        if rest:
+            yield from _encoded_by_workers(rest, options, transforms, palette, workers)
+
+
+def _encoded_by_workers(
+    files: Iterable[tuple[int, Location]],
+    options: ReadOptions,
+    transforms: tuple[Transform, ...],
+    palette: Palette,
+    workers: Workers,
+) -> Iterator[Encoded]:
+    known = palette.values
+
+    def tasks() -> Iterator[_Task]:  # asked for one task at a time, so that later ones know more of the palette
+        for number, location in files:
+            yield _Task(number, location, known)
+
     work = partial(_encode_task, options=options, transforms=transforms)
-    for task, encoded in parallel_map(work, tasks, workers, error=UnreadableFile):
+    for task, encoded in parallel_map(work, tasks(), workers, error=UnreadableFile):
         for frames in encoded:
-            known[0] = frames.palette if frames.indices is not None else known[0]
+            if frames.indices is not None:
+                known = frames.palette
             yield task.number, task.location, frames
 
 
@@ -68,10 +97,12 @@ def _encoded(
         yield encode_field(transforming.apply(field, transforms), palette)
 
 
-def _pays(workers: Workers, rest: Sequence[Location], spent: float, done: int) -> bool:
-    """Whether to let others read the rest: asked for, or at the rate so far it takes long."""
-    if str(rest[0]).endswith("/") or (isinstance(rest[0], Path) and zarr_reader.recognises(b"", rest[0])):
-        return False  # a store is read a stretch at a time, which does not come through a pipe
+def _is_store(location: Location) -> bool:
+    return str(location).endswith("/") or (isinstance(location, Path) and zarr_reader.recognises(b"", location))
+
+
+def _use_workers(workers: Workers, rest: int, seconds: float, done: int) -> bool:
+    """Whether workers read the rest: they were asked for, or at the pace so far it takes long."""
     if workers.dask or workers.processes > 1:
         return True
-    return workers.processes == 0 and workers.count > 1 and done > 0 and spent / done * len(rest) > _WORTH_S
+    return workers.processes == 0 and workers.count > 1 and done > 0 and seconds / done * rest > _MIN_SECONDS

@@ -1,4 +1,4 @@
-"""What an archive holds and whether it is fit for use: extent, clock, gaps, wetness, outliers, size."""
+"""What an archive holds and whether it is fit for training: extent, time step, gaps, wet area, outliers, size."""
 
 from dataclasses import dataclass, field
 
@@ -10,20 +10,25 @@ from echocast.io import store as stores
 from echocast.io.location import Location
 from echocast.samples.segments import segments, window_starts
 
-WET = 0.1
-"""Rain (mm/h) from which a cell counts as wet."""
-SUSPICIOUS = 150.0
-"""Rain (mm/h) from which a cell counts as an outlier: rarer than hail and interference at a square kilometre."""
+WET_MM_H = 0.1
+"""Rain rate from which a cell counts as wet."""
+OUTLIER_MM_H = 150.0
+"""Rain rate above which a cell counts as an outlier: on a square kilometre such rates are mostly hail or errors."""
 PAST, FUTURE = 10, 18
-_STRETCH_BYTES = 64 * 2**20
+"""Frames of the windows that are counted."""
+
+_FEW_WINDOWS = 500
+_MIN_OBSERVED, _MIN_WET, _MAX_OUTLIERS = 0.2, 0.005, 1e-5
+_PART_BYTES = 64 * 2**20
 
 
 @dataclass
 class Survey:
-    """The findings. Shares are of the cells that were seen; `seen` is of all cells of the frames observed.
+    """What was found.
 
-    `wet`, `outliers`, `highest`, `stuck` (frames equal to the one before though not dry) and `seen` are None where only
-    what needs no reading was looked at.
+    The last five need every frame read and are None otherwise: `observed` is the share of the cells of all frames,
+    `wet` the share of the observed cells, `outliers` a number of cells, `highest` a rain rate in mm/h, and `repeated`
+    the number of frames that equal the one before although it rains in them.
     """
 
     frames: int
@@ -39,25 +44,25 @@ class Survey:
     transforms: str
     gaps: list[tuple[np.datetime64, np.datetime64, int]]
     windows: int
-    longest: int
+    longest_segment: int
     bytes: int | None
-    seen: float | None = None
+    observed: float | None = None
     wet: float | None = None
     outliers: int | None = None
     highest: float | None = None
-    stuck: int | None = None
-    unfit: list[str] = field(default_factory=list)
+    repeated: int | None = None
+    problems: list[str] = field(default_factory=list)
 
 
-def look(store: Location, *, closely: bool) -> Survey:
-    """Survey a store; `closely` reads every frame, else only what the coordinates tell.
+def survey(store: Location, *, read_frames: bool) -> Survey:
+    """Survey a store: from its coordinates alone, or from every frame.
 
     Raises:
         DataError: there is no store, or it is empty.
     """
     rain = archive.open(store)
     found = segments(rain)
-    survey = Survey(
+    made = Survey(
         frames=int(rain.observed.values.sum()),
         missing=int((~rain.observed.values).sum()),
         start=rain.time.values[0],
@@ -71,57 +76,58 @@ def look(store: Location, *, closely: bool) -> Survey:
         transforms=str(rain.attrs.get("transforms", "none")),
         gaps=archive.gaps(rain),
         windows=len(window_starts(found, PAST, FUTURE, 1)),
-        longest=max((one.stop - one.start for one in found), default=0),
+        longest_segment=max((one.stop - one.start for one in found), default=0),
         bytes=stores.size(store),
     )
-    if closely:
-        _read_all(rain, survey)
-    survey.unfit = _unfit(survey)
-    return survey
+    if read_frames:
+        _read_frames(rain, made)
+    made.problems = _problems(made)
+    return made
 
 
-def _read_all(rain: xr.DataArray, survey: Survey) -> None:
+def _read_frames(rain: xr.DataArray, made: Survey) -> None:
     cells = rain.sizes["y"] * rain.sizes["x"]
-    stretch = max(1, _STRETCH_BYTES // (4 * cells))
-    observed = rain.observed.values
-    seen = wet = outliers = stuck = 0
+    part = max(1, _PART_BYTES // (4 * cells))
+    there = rain.observed.values
+    observed = wet = outliers = repeated = 0
     highest, last = 0.0, None
-    for start in range(0, len(observed), stretch):
-        for offset, frame in enumerate(rain[start : start + stretch].values):
-            if not observed[start + offset]:
+    for start in range(0, len(there), part):
+        for offset, frame in enumerate(rain[start : start + part].values):
+            if not there[start + offset]:
                 last = None
                 continue
-            there = np.isfinite(frame)
-            seen += int(there.sum())
+            observed += int(np.isfinite(frame).sum())
             with np.errstate(invalid="ignore"):
-                damp = frame >= WET
-                wet += int(damp.sum())
-                outliers += int((frame > SUSPICIOUS).sum())
+                is_wet = frame >= WET_MM_H
+                outliers += int((frame > OUTLIER_MM_H).sum())
+            wet += int(is_wet.sum())
             highest = max(highest, float(np.nanmax(frame, initial=0.0)))
-            stuck += last is not None and bool(damp.any()) and np.array_equal(frame, last, equal_nan=True)
+            repeated += last is not None and bool(is_wet.any()) and np.array_equal(frame, last, equal_nan=True)
             last = frame
-    survey.seen = seen / max(1, cells * survey.frames)
-    survey.wet = wet / max(1, seen)
-    survey.outliers, survey.highest, survey.stuck = outliers, highest, stuck
+    made.observed = observed / max(1, cells * made.frames)
+    made.wet = wet / max(1, observed)
+    made.outliers, made.highest, made.repeated = outliers, highest, repeated
 
 
-def _unfit(survey: Survey) -> list[str]:
-    """Why not to train on it, in words; nothing if it is fit."""
-    said = []
+def _problems(made: Survey) -> list[str]:
+    """What makes it unfit for training; empty if it is fit."""
+    found = []
     needed = PAST + FUTURE
-    if survey.windows == 0:
-        said.append(f"no run of {needed} frames without a gap (the longest has {survey.longest})")
-    elif survey.windows < 500:
-        said.append(f"only {survey.windows} windows of {needed} frames; a network needs some thousands")
-    if survey.seen is not None and survey.seen < 0.2:
-        said.append(f"only {100 * survey.seen:.0f} % of the cells were seen")
-    if survey.wet is not None and survey.wet < 0.005:
-        said.append(f"only {100 * survey.wet:.2f} % of what was seen is wet ({WET} mm/h or more): pick rainy days")
-    if survey.stuck:
-        said.append(f"{survey.stuck} frames repeat the one before: was the feed stuck?")
-    if survey.outliers is not None and survey.outliers > 1e-5 * survey.frames * survey.shape[0] * survey.shape[1]:
-        said.append(
-            f"{survey.outliers} cells above {SUSPICIOUS:g} mm/h: clutter or interference?"
+    if made.windows == 0:
+        found.append(f"no segment of {needed} frames without a gap (the longest has {made.longest_segment})")
+    elif made.windows < _FEW_WINDOWS:
+        found.append(f"only {made.windows} windows of {needed} frames; a network needs some thousands")
+    if made.observed is not None and made.observed < _MIN_OBSERVED:
+        found.append(f"only {100 * made.observed:.0f} % of the cells were observed")
+    if made.wet is not None and made.wet < _MIN_WET:
+        found.append(
+            f"only {100 * made.wet:.2f} % of the observed cells are wet ({WET_MM_H} mm/h or more): add rainy days"
+        )
+    if made.repeated:
+        found.append(f"{made.repeated} frames repeat the one before: did the data feed stop?")
+    if made.outliers is not None and made.outliers > _MAX_OUTLIERS * made.frames * made.shape[0] * made.shape[1]:
+        found.append(
+            f"{made.outliers} cells above {OUTLIER_MM_H:g} mm/h: clutter or interference?"
             " use --transform 'clip max_rate=..'"
         )
-    return said
+    return found

@@ -1,184 +1,229 @@
-"""echocast archive: many files, one store; and what a store holds."""
+"""echocast archive: put radar files into a store on a regular time axis, and describe or check a store."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from echocast.cli.progress import Bar
-from echocast.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from echocast.archive.survey import Survey
 
 _GAPS_SHOWN = 20
 
+app = typer.Typer(
+    help="Put radar files into an archive on a regular time axis; describe or check an archive.",
+    no_args_is_help=True,
+)
 
-def command(
+Store = Annotated[str, typer.Argument(metavar="STORE", help="The archive: a folder, or its s3:// or gs:// address.")]
+
+
+@app.command()
+def add(
+    store: Annotated[
+        str,
+        typer.Argument(
+            metavar="STORE", help="The archive to make or to add to: a folder, or an s3:// or gs:// address."
+        ),
+    ],
     inputs: Annotated[
         list[str],
         typer.Argument(
             metavar="INPUT...", help="Radar files, folders, globs, Zarr stores; s3://, gs://, https:// too."
         ),
     ],
-    store: Annotated[str, typer.Option("--to", metavar="STORE", help="The store to make or to add to.")] = "",
     format: Annotated[  # noqa: A002 (the option's name)
         str | None,
-        typer.Option("--format", help="Their format (see `echocast formats`); recognised by default."),
+        typer.Option("--format", help="Format of the files (see `echocast formats`). Default: by their content."),
     ] = None,
     variable: Annotated[
-        str | None, typer.Option("--variable", metavar="NAME", help="The variable, quantity or band to take.")
+        str | None, typer.Option("--variable", metavar="NAME", help="Variable, quantity or band to read.")
     ] = None,
-    units: Annotated[str | None, typer.Option("--units", help="The unit of files that do not say it.")] = None,
+    units: Annotated[
+        str | None, typer.Option("--units", help="Unit of the values where the files do not say it.")
+    ] = None,
     zr: Annotated[
         str | None,
-        typer.Option("--zr", metavar="A,B", help="Z = A R^B, or a name (marshall-palmer, fmi, wsr-88d, ...)."),
+        typer.Option(
+            "--zr", metavar="A,B", help="Z-R relation Z = A R^B, or its name (marshall-palmer, fmi, wsr-88d, ...)."
+        ),
     ] = None,
-    least_quality: Annotated[
-        float | None, typer.Option("--least-quality", min=0, max=1, help="Mask cells of lower quality (ODIM's QIND).")
+    min_quality: Annotated[
+        float | None,
+        typer.Option("--min-quality", min=0, max=1, help="Cells of lower quality (QIND of ODIM) become missing."),
     ] = None,
-    limit: Annotated[float, typer.Option("--limit", metavar="MM/H", min=1, help="Clip rain above this.")] = 300.0,
+    max_rate: Annotated[
+        float, typer.Option("--max-rate", metavar="MM/H", min=1, help="Rain rates above this are set to it.")
+    ] = 300.0,
     transform: Annotated[
         list[str] | None,
         typer.Option(
-            "--transform", metavar="TRANSFORM", help="Prepare each frame, as 'coarsen factor=2'; may be repeated."
+            "--transform", metavar="TRANSFORM", help="Applied to each frame, as 'coarsen factor=2'. May be repeated."
         ),
     ] = None,
-    step: Annotated[
-        float | None, typer.Option("--step", metavar="MINUTES", min=0.1, help="The clock of a new store.")
+    time_step: Annotated[
+        float | None,
+        typer.Option(
+            "--time-step", metavar="MINUTES", min=0.1, help="Time step of a new archive. Default: the files'."
+        ),
     ] = None,
     workers: Annotated[
-        int, typer.Option("--workers", min=0, help="Processes that read; 0: as many as there are cores, if it pays.")
+        int,
+        typer.Option(
+            "--workers", min=0, help="Processes that read files. 0: one per processor, where that is quicker."
+        ),
     ] = 0,
-    dask: Annotated[str | None, typer.Option("--dask", metavar="ADDRESS", help="Let a Dask cluster read.")] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE.nc", help="For clutter: the mask to write.")
+    dask: Annotated[
+        str | None, typer.Option("--dask", metavar="ADDRESS", help="Read by the workers of this Dask scheduler.")
     ] = None,
 ) -> None:
-    """Put radar files into a store on a regular clock; or tell what a store holds.
+    """Add radar files to an archive, which is made if it is not there.
 
-    Frames are sorted and checked; a repeated frame is ignored, a changed one replaces the old, a missing one stays a
-    gap that no training or verification touches. The store grows by whole transactions: stopped at any moment it stays
-    usable, and the same command run again finishes the work.
+    Frames are sorted by time and checked. A repeated frame is ignored, a corrected one replaces the old one, and a
+    missing one is a gap, which training and verification leave out. The archive grows by whole transactions: stopped at
+    any moment it stays usable, and the same command run again finishes the work.
 
-    Transforms, in their order: crop, centre, coarsen, resize, regrid, disk, clip, mask. They are kept in the store
-    and done again to frames added later.
+    Transforms: crop, centre, coarsen, resize, regrid, disk, clip, mask. They are applied in the given order, kept in
+    the archive, and applied to frames that are added later.
 
-    What a store holds:  echocast archive info STORE       at once, from its coordinates
-
-                         echocast archive check STORE      reads every frame; exit status 1 if unfit for training
-
-                         echocast archive clutter STORE --out mask.nc      cells that always echo, for --transform 'mask ...'
-
-    Example: echocast archive radar/2016/ --to radar.zarr --transform 'coarsen factor=2'
+    Example: echocast archive add radar.zarr radar/2016/ --transform 'coarsen factor=2'
     """
-    if inputs[0] in ("info", "check", "clutter") and not store:
-        raise typer.Exit(_about(inputs[0], inputs[1:], out))
-    if not store:
-        raise DataError("give the store to make or to add to: --to STORE")
-    if out:
-        raise DataError("--out goes with `archive clutter`; the store is --to")
     import numpy as np
 
-    from echocast import archive, fields, parallel
+    from echocast import archive, fields
     from echocast.archive import transforms as transforming
-    from echocast.io import reading
+    from echocast.io.reading import ReadOptions
+    from echocast.parallel import Workers
 
-    time_step = None if step is None else np.timedelta64(round(step * 60), "s").astype("timedelta64[ns]")
-    options = reading.ReadOptions(format, variable, units, fields.zr_relation(zr) if zr else None, least_quality, limit)
-    transforms = transforming.parse(transform) if transform else None
-    processes = parallel.Workers(workers, dask)
+    relation = fields.zr_relation(zr) if zr else None
+    options = ReadOptions(
+        format=format, variable=variable, units=units, zr=relation, min_quality=min_quality, max_rate=max_rate
+    )
+    step = None if time_step is None else np.timedelta64(round(time_step * 60), "s").astype("timedelta64[ns]")
     with Bar("archiving", "files") as bar:
         report = archive.write(
             inputs,
             store,
             options=options,
-            time_step=time_step,
-            transforms=transforms,
-            workers=processes,
+            time_step=step,
+            transforms=transforming.parse(transform) if transform else None,
+            workers=Workers(workers, dask),
             on_file=bar.to,
         )
-    first, last = fields.format_time(report.start), fields.format_time(report.end)
-    clipped = f" {report.clipped} cells outside 0 to {limit:g} mm/h were clipped." if report.clipped else ""
+    clipped = f" {report.clipped} cells were outside 0 to {max_rate:g} mm/h and clipped." if report.clipped else ""
     _say(
         f"{store}: {report.added} frames added from {report.files} files,"
         f" {report.duplicates} already there, {report.corrected} corrected.{clipped}\n"
-        f"It holds {report.frames} frames from {first} to {last} UTC, every {_minutes(report.time_step)} min,"
-        f" {report.gaps} missing."
+        f"It holds {report.frames} frames from {fields.format_time(report.start)} to {fields.format_time(report.end)}"
+        f" UTC, every {_minutes(report.time_step)} min, {report.gaps} missing."
     )
 
 
-def _about(what: str, stores: list[str], out: Path | None) -> int:
-    if len(stores) != 1:
-        raise DataError(f"`archive {what}` takes one store; got {len(stores)}: {' '.join(stores)}")
-    if what == "clutter":
-        return _clutter(stores[0], out)
+@app.command()
+def info(store: Store) -> None:
+    """Describe an archive from its coordinates: times, gaps, grid, source, size.
+
+    Example: echocast archive info radar.zarr
+    """
     from echocast.archive import survey
 
-    found = survey.look(stores[0], closely=what == "check")
-    _say("\n".join(f"{name:<12} {text}" for name, text in _rows(stores[0], found, survey.WET, survey.SUSPICIOUS)))
-    if what == "check":
-        _say("fit for training" if not found.unfit else "not fit for training:\n  " + "\n  ".join(found.unfit))
-    return 1 if what == "check" and found.unfit else 0
+    _say_rows(_described(store, survey.survey(store, read_frames=False)))
 
 
-def _rows(store: str, found: Any, wet: float, suspicious: float) -> list[tuple[str, str]]:
+@app.command()
+def check(store: Store) -> None:
+    """Read every frame of an archive and say whether it is fit for training; exit status 1 if not.
+
+    Example: echocast archive check radar.zarr
+    """
+    from echocast.archive import survey
+
+    found = survey.survey(store, read_frames=True)
+    _say_rows(_described(store, found))
+    _say("fit for training" if not found.problems else "not fit for training:\n  " + "\n  ".join(found.problems))
+    if found.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def clutter(
+    store: Store,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.nc", help="The mask to write.")],
+) -> None:
+    """Find ground clutter in an archive and write it as a mask for --transform 'mask file=...'.
+
+    Clutter are the cells whose monthly mean is far above that of the others (K-means, after Shi et al. 2015).
+
+    Example: echocast archive clutter radar.zarr --out mask.nc
+    """
+    from echocast import archive
+    from echocast.archive import clutter as clutters
+    from echocast.io import forecast_file
+
+    field = archive.open(store)
+    found = clutters.monthly(field)
+    mask = clutters.mask(field, found)
+    forecast_file.series_to_netcdf(mask, out)
+    for month in found:
+        means = ", ".join(f"{mean:.3f}" for mean in month.cluster_means)
+        _say(f"{month.month}: {int(month.cells.sum())} cells of clutter; mean grey levels of the clusters: {means}")
+    _say(f"{out}: {int(mask.values.sum())} cells marked; use it with --transform 'mask file={out}'")
+
+
+def _described(store: str, found: "Survey") -> list[tuple[str, str]]:
+    """The lines about a store: a title and a text each."""
+    from echocast.archive.survey import FUTURE, OUTLIER_MM_H, PAST, WET_MM_H
     from echocast.fields import UNITS, format_time
 
     rows, columns = found.shape
-    listed = [
-        f"{format_time(a)}" + (f" to {format_time(b)}" if count > 1 else "") + f" ({count})"
-        for a, b, count in found.gaps[:_GAPS_SHOWN]
-    ]
-    if len(found.gaps) > _GAPS_SHOWN:
-        listed.append(f"and {len(found.gaps) - _GAPS_SHOWN} more")
-    size = "" if found.bytes is None else f"{found.bytes / 2**20:.1f} MiB"
     lines = [
-        ("store", store),
+        ("archive", store),
         ("frames", f"{found.frames}, {found.missing} missing"),
         ("from", f"{format_time(found.start)} UTC"),
         ("to", f"{format_time(found.end)} UTC, every {_minutes(found.time_step)} min"),
         ("grid", f"{rows} x {columns} cells of {found.cell_km:.3g} km, {found.crs}"),
-        ("unit", f"{UNITS}; Z-R: {found.zr}"),
+        ("unit", f"{UNITS}; Z-R relation: {found.zr}"),
         ("source", found.source),
         ("transforms", found.transforms),
-        ("windows", f"{found.windows} of 28 frames; the longest run has {found.longest}"),
+        ("windows", f"{found.windows} of {PAST + FUTURE} frames; the longest segment has {found.longest_segment}"),
     ]
-    if size:
-        per = f", {found.bytes / max(1, found.frames) / 1024:.1f} KiB a frame"
-        lines.append(("size", size + per))
-    if found.seen is not None:
+    if found.bytes is not None:
+        each = found.bytes / max(1, found.frames) / 1024
+        lines.append(("size", f"{found.bytes / 2**20:.1f} MiB, {each:.1f} KiB a frame"))
+    if found.observed is not None and found.wet is not None:
         lines += [
-            ("seen", f"{100 * found.seen:.1f} % of the cells"),
-            ("wet", f"{100 * found.wet:.2f} % of what was seen ({wet} mm/h or more)"),
-            ("highest", f"{found.highest:.1f} mm/h, {found.outliers} cells above {suspicious:g}"),
-            ("repeated", f"{found.stuck} frames equal to the one before"),
+            ("observed", f"{100 * found.observed:.1f} % of the cells"),
+            ("wet", f"{100 * found.wet:.2f} % of the observed cells ({WET_MM_H} mm/h or more)"),
+            ("highest", f"{found.highest:.1f} mm/h, {found.outliers} cells above {OUTLIER_MM_H:g} mm/h"),
+            ("repeated", f"{found.repeated} frames equal to the one before"),
         ]
-    if listed:
-        lines += [("gaps" if n == 0 else "", text) for n, text in enumerate(listed)]
-    return lines
+    return lines + [("gaps" if number == 0 else "", text) for number, text in enumerate(_gaps(found))]
 
 
-def _clutter(store: str, out: Path | None) -> int:
-    if out is None:
-        raise DataError("give the file to write the mask to: --out mask.nc")
-    from echocast import archive
-    from echocast.archive import clutter
-    from echocast.io import forecast_file
+def _gaps(found: "Survey") -> list[str]:
+    from echocast.fields import format_time
 
-    field = archive.open(store)
-    found = clutter.monthly(field)
-    mask = clutter.mask(field, found)
-    forecast_file.series_to_netcdf(mask, out)
-    for one in found:
-        levels = ", ".join(f"{level:.3f}" for level in one.levels)
-        _say(f"{one.month}: {int(one.cells.sum())} cells stand out; mean grey levels of the clusters {levels}")
-    _say(f"{out}: {int(mask.values.sum())} cells marked; use it with --transform 'mask file={out}'")
-    return 0
+    listed = [
+        f"{format_time(first)}" + (f" to {format_time(last)}" if count > 1 else "") + f" ({count})"
+        for first, last, count in found.gaps[:_GAPS_SHOWN]
+    ]
+    more = len(found.gaps) - _GAPS_SHOWN
+    return [*listed, f"and {more} more"] if more > 0 else listed
 
 
-def _minutes(step: Any) -> str:
+def _minutes(step: "np.timedelta64") -> str:
     import numpy as np
 
     return f"{step / np.timedelta64(1, 'm'):g}"
+
+
+def _say_rows(rows: list[tuple[str, str]]) -> None:
+    _say("\n".join(f"{title:<12} {text}" for title, text in rows))
 
 
 def _say(text: str) -> None:

@@ -40,7 +40,9 @@ def command(
         forecast = nowcast.forecast_from(past, forecasters["lagrangian"])
         forecast.attrs["model"] = "lagrangian"
         bar.to(2, 6)
-        result = evaluation.evaluate(storm, forecasters, evaluation.Plan(past=_PAST, leads=_LEADS, stride=3))
+        result = evaluation.evaluate(
+            storm, forecasters, evaluation.VerificationConfig(past=_PAST, leads=_LEADS, stride=3)
+        )
         bar.to(3, 6)
         report.write_report(result, out, command=what)
         forecast_file.to_netcdf(forecast, out / "forecast.nc", command=what)

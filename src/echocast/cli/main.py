@@ -1,5 +1,7 @@
 """The command ``echocast``: every file of this folder is a verb; here errors become one line and an exit status.
 
+A verb is a function ``command``, or a typer application ``app`` with sub-commands.
+
 Exit status: 0 done, 1 the world's fault (one line says what and how to mend it), 2 a wrong command line, 130 Ctrl-C.
 """
 
@@ -10,12 +12,13 @@ import sys
 import threading
 import warnings
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.text import Text
+from typer.core import TyperGroup
 
 from echocast import plugins
 from echocast._version import __version__
@@ -33,27 +36,39 @@ VERBS = (
     "formats",
     "scores",
     "convert",
-    "bench",
 )
+"""The order of the verbs in the help; others follow."""
 
 stderr = Console(stderr=True)
+log = logging.getLogger(__name__)
 
 _UsageError = typer.BadParameter.__base__
 """What a wrong command line raises; typer gives its class no public name of its own."""
 
 
+class _Verbs(TyperGroup):
+    """The verbs in their order, whether they have sub-commands or not."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(self.commands, key=lambda verb: VERBS.index(verb) if verb in VERBS else len(VERBS))
+
+
 def make() -> typer.Typer:
     """The application with all its verbs."""
     app = typer.Typer(
+        cls=_Verbs,
         help="Radar files in, a verified, georeferenced nowcast out.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_common)
-    found = plugins.names("echocast.cli", skip=("main", "tables", "progress"))
-    for name in sorted(found, key=lambda verb: VERBS.index(verb) if verb in VERBS else len(VERBS)):
-        app.command(name)(importlib.import_module(f"echocast.cli.{name}").command)
+    for name in plugins.names("echocast.cli", skip=("main", "tables", "progress")):
+        verb = importlib.import_module(f"echocast.cli.{name}")
+        if hasattr(verb, "app"):
+            app.add_typer(verb.app, name=name)
+        else:
+            app.command(name)(verb.command)
     return app
 
 
@@ -68,6 +83,7 @@ def status(arguments: list[str]) -> int:
     try:
         result = make()(args=arguments, prog_name="echocast", standalone_mode=False)
     except EchocastError as bad:
+        log.info("what led to this error:", exc_info=bad)  # seen with --verbose
         return _say(" ".join(str(bad).split()), 1)
     except _UsageError as bad:  # type: ignore[misc]  # the class exists, whatever it is called
         bad.show()
@@ -119,7 +135,9 @@ def _version(wanted: bool) -> bool:
 
 
 def _common(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more of what is done.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say more of what is done; show the traceback of an error.")
+    ] = False,
     version: Annotated[  # noqa: ARG001 (its callback does the work)
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,

@@ -16,19 +16,17 @@ def command(
     variable: Annotated[str | None, typer.Option("--variable", metavar="NAME", help="The variable to take.")] = None,
     units: Annotated[str | None, typer.Option("--units", help="The unit of a file that does not say it.")] = None,
 ) -> None:
-    """Read one radar file and say what it holds: time, place, how much was seen, how much rain.
+    """Read one radar file and say what it holds: time, grid, how much was observed, how much rain.
 
     Example: echocast show 201609281445_fmi.pgm.gz --out finland.png
     """
     import numpy as np
 
     from echocast import fields
-    from echocast.io import location as locations
     from echocast.io import reading
     from echocast.plotting import maps
 
-    known_as = format or ("zarr" if locations.is_url(file) and file.endswith("/") else None)
-    rain = reading.read(file, reading.ReadOptions(format=known_as, variable=variable, units=units))
+    rain = reading.read(file, reading.ReadOptions(format=format, variable=variable, units=units))
     rows, columns = rain.shape[1:]
     seen = np.isfinite(rain.values)
     values = rain.values[seen]

@@ -1,4 +1,4 @@
-"""echocast verify: forecasters against what was observed."""
+"""echocast verify: forecasts against observations."""
 
 import shlex
 import sys
@@ -12,14 +12,14 @@ from echocast.cli.progress import Bar
 
 
 def command(
-    store: Annotated[str, typer.Argument(help="An archive made by `echocast archive`; a folder or a URL.")],
+    store: Annotated[str, typer.Argument(help="The archive of observations; a folder or a URL.")],
     models: Annotated[
         str | None,
         typer.Option(
             "--models",
             metavar="NAME,...",
-            help="Forecasters and checkpoints, separated by commas; by default persistence,optical_flow and"
-            " lagrangian, or none beside --forecasts.",
+            help="Forecasters (see `echocast models`) and checkpoints, separated by commas; by default"
+            " persistence,optical_flow,lagrangian, or none if --forecasts is given. The first is the reference.",
         ),
     ] = None,
     forecasts: Annotated[
@@ -27,44 +27,54 @@ def command(
         typer.Option(
             "--forecasts",
             metavar="[NAME=]FOLDER",
-            help="A folder of forecasts of `echocast nowcast`, on the archive's grid; may be repeated.",
+            help="A folder of forecast files of `echocast nowcast`, on the grid of the archive; may be repeated.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="REPORT/", help="The folder of the report.")] = Path("report"),
     split: Annotated[
-        str, typer.Option("--split", help="all, or the archive's train, validation or test runs.")
+        str, typer.Option("--split", help="The part of the archive to use: all, train, validation or test.")
     ] = "all",
-    past: Annotated[int, typer.Option("--past", min=2, help="Frames before each forecast.")] = 10,
-    minutes: Annotated[float, typer.Option("--minutes", min=1, help="How far to forecast.")] = 90,
-    stride: Annotated[float, typer.Option("--stride", min=1, help="Minutes between the starts of two cases.")] = 30,
+    past: Annotated[int, typer.Option("--past", min=2, help="Frames given to each forecast.")] = 10,
+    minutes: Annotated[float, typer.Option("--minutes", min=1, help="The longest lead time.")] = 90,
+    stride: Annotated[
+        float, typer.Option("--stride", min=1, help="Minutes between the issue times of two forecasts.")
+    ] = 30,
     thresholds: Annotated[
-        str, typer.Option("--thresholds", metavar="MM/H,...", help="Rain rates of the scores that have one.")
+        str,
+        typer.Option(
+            "--thresholds", metavar="MM/H,...", help="Rain rates: an event is a rain rate of at least a threshold."
+        ),
     ] = "0.5,1,2,5,10",
     scores: Annotated[
         str | None,
         typer.Option(
             "--scores",
             metavar="FAMILY,...",
-            help="Families of scores (see `echocast scores`), or all; by default the quick ones, and for ensembles"
-            " those of ensembles.",
+            help="Families of scores (see `echocast scores`), or all; by default contingency,fractions,continuous,"
+            "spectra, and crps,ensemble,probability if there is an ensemble.",
         ),
     ] = None,
     leads: Annotated[
-        str | None, typer.Option("--leads", metavar="MINUTES,...", help="Score only these leads; all by default.")
+        str | None, typer.Option("--leads", metavar="MINUTES,...", help="Score only these lead times; all by default.")
     ] = None,
     months: Annotated[
-        str | None, typer.Option("--months", metavar="1-12,...", help="Only forecasts issued in these months.")
+        str | None, typer.Option("--months", metavar="1-12,...", help="Score only forecasts issued in these months.")
     ] = None,
     region: Annotated[
         list[str] | None,
-        typer.Option("--region", metavar="NAME=W,S,E,N", help="Also score inside these degrees; may be repeated."),
+        typer.Option(
+            "--region",
+            metavar="NAME=W,S,E,N",
+            help="Also score this region (longitudes and latitudes in degrees); may be repeated.",
+        ),
     ] = None,
     members: Annotated[
         int | None,
         typer.Option(
             "--members",
             min=1,
-            help="Members of each ensemble; by default its own number, and lagrangian's one forecast.",
+            help="Members of each ensemble; by default as many as the forecaster makes, and of lagrangian its"
+            " deterministic forecast.",
         ),
     ] = None,
     workers: Annotated[
@@ -74,63 +84,61 @@ def command(
         str | None, typer.Option("--dask", metavar="ADDRESS", help="A Dask scheduler whose workers do the work.")
     ] = None,
 ) -> None:
-    """Score forecasters on an archive, and report by lead.
+    """Verify forecasts against the observations of an archive, by lead time.
 
     Writes report.html (one page with all figures), report.md, scores.csv, scores.json, scores.nc, and differences.csv
-    with the interval of every difference at every lead. Counts are pooled over cases; a window with a missing frame is
-    never used; all forecasters are scored on the same pixels. Differences to the first forecaster carry 95 % intervals
-    from drawing days anew. A run that was stopped goes on when the same command is given again.
+    with the confidence interval of each difference at each lead time. All forecasters are scored on the same cases and
+    pixels; contingency tables and sums are pooled over cases; a case with a missing frame is left out. Differences
+    have 95 % confidence intervals from a block bootstrap over days. If the command is stopped, give it again and it
+    goes on.
 
     Example: echocast verify test.zarr --models persistence,optical_flow,lagrangian --out report/
     """
     import numpy as np
 
-    from echocast import archive, evaluation, fields, parallel, plugins, report
+    from echocast import archive, evaluation, fields, parallel, report
     from echocast.cli.tables import show
-    from echocast.evaluation import runner
-    from echocast.evaluation.config import SCORES
+    from echocast.verification import families
 
-    rain = archive.open(store)
-    step = float(fields.time_step(rain.time.values) / np.timedelta64(1, "m"))
-    families = plugins.names(SCORES) if scores == "all" else _words(scores or "")
-    plan = evaluation.Plan(
+    step = float(fields.time_step(archive.open(store).time.values) / np.timedelta64(1, "m"))
+    chosen = families.names() if scores == "all" else _words(scores or "")
+    config = evaluation.VerificationConfig(
         past=past,
         leads=max(1, round(minutes / step)),
         stride=max(1, round(stride / step)),
         thresholds=tuple(_numbers(thresholds)),
-        scores=tuple(families) or None,
-        only_minutes=tuple(_numbers(leads, "--leads", 1)) if leads else (),
+        scores=tuple(chosen) or None,
+        lead_minutes=tuple(_numbers(leads, "--leads", 1)) if leads else (),
         months=tuple(int(month) for month in _numbers(months, "--months", 1)) if months else (),
         regions=dict(_region(text) for text in region or []),
         members=members,
     )
-    named = _words(models) if models is not None else ([] if forecasts else list(_USUAL))
+    named = _words(models) if models is not None else ([] if forecasts else list(_DEFAULT_MODELS))
     job = evaluation.Job(
         store=store,
         models={_label(name): name for name in named},
         forecasts=dict(_folder(text) for text in forecasts or []),
-        plan=plan,
+        config=config,
         split=split,
     )
     if not job.models and not job.forecasts:
-        raise typer.BadParameter("names no forecaster", param_hint="--models")
+        raise typer.BadParameter("name at least one forecaster", param_hint="--models")
     with Bar("forecasting and scoring", "cases") as bar:
         processes = parallel.Workers(workers, dask)
         result = evaluation.run(job, workers=processes, keep=out / ".unfinished", on_case=bar.to)
-    rain, contenders = runner.opened(job)
-    panels = report.case_panels(result, rain, contenders, plan)
+    panels = report.case_panels(result, job.rain, job.sources, config)
     report.write_report(result, out, command=shlex.join(["echocast", *sys.argv[1:]]), panels=panels)
     console = Console()
     show(result, console)
     console.print(
-        f"{result.cases} cases; the whole report is {out / 'report.html'} ({out / 'report.md'})",
+        f"{result.cases} cases; the full report is {out / 'report.html'} ({out / 'report.md'})",
         markup=False,
         highlight=False,
         soft_wrap=True,
     )
 
 
-_USUAL = ("persistence", "optical_flow", "lagrangian")
+_DEFAULT_MODELS = ("persistence", "optical_flow", "lagrangian")
 
 
 def _words(text: str) -> list[str]:
@@ -138,7 +146,7 @@ def _words(text: str) -> list[str]:
 
 
 def _label(name: str) -> str:
-    """A checkpoint goes by its run and file, a model by its name."""
+    """The name in the report: of a checkpoint its folder and file, of a model its name."""
     path = Path(name)
     return f"{path.parent.name}/{path.stem}" if path.suffix else name
 
@@ -166,6 +174,6 @@ def _region(text: str) -> tuple[str, tuple[float, float, float, float]]:
 
 
 def _folder(text: str) -> tuple[str, str]:
-    """A folder goes by the name before the equals sign, or by its own."""
+    """The name in the report, and the folder: NAME=FOLDER, or the folder's own name."""
     name, equals, folder = text.partition("=")
     return (name, folder) if equals else (Path(text).name or text, text)

@@ -1,19 +1,31 @@
-"""Archive and forecasters become scores.
+"""Archive and forecasters in, scores with their intervals out.
 
-Every forecaster forecasts the same windows and is scored on the same pixels: those observed where each of them says
-something. So none gains by keeping silent where it is hard; how much each says is its coverage. Sums are kept by event,
-a UTC day inside an unbroken run of frames, and pooled before a ratio is formed; drawing events anew tells how sure a
-score, or a difference between two forecasters, is.
+Every forecaster forecasts the same windows and is scored on the same pixels: those observed, and forecast by each of
+them. So a forecaster gains nothing by leaving out difficult pixels; its coverage says how many it forecasts. Sums are
+kept by bootstrap block, a UTC day inside a segment (an unbroken stretch of frames), and pooled before a ratio is
+formed; resampling the blocks gives confidence intervals of a score, or of the difference between two forecasters.
 
     >>> field = archive.open(Path("radar.zarr"))  # doctest: +SKIP
-    >>> result = evaluate(field, {"persistence": Persistence()}, Plan(leads=12))  # doctest: +SKIP
+    >>> result = evaluate(field, {"persistence": Persistence()}, VerificationConfig(leads=12))  # doctest: +SKIP
     >>> result.mean("csi", "persistence", 0.5)  # doctest: +SKIP
     0.31
 """
 
-from echocast.evaluation.config import Event, Plan
-from echocast.evaluation.forecasts import forecasts_of
-from echocast.evaluation.result import Difference, Evaluation, Row
+from echocast.evaluation.config import BootstrapBlock, VerificationConfig
+from echocast.evaluation.forecasts import ForecastFiles, ForecastSource, forecasts_of
+from echocast.evaluation.result import Difference, Row, VerificationResult
 from echocast.evaluation.runner import Job, evaluate, run
 
-__all__ = ["Difference", "Evaluation", "Event", "Job", "Plan", "Row", "evaluate", "forecasts_of", "run"]
+__all__ = [
+    "BootstrapBlock",
+    "Difference",
+    "ForecastFiles",
+    "ForecastSource",
+    "Job",
+    "Row",
+    "VerificationConfig",
+    "VerificationResult",
+    "evaluate",
+    "forecasts_of",
+    "run",
+]

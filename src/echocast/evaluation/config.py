@@ -1,6 +1,6 @@
-"""What is to be verified: which windows, leads, pixels and scores.
+"""What is to be verified: which windows, lead times, pixels and scores.
 
->>> Plan(leads=18, only_minutes=(30.0, 60.0)).chosen(time_step_minutes=5.0)
+>>> VerificationConfig(leads=18, lead_minutes=(30.0, 60.0)).lead_indices(time_step_minutes=5.0)
 [5, 11]
 """
 
@@ -12,32 +12,36 @@ import numpy as np
 import pyproj
 import xarray as xr
 
-from echocast import fields, plugins
+from echocast import fields
 from echocast.errors import DataError, MissingFrames, ModelError
 from echocast.samples import segments
+from echocast.verification import families
 from echocast.verification.base import THRESHOLDS_MM_H
 
-SCORES = "echocast.verification.scores"
-USUAL = ("contingency", "fractions", "pointwise", "spectra")
-OF_ENSEMBLES = ("crps", "ensemble", "probability")
-WHOLE = "all"
-"""The region that is the whole grid."""
+DEFAULT_FAMILIES = ("contingency", "fractions", "continuous", "spectra")
+ENSEMBLE_FAMILIES = ("crps", "ensemble", "probability")
+WHOLE_GRID = "all"
+"""The name of the region that is the whole grid."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class VerificationConfig:
     """How to verify.
 
     Args:
-        past: frames before each forecast.
-        leads: steps to forecast.
-        stride: frames between the starts of neighbouring cases.
-        thresholds: rain rates (mm/h) of the scores that have one.
-        scores: names of score families; None for the usual ones, and those of ensembles where one takes part.
-        only_minutes: score only these lead times (min); all if empty.
-        months: issue times in these months (1 to 12) only; all if empty.
+        past: frames given to each forecast.
+        leads: time steps to forecast.
+        stride: frames between the starts of two cases.
+        thresholds: rain rates (mm/h) of the events of categorical and probability scores.
+        scores: families of scores; None for the default ones, and those for ensembles if one is verified.
+        lead_minutes: score only these lead times (min); all if empty.
+        months: score only forecasts issued in these months (1 to 12); all if empty.
         regions: by name, west, south, east and north in degrees; scored beside the whole grid.
-        members: of each ensemble; as many as the forecaster has by itself if None.
+        members: of each ensemble; the default number of the forecaster if None.
+
+    Raises:
+        ModelError: a family of scores that does not exist.
+        DataError: a month or region that does not exist.
     """
 
     past: int = 10
@@ -45,52 +49,52 @@ class Plan:
     stride: int = 6
     thresholds: tuple[float, ...] = THRESHOLDS_MM_H
     scores: tuple[str, ...] | None = None
-    only_minutes: tuple[float, ...] = ()
+    lead_minutes: tuple[float, ...] = ()
     months: tuple[int, ...] = ()
     regions: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
     members: int | None = None
 
     def __post_init__(self) -> None:
-        known = plugins.names(SCORES)
+        known = families.names()
         for name in self.scores or ():
             if name not in known:
                 raise ModelError(f"there is no family of scores {name!r}; there are: {', '.join(known)}")
         for month in self.months:
             if not 1 <= month <= 12:
-                raise DataError(f"month {month} is none; months are 1 to 12")
+                raise DataError(f"month {month} does not exist; months are 1 to 12")
         for name, (west, south, east, north) in self.regions.items():
-            if name == WHOLE or not (west < east and south < north):
+            if name == WHOLE_GRID or not (west < east and south < north):
                 raise DataError(
-                    f"region {name!r} = {west:g},{south:g},{east:g},{north:g}: give a name other than {WHOLE!r}, and"
-                    " west, south, east and north in degrees, west before east and south before north"
+                    f"region {name!r} = {west:g},{south:g},{east:g},{north:g}: give a name other than {WHOLE_GRID!r}"
+                    " and west, south, east and north in degrees, west before east and south before north"
                 )
 
-    def chosen(self, *, time_step_minutes: float) -> list[int]:
-        """The numbers of the leads to score; raises `DataError` for a lead that is not forecast."""
-        if not self.only_minutes:
+    def lead_indices(self, *, time_step_minutes: float) -> list[int]:
+        """Which of the leads to score, from 0; raises `DataError` for a lead time that is not forecast."""
+        if not self.lead_minutes:
             return list(range(self.leads))
         found = []
-        for minutes in sorted(set(self.only_minutes)):
-            number = round(minutes / time_step_minutes) - 1
-            if not 0 <= number < self.leads or abs((number + 1) * time_step_minutes - minutes) > 0.01:
+        for minutes in sorted(set(self.lead_minutes)):
+            index = round(minutes / time_step_minutes) - 1
+            if not 0 <= index < self.leads or abs((index + 1) * time_step_minutes - minutes) > 0.01:
                 raise DataError(
-                    f"a lead of {minutes:g} min is not forecast; leads come every {time_step_minutes:g} min up to"
-                    f" {self.leads * time_step_minutes:g} min"
+                    f"a lead time of {minutes:g} min is not forecast; lead times are every {time_step_minutes:g} min up"
+                    f" to {self.leads * time_step_minutes:g} min"
                 )
-            found.append(number)
+            found.append(index)
         return found
 
-    def families(self, *, ensembles: bool) -> list[str]:
-        """The families of scores to compute, contingency always among them."""
-        wanted = self.scores or USUAL + (OF_ENSEMBLES if ensembles else ())
+    def chosen_families(self, *, ensembles: bool) -> list[str]:
+        """The families of scores to compute; always with ``contingency``, which the report needs."""
+        wanted = self.scores or DEFAULT_FAMILIES + (ENSEMBLE_FAMILIES if ensembles else ())
         return list(dict.fromkeys(["contingency", *wanted]))
 
 
 @dataclass(frozen=True)
-class Event:
-    """A UTC day inside an unbroken run of frames: windows that share their weather.
+class BootstrapBlock:
+    """The cases of a UTC day inside a segment, which are not independent of each other.
 
-    `starts` are the first frames of its windows; `issued` the time of the first forecast.
+    `starts` are the first frames of their windows; `issued` is the time of the first forecast.
     """
 
     name: str
@@ -103,39 +107,51 @@ class Event:
         return int(str(self.issued.astype("datetime64[M]"))[-2:])
 
 
-def events(rain: xr.DataArray, plan: Plan, runs: Sequence[slice] | None = None) -> list[Event]:
-    """The events of a field, in the order of time; raises `MissingFrames` if no window fits."""
-    found: list[Event] = []
-    for number, run in enumerate(segments.segments(rain) if runs is None else runs):
-        starts = segments.window_starts([run], plan.past, plan.leads, plan.stride)
+def bootstrap_blocks(
+    rain: xr.DataArray, config: VerificationConfig, parts: Sequence[slice] | None = None
+) -> list[BootstrapBlock]:
+    """The bootstrap blocks of a field, in the order of time.
+
+    Args:
+        rain: an archive's field.
+        config: how to verify.
+        parts: the segments to use; all of the field if None.
+
+    Raises:
+        MissingFrames: no window fits.
+    """
+    found: list[BootstrapBlock] = []
+    for number, segment in enumerate(segments.segments(rain) if parts is None else parts):
+        starts = segments.window_starts([segment], config.past, config.leads, config.stride)
         if not len(starts):
             continue
-        issued = rain.time.values[starts + plan.past - 1]
+        issued = rain.time.values[starts + config.past - 1]
         days = issued.astype("datetime64[D]")
         for day in np.unique(days):
             inside = days == day
-            event = Event(f"{day}-{number:04d}", tuple(starts[inside].tolist()), issued[inside][0])
-            if not plan.months or event.month in plan.months:
-                found.append(event)
+            block = BootstrapBlock(f"{day}-{number:04d}", tuple(starts[inside].tolist()), issued[inside][0])
+            if not config.months or block.month in config.months:
+                found.append(block)
     if not found:
-        months = f" in month {', '.join(map(str, plan.months))}" if plan.months else ""
+        months = f" in month {', '.join(map(str, config.months))}" if config.months else ""
         raise MissingFrames(
-            f"no unbroken run{months} holds {plan.past} + {plan.leads} frames; give a longer archive or fewer --minutes"
+            f"no segment (unbroken series of frames){months} holds {config.past} + {config.leads} frames; give a longer"
+            " archive or fewer --minutes"
         )
     return found
 
 
-def masks(rain: xr.DataArray, plan: Plan) -> dict[str, np.ndarray | None]:
+def masks(rain: xr.DataArray, config: VerificationConfig) -> dict[str, np.ndarray | None]:
     """Which pixels belong to each region; None for the whole grid.
 
     Raises:
         DataError: a region holds no pixel.
     """
-    found: dict[str, np.ndarray | None] = {WHOLE: None}
-    if not plan.regions:
+    found: dict[str, np.ndarray | None] = {WHOLE_GRID: None}
+    if not config.regions:
         return found
     lon, lat = _degrees(fields.crs(rain).to_wkt(), rain.x.values.tobytes(), rain.y.values.tobytes())
-    for name, (west, south, east, north) in plan.regions.items():
+    for name, (west, south, east, north) in config.regions.items():
         inside = (lon >= west) & (lon <= east) & (lat >= south) & (lat <= north)
         if not inside.any():
             raise DataError(
@@ -148,7 +164,7 @@ def masks(rain: xr.DataArray, plan: Plan) -> dict[str, np.ndarray | None]:
 
 @lru_cache(maxsize=4)
 def _degrees(wkt: str, x: bytes, y: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Longitude and latitude of each pixel, found once: on a national grid it takes a second."""
+    """Longitude and latitude of each pixel, kept, as a national grid takes a second."""
     to_degrees = pyproj.Transformer.from_crs(pyproj.CRS.from_wkt(wkt), "EPSG:4326", always_xy=True)
     lon, lat = to_degrees.transform(*np.meshgrid(np.frombuffer(x), np.frombuffer(y)))
     return lon, lat

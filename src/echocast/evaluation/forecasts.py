@@ -1,6 +1,6 @@
-"""Forecasts of some windows, by each contender: a forecaster, or a folder of forecast files.
+"""Forecasts of some windows by each source: a forecaster, or a folder of forecast files.
 
->>> observed, made = forecasts_of({"persistence": Persistence()}, cases, rain=rain, plan=Plan())  # doctest: +SKIP
+>>> observed, made = forecasts_of({"persistence": Persistence()}, cases, rain=rain, config=config)  # doctest: +SKIP
 """
 
 from collections.abc import Mapping
@@ -9,18 +9,19 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 import xarray as xr
 
 from echocast import fields
 from echocast.context import Context
 from echocast.errors import DataError, UnreadableFile
-from echocast.evaluation.config import Plan
+from echocast.evaluation.config import VerificationConfig
 from echocast.io import forecast_file
 from echocast.models.base import EnsembleForecaster, Forecaster
 from echocast.samples import windows
 
 BATCH_PIXELS = 5e6
-"""Forecast pixels at a time, for memory."""
+"""Forecast pixels held in memory at a time."""
 
 
 @dataclass
@@ -28,8 +29,11 @@ class ForecastFiles:
     """A folder of forecasts as `echocast nowcast` writes them, found by the time they were issued.
 
     Args:
-        folder: NetCDF files, one forecast each; what is no forecast is refused.
+        folder: NetCDF files, one forecast each.
         grid: a field on the grid that they must lie on.
+
+    Raises:
+        DataError: no file, a file that is not a forecast or lies on another grid, or two of the same issue time.
     """
 
     folder: Path
@@ -59,10 +63,10 @@ class ForecastFiles:
         return set(self._paths)
 
     def at(self, issued: np.datetime64, leads: np.ndarray) -> np.ndarray:
-        """The forecast issued then, (member, lead, y, x), at the leads asked for.
+        """The forecast issued at a time, (member, lead, y, x), in mm/h, at some lead times.
 
         Raises:
-            UnreadableFile: it has not all of the leads.
+            UnreadableFile: a lead time is missing.
         """
         path = self._paths[issued]
         forecast = forecast_file.from_netcdf(path)
@@ -70,49 +74,72 @@ class ForecastFiles:
             chosen = forecast.sel(lead=leads).values.astype(np.float32)
         except KeyError as bad:
             raise UnreadableFile(
-                f"{path}: has not all leads to {leads[-1] / np.timedelta64(1, 'm'):g} min; lower --minutes"
+                f"{path}: does not hold all lead times to {leads[-1] / np.timedelta64(1, 'm'):g} min; lower --minutes"
             ) from bad
         return chosen if chosen.ndim == 4 else chosen[None]
 
 
-Contender = Forecaster | ForecastFiles
+ForecastSource = Forecaster | ForecastFiles
 
 
-def members_of(contender: Contender, plan: Plan) -> int | None:
-    """How many futures it is to make; None for one forecast.
+def members_of(source: ForecastSource, config: VerificationConfig) -> int | None:
+    """How many members its ensemble has; None for a deterministic forecast.
 
-    A forecaster whose one forecast is better than the mean of its members makes members only if the plan asks for them.
+    A forecaster with a deterministic forecast of its own makes members only if `config.members` asks for them.
     """
-    if isinstance(contender, ForecastFiles):
-        return contender.members if contender.members > 1 else None
-    if not isinstance(contender, EnsembleForecaster) or (contender.has_deterministic and not plan.members):
+    if isinstance(source, ForecastFiles):
+        return source.members if source.members > 1 else None
+    if not isinstance(source, EnsembleForecaster) or (source.has_deterministic and not config.members):
         return None
-    return plan.members or contender.members
+    return config.members or source.members
 
 
-def batch_of(rain: xr.DataArray, contenders: Mapping[str, Contender], plan: Plan) -> int:
+def batch_size(rain: xr.DataArray, sources: Mapping[str, ForecastSource], config: VerificationConfig) -> int:
     """How many windows fit into memory at a time."""
-    futures = sum(members_of(contender, plan) or 1 for contender in contenders.values())
-    return max(1, int(4 * BATCH_PIXELS // (rain[0].size * plan.leads * (futures + 3))))
+    forecasts = sum(members_of(source, config) or 1 for source in sources.values())
+    return max(1, int(4 * BATCH_PIXELS // (rain[0].size * config.leads * (forecasts + 3))))
 
 
 def forecasts_of(
-    contenders: Mapping[str, Contender], cases: windows.Windows, *, rain: xr.DataArray, plan: Plan
+    sources: Mapping[str, ForecastSource], cases: windows.Windows, *, rain: xr.DataArray, config: VerificationConfig
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """What was observed, (case, lead, y, x), and what each forecasts, (case, member, lead, y, x), in mm/h."""
+    """The observed rain of some windows and the forecasts of each source.
+
+    The members of a case are drawn from a seed of its own, the number of its first frame, so they are the same
+    whatever the other cases and sources are.
+
+    Args:
+        sources: by name.
+        cases: the windows.
+        rain: the archive's field.
+        config: how to verify.
+
+    Returns:
+        Observed, (case, lead, y, x), and by name forecast, (case, member, lead, y, x), in mm/h.
+    """
     frames = windows.stack(cases)
-    past, observed = frames[:, : plan.past], frames[:, plan.past :, 0].numpy()
-    step = fields.time_step(rain.time.values)
-    at = Context(grid_km=fields.grid_km(rain), time_step_minutes=float(step / np.timedelta64(1, "m")))
-    leads = np.arange(1, plan.leads + 1) * step
+    past, observed = frames[:, : config.past], frames[:, config.past :, 0].numpy()
+    time_step = fields.time_step(rain.time.values)
+    context = Context(grid_km=fields.grid_km(rain), time_step_minutes=float(time_step / np.timedelta64(1, "m")))
+    leads = np.arange(1, config.leads + 1) * time_step
     made = {}
-    for name, contender in contenders.items():
-        if isinstance(contender, ForecastFiles):
-            issued = rain.time.values[cases.starts + plan.past - 1]
-            made[name] = np.stack([contender.at(time, leads) for time in issued])
-        elif isinstance(contender, EnsembleForecaster) and (members := members_of(contender, plan)):
-            futures = contender.ensemble(past, plan.leads, members=members, seed=int(cases.starts[0]), context=at)
-            made[name] = futures[:, :, :, 0].numpy()
+    for name, source in sources.items():
+        if isinstance(source, ForecastFiles):
+            issued = rain.time.values[cases.starts + config.past - 1]
+            made[name] = np.stack([source.at(time, leads) for time in issued])
+        elif isinstance(source, EnsembleForecaster) and (members := members_of(source, config)):
+            made[name] = _ensembles(source, past, cases.starts, config.leads, members, context)
         else:
-            made[name] = contender.forecast(past, plan.leads, context=at)[:, None, :, 0].numpy()
+            made[name] = source.forecast(past, config.leads, context=context)[:, None, :, 0].numpy()
     return observed, made
+
+
+def _ensembles(
+    source: EnsembleForecaster, past: torch.Tensor, starts: np.ndarray, leads: int, members: int, context: Context
+) -> np.ndarray:
+    """(case, member, lead, y, x): each case by itself, with its own seed."""
+    cases = [
+        source.ensemble(past[case : case + 1], leads, members=members, seed=int(start), context=context)
+        for case, start in enumerate(starts)
+    ]
+    return (cases[0] if len(cases) == 1 else torch.cat(cases))[:, :, :, 0].numpy()

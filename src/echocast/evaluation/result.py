@@ -1,11 +1,11 @@
-"""What a verification found: sums by event, from which scores, their intervals and differences are made.
+"""What a verification found: sums by bootstrap block, from which scores, intervals and differences are made.
 
-Intervals are those of a block bootstrap: the events are drawn again and again, with replacement and as many as there
-are, and each draw's sums are pooled into a score, the same draws for all forecasters. Windows of one day share their
-weather, so days, not windows, are what is drawn.
+Confidence intervals are those of a block bootstrap: as many blocks as there are, drawn with replacement, make a
+bootstrap sample; its sums are pooled into a score, and the 2.5 % and 97.5 % quantiles of 1000 samples are the interval.
+All forecasters have the same samples. Forecasts of one day are not independent, so days, not windows, are drawn.
 
 Source: Efron and Tibshirani 1993; Hamill 1999, doi:10.1175/1520-0434(1999)014<0155:HTFENP>2.0.CO;2, for blocks of
-events in the verification of rain.
+cases in the verification of rain.
 """
 
 import math
@@ -15,36 +15,39 @@ from functools import cached_property
 
 import numpy as np
 
-from echocast import plugins
-from echocast.evaluation.config import SCORES, WHOLE, Event
-from echocast.verification.base import Sums, ratio
+from echocast.evaluation.config import WHOLE_GRID, BootstrapBlock
+from echocast.verification import families
+from echocast.verification.base import Score, Sums, ratio
 
 CASE_THRESHOLD = 0.5
 """The rain rate (mm/h) whose CSI ranks single cases."""
-DRAWS = 1000
-FEWEST_EVENTS = 5
-"""Fewer events tell nothing of how events differ: there are no intervals."""
-_LEVEL = 0.95
+BOOTSTRAP_SAMPLES = 1000
+MIN_BLOCKS = 5
+"""Fewer blocks give no confidence intervals."""
+COVERAGE = "coverage"
+"""The score, and the family of its sums, that every verification has."""
+_COVERAGE = Score("Coverage, fraction of the observed pixels that are forecast", 1.0, abbreviation="coverage")
+_CONFIDENCE = 0.95
 
 
 @dataclass
-class EventSums:
-    """The sums of one event by forecaster, region and family, and each case's own score."""
+class BlockSums:
+    """The sums of one bootstrap block by forecaster, region and family, and the CSI of each case."""
 
     sums: dict[tuple[str, str, str], Sums]
     case_scores: dict[str, list[float]]
     cases: list[tuple[int, float]]
-    """First frame and share of wet pixels of each case."""
+    """First frame and fraction of wet pixels of each case."""
 
-    def packed(self) -> dict[str, np.ndarray]:
-        """As flat arrays, for a file."""
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Arrays by name, for a file."""
         flat = {"\t".join((*key, name)): array for key, sums in self.sums.items() for name, array in sums.items()}
         flat |= {f"{name}\tcases": np.array(scores) for name, scores in self.case_scores.items()}
         return flat | {"cases": np.array(self.cases, np.float64).reshape(-1, 2)}
 
     @classmethod
-    def unpacked(cls, flat: Mapping[str, np.ndarray]) -> "EventSums":
-        """From what `packed` gave."""
+    def from_arrays(cls, flat: Mapping[str, np.ndarray]) -> "BlockSums":
+        """From what `to_arrays` gave."""
         made = cls({}, {}, [(int(start), float(wet)) for start, wet in flat["cases"]])
         for name, array in flat.items():
             parts = name.split("\t")
@@ -57,19 +60,19 @@ class EventSums:
 
 @dataclass(frozen=True)
 class Row:
-    """One number of a report."""
+    """One value of a score."""
 
     forecaster: str
     score: str
     threshold_mm_h: float | None
     lead_minutes: float
     value: float
-    region: str = WHOLE
+    region: str = WHOLE_GRID
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more one forecaster scores than another, mean over leads, with its 95 % interval."""
+    """The score of one forecaster minus that of another, with its 95 % confidence interval (NaN without one)."""
 
     value: float
     low: float
@@ -77,25 +80,25 @@ class Difference:
 
     @property
     def significant(self) -> bool:
-        """Whether the interval leaves 0 out; never without an interval."""
+        """Whether the interval does not contain 0; never without an interval."""
         return bool(self.low > 0 or self.high < 0)
 
     def __str__(self) -> str:
         if math.isnan(self.low):
             return f"{self.value:+.3f}"
-        sure = "" if self.significant else ", not significant"
-        return f"{self.value:+.3f} [{self.low:+.3f}, {self.high:+.3f}{sure}]"
+        suffix = "" if self.significant else ", not significant"
+        return f"{self.value:+.3f} [{self.low:+.3f}, {self.high:+.3f}{suffix}]"
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """The sums of some forecasters over the same cases, event by event.
+class VerificationResult:
+    """The sums of some forecasters over the same cases, by bootstrap block.
 
-    `first` and `last` are the first and last frame used.
+    `first` and `last` are the times of the first and last frame used.
     """
 
-    events: tuple[Event, ...]
-    sums: tuple[EventSums, ...]
+    blocks: tuple[BootstrapBlock, ...]
+    sums: tuple[BlockSums, ...]
     lead_minutes: tuple[float, ...]
     thresholds: tuple[float, ...]
     regions: tuple[str, ...]
@@ -104,31 +107,36 @@ class Evaluation:
 
     @property
     def cases(self) -> int:
-        """Forecasts by each forecaster."""
-        return sum(len(event.starts) for event in self.events)
+        """Number of forecasts of each forecaster."""
+        return sum(len(block.starts) for block in self.blocks)
 
     @property
     def forecasters(self) -> tuple[str, ...]:
-        """Their names, in the order that they were given in."""
+        """Their names, in the order in which they were given."""
         return tuple(self.sums[0].case_scores)
 
     @property
     def months(self) -> list[int]:
-        """The months (1 to 12) that events lie in."""
-        return sorted({event.month for event in self.events})
+        """The months (1 to 12) of the cases."""
+        return sorted({block.month for block in self.blocks})
+
+    @cached_property
+    def scores(self) -> dict[str, Score]:
+        """What each score that was computed is, by its name."""
+        return {name: score for name, (_, score) in self._declared.items()}
 
     @cached_property
     def values(self) -> Mapping[str, Mapping[str, np.ndarray]]:
-        """By forecaster and score an array (lead,) or (lead, threshold), of all events and the whole grid."""
+        """By forecaster and score an array (lead,) or (lead, threshold), of all cases and the whole grid."""
         return self.of()
 
-    def of(self, *, region: str = WHOLE, month: int | None = None) -> dict[str, dict[str, np.ndarray]]:
-        """The same of one region, and of one month's events."""
-        chosen = np.array([1.0 if month in (None, event.month) else 0.0 for event in self.events])
+    def of(self, *, region: str = WHOLE_GRID, month: int | None = None) -> dict[str, dict[str, np.ndarray]]:
+        """The same of one region, and of one month."""
+        chosen = np.array([1.0 if month in (None, block.month) else 0.0 for block in self.blocks])
         return {name: self._scores(name, region, chosen[None]) for name in self.forecasters}
 
-    def pooled(self, forecaster: str, family: str, region: str = WHOLE) -> Sums:
-        """The sums of all events of one family of scores."""
+    def pooled(self, forecaster: str, family: str, region: str = WHOLE_GRID) -> Sums:
+        """The sums of one family of scores over all cases."""
         return {name: array.sum(axis=0) for name, array in self._stacked(forecaster, region, family).items()}
 
     def has(self, family: str) -> bool:
@@ -136,7 +144,7 @@ class Evaluation:
         return any(key[2] == family for key in self.sums[0].sums)
 
     def rows(self) -> Iterator[Row]:
-        """Every number, tidy."""
+        """Every value of every score."""
         for region in self.regions:
             for forecaster, scores in self.of(region=region).items():
                 for score, array in scores.items():
@@ -146,16 +154,17 @@ class Evaluation:
                             yield Row(forecaster, score, threshold, lead, float(number), region)
 
     def mean(self, score: str, forecaster: str, threshold_mm_h: float | None = None) -> float:
-        """A score's mean over leads, those left out where it is not defined; NaN if it is nowhere."""
+        """A score's mean over the leads where it is defined; NaN if it is defined at none."""
         return float(_mean(self.column(self.values[forecaster][score], threshold_mm_h)))
 
     def column(self, array: np.ndarray, threshold_mm_h: float | None) -> np.ndarray:
-        """The leads of one threshold, or the array itself without one."""
+        """The values of one threshold by lead, or the array itself without one."""
         return array if threshold_mm_h is None else array[..., self.thresholds.index(threshold_mm_h)]
 
     def interval(self, score: str, forecaster: str, threshold_mm_h: float | None = None) -> tuple[float, float]:
-        """The 95 % interval of `mean`; NaN for fewer than five events."""
-        return _interval(self._drawn(score, forecaster, threshold_mm_h))
+        """The 95 % confidence interval of `mean`; NaN for fewer than `MIN_BLOCKS` blocks."""
+        sampled = self._sampled(score, forecaster, threshold_mm_h)
+        return _interval(_mean(sampled) if sampled.size else sampled)
 
     def difference(
         self,
@@ -165,34 +174,34 @@ class Evaluation:
         threshold_mm_h: float | None = None,
         lead_minutes: float | None = None,
     ) -> Difference:
-        """What one forecaster scores more than another, over the same draws of events.
+        """The score of one forecaster minus that of another, both over the same bootstrap samples.
 
         Args:
             score: its name, such as ``csi``.
-            forecaster: the one.
-            other: the other.
+            forecaster: whose score it is.
+            other: whose score is subtracted.
             threshold_mm_h: of a score that has thresholds.
-            lead_minutes: one lead; the mean over all of them if None.
+            lead_minutes: one lead time; the mean over all of them if None.
         """
         pair = [self.column(self.values[name][score], threshold_mm_h) for name in (forecaster, other)]
-        drawn = [self._drawn_by_lead(score, name, threshold_mm_h) for name in (forecaster, other)]
+        sampled = [self._sampled(score, name, threshold_mm_h) for name in (forecaster, other)]
         if lead_minutes is None:
-            pair, drawn = [_mean(values) for values in pair], [_mean(d) if d.size else d for d in drawn]
+            pair, sampled = [_mean(values) for values in pair], [_mean(s) if s.size else s for s in sampled]
         else:
             lead = self.lead_minutes.index(lead_minutes)
-            pair, drawn = [values[lead] for values in pair], [d[:, lead] if d.size else d for d in drawn]
-        return Difference(float(pair[0] - pair[1]), *_interval(drawn[0] - drawn[1]))
+            pair, sampled = [values[lead] for values in pair], [s[:, lead] if s.size else s for s in sampled]
+        return Difference(float(pair[0] - pair[1]), *_interval(sampled[0] - sampled[1]))
 
-    def variance_kept(self, forecaster: str) -> float:
-        """The standard deviation of the forecast over the observed one, mean over leads; NaN without pointwise sums."""
-        if not self.has("pointwise"):
+    def standard_deviation_ratio(self, forecaster: str) -> float:
+        """Forecast over observed standard deviation, mean over leads; NaN without the family ``continuous``."""
+        if not self.has("continuous"):
             return math.nan
-        sums = self.pooled(forecaster, "pointwise")
+        sums = self.pooled(forecaster, "continuous")
         spread = [np.maximum(ratio(sums[2 * s], sums["n"]) - ratio(sums[s], sums["n"]) ** 2, 0.0) for s in "fo"]
         return float(_mean(np.sqrt(ratio(spread[0], spread[1]))))
 
     def ranked_cases(self, forecaster: str) -> list[tuple[int, float]]:
-        """First frame and CSI of the cases with rain on at least 1 % of the pixels, the worst first."""
+        """First frame and CSI of each case with rain on at least 1 % of the pixels, the lowest CSI first."""
         found = [
             (start, score)
             for sums in self.sums
@@ -202,13 +211,18 @@ class Evaluation:
         return sorted(found, key=lambda case: (case[1], case[0]))
 
     @cached_property
-    def _draws(self) -> np.ndarray:
-        """How often each event is in each draw."""
-        count = len(self.events)
-        if count < FEWEST_EVENTS:
+    def _weights(self) -> np.ndarray:
+        """How often each block is in each bootstrap sample, (sample, block)."""
+        count = len(self.blocks)
+        if count < MIN_BLOCKS:
             return np.zeros((0, count))
         rng = np.random.default_rng(0)
-        return rng.multinomial(count, np.full(count, 1 / count), size=DRAWS).astype(float)
+        return rng.multinomial(count, np.full(count, 1 / count), size=BOOTSTRAP_SAMPLES).astype(float)
+
+    @cached_property
+    def _declared(self) -> dict[str, tuple[str, Score]]:
+        computed = [family for family in self._families() if family != COVERAGE]
+        return families.scores_of(computed) | {COVERAGE: (COVERAGE, _COVERAGE)}
 
     @cached_property
     def _stacks(self) -> dict[tuple[str, str, str], Sums]:
@@ -225,59 +239,48 @@ class Evaluation:
         return list(dict.fromkeys(key[2] for key in self.sums[0].sums))
 
     def _scores(
-        self, forecaster: str, region: str, weights: np.ndarray, families: Sequence[str] = ()
+        self, forecaster: str, region: str, weights: np.ndarray, chosen: Sequence[str] = ()
     ) -> dict[str, np.ndarray]:
-        """Scores of each row of event weights; with one row, without that axis."""
+        """Scores of each row of block weights; with one row, without that axis."""
         found: dict[str, np.ndarray] = {}
-        for family in families or self._families():
+        for family in chosen or self._families():
             stacked = self._stacked(forecaster, region, family)
-            # A sum that is NaN for all events, as of a scale that the grid has not, stays NaN.
+            # A sum that is NaN in all blocks, as of a scale that the grid is too small for, stays NaN.
             sums = {name: np.tensordot(weights, array, axes=1) for name, array in stacked.items()}
             if len(weights) == 1:
                 sums = {name: array[0] for name, array in sums.items()}
-            if family == "coverage":
-                found["coverage"] = ratio(sums["said"], sums["observed"])
+            if family == COVERAGE:
+                found[COVERAGE] = ratio(sums["forecast"], sums["observed"])
             else:
-                found |= plugins.load(SCORES, family).values(sums)
+                found |= families.load(family).values(sums)
         return found
 
     @cached_property
-    def _drawn_scores(self) -> dict[tuple[str, str], dict[str, np.ndarray]]:
+    def _sampled_scores(self) -> dict[tuple[str, str], dict[str, np.ndarray]]:
         return {}
 
-    def _drawn_by_lead(self, score: str, forecaster: str, threshold_mm_h: float | None) -> np.ndarray:
-        """(draw, lead); empty without intervals."""
-        if not len(self._draws):
+    def _sampled(self, score: str, forecaster: str, threshold_mm_h: float | None) -> np.ndarray:
+        """The score of each bootstrap sample, (sample, lead); empty without intervals."""
+        if not len(self._weights):
             return np.zeros(0)
-        family = self._family_of(score)
+        family = self._declared[score][0]
         key = (forecaster, family)
-        if key not in self._drawn_scores:
-            self._drawn_scores[key] = self._scores(forecaster, WHOLE, self._draws, [family])
-        return self.column(self._drawn_scores[key][score], threshold_mm_h)
-
-    def _drawn(self, score: str, forecaster: str, threshold_mm_h: float | None) -> np.ndarray:
-        drawn = self._drawn_by_lead(score, forecaster, threshold_mm_h)
-        return _mean(drawn) if drawn.size else drawn
-
-    def _family_of(self, score: str) -> str:
-        for family in self._families():
-            names = ["coverage"] if family == "coverage" else plugins.load(SCORES, family).PERFECT
-            if score in names:
-                return family
-        raise KeyError(score)
+        if key not in self._sampled_scores:
+            self._sampled_scores[key] = self._scores(forecaster, WHOLE_GRID, self._weights, [family])
+        return self.column(self._sampled_scores[key][score], threshold_mm_h)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
-    """Over the last axis, what is not defined left out."""
+    """Over the last axis, undefined values left out."""
     defined = np.isfinite(values)
     total = np.where(defined, values, 0.0).sum(axis=-1, keepdims=True)
     return np.asarray(ratio(total, defined.sum(axis=-1, keepdims=True))[..., 0])
 
 
-def _interval(draws: np.ndarray) -> tuple[float, float]:
-    defined = draws[np.isfinite(draws)]
-    if defined.size < DRAWS / 2:
+def _interval(sampled: np.ndarray) -> tuple[float, float]:
+    defined = sampled[np.isfinite(sampled)]
+    if defined.size < BOOTSTRAP_SAMPLES / 2:
         return math.nan, math.nan
-    tail = (1 - _LEVEL) / 2
+    tail = (1 - _CONFIDENCE) / 2
     low, high = np.quantile(defined, [tail, 1 - tail])
     return float(low), float(high)

@@ -1,6 +1,6 @@
-"""Where data lie: a local path, or a URL of s3, gs, http or https.
+"""Locations of data: a local path, or a URL of s3, gs, http or https.
 
-Sources at a URL are fetched one at a time to a temporary file of the same name, as most formats' libraries read only
+Files at a URL are copied one at a time to a temporary file of the same name, since most libraries read only local
 files. The credentials and the endpoint of S3 are those of the usual environment variables (``AWS_ACCESS_KEY_ID``,
 ``AWS_ENDPOINT_URL``, ...); without credentials a bucket is read anonymously. URLs need fsspec's file systems (extra
 ``cloud``).
@@ -27,6 +27,8 @@ SCHEMES = ("s3", "gs", "http", "https")
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://")
 _MOST_BYTES = 2**33
 _CHUNK = 2**20
+_NOT_OF_THE_NETWORK = (MemoryError, NameError, AttributeError, TypeError, AssertionError)
+"""Errors of the code or the machine, which pass through."""
 
 
 def is_url(location: Location) -> bool:
@@ -35,18 +37,18 @@ def is_url(location: Location) -> bool:
 
 
 def scheme(location: Location) -> str:
-    """The scheme of a URL, "file" of a local path; raises `DataError` for one that is not spoken here."""
+    """The scheme of a URL, "file" of a local path; raises `DataError` for one that is not supported."""
     found = _URL.match(str(location)) if is_url(location) else None
     if found is None or found[1] == "file":
         return "file"
     if found[1] not in SCHEMES:
         raise DataError(
-            f"{location}: {found[1]}:// is not spoken here; give a local path or one of: {', '.join(SCHEMES)}"
+            f"{location}: {found[1]}:// is not supported; give a local path or a URL of: {', '.join(SCHEMES)}"
         )
     return found[1]
 
 
-def normal(location: Location) -> Location:
+def normalise(location: Location) -> Location:
     """A local location as a `Path`, a URL as text without a slash at its end."""
     if scheme(location) == "file":
         return Path(str(location).removeprefix("file://"))
@@ -58,8 +60,8 @@ def name(location: Location) -> str:
     return location.name if isinstance(location, Path) else location.rstrip("/").rpartition("/")[2].partition("?")[0]
 
 
-def listing(url: str) -> list[str]:
-    """The URLs that are meant by one: itself, what lies below a folder, what matches a glob; sorted.
+def list_files(url: str) -> list[str]:
+    """The URLs of the files that a URL stands for: itself, all below a folder, all that match a glob; sorted.
 
     Raises:
         UnreadableFile: there is nothing, or it cannot be reached.
@@ -79,17 +81,17 @@ def listing(url: str) -> list[str]:
     return urls
 
 
-def holds(url: str, *marks: str) -> bool:
+def has_file(url: str, *names: str) -> bool:
     """Whether a folder at a URL holds a file of one of these names."""
     files = _file_system(url)
     with _reachable(url):
-        return any(files.exists(f"{url}/{mark}") for mark in marks)
+        return any(files.exists(f"{url}/{name}") for name in names)
 
 
 @contextmanager
-def local(location: Location) -> Iterator[Path]:
-    """A local file with the content and name of a place; fetched for the time of the block if it is a URL."""
-    location = normal(location)
+def local_copy(location: Location) -> Iterator[Path]:
+    """A local path to the data of a location: its own, or that of a copy, for the time of the block, if it is a URL."""
+    location = normalise(location)
     if isinstance(location, Path):
         yield location
         return
@@ -100,7 +102,7 @@ def local(location: Location) -> Iterator[Path]:
             while part := source.read(_CHUNK):
                 fetched += len(part)
                 if fetched > _MOST_BYTES:
-                    raise UnreadableFile(f"{location}: is larger than {_MOST_BYTES:,} bytes, more than one file may be")
+                    raise UnreadableFile(f"{location}: is larger than {_MOST_BYTES:,} bytes, the limit for one file")
                 target.write(part)
         yield path
 
@@ -155,7 +157,7 @@ def _reachable(url: str) -> Iterator[None]:
         raise UnreadableFile(
             f"{url}: reading is not allowed ({bad}); check the credentials in the environment"
         ) from bad
-    except DataError:
+    except (DataError, *_NOT_OF_THE_NETWORK):
         raise
     except Exception as bad:  # each file system has its own errors
         why = " ".join(f"{type(bad).__name__}: {bad}".split())[:160]

@@ -1,6 +1,6 @@
 """Palettes: radar data hold few different values, so a frame is 16-bit indices into a table of these values.
 
-A composite of 8 bits holds at most 256 rates, one of MRMS about a thousand. The palette maps an index to the very
+A composite of 8 bits holds at most 256 values, one of MRMS about a thousand. The palette maps an index to the very
 float32 that was there, so nothing is rounded; index 0 is NaN. Values are found by hashing their bits into a table
 without collisions, made anew when a value turns up that is not in it.
 
@@ -18,10 +18,12 @@ import numpy as np
 import xarray as xr
 from numcodecs import blosc
 
-from echocast import fields
+from echocast.io._lazy import lazy_variable
 
 INDEX, PALETTE = "palette_index", "palette"
 """The names of the two variables in a store."""
+QUANTITY = "quantity"
+"""The attribute of a store, and of its array with values, that names the field's quantity."""
 MOST = 2**16 - 1
 """Values that 16 bits can number, the missing one not counted."""
 
@@ -100,7 +102,7 @@ class Palette:
 class EncodedFrames:
     """Some frames of a field: indices and their palette, or the values themselves if they are too many.
 
-    `grid` is the field's coordinates and attributes, as a dataset without variables.
+    `grid` holds the field's coordinates, attributes and quantity, as a dataset without variables.
     """
 
     grid: xr.Dataset
@@ -129,7 +131,7 @@ class EncodedFrames:
 
 def encode_field(field: xr.DataArray, palette: Palette) -> EncodedFrames:
     """A field's frames as indices into a palette, which grows by what is new."""
-    grid = xr.Dataset(coords=field.coords, attrs=field.attrs)
+    grid = grid_of(field)
     try:
         indices = palette.encode(field.values)
     except TooMany:
@@ -137,28 +139,33 @@ def encode_field(field: xr.DataArray, palette: Palette) -> EncodedFrames:
     return EncodedFrames(grid, palette.values, indices)
 
 
+def grid_of(field: xr.DataArray) -> xr.Dataset:
+    """A field's coordinates, its attributes and its quantity, without its values."""
+    return xr.Dataset(coords=field.coords, attrs=field.attrs | {QUANTITY: str(field.name)})
+
+
+def is_archive(data: xr.Dataset) -> bool:
+    """Whether a dataset is laid out as an archive of echocast."""
+    return QUANTITY in data.attrs and "observed" in data.variables and (INDEX in data or data.attrs[QUANTITY] in data)
+
+
 def decoded(data: xr.Dataset) -> xr.DataArray:
-    """The field of a dataset that holds indices and their palette, read when needed; with its coordinates."""
-    indices, palette = data[INDEX], data[PALETTE]
-    lazy = xr.core.indexing.LazilyIndexedArray(_LazyValues(indices.variable, palette.values))
+    """The field of a store, read when needed.
+
+    Args:
+        data: the store's dataset: palette indices and their palette, or an array named after the quantity.
+    """
+    data = data.set_coords([name for name in ("crs", "observed") if name in data.variables])
+    if INDEX in data:
+        indices, palette = data[INDEX].variable, data[PALETTE]
+        attrs, values = dict(palette.attrs), palette.values
+        variable = lazy_variable(indices.dims, indices.shape, lambda key: values[indices[key].values], attrs)
+    else:
+        variable = data[str(data.attrs[QUANTITY])].variable
+        attrs = dict(variable.attrs)
     kept = [name for name in ("time", "channel", "y", "x", "crs", "observed") if name in data.coords]
-    attrs = dict(palette.attrs)
-    name = attrs.pop("quantity", fields.NAME)
-    return xr.DataArray(
-        xr.Variable(indices.dims, lazy, attrs), coords={name: data.coords[name] for name in kept}, name=name
-    )
-
-
-class _LazyValues(xr.backends.BackendArray):
-    """Indices that read as their values."""
-
-    def __init__(self, indices: xr.Variable, palette: np.ndarray) -> None:
-        self._indices, self._palette = indices, palette
-        self.shape, self.dtype = indices.shape, np.dtype(np.float32)
-
-    def __getitem__(self, key: Any) -> Any:
-        support = xr.core.indexing.IndexingSupport.OUTER
-        return xr.core.indexing.explicit_indexing_adapter(key, self.shape, support, self._get)
-
-    def _get(self, key: tuple[Any, ...]) -> np.ndarray:
-        return np.asarray(self._palette[self._indices[key].values])
+    name = attrs.pop(QUANTITY)
+    if "crs" in data.coords:
+        attrs["grid_mapping"] = "crs"
+    variable.attrs = attrs
+    return xr.DataArray(variable, coords={coord: data.coords[coord] for coord in kept}, name=name)

@@ -1,4 +1,4 @@
-"""Paths become fields: which files are meant, which reader takes each, one field of all.
+"""Paths become fields: which files are meant, which reader takes each, and the newest frames of many.
 
 >>> from pathlib import Path
 >>> for path in find(["radar/"]):  # doctest: +SKIP
@@ -12,6 +12,7 @@ import inspect
 import logging
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -21,9 +22,11 @@ import numpy as np
 import xarray as xr
 
 from echocast import fields, plugins
-from echocast.errors import DataError, MissingDependency, UnreadableFile
+from echocast.errors import DataError, UnreadableFile
+from echocast.io import damage
 from echocast.io import location as locations
 from echocast.io.location import Location
+from echocast.io.newest import NewestFrames, series
 
 log = logging.getLogger(__name__)
 
@@ -55,120 +58,157 @@ def formats() -> list[str]:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a user may choose about reading.
+    """How to read a file, where the file or its format leaves it open.
 
     Args:
         format: the reader's name; by default each file is recognised by its content.
         variable: the variable, quantity, band or parameter to take.
         units: the unit of a file that does not say it.
         zr: the relation between reflectivity and rain, in place of the file's own or the format's usual one.
-        least_quality: cells of lower quality (0 to 1) become missing, where a file tells quality.
-        limit: rates above this (mm/h) are clipped and counted in the log.
+        min_quality: cells of lower quality (0 to 1) become missing, where a file has a quality index.
+        max_rate: higher rain rates (mm/h) are clipped and counted in the log.
     """
 
     format: str | None = None
     variable: str | None = None
     units: str | None = None
     zr: fields.ZR | None = None
-    least_quality: float | None = None
-    limit: float = fields.MAX_RATE
+    min_quality: float | None = None
+    max_rate: float = fields.MAX_RATE
 
-    def wishes(self) -> dict[str, Any]:
-        """What is to be handed to a reader."""
-        named = {name: getattr(self, name) for name in ("variable", "units", "zr", "least_quality")}
-        return {name: value for name, value in named.items() if value is not None}
+    def reader_arguments(self) -> dict[str, Any]:
+        """The keyword arguments for a reader: the options that were given."""
+        given = {name: getattr(self, name) for name in ("variable", "units", "zr", "min_quality")}
+        return {name: value for name, value in given.items() if value is not None}
 
 
-def recognise(path: Path) -> str:
-    """The name of the reader that knows a file by its content; raises `UnreadableFile` if none does."""
+def recognise(path: Path, first: str | None = None) -> str:
+    """The name of the reader that recognises a file by its content.
+
+    Args:
+        path: a local file or the folder of a store.
+        first: the reader to ask before all others. A reader of a general format is not asked first, since a reader
+            of a special kind goes before it.
+
+    Raises:
+        UnreadableFile: no reader recognises it, or it is empty.
+    """
     head = b"" if path.is_dir() else _head(path)
     if not head and not path.is_dir():
         raise UnreadableFile(f"{path}: is empty; fetch it again")
-    readers = plugins.load_all(_READERS)
-    for name in sorted(readers, key=lambda name: (getattr(readers[name], "GENERAL", False), name)):
-        if readers[name].recognises(head, path):
+    if first is not None and not _is_general(first) and _recognises(first, head, path):
+        return first
+    for name in sorted(plugins.load_all(_READERS), key=lambda name: (_is_general(name), name)):
+        if _recognises(name, head, path):
             return name
     raise UnreadableFile(
         f"{path}: is of no format that echocast knows ({', '.join(formats())}); name one with --format"
     )
 
 
-def read(location: Location, choices: ReadOptions | str | None = None) -> xr.DataArray:
+class Recogniser:
+    """`recognise` for many files: the reader of the last file of a folder with the same suffix is asked first."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[Path, str], str] = {}
+
+    def __call__(self, path: Path) -> str:
+        """The name of the reader that recognises a file; raises as `recognise` does."""
+        kind = (path.parent, path.suffix.lower())
+        self._last[kind] = recognise(path, self._last.get(kind))
+        return self._last[kind]
+
+
+def read(location: Location, options: ReadOptions | str | None = None) -> xr.DataArray:
     """The checked field of one file, read by the named reader or by the one that recognises it.
 
     Args:
         location: a file, the folder of a store, or the URL of either.
-        choices: see `ReadOptions`; a text is the reader's name.
+        options: see `ReadOptions`; a text is the reader's name.
 
     Raises:
-        UnreadableFile: no reader can make sense of it.
-        DataError: there is no reader of that name, or it has no such choice.
+        UnreadableFile: it is damaged, or of no known format.
+        DataError: what it holds is no field of rain (`WrongUnits`, `GridMismatch`, ...), there is no reader of that
+            name, or it has no such option. The message names the file.
         MissingDependency: the reader needs a package that is not installed.
     """
-    (field,) = _told(location, _choices(choices), lambda reader, path, wishes: iter([reader.read(path, **wishes)]))
+    (field,) = _fields(location, _options(options), _whole, recognise)
     return field
 
 
-def pieces(location: Location, choices: ReadOptions | str | None = None) -> Iterator[xr.DataArray]:
-    """The same as `read`, a stretch of time at once where the reader can."""
-
-    def stretches(reader: ModuleType, path: Location, wishes: dict[str, Any]) -> Iterator[xr.DataArray]:
-        if hasattr(reader, "pieces"):
-            yield from reader.pieces(path, **wishes)
-        else:
-            yield reader.read(path, **wishes)
-
-    yield from _told(location, _choices(choices), stretches)
-
-
-def _choices(choices: ReadOptions | str | None) -> ReadOptions:
-    return choices if isinstance(choices, ReadOptions) else ReadOptions(format=choices)
-
-
-def _told(
+def pieces(
     location: Location,
-    choices: ReadOptions,
-    reading: Callable[[ModuleType, Any, dict[str, Any]], Iterator[xr.DataArray]],
+    options: ReadOptions | str | None = None,
+    *,
+    recognise: Callable[[Path], str] = recognise,
 ) -> Iterator[xr.DataArray]:
-    """Fields within the limit, and every error with the file's name."""
-    location = location if isinstance(location, str) and location.endswith("/") else locations.normal(location)
-    if isinstance(location, str) and not location.endswith("/"):
-        with locations.local(location) as path:
-            try:
-                yield from _told(path, choices, reading)
-            except UnreadableFile as bad:
-                raise UnreadableFile(str(bad).replace(str(path), location)) from bad
+    """The same as `read`, part by part in time where the reader can.
+
+    Args:
+        location: a file, the folder of a store, or the URL of either.
+        options: see `ReadOptions`; a text is the reader's name.
+        recognise: finds the reader of a file; a `Recogniser` for many files of one kind.
+    """
+    yield from _fields(location, _options(options), _in_pieces, recognise)
+
+
+_Take = Callable[[ModuleType, Any, dict[str, Any]], Iterator[xr.DataArray]]
+
+
+def _whole(reader: ModuleType, path: Location, arguments: dict[str, Any]) -> Iterator[xr.DataArray]:
+    yield reader.read(path, **arguments)
+
+
+def _in_pieces(reader: ModuleType, path: Location, arguments: dict[str, Any]) -> Iterator[xr.DataArray]:
+    if hasattr(reader, "pieces"):
+        yield from reader.pieces(path, **arguments)
+    else:
+        yield reader.read(path, **arguments)
+
+
+def _options(options: ReadOptions | str | None) -> ReadOptions:
+    return options if isinstance(options, ReadOptions) else ReadOptions(format=options)
+
+
+def _fields(
+    location: Location, options: ReadOptions, take: _Take, recognise: Callable[[Path], str]
+) -> Iterator[xr.DataArray]:
+    """Fields within the limit of rain; every error names the location."""
+    arguments = options.reader_arguments()
+    with _reachable_by_a_reader(location) as path:
+        name = "zarr" if isinstance(path, str) else options.format or recognise(path)
+        reader = plugins.load(_READERS, name, error=DataError)
+        with damage.named_errors(path, name):
+            _check_options(name, reader, arguments)
+            for field in take(reader, path, arguments):
+                yield _within(field, options.max_rate, location)
+
+
+@contextmanager
+def _reachable_by_a_reader(location: Location) -> Iterator[Location]:
+    """A local path, or the URL of a store (it ends with a slash); another URL is copied for the time of the block."""
+    if isinstance(location, str) and location.endswith("/") and locations.is_url(location):
+        yield location
         return
-    name = "zarr" if isinstance(location, str) else choices.format or recognise(location)
-    reader = plugins.load(_READERS, name, error=DataError)
-    unknown = set(choices.wishes()) - set(inspect.signature(reader.read).parameters)
+    with locations.local_copy(location) as path, damage.renamed(path, location):
+        yield path
+
+
+def _check_options(name: str, reader: ModuleType, arguments: dict[str, Any]) -> None:
+    known = set(inspect.signature(reader.read).parameters) - {"path"}
+    unknown = ", ".join(sorted(set(arguments) - known))
     if unknown:
-        taken = ", ".join(sorted(set(inspect.signature(reader.read).parameters) - {"path"})) or "none"
-        raise DataError(
-            f"{location}: the reader {name!r} leaves no choice of {', '.join(sorted(unknown))}; of: {taken}"
-        )
-    try:
-        for field in reading(reader, location, choices.wishes()):
-            yield _within(field, choices.limit, location)
-    except (UnreadableFile, MissingDependency):
-        raise
-    except DataError as bad:
-        raise UnreadableFile(f"{location}: {bad}") from bad
-    except FileNotFoundError as bad:
-        raise UnreadableFile(f"{location}: no such file") from bad
-    except OSError as bad:
-        raise UnreadableFile(f"{location}: cannot be read ({bad})") from bad
-    except Exception as bad:  # of what libraries raise of damaged files nobody knows the whole list
-        why = " ".join(f"{type(bad).__name__}: {bad}".split())[:200]
-        raise UnreadableFile(f"{location}: cannot be read as {name} ({why}); is it whole? fetch it again") from bad
+        raise DataError(f"the reader {name!r} has no option {unknown}; it has: {', '.join(sorted(known)) or 'none'}")
 
 
-def _within(field: xr.DataArray, limit: float, location: Location) -> xr.DataArray:
+def _within(field: xr.DataArray, max_rate: float, location: Location) -> xr.DataArray:
     """The field within the limits of rain; what was not is counted in the log and in its attributes."""
-    limited, wrong = fields.limited(field, limit)
+    if field.name != fields.NAME:
+        return field
+    limited, wrong = fields.limited(field, max_rate)
     if wrong:
         highest = float(np.nanmax(field.values))
-        log.warning("%s: %d cells outside 0 to %g mm/h (up to %g) clipped", location, wrong, limit, highest)
+        log.warning("%s: %d cells outside 0 to %g mm/h (up to %g) clipped", location, wrong, max_rate, highest)
         limited.attrs["clipped_cells"] = wrong
     return limited
 
@@ -177,51 +217,66 @@ def newest(
     paths: Sequence[Location],
     frames: int,
     *,
-    choices: ReadOptions | str | None = None,
+    options: ReadOptions | str | None = None,
     on_file: Callable[[Location], None] = lambda _: None,
 ) -> tuple[xr.DataArray, list[Location]]:
-    """The newest frames of many files as one field, and the files that hold them; never more than those in memory.
+    """The newest frames of many files as one field, and the files that hold them.
+
+    Files are read from the newest on, in the order that their names tell (`echocast.io.newest`), until there are as
+    many frames as wanted and the next older file holds only older ones. Where names hold no time, the oldest file is
+    read too, to confirm the order. If a file with an older name turns out to be newer, all files are read, which the
+    log tells. So a file that was not needed may be damaged, or of another grid, without notice.
+
+    Args:
+        paths: files as `find` gives them.
+        frames: how many frames are wanted; fewer come if there are fewer.
+        options: see `ReadOptions`; a text is the reader's name.
+        on_file: called before each file is read.
 
     Raises:
-        GridMismatch: a file lies on another grid than the first; it is named.
-        DataError: two files hold different frames of one time; both are named.
+        GridMismatch: a file lies on another grid than the newest; both are named.
+        DataError: two files hold different frames of one time; both are named. Or as `read` does.
         UnreadableFile: a file cannot be read.
     """
-    kept: dict[np.datetime64, tuple[xr.DataArray, Location]] = {}
-    first: xr.DataArray | None = None
-    for path in paths:
+    found, recogniser, unread = NewestFrames(frames), Recogniser(), dict.fromkeys(paths)
+
+    def newest_time(path: Location) -> np.datetime64:
+        """Read a file; the time of its newest frame."""
+        del unread[path]
         on_file(path)
-        field = read(path, choices)
-        first = field if first is None else first
-        fields.check_same_grid(first, field, str(path))
-        for frame in frames_of(field[-frames:]):
-            time = frame.time.values[0]
-            if time in kept and not np.array_equal(kept[time][0].values, frame.values, equal_nan=True):
-                raise DataError(f"{path}: differs from {kept[time][1]} of the same time {time}; remove one of them")
-            kept.setdefault(time, (frame, path))
-        for time in sorted(kept)[:-frames]:
-            del kept[time]
-    if not kept:
-        raise UnreadableFile("there is no frame in what was given; give radar files")
-    order = sorted(kept)
-    return xr.concat([kept[time][0] for time in order], dim="time", join="override", combine_attrs="override"), [
-        kept[time][1] for time in order
-    ]
+        times = []
+        for field in pieces(path, options, recognise=recogniser):
+            found.add(field, path)
+            times.append(field.time.values[-1])
+        return max(times)
 
+    def is_in_order(files: list[Location], timed: bool) -> bool:
+        """Read a series from its end as far as needed; whether its files are as old as their names tell."""
+        time = newest_time(files[-1])
+        for path in reversed(files[:-1]):
+            if found.is_complete_after(time):  # so are all that are left, if names tell the truth
+                return timed or bool(newest_time(files[0]) <= time)
+            later, time = time, newest_time(path)
+            if time > later:
+                return False
+        return True
 
-def frames_of(field: xr.DataArray) -> Iterator[xr.DataArray]:
-    """A field's frames, one by one, each a field of its own."""
-    for number in range(field.sizes["time"]):
-        yield field[number : number + 1]
+    for files, timed in series(list(unread)):
+        if not is_in_order(files, timed):
+            log.warning("%s: names of files do not tell which are newer, so all %d are read", files[0], len(paths))
+            for path in list(unread):
+                newest_time(path)
+            break
+    return found.field()
 
 
 def _at_url(url: str) -> list[Location]:
     url = url.rstrip("/")
     if locations.scheme(url) == "file":
         return list(_expand(url.removeprefix("file://")))
-    if not any(sign in url for sign in "*[") and locations.holds(url, *plugins.load(_READERS, "zarr").MARKS):
+    if not any(sign in url for sign in "*[") and locations.has_file(url, *plugins.load(_READERS, "zarr").MARKS):
         return [f"{url}/"]
-    return list(locations.listing(url))
+    return list(locations.list_files(url))
 
 
 def _expand(given: str) -> list[Path]:
@@ -262,6 +317,19 @@ def _is_store(path: Path) -> bool:
 
 def _passed_over(path: Path) -> bool:
     return path.suffix.lower() in _NOT_DATA or path.stem.upper() in ("README", "LICENSE")
+
+
+def _is_general(name: str) -> bool:
+    return bool(getattr(plugins.load(_READERS, name), "GENERAL", False))
+
+
+def _recognises(name: str, head: bytes, path: Path) -> bool:
+    try:
+        return bool(plugins.load(_READERS, name).recognises(head, path))
+    except Exception as error:
+        if not damage.is_damage(error):
+            raise
+        return False
 
 
 def _head(path: Path) -> bytes:

@@ -1,9 +1,9 @@
 """The arrays of an archive inside an Icechunk repository, and how it is reached: local, S3 or GCS.
 
-The rain is kept as 16-bit levels and a table of the rates they stand for (`echocast.io.palette`), bit for bit what it
-was; where a store meets more different values than that, as rates. Nothing here knows of files of radar frames;
-`echocast.archive` does. A change is made in a session and becomes
-true by its commit, whole or not at all. A local folder, unlike an object store, cannot tell two commits apart by
+A field of any quantity is kept as 16-bit indices into a palette of its values (`echocast.io.palette`), bit for bit what
+it was; where a store meets more different values than that, as the values themselves, in an array named after the
+quantity. Nothing here knows of radar files; `echocast.archive` does. A change is made in a session and becomes true by
+its commit, whole or not at all. A local folder, unlike an object store, cannot tell two commits apart by
 itself, so local writers take turns by a lock; writers to an object store that meet find a conflict, and the later one
 does its batch again.
 """
@@ -22,12 +22,11 @@ import xarray as xr
 import zarr
 from zarr.codecs import BloscCodec
 
-from echocast import fields
 from echocast._version import __version__
 from echocast.errors import DataError
 from echocast.io import location as locations
 from echocast.io.location import Location
-from echocast.io.palette import INDEX, PALETTE, Palette
+from echocast.io.palette import INDEX, PALETTE, QUANTITY, Palette
 
 CHUNK_BYTES = 4 * 2**20
 LONGEST_CHUNK = 288
@@ -55,7 +54,7 @@ def repository(location: Location, *, create: bool) -> icechunk.Repository:
     Raises:
         DataError: there is none, it is something else, or it cannot be reached.
     """
-    location = locations.normal(location)
+    location = locations.normalise(location)
     if isinstance(location, Path):
         return _local(location, create=create)
     with errors(location):
@@ -77,7 +76,7 @@ def begun(session: icechunk.Session) -> bool:
 
 def there(location: Location) -> bool:
     """Whether a location holds an archive with frames."""
-    location = locations.normal(location)
+    location = locations.normalise(location)
     if isinstance(location, Path):
         if not location.is_dir() or not any(location.iterdir()):
             return False
@@ -90,7 +89,7 @@ def there(location: Location) -> bool:
 @contextmanager
 def alone(location: Location) -> Iterator[None]:
     """One writer at a time, where the storage itself cannot tell two apart."""
-    location = locations.normal(location)
+    location = locations.normalise(location)
     with filelock.FileLock(location / "writer.lock") if isinstance(location, Path) else nullcontext():
         yield
 
@@ -112,7 +111,7 @@ def errors(location: Location) -> Iterator[None]:
 
 def size(location: Location) -> int | None:
     """The bytes of a local store on the disk; None for a remote one."""
-    location = locations.normal(location)
+    location = locations.normalise(location)
     if not isinstance(location, Path):
         return None
     return sum(path.stat().st_size for path in location.rglob("*") if path.is_file())
@@ -121,44 +120,59 @@ def size(location: Location) -> int | None:
 def create(
     group: zarr.Group, template: xr.Dataset, start: np.datetime64, step: np.timedelta64, notes: dict[str, str]
 ) -> None:
-    """The empty arrays of a store on the grid and with the attributes of `template`, its rain as levels."""
+    """The empty arrays of a store, with an empty palette.
+
+    Args:
+        group: of a new store.
+        template: grid, attributes and quantity, as `echocast.io.palette.grid_of` gives them. The grid mapping ``crs``
+            may be missing.
+        start: the first time.
+        step: between the frames.
+        notes: more attributes of the store.
+
+    Raises:
+        DataError: the field has channels, which a store does not keep yet.
+    """
+    if "channel" in template.dims:
+        raise DataError("an archive keeps fields without channels; write each channel into an archive of its own")
     shape = (template.sizes["y"], template.sizes["x"])
-    rain = {name: value for name, value in template.attrs.items() if name != "clipped_cells"}
-    _array(group, INDEX, (0, *shape), np.uint16, _chunks(shape, 2), ("time", "y", "x"), _index_attrs(rain), 0)
-    _array(group, PALETTE, (1,), np.float32, (2**16,), ("level_number",), rain, np.nan)
+    attrs = {name: value for name, value in template.attrs.items() if name != "clipped_cells"}
+    _array(group, INDEX, (0, *shape), np.uint16, _chunks(shape, 2), ("time", "y", "x"), _index_attrs(attrs), 0)
+    _array(group, PALETTE, (1,), np.float32, (2**16,), ("palette_entry",), attrs, np.nan)
     seen = {"long_name": "a frame of this time was archived"}
     _array(group, "observed", (0,), np.bool_, (4096,), ("time",), seen, False)
     units = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian"}
     _array(group, "time", (0,), np.int64, (4096,), ("time",), dict(template.time.attrs) | units, 0)
     for axis in ("y", "x"):
-        values, attrs = template.coords[axis].values, dict(template.coords[axis].attrs)
-        _array(group, axis, values.shape, np.float64, values.shape, (axis,), attrs, 0.0)[:] = values
-    mapping = {key: _plain(value) for key, value in template.coords["crs"].attrs.items()}
-    _array(group, "crs", (), np.int32, (), (), mapping, 0)[...] = 0
+        coord = template.coords[axis]
+        _array(group, axis, coord.shape, np.float64, coord.shape, (axis,), dict(coord.attrs), 0.0)[:] = coord.values
+    if "crs" in template.coords:
+        mapping = {key: _plain(value) for key, value in template.coords["crs"].attrs.items()}
+        _array(group, "crs", (), np.int32, (), (), mapping, 0)[...] = 0
     described: dict[str, Any] = {
         "Conventions": "CF-1.11",
-        "title": "radar rain rate on a regular clock",
+        "title": f"{attrs.get('long_name', attrs[QUANTITY])} at regular times",
         "history": f"made by echocast {__version__}",
         "start": str(start),
         "step_seconds": float(step / _SECOND),
     }
-    described |= {name: str(template.attrs[name]) for name in ("source", "zr", "product") if name in template.attrs}
+    described |= {name: str(attrs[name]) for name in (QUANTITY, "source", "zr", "product") if name in attrs}
     group.attrs.update(described | notes)
 
 
 def time_axis(group: zarr.Group) -> TimeAxis:
-    """The clock of a store that was created."""
+    """The times of a store's frames."""
     seconds = float(str(group.attrs["step_seconds"]))
     return TimeAxis(np.datetime64(str(group.attrs["start"]), "ns"), np.timedelta64(round(seconds * 1e9), "ns"))
 
 
 def extend(group: zarr.Group, length: int) -> None:
-    """Make room on the clock up to `length` frames, all missing for now."""
+    """Make room for `length` frames in all; the new ones are missing for now."""
     now = part(group, "time").shape[0]
     if length <= now:
         return
     axis = time_axis(group)
-    part(group, rain(group)).resize((length, *part(group, rain(group)).shape[1:]))
+    part(group, data_name(group)).resize((length, *part(group, data_name(group)).shape[1:]))
     part(group, "observed").resize((length,))
     part(group, "time").resize((length,))
     times = axis.start + np.arange(now, length) * axis.step
@@ -166,12 +180,12 @@ def extend(group: zarr.Group, length: int) -> None:
 
 
 def put_before(group: zarr.Group, frames: int) -> None:
-    """Let the clock start earlier; what is there moves back, a chunk at a time, inside the same transaction."""
+    """Let the times start earlier; what is there moves back, a chunk at a time, inside the same transaction."""
     axis, length = time_axis(group), part(group, "time").shape[0]
     group.attrs["start"] = str(axis.start - frames * axis.step)
     part(group, "time").resize((0,))
     extend(group, length + frames)
-    for name in (rain(group), "observed"):
+    for name in (data_name(group), "observed"):
         array = part(group, name)
         stretch = array.chunks[0]
         for stop in range(length, 0, -stretch):
@@ -182,7 +196,7 @@ def put_before(group: zarr.Group, frames: int) -> None:
 
 def put(group: zarr.Group, frames: dict[int, np.ndarray]) -> None:
     """Write frames at their places, in stretches, so that each chunk is written once."""
-    found, kept, seen = np.array(sorted(frames)), part(group, rain(group)), part(group, "observed")
+    found, kept, seen = np.array(sorted(frames)), part(group, data_name(group)), part(group, "observed")
     slab = found // (kept.chunks[0] * _SLAB_CHUNKS)
     for stretch in np.split(found, np.flatnonzero((np.diff(found) > 1) | (np.diff(slab) > 0)) + 1):
         if len(stretch):
@@ -191,18 +205,18 @@ def put(group: zarr.Group, frames: dict[int, np.ndarray]) -> None:
             seen[where] = True
 
 
-def rain(group: zarr.Group) -> str:
-    """The name of the array that holds the rain: levels, or rates where there were too many different ones."""
-    return INDEX if INDEX in group else fields.NAME
+def data_name(group: zarr.Group) -> str:
+    """The name of the array with the frames: the palette indices, or the quantity where it holds values."""
+    return INDEX if INDEX in group else str(group.attrs[QUANTITY])
 
 
 def palette(group: zarr.Group) -> Palette | None:
-    """The levels of a store; None where it holds the rates themselves."""
+    """The palette of a store; None where it holds the values themselves."""
     return Palette(part(group, PALETTE)[:]) if INDEX in group else None
 
 
 def keep_palette(group: zarr.Group, palette: Palette) -> None:
-    """Write what the table has grown by."""
+    """Write what the palette has grown by."""
     kept = part(group, PALETTE)
     known = kept.shape[0]
     if len(palette.values) > known:
@@ -210,12 +224,12 @@ def keep_palette(group: zarr.Group, palette: Palette) -> None:
         kept[known:] = palette.values[known:]
 
 
-def to_rates(group: zarr.Group) -> None:
-    """Turn levels into the rates themselves, a chunk at a time, for a store that meets too many different values."""
-    old, rates = part(group, INDEX), part(group, PALETTE)
-    known, shape = rates[:], old.shape
-    attrs = dict(rates.attrs)
-    new = _array(group, fields.NAME, shape, np.float32, _chunks(shape[1:], 4), ("time", "y", "x"), attrs, np.nan)
+def to_values(group: zarr.Group) -> None:
+    """Turn indices into the values themselves, a chunk at a time, for a store that meets too many different ones."""
+    old, kept = part(group, INDEX), part(group, PALETTE)
+    known, shape, attrs = kept[:], old.shape, dict(kept.attrs)
+    name = str(group.attrs[QUANTITY])
+    new = _array(group, name, shape, np.float32, _chunks(shape[1:], 4), ("time", "y", "x"), attrs, np.nan)
     stretch = max(new.chunks[0], old.chunks[0])
     for start in range(0, shape[0], stretch):
         new[start : start + stretch] = known[old[start : start + stretch]]
@@ -281,7 +295,7 @@ def _array(
 ) -> Any:
     compressors: Any = "auto"
     if len(shape) == 3:
-        # Of radar levels the bytes of each location compress best; of rates with all their bits the single bits.
+        # Of indices the bytes of each cell compress best; of values with all their bits the single bits.
         whole = np.dtype(dtype).itemsize == 2
         compressors = BloscCodec(
             cname="zstd",
@@ -301,9 +315,9 @@ def _array(
     )
 
 
-def _index_attrs(rain: dict[str, Any]) -> dict[str, Any]:
-    meaning = f"number of a level; its rate in {fields.UNITS} is {PALETTE}[level], level 0 is missing"
-    return {"long_name": meaning, "grid_mapping": rain.get("grid_mapping", "crs")}
+def _index_attrs(field: dict[str, Any]) -> dict[str, Any]:
+    meaning = f"index into {PALETTE}, which holds {field[QUANTITY]} in {field['units']}; 0 is missing"
+    return {"long_name": meaning} | ({"grid_mapping": field["grid_mapping"]} if "grid_mapping" in field else {})
 
 
 def _chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

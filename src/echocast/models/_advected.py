@@ -1,4 +1,4 @@
-"""What every forecast by a constant motion shares: the newest frame, carried along it."""
+"""What all forecasts by a constant motion share: advection of the newest frame along it."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -14,17 +14,16 @@ from echocast.motion.advection import advect
 
 
 class Advected(Forecaster):
-    """A forecaster that only tells the motion, which is taken to stay as it is.
+    """A forecaster that only estimates the motion, which is taken to be constant.
 
-    Each lead samples the newest frame once. Where the air comes from outside the radar's view nothing is known, and the
-    forecast is NaN.
+    Each lead samples the newest frame once. Where the air comes from outside the observed area the forecast is NaN.
     """
 
     min_frames = 2
 
     @abstractmethod
     def motion(self, past: Float[Tensor, "batch time channel y x"]) -> Float[Tensor, "batch 2 y x"]:
-        """The displacement along y and x in pixels per step; 0 where nothing can be told.
+        """The displacement along y and x in pixels per step; 0 where it cannot be estimated.
 
         Args:
             past: rain rate in mm/h, oldest first, NaN where nothing is observed.
@@ -40,7 +39,7 @@ class FlowAdvected(Advected):
     """The motion by a function of `echocast.motion.flow`.
 
     Args:
-        pairs: how many of the newest pairs of frames tell the motion.
+        pairs: how many of the newest pairs of frames the motion is estimated from.
         smoothing_px: see the function.
     """
 
@@ -53,7 +52,7 @@ class FlowAdvected(Advected):
         self.pairs, self.smoothing_px = pairs, smoothing_px
 
     def motion(self, past: Float[Tensor, "batch time channel y x"]) -> Float[Tensor, "batch 2 y x"]:
-        """The displacement along y and x in pixels per step; 0 where nothing can be told."""
+        """The displacement along y and x in pixels per step; 0 where it cannot be estimated."""
         newest = past[:, -self.pairs - 1 :, 0].detach().cpu().to(torch.float32).numpy()
         find = type(self)._flow
         flows = [find(case, pairs=self.pairs, smoothing_px=self.smoothing_px) for case in newest]

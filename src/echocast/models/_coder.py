@@ -1,4 +1,4 @@
-"""The pair of ConvLSTMs that both networks unroll: an encoder, and a forecaster that goes on from its states."""
+"""The pair of ConvLSTMs in both networks: an encoder, and a forecaster that continues from its states."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -35,5 +35,5 @@ def unrolled(encoder: ConvLSTM, forecaster: ConvLSTM, frames: Tensor, more: int)
     first = [h.unsqueeze(1) for h in state[0]]
     if not more:
         return first
-    later, _ = forecaster.layers(None, state, steps=more)
+    later, _ = forecaster.all_layers(None, state, steps=more)
     return [torch.cat(both, dim=1) for both in zip(first, later, strict=True)]

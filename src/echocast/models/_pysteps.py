@@ -1,4 +1,4 @@
-"""What the forecasters of pysteps share: its units, its motion, its silence, and what to do where it cannot start.
+"""What the forecasters of pysteps share: units, motion, no printed lines, and extrapolation where it cannot start.
 
 pysteps is the reference of the field and is adapted here, not rewritten; it is an extra of its own since it needs a C
 compiler. It works on NumPy arrays of one case at a time, in dBR (10 lg of mm/h) or mm/h.
@@ -25,9 +25,10 @@ log = logging.getLogger(__name__)
 DRY_DBR = -15.0
 WET_DBR = -10.0
 """0.1 mm/h; what is weaker is dry."""
-_LEAST_WET = 30
-"""Pixels of rain in every frame, without which its statistics mean nothing."""
+_MIN_WET_PIXELS = 30
+"""Pixels of rain that each of the newest frames must have for its statistics."""
 _SMALLEST = 16
+"""Pixels along the shorter side below which frames are extrapolated."""
 
 Run = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From the frames that a method wants and the motion (x, y) to (..., steps, y, x)."""
@@ -88,7 +89,7 @@ def quiet() -> Any:
 def _one(case: Tensor, steps: int, run: Run) -> np.ndarray:
     rain = case.detach().cpu().to(torch.float64).numpy()
     wet = (np.nan_to_num(rain[-3:]) >= 0.1).sum(axis=(1, 2)).min()
-    if wet < _LEAST_WET or min(rain.shape[-2:]) < _SMALLEST:
+    if wet < _MIN_WET_PIXELS or min(rain.shape[-2:]) < _SMALLEST:
         return _extrapolated(case, np.zeros((2, *rain.shape[1:])), steps)
     pysteps = quietly_imported()
     with quiet():

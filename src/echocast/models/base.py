@@ -1,9 +1,13 @@
-"""The verb: every forecaster turns a past into a future, in mm/h.
+"""The verb: every forecaster turns a past into a future, in the unit of its quantity; rain is in mm/h.
 
-``forecast(past, steps) -> future`` takes and gives rain rates ``(batch, time, channel, y, x)``, NaN where nothing
-is observed or known. `Forecaster` holds what all of them share: checking what comes in, and hiding what no past frame
-saw. A model with weights scales to its network's range and back inside, and `save` and `load` carry that scaling with
-the weights in one safetensors file that holds no code.
+``forecast(past, steps, context) -> future`` takes and gives ``(batch, time, channel, y, x)``, NaN where nothing is
+observed or known. The context holds what is known beside the frames: cell size, time step, valid times, covariates; all
+of it is passed on to ``_forecast`` and ``_ensemble``. Where frames are averaged to the coarser grid that weights were
+trained on, so are the covariates, and the context holds the coarser cell size.
+
+`Forecaster` holds what all forecasters share: checking what comes in, that change of grid, and hiding what was observed
+in no past frame. A model with weights scales to its network's range and back inside, and `save` and `load` carry that
+scaling with the weights in one safetensors file that holds no code.
 
     >>> import torch
     >>> from echocast.models.persistence import Persistence
@@ -15,8 +19,8 @@ the weights in one safetensors file that holds no code.
 import inspect
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,7 +32,7 @@ from torch import Tensor, nn
 from echocast import checkpoint, plugins
 from echocast.checkpoint import Checkpoint
 from echocast.context import UNKNOWN, Context
-from echocast.errors import CheckpointMismatch, MissingFrames, ModelError, PluginError
+from echocast.errors import CheckpointMismatch, MissingFrames, ModelError, PluginError, WrongUnits
 from echocast.models import resolution
 from echocast.models.scaling import Scaling
 
@@ -39,14 +43,14 @@ _NO_MODELS = ("base", "scaling", "resolution")
 
 
 class Forecaster(nn.Module, ABC):
-    """A past in, a future out, both in mm/h.
+    """A past in, a future out, both in the unit of its quantity.
 
     A subclass keeps every constructor argument as an attribute of the same name, so that a checkpoint can tell how to
     construct it again.
     """
 
     min_frames: ClassVar[int] = 1
-    """How many past frames it needs at least; of more it uses the newest it wants."""
+    """How many past frames it needs at least; of more it may use the newest alone."""
 
     grid_km: float | None = None
     """The cell size that the weights were trained at, in km; None: any."""
@@ -57,6 +61,11 @@ class Forecaster(nn.Module, ABC):
     coarsens: ClassVar[bool] = True
     """Whether a grid finer than the one trained on is forecast as means over blocks; else it is given as it is."""
 
+    @property
+    def quantity(self) -> str:
+        """The quantity of `echocast.fields` that it forecasts, in whose unit past and future are."""
+        return "rainfall_rate"
+
     def forecast(
         self,
         past: Float[Tensor, "batch time channel y x"],
@@ -66,37 +75,48 @@ class Forecaster(nn.Module, ABC):
         """The next `steps` frames.
 
         Args:
-            past: rain rate in mm/h, oldest first, NaN where nothing is observed.
+            past: in the unit of `quantity` (rain rate in mm/h), oldest first, NaN where nothing is observed.
             steps: how many frames to forecast, at the time step of `past`.
             context: the cell size and time step of `past`, and what else is known; where the weights were trained on a
                 much coarser grid they forecast means over blocks of cells, and the result is interpolated back.
 
         Returns:
-            Rain rate in mm/h, of the dtype and on the device of `past`; NaN where no past frame saw, or where the
+            In the unit, of the dtype and on the device of `past`; NaN where no past frame was observed, or where the
             method knows nothing.
 
         Raises:
             ValueError: fewer frames than needed, another rank, or no step to make.
         """
         self._check(past, steps)
-        by = resolution.factor(context.grid_km, self.grid_km) if self.coarsens else 1
+        factor = self._coarsening(context)
         with torch.no_grad():
-            future = self._forecast(resolution.coarsen(past, by) if by > 1 else past, steps, context.coarsened(by))
-            if by > 1:
-                future = resolution.refine(future, by, (past.shape[-2], past.shape[-1]))
-        seen = past.isfinite().any(dim=1, keepdim=True)
+            future = self._forecast(*_coarsened(past, steps, context, factor))
+            if factor > 1:
+                future = resolution.refine(future, factor, (past.shape[-2], past.shape[-1]))
+        observed = past.isfinite().any(dim=1, keepdim=True)
         future = future.to(past.dtype)
         own = future.is_contiguous() and future.untyped_storage().data_ptr() != past.untyped_storage().data_ptr()
-        # A national grid's forecast is large: where nobody else looks at it there is no second one.
-        return future.masked_fill_(~seen, torch.nan) if own else future.masked_fill(~seen, torch.nan)
+        # The forecast of a national grid is large: where nothing else refers to it, no second one is made.
+        return future.masked_fill_(~observed, torch.nan) if own else future.masked_fill(~observed, torch.nan)
 
-    def require(self, frames: int, time_step_minutes: float) -> None:
-        """Refuse a past that this forecaster would take for something else.
+    def check_past(self, frames: int, time_step_minutes: float, quantity: str | None = None) -> None:
+        """Refuse a past that this forecaster cannot forecast from.
+
+        Args:
+            frames: how many there are.
+            time_step_minutes: the time between two of them.
+            quantity: what they hold, if known.
 
         Raises:
             MissingFrames: fewer frames than it needs, or a time step that its weights do not know.
+            WrongUnits: another quantity than its own.
         """
         name = type(self).__name__
+        if quantity is not None and quantity != self.quantity:
+            raise WrongUnits(
+                f"the frames hold {quantity}, but {name} forecasts {self.quantity}; convert them, or use a model that"
+                f" was trained on {quantity}"
+            )
         if frames < max(2, self.min_frames):
             raise MissingFrames(
                 f"{name} needs at least {max(2, self.min_frames)} frames and got {frames}; give more files"
@@ -111,7 +131,11 @@ class Forecaster(nn.Module, ABC):
     def _forecast(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Float[Tensor, "batch steps channel y x"]:
-        """The forecast itself; what no past frame saw may hold anything finite."""
+        """The forecast itself; what no past frame observed may hold anything finite."""
+
+    def _coarsening(self, context: Context) -> int:
+        """How many cells of the grid, along a side, make one that the weights know."""
+        return resolution.factor(context.grid_km, self.grid_km) if self.coarsens else 1
 
     def _check(self, past: Tensor, steps: int) -> None:
         name = type(self).__name__
@@ -126,16 +150,16 @@ class Forecaster(nn.Module, ABC):
 
 
 class EnsembleForecaster(Forecaster):
-    """A forecaster that knows its doubt: several futures, each of which may come true.
+    """A forecaster of several equally likely futures.
 
-    `ensemble` gives them. `forecast` gives one guess: the mean of `members` of them, the best in the mean square, or
-    what the forecaster knows better.
+    `ensemble` gives them. `forecast` gives one: the mean of `members` of them, which has the least mean square error,
+    or a deterministic forecast of its own.
     """
 
     members: int = 20
 
     has_deterministic: ClassVar[bool] = False
-    """Whether `forecast` knows better than the mean of members."""
+    """Whether `forecast` is a forecast of its own and not the mean of members."""
 
     def ensemble(
         self,
@@ -143,49 +167,66 @@ class EnsembleForecaster(Forecaster):
         steps: int,
         *,
         members: int | None = None,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         context: Context = UNKNOWN,
     ) -> Float[Tensor, "batch member steps channel y x"]:
         """Several equally likely futures.
 
+        The members of a case depend on its own past and seed alone, not on the other cases of the batch.
+
         Args:
-            past: rain rate in mm/h, oldest first, NaN where nothing is observed.
+            past: in the unit of `quantity` (rain rate in mm/h), oldest first, NaN where nothing is observed.
             steps: how many frames to forecast, at the time step of `past`.
             members: how many futures; as many as the forecaster has by itself if None.
-            seed: what their differences are drawn from.
+            seed: what their differences are drawn from: one number for each case, or one that all cases share.
             context: the cell size and time step of `past`, and what else is known.
 
         Returns:
-            Rain rate in mm/h; NaN where no past frame saw, or where the method knows nothing.
+            In the unit of `past`; NaN where no past frame was observed, or where the method knows nothing.
 
         Raises:
-            ValueError: as `forecast`, or fewer than 1 member.
+            ValueError: as `forecast`, or fewer than 1 member, or not one seed for each case.
         """
         self._check(past, steps)
         count = self.members if members is None else members
         if count < 1:
             raise ValueError(f"{type(self).__name__} makes at least 1 member; got members={count}")
+        seeds, factor = _one_for_each(seed, len(past)), self._coarsening(context)
         with torch.no_grad():
-            futures = self._ensemble(past, steps, count, seed, context)
-        seen = past.isfinite().any(dim=1, keepdim=True).unsqueeze(1)
-        return futures.to(past.dtype).masked_fill(~seen, torch.nan)
+            few, steps, known = _coarsened(past, steps, context, factor)
+            futures = self._ensemble(few, steps, count, seeds, known)
+            if factor > 1:
+                fine = resolution.refine(futures.flatten(0, 1), factor, (past.shape[-2], past.shape[-1]))
+                futures = fine.reshape(*futures.shape[:2], *fine.shape[1:])
+        observed = past.isfinite().any(dim=1, keepdim=True).unsqueeze(1)
+        return futures.to(past.dtype).masked_fill(~observed, torch.nan)
 
     @abstractmethod
     def _ensemble(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, members: int, seed: int, context: Context
+        self,
+        past: Float[Tensor, "batch time channel y x"],
+        steps: int,
+        members: int,
+        seeds: Sequence[int],
+        context: Context,
     ) -> Float[Tensor, "batch member steps channel y x"]:
-        """The members themselves; what no past frame saw may hold anything finite."""
+        """The members themselves, of each case from its own seed; what was never observed may hold anything finite."""
 
     def _forecast(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Float[Tensor, "batch steps channel y x"]:
-        return self._ensemble(past, steps, self.members, 0, context).mean(dim=1)
+        return self._ensemble(past, steps, self.members, [0] * len(past), context).mean(dim=1)
 
 
 class LearnedForecaster(Forecaster):
     """A forecaster with weights: a differentiable `forward` in grey levels, and the scaling there and back."""
 
     scaling: Scaling
+
+    @property
+    def quantity(self) -> str:
+        """The quantity of its scaling."""
+        return self.scaling.quantity
 
     @abstractmethod
     def forward(
@@ -195,12 +236,12 @@ class LearnedForecaster(Forecaster):
 
 
 class LearnedEnsemble(EnsembleForecaster, LearnedForecaster):
-    """A forecaster with weights that makes one best guess and members, each learned."""
+    """A forecaster with weights that makes a deterministic forecast and members, each of them learned."""
 
     has_deterministic = True
 
     @abstractmethod
-    def futures(
+    def member_logits(
         self,
         past: Float[Tensor, "batch time channel y x"],
         steps: int,
@@ -208,15 +249,30 @@ class LearnedEnsemble(EnsembleForecaster, LearnedForecaster):
         context: Context = UNKNOWN,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "batch member steps channel y x"]:
-        """Logits of the grey levels of members, as `forward` gives those of the best guess.
+        """Logits of the grey levels of members, as `forward` gives those of the deterministic forecast.
 
         Args:
             past: grey levels in [0, 1], NaN where nothing is observed.
             steps: frames to forecast.
             members: how many futures of each past.
             context: the cell size and the step of `past`.
-            generator: what their differences are drawn from.
+            generator: what their differences are drawn from, for the whole batch.
         """
+
+
+def _coarsened(past: Tensor, steps: int, context: Context, factor: int) -> tuple[Tensor, int, Context]:
+    """What `_forecast` gets: means over blocks of cells of the past and of the covariates."""
+    if factor == 1:
+        return past, steps, context
+    covariates = {name: resolution.coarsen(values, factor) for name, values in context.covariates.items()}
+    return resolution.coarsen(past, factor), steps, replace(context.coarsened(factor), covariates=covariates)
+
+
+def _one_for_each(seed: int | Sequence[int], cases: int) -> list[int]:
+    seeds = [seed] * cases if isinstance(seed, int) else list(seed)
+    if len(seeds) != cases:
+        raise ValueError(f"seed has {len(seeds)} numbers for {cases} cases; give one for each, or one for all")
+    return seeds
 
 
 def names() -> list[str]:

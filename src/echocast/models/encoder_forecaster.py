@@ -2,11 +2,11 @@
 
 ::
 
-    past (time, 1, y, x) -> patches -> encoder layer 1 -> ... -> encoder layer L
+    past (time, channel, y, x) -> patches -> encoder layer 1 -> ... -> encoder layer L
                                              | state                  | state
                                        forecaster layer 1 -> ... -> forecaster layer L      (no input at all)
                                              \\________ concatenated _______/
-                                                   1x1 convolution, sigmoid -> patches -> future (lead, 1, y, x)
+                                                   1x1 convolution, sigmoid -> patches -> future (lead, channel, y, x)
 
 The first frame comes straight from the encoder's last hidden states; the forecaster makes the others.
 
@@ -30,7 +30,7 @@ from echocast.models.scaling import AnyScaling, RainScaling
 from echocast.nn.patches import from_patches, to_patches
 
 _DRY_LOGIT = -3.0
-"""Where the output's bias starts: a grey level of 0.05, nearly dry, as most of the sky is."""
+"""The initial bias of the output: a grey level of 0.05, nearly dry, as most of a radar image is."""
 
 
 class EncoderForecaster(LearnedForecaster):
@@ -41,9 +41,9 @@ class EncoderForecaster(LearnedForecaster):
         input_kernel: odd size of the input-to-state convolutions.
         state_kernels: odd size, or sizes by layer, of the state-to-state convolutions.
         patch: side of the patches that the grid is cut into; a grid it does not divide is padded with dry cells.
-        channels: variables per frame.
-        forget_bias: where the biases of the forget gates start; the paper's 0 forgets most of a state in a few steps.
-        scaling: between mm/h and the network's grey levels.
+        channels: of each frame: 1 of rain, 3 of a colour image.
+        forget_bias: initial bias of the forget gates; with the paper's 0 most of a state is forgotten in a few steps.
+        scaling: between the values of the field (mm/h of rain) and the network's grey levels.
         grid_km: the cell size of the data that the weights learned from, in km.
         time_step_minutes: their time step.
 
@@ -63,13 +63,13 @@ class EncoderForecaster(LearnedForecaster):
         patch: int = 2,
         channels: int = 1,
         forget_bias: float = 0.0,
-        scaling: AnyScaling | None = None,
+        scaling: AnyScaling = RainScaling(),  # noqa: B008 (it is frozen)
         grid_km: float | None = None,
         time_step_minutes: float | None = None,
     ) -> None:
         super().__init__()
         self.hidden_channels, self.input_kernel, self.state_kernels = hidden_channels, input_kernel, state_kernels
-        self.patch, self.channels, self.scaling = patch, channels, scaling or RainScaling()
+        self.patch, self.channels, self.scaling = patch, channels, scaling
         self.grid_km, self.time_step_minutes = grid_km, time_step_minutes
         self.forget_bias = forget_bias
         cells = channels * patch * patch
@@ -91,8 +91,15 @@ class EncoderForecaster(LearnedForecaster):
         Args:
             past: grey levels in [0, 1]; what is NaN counts as dry.
             steps: frames to forecast.
-            context: of no use here: a ConvLSTM knows only the spacing that it learned from.
+            context: not used: the network knows only the grid spacing and time step that it learned from.
+
+        Raises:
+            ValueError: another number of channels than its own.
         """
+        if past.shape[2] != self.channels:
+            raise ValueError(
+                f"this EncoderForecaster has channels={self.channels}; got frames of {past.shape[2]} channels"
+            )
         frames = to_patches(past.nan_to_num(0.0), self.patch)
         return from_patches(self._logits(_coder.unrolled(self.encoder, self.forecaster, frames, steps - 1)), self.patch)
 

@@ -1,4 +1,4 @@
-"""The last frame moves on as it moved: Farneback's polynomial optical flow and semi-Lagrangian advection.
+"""Semi-Lagrangian advection of the newest frame along Farneback's polynomial optical flow.
 
 >>> import torch
 >>> tuple(Farneback().forecast(torch.zeros(2, 4, 1, 40, 50), steps=3).shape)
@@ -14,10 +14,10 @@ from echocast.motion.flow import dense_flow
 class Farneback(FlowAdvected):
     """Motion by polynomial expansion, assumed constant, carries the newest frame.
 
-    Each lead samples it once. Where the air comes from outside the radar's view nothing is known: the forecast is NaN.
+    Each lead samples it once. Where the air comes from outside the observed area the forecast is NaN.
 
     Args:
-        pairs: how many of the newest pairs of frames tell the motion.
+        pairs: how many of the newest pairs of frames the motion is averaged over.
         smoothing_px: see `echocast.motion.flow.dense_flow`.
 
     Source: Farneback 2003, doi:10.1007/3-540-45103-X_50; Ayzel et al. 2019, doi:10.5194/gmd-12-1387-2019, for its use

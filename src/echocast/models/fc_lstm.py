@@ -1,7 +1,7 @@
-"""The paper's opponent: an LSTM that sees a frame as one long vector and knows nothing of neighbours.
+"""The fully connected LSTM that the paper compares with: a frame is one long vector, without neighbourhood.
 
 The encoder reads the frames, the forecaster starts from its states and has no input, and one linear layer turns the top
-layer's hidden state into a frame. It knows one grid only; any other is resampled to it and back.
+layer's hidden state into a frame. It has one grid only; any other is resampled to it and back.
 
     >>> import torch
     >>> model = FcLstm(hidden_sizes=[32, 32], grid=(12, 16))
@@ -31,9 +31,10 @@ class FcLstm(LearnedForecaster):
 
     Args:
         hidden_sizes: hidden features of each layer, the same in encoder and forecaster.
-        grid: rows and columns of the frames that it knows.
-        forget_bias: where the biases of the forget gates start.
-        scaling: between mm/h and the network's grey levels.
+        grid: rows and columns of its frames.
+        channels: of each frame: 1 of rain, 3 of a colour image.
+        forget_bias: initial bias of the forget gates.
+        scaling: between the values of the field (mm/h of rain) and the network's grey levels.
         grid_km: the cell size of the data that the weights learned from, in km.
         time_step_minutes: their time step.
 
@@ -48,19 +49,20 @@ class FcLstm(LearnedForecaster):
         *,
         hidden_sizes: Sequence[int] = (2048, 2048),
         grid: tuple[int, int] = (64, 64),
+        channels: int = 1,
         forget_bias: float = 0.0,
-        scaling: AnyScaling | None = None,
+        scaling: AnyScaling = RainScaling(),  # noqa: B008 (it is frozen)
         grid_km: float | None = None,
         time_step_minutes: float | None = None,
     ) -> None:
         super().__init__()
-        self.hidden_sizes, self.grid, self.forget_bias = hidden_sizes, grid, forget_bias
-        self.scaling, self.grid_km, self.time_step_minutes = scaling or RainScaling(), grid_km, time_step_minutes
-        pixels = grid[0] * grid[1]
+        self.hidden_sizes, self.grid, self.channels, self.forget_bias = hidden_sizes, grid, channels, forget_bias
+        self.scaling, self.grid_km, self.time_step_minutes = scaling, grid_km, time_step_minutes
+        values = channels * grid[0] * grid[1]
         sizes = list(hidden_sizes)
-        self.encoder = LSTM(pixels, sizes, batch_first=True, peephole="channel", forget_bias=forget_bias)
+        self.encoder = LSTM(values, sizes, batch_first=True, peephole="channel", forget_bias=forget_bias)
         self.forecaster = LSTM(0, sizes, batch_first=True, peephole="channel", forget_bias=forget_bias)
-        self.output = nn.Linear(sizes[-1], pixels)
+        self.output = nn.Linear(sizes[-1], values)
         nn.init.constant_(self.output.bias, _DRY_LOGIT)
 
     def forward(
@@ -69,19 +71,23 @@ class FcLstm(LearnedForecaster):
         """The future's logits, to be squashed by a sigmoid.
 
         Args:
-            past: grey levels in [0, 1], on the grid it knows; what is NaN counts as dry.
+            past: grey levels in [0, 1], on its grid; what is NaN counts as dry.
             steps: frames to forecast.
-            context: of no use here: an LSTM knows only the spacing that it learned from.
+            context: not used: the network knows only the grid spacing and time step that it learned from.
+
+        Raises:
+            ValueError: another grid or number of channels than its own.
         """
-        if tuple(past.shape[-2:]) != tuple(self.grid):
-            raise ValueError(f"FcLstm knows frames of {tuple(self.grid)}; got {tuple(past.shape[-2:])}")
+        known = (self.channels, *self.grid)
+        if tuple(past.shape[2:]) != known:
+            raise ValueError(f"this FcLstm has frames (channel, y, x) of {known}; got {tuple(past.shape[2:])}")
         state = self.encoder.last_state(past.nan_to_num(0.0).flatten(2))
         hidden = state[0][-1].unsqueeze(1)
         if steps > 1:
             more, _ = self.forecaster(None, state, steps=steps - 1)
             hidden = torch.cat([hidden, more], dim=1)
         levels: Tensor = self.output(hidden)
-        return levels.reshape(*hidden.shape[:2], 1, *self.grid)
+        return levels.reshape(*hidden.shape[:2], self.channels, *self.grid)
 
     def _forecast(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context

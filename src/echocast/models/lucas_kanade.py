@@ -1,4 +1,4 @@
-"""The last frame moves on as its corners moved: Lucas and Kanade's tracks and semi-Lagrangian advection.
+"""Semi-Lagrangian advection of the newest frame along tracked corners of the echoes (Lucas and Kanade).
 
 >>> import torch
 >>> tuple(LucasKanade().forecast(torch.zeros(2, 4, 1, 40, 50), steps=3).shape)
@@ -12,10 +12,10 @@ from echocast.motion.flow import sparse_flow
 class LucasKanade(FlowAdvected):
     """Tracks of the echoes' corners in the newest frames, assumed constant, carry the newest frame.
 
-    Each lead samples it once. Where the air comes from outside the radar's view nothing is known: the forecast is NaN.
+    Each lead samples it once. Where the air comes from outside the observed area the forecast is NaN.
 
     Args:
-        pairs: how many of the newest pairs of frames tell the motion.
+        pairs: how many of the newest pairs of frames are tracked.
         smoothing_px: see `echocast.motion.flow.sparse_flow`.
 
     Source: Lucas and Kanade 1981; Ayzel et al. 2019, doi:10.5194/gmd-12-1387-2019, and Pulkkinen et al. 2019,

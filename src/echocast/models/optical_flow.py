@@ -1,4 +1,4 @@
-"""The last frame moves on as it moved: dense optical flow and semi-Lagrangian advection.
+"""Semi-Lagrangian advection of the newest frame along dense optical flow.
 
 >>> import torch
 >>> tuple(OpticalFlow().forecast(torch.zeros(2, 4, 1, 40, 50), steps=3).shape)
@@ -12,7 +12,7 @@ from echocast.motion.flow import dense_flow
 class OpticalFlow(FlowAdvected):
     """Motion from the newest frames, assumed constant, carries the newest frame; each lead samples it once.
 
-    Where the air comes from outside the radar's view nothing is known, and the forecast is NaN.
+    Where the air comes from outside the observed area the forecast is NaN.
 
     Args:
         pairs: how many of the newest pairs of frames the motion is averaged over.

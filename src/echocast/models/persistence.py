@@ -1,4 +1,4 @@
-"""The last frame stays as it is: the least that a nowcast must beat.
+"""Eulerian persistence: every forecast frame is the newest frame; the reference that a nowcast must beat.
 
 >>> import torch
 >>> float(Persistence().forecast(torch.full((1, 1, 1, 4, 4), 2.0), steps=3).mean())
@@ -14,7 +14,7 @@ from echocast.models.base import Forecaster
 
 
 class Persistence(Forecaster):
-    """Every lead is the newest frame; a pixel missing from it is the newest that was seen there.
+    """Every lead is the newest frame; a pixel missing from it is the newest that was observed there.
 
     Source: the reference forecast of Germann and Zawadzki 2002, "Eulerian persistence".
     """

@@ -1,6 +1,6 @@
 """Between a radar's grid and the coarser one that weights were trained on.
 
-A network that learned how echoes of 4 km move and change knows nothing of cells of 1 km; it is given what it knows.
+A network that learned from cells of 4 km is given means over 4 km, not cells of 1 km.
 
     >>> import torch
     >>> coarse = coarsen(torch.ones(1, 1, 1, 7, 10), 4)
@@ -35,7 +35,7 @@ def coarsen(rain: Float[Tensor, "batch time channel y x"], by: int) -> Float[Ten
 def refine(
     rain: Float[Tensor, "batch time channel rows columns"], by: int, size: tuple[int, int]
 ) -> Float[Tensor, "batch time channel y x"]:
-    """Bilinear values on the finer grid of `size` (y, x); NaN counts as the mean of nothing, so it does not spread."""
+    """Bilinear values on the finer grid of `size` (y, x); NaN has no weight, so it does not spread."""
     flat = rain.flatten(0, 1)
     seen = flat.isfinite().to(rain.dtype)
     values = interpolate(flat.nan_to_num(0.0), scale_factor=by, mode="bilinear", align_corners=False)

@@ -1,4 +1,4 @@
-"""ROVER, the paper's optical flow baseline: three flows, the newest weighted most.
+"""ROVER, the paper's optical flow baseline, with the last three flows, the newest weighted most.
 
 >>> import torch
 >>> tuple(Rover3().forecast(torch.zeros(2, 4, 1, 40, 50), steps=3).shape)
@@ -9,19 +9,9 @@ from echocast.models._rover import Rover
 
 
 class Rover3(Rover):
-    """Variational optical flow and semi-Lagrangian advection, with the newest three flows, weighted 0.7, 0.2 and 0.1.
+    """`Rover` with the newest three flows, weighted 0.7, 0.2 and 0.1.
 
-    The energy, per pixel, is ``d^T J_r d + alpha (|grad u|^2 + |grad v|^2)`` on arctan images of reflectivity with
-    values of 0 to 255: see `echocast.motion.variational.combined_flow`. The paper does not publish its parameters;
-    these were chosen on TAASRAD19's validation runs. Unlike the HKO-7 variant each lead samples the newest frame once.
-    Where the air comes from outside the radar's view nothing is known, and the forecast is NaN.
-
-    Args:
-        alpha: how much smoothness of the flow counts, in squared grey levels; 2000.
-        rho: standard deviation in pixels of the window that shares a motion; 1.5.
-        sigma: standard deviation in pixels of the Gaussian that the images are smoothed by; 1.
-
-    Source: Shi et al. 2015 (arXiv:1506.04214), section 4.2; Woo and Wong 2017, doi:10.3390/atmos8030048, for ROVER.
+    Source: Shi et al. 2015 (arXiv:1506.04214), section 4.2.
     """
 
-    _weights = (0.7, 0.2, 0.1)
+    pair_weights = (0.7, 0.2, 0.1)

@@ -25,7 +25,7 @@ class RoverHko7(Forecaster):
     are warped here, so that a blurred edge does not turn into heavy rain.
 
     Args:
-        alpha: how much smoothness counts; 2000.
+        alpha: weight of the smoothness of the flow; 2000.
         rho: standard deviation in pixels of the window that shares a motion; 1.5.
         sigma: standard deviation in pixels of the Gaussian that the images are smoothed by; 4.5.
         max_level: the coarsest level is 2^6 times coarser than the grid.

@@ -1,7 +1,7 @@
 """Between the values of a field and the range [0, 1] that a network works in.
 
-A scaling is a frozen value saved with the weights it belongs to, so a network never meets numbers scaled another way.
-It says which quantity it is for. `RainScaling` is for rain rates, `ImageScaling` for pictures.
+A scaling is saved with the weights it belongs to, so that their network always gets values on the scale it learned
+from; it names the quantity that it is for. `RainScaling` is for rain rates, `ImageScaling` for images.
 
     >>> import torch
     >>> scaling = RainScaling()
@@ -9,9 +9,8 @@ It says which quantity it is for. `RainScaling` is for rain rates, `ImageScaling
     0.3835
 """
 
-import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -20,8 +19,9 @@ from torch import Tensor
 from echocast.zr import MARSHALL_PALMER as _ZR
 
 
+@runtime_checkable
 class Scaling(Protocol):
-    """What a network's forecaster needs of a scaling."""
+    """What a forecaster with weights needs of a scaling. Every one is a frozen dataclass, so that it can be saved."""
 
     quantity: ClassVar[str]
     """The quantity of `echocast.fields` that it scales."""
@@ -50,7 +50,7 @@ class RainScaling:
         kind: tells the scalings apart in files.
         floor_dbz: the reflectivity (by Marshall and Palmer's Z = 200 R^1.6) at grey level 0; what is weaker is dry.
         ceiling_dbz: the reflectivity at grey level 1.
-        dry_mm_h: what a network gives below this rate is no rain, for its grey level never quite reaches 0.
+        dry_mm_h: rates below this one become 0 in a forecast, for a network's grey level never quite reaches 0.
 
     Source: the linear grey level of Shi et al. 2015, section 4.2, with our own ends of the range. The relation here
     only shapes the range; what a radar's own reflectivity means in mm/h was settled when its file was read.
@@ -68,7 +68,8 @@ class RainScaling:
 
     def to_network(self, rate_mm_h: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Grey level of a rain rate (mm/h), clipped to [0, 1]; NaN becomes 0, for a network cannot take it."""
-        level = (self._dbz(rate_mm_h) - self.floor_dbz) / (self.ceiling_dbz - self.floor_dbz)
+        dbz: Tensor = _ZR.dbz(torch.log10(rate_mm_h))
+        level = (dbz - self.floor_dbz) / (self.ceiling_dbz - self.floor_dbz)
         return level.clamp(0.0, 1.0).nan_to_num(0.0)
 
     def to_level(self, rate_mm_h: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -81,22 +82,18 @@ class RainScaling:
         return torch.where(rate >= self.dry_mm_h, rate, torch.zeros_like(rate))
 
     def to_smooth_values(self, level: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """The same, never quite 0, so that it has a gradient everywhere."""
+        """The same but never 0, so that it has a gradient everywhere."""
         dbz = self.floor_dbz + level * (self.ceiling_dbz - self.floor_dbz)
-        return torch.exp((dbz * (math.log(10.0) / 10.0) - math.log(_ZR.a)) / _ZR.b)
+        return torch.exp(_ZR.log_rate(dbz))
 
     def level(self, rate_mm_h: float) -> float:
         """The grey level of one rain rate (mm/h)."""
         return float(self.to_network(torch.tensor(rate_mm_h, dtype=torch.float64)))
 
-    @staticmethod
-    def _dbz(rate_mm_h: Tensor) -> Tensor:
-        return 10.0 * math.log10(_ZR.a) + 10.0 * _ZR.b * torch.log10(rate_mm_h)
-
 
 @dataclass(frozen=True, kw_only=True)
 class ImageScaling:
-    """Pictures as they are: their grey levels lie in [0, 1] already.
+    """Images as they are: their grey levels lie in [0, 1] already.
 
     Args:
         kind: tells the scalings apart in files.
@@ -127,4 +124,4 @@ class ImageScaling:
 
 
 AnyScaling = RainScaling | ImageScaling
-"""What a constructor takes, from Python or from a file."""
+"""The scalings that a constructor takes, from Python or from a file; `kind` tells them apart there."""

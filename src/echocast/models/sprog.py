@@ -1,4 +1,4 @@
-"""S-PROG of pysteps: advection that smooths each scale away as fast as it stops being predictable.
+"""S-PROG of pysteps: advection in which each scale is smoothed as it stops being predictable.
 
 >>> SProg(levels=4).forecast(past, steps=18)  # doctest: +SKIP
 """

@@ -1,7 +1,9 @@
-"""STEPS of pysteps: an ensemble of advected fields, in which noise replaces the scales that are lost.
+"""STEPS of pysteps: an ensemble of advected fields in which noise replaces the scales that are not predictable.
 
 >>> Steps(members=20).ensemble(past, steps=18, context=Context(grid_km=1.0, time_step_minutes=5.0))  # doctest: +SKIP
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -19,7 +21,7 @@ class Steps(EnsembleForecaster):
     too little rain to tell, all members are the newest frame extrapolated.
 
     Args:
-        members: how many futures `forecast` averages, and `ensemble` gives by default.
+        members: how many members `forecast` averages, and `ensemble` gives by default.
         levels: of the cascade; by the size of the grid if None.
 
     Source: Bowler et al. 2006, doi:10.1256/qj.04.100, as pysteps has it (Pulkkinen et al. 2019,
@@ -35,7 +37,12 @@ class Steps(EnsembleForecaster):
         self.members, self.levels = members, levels
 
     def _ensemble(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, members: int, seed: int, context: Context
+        self,
+        past: Float[Tensor, "batch time channel y x"],
+        steps: int,
+        members: int,
+        seeds: Sequence[int],
+        context: Context,
     ) -> Float[Tensor, "batch member steps channel y x"]:
         def run(number: int, rain: np.ndarray, motion: np.ndarray) -> np.ndarray:
             known = bool(context.grid_km and context.time_step_minutes)
@@ -49,7 +56,7 @@ class Steps(EnsembleForecaster):
                 kmperpixel=context.grid_km or 1.0,
                 timestep=context.time_step_minutes or 5.0,
                 vel_pert_method="bps" if known else None,
-                seed=seed + number,
+                seed=seeds[number],
             )
             return _pysteps.to_rain(np.asarray(made))
 

@@ -1,1 +1,1 @@
-"""Parts that obey physics: motion and advection."""
+"""Motion and advection: optical flow, and carrying fields along it."""

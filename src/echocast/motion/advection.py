@@ -1,7 +1,7 @@
-"""Carrying a field along a motion, backwards from where it arrives: semi-Lagrangian advection.
+"""Semi-Lagrangian advection: a field carried along a motion, followed backwards from where it arrives.
 
 The way back is followed step by step through a motion that does not change, but the field itself is sampled only once
-per lead, so nothing diffuses however far it goes. What comes from outside or from an unobserved place is NaN.
+per lead time, so nothing diffuses however far it goes. What comes from outside or from an unobserved place is NaN.
 
     >>> import torch
     >>> field = torch.zeros(1, 1, 8, 8); field[..., 4, 2] = 1.0
@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-_LEAST_SEEN = 0.5
-"""A sample is known if at least this share of its bilinear weight is."""
+_MIN_OBSERVED = 0.5
+"""A sample is known if at least this fraction of its bilinear weight is."""
 
 
 def advect(
@@ -26,7 +26,7 @@ def advect(
 ) -> Float[Tensor, "batch steps channel y x"]:
     """The field after 1, 2, ... `steps` steps of a constant motion; differentiable in both.
 
-    Channels go together: members that share a motion are channels, members with motions of their own are cases of the
+    Channels move together: members that share a motion are channels, members with motions of their own are cases of the
     batch. CPU and CUDA.
 
     Args:
@@ -37,7 +37,7 @@ def advect(
     Source: Germann and Zawadzki 2002, doi:10.1175/1520-0493(2002)130<2859:SDOTPO>2.0.CO;2, section 4b, with the
     midpoint rule for each step back.
     """
-    return torch.stack([take(field, place) for place in origins(motion, steps)], dim=1)
+    return torch.stack([sample_observed(field, points) for points in departure_points(motion, steps)], dim=1)
 
 
 def advect_repeatedly(
@@ -49,59 +49,59 @@ def advect_repeatedly(
 
     Source: the published HKO-7 benchmark of Shi et al. 2017 (arXiv:1706.03458).
     """
-    place = places(motion) - motion
+    points = pixel_coordinates(motion) - motion
     frames = [field.nan_to_num(0.0)]
     for _ in range(steps):
-        frames.append(sample(frames[-1], place, "zeros"))
+        frames.append(sample(frames[-1], points, "zeros"))
     return torch.stack(frames[1:], dim=1)
 
 
-def origins(
+def departure_points(
     motion: Float[Tensor, "batch 2 y x"], steps: int, arrival: Float[Tensor, "batch 2 rows columns"] | None = None
 ) -> Iterator[Float[Tensor, "batch 2 rows columns"]]:
-    """Where what arrives after 1, 2, ... `steps` steps has been: pixel coordinates (y, x), one step at a time.
+    """Where what arrives after 1, 2, ... `steps` steps comes from: pixel coordinates (y, x), one step at a time.
 
     Args:
         motion: displacement along y and x in pixels per step.
         steps: how many steps.
-        arrival: where it arrives; every pixel if None.
+        arrival: pixel coordinates where it arrives; every pixel if None.
     """
-    place = places(motion) if arrival is None else arrival
+    points = pixel_coordinates(motion) if arrival is None else arrival
     for _ in range(steps):
-        halfway = place - 0.5 * sample(motion, place, "border")
-        place = place - sample(motion, halfway, "border")
-        yield place
+        halfway = points - 0.5 * sample(motion, points, "border")
+        points = points - sample(motion, halfway, "border")
+        yield points
 
 
-def take(
-    field: Float[Tensor, "batch channel y x"], place: Float[Tensor, "batch 2 y x"]
+def sample_observed(
+    field: Float[Tensor, "batch channel y x"], points: Float[Tensor, "batch 2 y x"]
 ) -> Float[Tensor, "batch channel y x"]:
     """Bilinear samples of what is known of a field; NaN where less than half of a sample's weight is."""
     known = field.isfinite()
-    if known.all() and not (place < 0).any() and not _beyond(field, place):
-        return sample(field, place, "zeros")
+    if known.all() and not (points < 0).any() and not _beyond(field, points):
+        return sample(field, points, "zeros")
     source = torch.cat([field.nan_to_num(0.0), known.to(field.dtype)], dim=1)
-    values, weight = sample(source, place, "zeros").chunk(2, dim=1)
-    return torch.where(weight >= _LEAST_SEEN, values / weight.clamp(min=_LEAST_SEEN), torch.nan)
+    values, weight = sample(source, points, "zeros").chunk(2, dim=1)
+    return torch.where(weight >= _MIN_OBSERVED, values / weight.clamp(min=_MIN_OBSERVED), torch.nan)
 
 
 def sample(
-    values: Float[Tensor, "batch channel y x"], place: Float[Tensor, "batch 2 rows columns"], outside: str
+    values: Float[Tensor, "batch channel y x"], points: Float[Tensor, "batch 2 rows columns"], padding: str
 ) -> Float[Tensor, "batch channel rows columns"]:
-    """Bilinear samples at pixel coordinates (y, x); `outside` is ``zeros`` or ``border``."""
-    last = place.new_tensor([max(n - 1, 1) for n in values.shape[-2:]]).view(1, 2, 1, 1)
-    where = (2.0 * place / last - 1.0).flip(1).permute(0, 2, 3, 1)
-    return grid_sample(values, where, mode="bilinear", padding_mode=outside, align_corners=True)
+    """Bilinear samples at pixel coordinates (y, x); `padding` is ``zeros`` or ``border``, as for `grid_sample`."""
+    last = points.new_tensor([max(n - 1, 1) for n in values.shape[-2:]]).view(1, 2, 1, 1)
+    where = (2.0 * points / last - 1.0).flip(1).permute(0, 2, 3, 1)
+    return grid_sample(values, where, mode="bilinear", padding_mode=padding, align_corners=True)
 
 
-def places(field: Float[Tensor, "batch channel y x"]) -> Float[Tensor, "batch 2 y x"]:
-    """The pixel coordinates (y, x) of every pixel."""
+def pixel_coordinates(field: Float[Tensor, "batch channel y x"]) -> Float[Tensor, "batch 2 y x"]:
+    """The coordinates (y, x) of every pixel of a field."""
     height, width = field.shape[-2:]
     rows = torch.arange(height, device=field.device, dtype=field.dtype)
     columns = torch.arange(width, device=field.device, dtype=field.dtype)
     return torch.stack(torch.meshgrid(rows, columns, indexing="ij")).expand(len(field), -1, -1, -1)
 
 
-def _beyond(field: Tensor, place: Tensor) -> bool:
-    last = place.new_tensor([n - 1 for n in field.shape[-2:]]).view(1, 2, 1, 1)
-    return bool((place > last).any())
+def _beyond(field: Tensor, points: Tensor) -> bool:
+    last = points.new_tensor([n - 1 for n in field.shape[-2:]]).view(1, 2, 1, 1)
+    return bool((points > last).any())

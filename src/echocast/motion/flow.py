@@ -1,4 +1,4 @@
-"""How rain moves between frames: dense optical flow.
+"""The motion of rain between frames: dense and sparse optical flow.
 
 A motion is (2, y, x): displacement along y and along x in pixels per step, forward in time.
 
@@ -19,14 +19,15 @@ from jaxtyping import Float
 from echocast.zr import reflectivity
 
 _SMALLEST = 32
-_COMFORTABLE = 128
+"""Pixels along the shorter side below which no motion is estimated."""
+_ENLARGED_BELOW = 128
+"""Grids with fewer pixels along the shorter side are enlarged, at most 4 times."""
 _LARGE = 4_000_000
-"""Pixels of a grid that motion is estimated on as it is."""
-_WETTEST_DBZ = 52.5
+"""Grids with more pixels than this are made coarser first."""
+_MAX_DBZ = 52.5
 _WET_MM_H = 0.1
 _PRIOR = 0.02
-"""The share of rain under a Gaussian at which it and the next wider one count the same."""
-
+"""The fraction of rain under a Gaussian at which it and the next wider one have the same weight."""
 
 Method = Literal["dis", "farneback", "both"]
 
@@ -36,22 +37,22 @@ def dense_flow(
     *,
     pairs: int = 3,
     smoothing_px: float | None = None,
-    least_px: float = 4.0,
+    min_smoothing_px: float = 4.0,
     method: Method = "dis",
 ) -> Float[np.ndarray, "2 y x"]:
     """The mean motion over the last `pairs` pairs of frames, smooth and filled where it is dry.
 
     The flow between two frames is the dense inverse search of Kroeger et al. on 8-bit reflectivity, so weak and strong
     echoes both count; small grids are enlarged for it, and a continent's made coarser, where the result is smoothed
-    over many cells anyway. The mean over pairs is then smoothed by a Gaussian that weighs only rain. Where it finds
-    little, a Gaussian twice as wide decides, and so on up to the mean over all rain: dry air moves as the nearest rain
-    does, so that rain can arrive there.
+    over many cells anyway. The mean over pairs is then smoothed by a Gaussian that weighs only rain. Where there
+    is little, a Gaussian twice as wide decides, and so on up to the mean over all rain: dry air moves as the nearest
+    rain does, so that rain can arrive there.
 
     Args:
         frames: rain rate in mm/h, oldest first; NaN counts as dry.
         pairs: how many of the newest pairs of frames to average over.
         smoothing_px: standard deviation of the Gaussian; by default a fortieth of the shorter side.
-        least_px: the least that it is by default.
+        min_smoothing_px: the least that it is by default.
         method: ``dis``, ``farneback`` for polynomial expansion, or ``both``, for the mean of the two.
 
     Returns:
@@ -61,7 +62,7 @@ def dense_flow(
     2003, doi:10.1007/3-540-45103-X_50, as `cv2.calcOpticalFlowFarneback`; the normalised Gaussian is our own.
     """
     height, width = frames.shape[1:]
-    smoothing_px = smoothing_px or max(least_px, min(height, width) / 40)
+    smoothing_px = smoothing_px or max(min_smoothing_px, min(height, width) / 40)
     shrink = round(math.sqrt(height * width / _LARGE))
     if shrink > 1:
         rows, columns = -(-height // shrink), -(-width // shrink)
@@ -70,7 +71,7 @@ def dense_flow(
         slow = dense_flow(np.stack(few), pairs=pairs, smoothing_px=smoothing_px / shrink, method=method)
         fast = [cv2.resize(part, (width, height)) for part in slow]
         return np.stack([fast[0] * (height / rows), fast[1] * (width / columns)])
-    enlarge = min(4, -(-_COMFORTABLE // min(height, width)))
+    enlarge = min(4, -(-_ENLARGED_BELOW // min(height, width)))
     if len(frames) < 2 or min(height, width) * enlarge < _SMALLEST or not (frames[-pairs - 1 :] > 0).any():
         return np.zeros((2, height, width), np.float32)
     images = [_image(frame, enlarge) for frame in frames[-pairs - 1 :]]
@@ -112,7 +113,7 @@ def sparse_flow(
     as `cv2.goodFeaturesToTrack`.
     """
     height, width = frames.shape[1:]
-    enlarge = min(4, -(-_COMFORTABLE // min(height, width)))
+    enlarge = min(4, -(-_ENLARGED_BELOW // min(height, width)))
     found = np.zeros((2, height, width), np.float32)
     if len(frames) < 2 or min(height, width) * enlarge < _SMALLEST:
         return found
@@ -152,7 +153,7 @@ def _levels(image: np.ndarray) -> int:
 def _image(frame: np.ndarray, enlarge: int) -> np.ndarray:
     """8-bit reflectivity by Marshall and Palmer, 0 to 52.5 dBZ."""
     dbz = reflectivity(np.maximum(np.nan_to_num(frame), 1e-3))
-    image = np.clip(dbz * (255.0 / _WETTEST_DBZ), 0, 255).astype(np.uint8)
+    image = np.clip(dbz * (255.0 / _MAX_DBZ), 0, 255).astype(np.uint8)
     size = (frame.shape[1] * enlarge, frame.shape[0] * enlarge)
     return image if enlarge == 1 else np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR))
 

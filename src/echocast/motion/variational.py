@@ -28,13 +28,15 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, max_pool2d, pad
 
-from echocast.motion.advection import places, sample
+from echocast.motion.advection import pixel_coordinates, sample
 
 Motion = Float[Tensor, "batch 2 y x"]
 """Displacement along y and x in pixels per step."""
 
 _COARSEST = 12
+"""The shorter side of the coarsest level of the pyramid is less than twice this."""
 _OVER = 1.9
+"""The factor of over-relaxation."""
 
 
 def combined_flow(
@@ -52,7 +54,7 @@ def combined_flow(
     Args:
         before: images with values of 0 to 255, NaN where nothing is observed.
         after: the next images.
-        alpha: how much smoothness counts, in squared grey levels.
+        alpha: weight of the smoothness term, in squared grey levels.
         rho: standard deviation in pixels of the window that shares a motion.
         sigma: standard deviation in pixels of the Gaussian that the images are smoothed by.
         warps: linearisations at each pyramid level.
@@ -83,7 +85,7 @@ def varflow(
     start_level: int = 0,
     sweeps: int = 8,
 ) -> Motion:
-    """The flow as the HKO-7 baseline's VarFlow finds it: one linearisation, from coarse to fine, few sweeps.
+    """The flow by VarFlow of the HKO-7 baseline: one linearisation, from coarse to fine, few sweeps.
 
     The derivatives are taken once, on the full grid and around no motion, and their products are brought to a level of
     spacing h = 2^level by bilinear resampling, where `sweeps` Gauss-Seidel sweeps of
@@ -93,7 +95,7 @@ def varflow(
     Args:
         before: images with values of 0 to 255, NaN where nothing is observed.
         after: the next images.
-        alpha: how much smoothness counts.
+        alpha: weight of the smoothness term.
         rho: standard deviation in pixels of the window that shares a motion.
         sigma: standard deviation in pixels of the Gaussian that the images are smoothed by.
         max_level: the coarsest level.
@@ -119,11 +121,11 @@ def varflow(
 
 def _tensor(first: Tensor, second: Tensor, flow: Tensor, seen: Tensor, rho: float) -> Tensor:
     """J_r around the flow so far, moved so that its last column belongs to the whole flow and not to its increment."""
-    place = places(flow) + flow
-    warped = sample(second[:, None], place, "border")[:, 0]
+    points = pixel_coordinates(flow) + flow
+    warped = sample(second[:, None], points, "border")[:, 0]
     height, width = first.shape[-2:]
     last = first.new_tensor([height - 1, width - 1]).view(1, 2, 1, 1)
-    inside = ((place >= 0) & (place <= last)).all(dim=1)
+    inside = ((points >= 0) & (points <= last)).all(dim=1)
     by_first, by_warped = _derivatives(first), _derivatives(warped)
     dy, dx = 0.5 * (by_first[0] + by_warped[0]), 0.5 * (by_first[1] + by_warped[1])
     change = warped - first - dy * flow[:, 0] - dx * flow[:, 1]

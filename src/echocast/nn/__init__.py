@@ -1,4 +1,4 @@
-"""Parts that learn: recurrent convolutions in the manner of `torch.nn.LSTM`, and patches.
+"""Recurrent layers in the manner of `torch.nn.LSTM`: ConvLSTM, ConvGRU and LSTM; patches.
 
 >>> from echocast.nn import ConvLSTM
 >>> ConvLSTM(1, [64, 64], batch_first=True).num_layers

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 Activation = Callable[[Tensor], Tensor]
 
 
-def hard_sigmoid_fifth(x: Tensor) -> Tensor:
-    """clip(0.2 x + 0.5, 0, 1): the hard sigmoid of Keras 1 and 2 and of Theano."""
+def hard_sigmoid_keras2(x: Tensor) -> Tensor:
+    """clip(0.2 x + 0.5, 0, 1): the hard sigmoid of Keras 1 and 2 and of Theano; PyTorch and Keras 3 have x / 6."""
     return torch.clamp(0.2 * x + 0.5, 0, 1)
 
 
@@ -30,7 +30,7 @@ def _leaky_relu(x: Tensor) -> Tensor:
 ACTIVATIONS: dict[str, Activation] = {
     "sigmoid": torch.sigmoid,
     "hard_sigmoid": F.hardsigmoid,  # clip(x / 6 + 1 / 2, 0, 1): PyTorch and Keras 3
-    "hard_sigmoid_fifth": hard_sigmoid_fifth,
+    "hard_sigmoid_keras2": hard_sigmoid_keras2,
     "tanh": torch.tanh,
     "hard_tanh": F.hardtanh,
     "relu": torch.relu,
@@ -48,5 +48,5 @@ def activation(name: str) -> Activation:
         ValueError: there is none.
     """
     if name not in ACTIVATIONS:
-        raise ValueError(f"no activation {name!r}; there are {', '.join(ACTIVATIONS)}")
+        raise ValueError(f"there is no activation {name!r}; choose one of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]

@@ -14,13 +14,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from echocast.nn.cell import Cell
+from echocast.nn.cell import Cell, CellState
+from echocast.nn.options import CellOptions, ConvGRUOptions
 from echocast.nn.sequence import RecurrentLayers
-from echocast.nn.settings import CellOptions
+from echocast.nn.settings import LayerSettings
 
 
 class ConvGRUCell(Cell):
-    """One layer, one step: a new hidden state from an input and the old one.
+    """One layer, one time step: the new hidden state from an input and the old one.
 
     ::
 
@@ -28,11 +29,12 @@ class ConvGRUCell(Cell):
         n = tanh(Wxn * x + Whn * (r h) + bn)       h' = u h + (1 - u) n
 
     Args:
-        in_channels: channels of the input; 0 for a layer that has none.
+        in_channels: channels of the input; 0 for a layer without input.
         hidden_channels: channels of the hidden state.
-        reset_after: reset after the state's convolution, ``n = tanh(Wxn * x + bn + r (Whn * h + bhn))``, as
-            `torch.nn.GRU` and HKO-7 do; one convolution a step in place of two.
-        update_bias: added to the update gate's bias where it starts; 1 remembers longer.
+        reset_after: apply the reset gate after the state-to-state convolution,
+            ``n = tanh(Wxn * x + bn + r (Whn * h + bhn))``, as `torch.nn.GRU` and HKO-7 do; one convolution per time
+            step instead of two.
+        update_bias: added to the initial bias of the update gate; with 1 the cell remembers longer.
         options: see `CellSettings`.
 
     Source: Ballas et al. 2016 (arXiv:1511.06432); HKO-7 is Shi et al. 2017 (arXiv:1706.03458), whose activation is
@@ -61,7 +63,7 @@ class ConvGRUCell(Cell):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the weights anew."""
+        """Initialise the weights anew."""
         super().reset_parameters()
         if self.update_bias and self.bias is not None:
             with torch.no_grad():
@@ -72,50 +74,64 @@ class ConvGRUCell(Cell):
 
     def forward(self, x: Float[Tensor, "batch channel *space"] | None, state: Tensor | None = None) -> Tensor:
         """The next ``h``; `x` is None for a layer without input, `state` None for zeros."""
-        driven = None if x is None else self.drive(x)
+        x_gates = None if x is None else self.input_gates(x)
         if state is None:
-            if driven is None:
-                raise ValueError("a step without input needs a state to start from")
-            state = self.zeros(driven.shape[0], *driven.shape[2:])
-        batch, grid = (state.shape[0], None) if driven is None else (driven.shape[0], driven.shape[2:])
-        self.check_state("h", state, batch, grid)
-        return self.step(driven, (state,))[0]
+            if x_gates is None:
+                raise ValueError("without an input the initial state must be given: state=h")
+            state = self.zeros(x_gates.shape[0], *x_gates.shape[2:])
+        batch, size = (state.shape[0], None) if x_gates is None else (x_gates.shape[0], x_gates.shape[2:])
+        self.check_state("h", state, batch, size)
+        return self.update(x_gates, (state,))[0]
 
-    def step(self, driven: Tensor | None, state: tuple[Tensor, ...], mask: Tensor | None = None) -> tuple[Tensor]:
-        """The next ``(h,)`` from what `drive` gave for this step (None: no input); `mask` from `hidden_mask`."""
+    def update(self, x_gates: Tensor | None, state: CellState, mask: Tensor | None = None) -> tuple[Tensor]:
+        """The next ``(h,)``; see `Cell.update`."""
         (h,) = state
-        seen = h if mask is None else h * mask
+        h_masked = h if mask is None else h * mask
         split = 2 * self.hidden_channels
-        if driven is None:
-            driven = h.new_zeros(()) if self.bias is None or self.norm else self._over_space(self.bias)
-            above, below = (driven, driven) if driven.dim() == 0 else (driven[:split], driven[split:])
-        else:
-            above, below = driven[:, :split], driven[:, split:]
+        x_gates, x_candidate = self._split(x_gates, h)
         if self.reset_after:
-            gates = self._state_gates(seen, self.weight_h)
-            gates, echo = gates[:, :split] + above, gates[:, split:]
-            echo = echo if self.bias_h is None else echo + self._over_space(self.bias_h)
-            r, u = self._open(self._normalised(gates, slice(0, split))).chunk(2, dim=1)
-            echo = r * echo
+            gates = self._state_gates(h_masked, self.weight_h)
+            gates, h_candidate = gates[:, :split] + x_gates, gates[:, split:]
+            h_candidate = h_candidate if self.bias_h is None else h_candidate + self._over_space(self.bias_h)
+            r, u = self._reset_and_update(gates)
+            h_candidate = r * h_candidate
         else:
-            gates = self._state_gates(seen, self.weight_h[:split]) + above
-            r, u = self._open(self._normalised(gates, slice(0, split))).chunk(2, dim=1)
-            echo = self._state_gates(r * seen, self.weight_h[split:])
-        candidate = self._squash(self._normalised(echo + below, slice(split, None)))
-        return (self._zone((u * h + (1 - u) * candidate).to(h.dtype), h),)
+            gates = self._state_gates(h_masked, self.weight_h[:split]) + x_gates
+            r, u = self._reset_and_update(gates)
+            h_candidate = self._state_gates(r * h_masked, self.weight_h[split:])
+        candidate = self._activation_function(self._normalised(h_candidate + x_candidate, slice(split, None)))
+        return (self._zoneout((u * h + (1 - u) * candidate).to(h.dtype), h),)
+
+    def _split(self, x_gates: Tensor | None, h: Tensor) -> tuple[Tensor, Tensor]:
+        """What the input (without it, the bias) adds to the two gates, and to the candidate."""
+        split = 2 * self.hidden_channels
+        if x_gates is not None:
+            return x_gates[:, :split], x_gates[:, split:]
+        if self.bias is None or self.norm:
+            return h.new_zeros(()), h.new_zeros(())
+        bias = self._over_space(self.bias)
+        return bias[:split], bias[split:]
+
+    def _reset_and_update(self, gates: Tensor) -> tuple[Tensor, ...]:
+        split = 2 * self.hidden_channels
+        return self._gate_function(self._normalised(gates, slice(0, split))).chunk(2, dim=1)
 
 
 class ConvGRU(RecurrentLayers[ConvGRUCell]):
     """Layers of `ConvGRUCell` over a sequence, in the manner of `torch.nn.GRU`: ``output, h_n = layer(x, h_0)``.
 
     Args:
-        in_channels: channels of the input; 0 for a first layer that has none.
+        in_channels: channels of the input; 0 for a first layer without input.
         hidden_channels: hidden channels; a sequence has one number for each layer.
-        num_layers, batch_first, bidirectional, dropout, recompute: see `ConvLSTM`.
+        num_layers, batch_first, bidirectional, dropout, gradient_checkpointing: see `LayerSettings`.
         options: of `ConvGRUCell`; a **list** has one value for each layer, a tuple one for each dimension.
+
+    Raises:
+        ValueError: options that do not go together, named with their values.
     """
 
-    parts = 1
+    cell_type = ConvGRUCell
+    num_states = 1
 
     def __init__(
         self,
@@ -126,17 +142,8 @@ class ConvGRU(RecurrentLayers[ConvGRUCell]):
         batch_first: bool = False,
         bidirectional: bool = False,
         dropout: float = 0.0,
-        recompute: bool = False,
-        **options: object,
+        gradient_checkpointing: bool = False,
+        **options: Unpack[ConvGRUOptions],
     ) -> None:
-        super().__init__(
-            ConvGRUCell,
-            in_channels,
-            hidden_channels,
-            num_layers=num_layers,
-            batch_first=batch_first,
-            bidirectional=bidirectional,
-            dropout=dropout,
-            recompute=recompute,
-            options=options,
-        )
+        settings = LayerSettings(num_layers, batch_first, bidirectional, dropout, gradient_checkpointing)
+        super().__init__(in_channels, hidden_channels, settings, options)

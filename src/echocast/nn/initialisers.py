@@ -1,13 +1,18 @@
 """How the weights of recurrent layers start.
 
 - ``xavier``: convolutions uniform over both fans (Glorot and Bengio 2010); biases 0.
-- ``paper``: convolutions uniform within 1 / sqrt(channels), the fan without the kernel's area, as the authors of Shi et
-  al. 2015 drew them; large. Biases 0.
+- ``shi2015``: convolutions uniform within 1 / sqrt(channels), the fan without the kernel's area, as the authors of Shi
+  et al. 2015 (arXiv:1506.04214) drew them; large. Biases 0.
 - ``orthogonal``: state convolutions orthogonal gate by gate, input convolutions ``xavier``, as Keras does.
-- ``torch``: everything, biases too, uniform within 1 / sqrt(hidden channels x kernel area): on a grid of one cell with
-  a kernel of one, what `torch.nn.LSTM` does.
+- ``torch``: everything, biases too, uniform within 1 / sqrt(hidden channels x kernel area): with a kernel of one, what
+  `torch.nn.LSTM` does.
 
-Peepholes start at 0 but for ``torch``, and the forget gate's bias has its own start added.
+Peepholes start at 0, except with ``torch``; `forget_bias` is added to the forget gate's bias.
+
+>>> h, bias = torch.empty(8, 2, 3, 3), torch.ones(8)
+>>> initialise("shi2015", x=None, h=h, rest=[bias], gates=4)
+>>> bool((h.abs() <= 2**-0.5).all()), float(bias.sum())
+(True, 0.0)
 """
 
 import math
@@ -16,13 +21,13 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-Initialiser = Literal["xavier", "paper", "orthogonal", "torch"]
+Initialiser = Literal["xavier", "shi2015", "orthogonal", "torch"]
 
 
 def check_name(name: str) -> None:
     """
     Raises:
-        ValueError: `name` is no initialiser.
+        ValueError: there is no initialiser `name`.
     """
     if name not in get_args(Initialiser):
         raise ValueError(f"init must be one of {', '.join(get_args(Initialiser))}; got {name!r}")
@@ -30,7 +35,7 @@ def check_name(name: str) -> None:
 
 @torch.no_grad()
 def initialise(name: Initialiser, *, x: Tensor | None, h: Tensor, rest: list[Tensor], gates: int) -> None:
-    """Draw the input's convolution `x`, the state's `h` and set the `rest` (biases, peepholes), in place."""
+    """Initialise the weights in place: of the input `x`, of the state `h`, and the `rest` (biases, peepholes)."""
     if name == "torch":
         bound = 1 / math.sqrt(h[0].numel())
         for weight in (x, h, *rest):
@@ -42,7 +47,7 @@ def initialise(name: Initialiser, *, x: Tensor | None, h: Tensor, rest: list[Ten
     for weight in (x, h):
         if weight is None:
             continue
-        if name == "paper":
+        if name == "shi2015":
             bound = 1 / math.sqrt(weight.shape[1])
             weight.uniform_(-bound, bound)
         elif name == "orthogonal" and weight is h:

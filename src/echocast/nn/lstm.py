@@ -1,4 +1,4 @@
-"""The fully connected LSTM with diagonal peepholes: a ConvLSTM without space.
+"""The fully connected LSTM with diagonal peepholes: a ConvLSTM without spatial dimensions.
 
 >>> import torch
 >>> layer = LSTM(4096, 2048, num_layers=2)
@@ -7,24 +7,37 @@
 """
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from echocast.nn.convlstm import ConvLSTMCell
+from echocast.nn.options import LSTMOptions
 from echocast.nn.sequence import RecurrentLayers
+from echocast.nn.settings import LayerSettings
 
-_SPATIAL = {"dims", "grid", "input_kernel", "state_kernel", "stride", "dilation", "groups", "padding", "padding_mode"}
+_SPATIAL = frozenset(
+    ("dims", "spatial_size", "input_kernel", "state_kernel", "stride", "dilation", "groups", "padding", "padding_mode")
+)
 
 
 class LSTM(RecurrentLayers[ConvLSTMCell]):
     """The paper's FC-LSTM; without peepholes, `torch.nn.LSTM`.
 
     Args:
-        input_size: features of the input; 0 for a first layer that has none.
+        input_size: features of the input; 0 for a first layer without input.
         hidden_size: features of the hidden state; a sequence has one number for each layer.
-        num_layers, batch_first, bidirectional, dropout, recompute: see `ConvLSTM`.
-        options: of `ConvLSTMCell` but for those of space; ``peephole="channel"`` is the diagonal one.
+        num_layers, batch_first, bidirectional, dropout, gradient_checkpointing: see `LayerSettings`.
+        options: of `ConvLSTMCell` but for the spatial ones; ``peephole="channel"`` is the diagonal one. A **list** has
+            one value for each layer.
+
+    Raises:
+        ValueError: options that do not go together, or a spatial one, named with their values.
 
     Source: Shi et al. 2015 (arXiv:1506.04214), equation 2, after Graves 2013 (arXiv:1308.0850).
     """
+
+    cell_type = ConvLSTMCell
+    size_names = ("input_size", "hidden_size")
+    fixed_options = {"dims": 0, "input_kernel": (), "state_kernel": ()}  # noqa: RUF012  # never changed
 
     def __init__(
         self,
@@ -35,24 +48,11 @@ class LSTM(RecurrentLayers[ConvLSTMCell]):
         batch_first: bool = False,
         bidirectional: bool = False,
         dropout: float = 0.0,
-        recompute: bool = False,
-        **options: object,
+        gradient_checkpointing: bool = False,
+        **options: Unpack[LSTMOptions],
     ) -> None:
-        spatial = _SPATIAL & set(options) | {"peephole"} & {k for k, v in options.items() if v == "pixel"}
+        spatial = [f"{k}={v!r}" for k, v in sorted(options.items()) if k in _SPATIAL or (k, v) == ("peephole", "pixel")]
         if spatial:
-            raise ValueError(f"an LSTM has no space; got {', '.join(f'{k}={options[k]!r}' for k in sorted(spatial))}")
-        super().__init__(
-            ConvLSTMCell,
-            input_size,
-            hidden_size,
-            num_layers=num_layers,
-            batch_first=batch_first,
-            bidirectional=bidirectional,
-            dropout=dropout,
-            recompute=recompute,
-            options={**options, "dims": 0, "input_kernel": (), "state_kernel": ()},
-        )
-        for name in ("dims", "input_kernel", "state_kernel"):
-            del self.arguments[name]
-        self.arguments["input_size"] = self.arguments.pop("in_channels")
-        self.arguments["hidden_size"] = self.arguments.pop("hidden_channels")
+            raise ValueError(f"an LSTM has no spatial dimensions; leave out {', '.join(spatial)}")
+        settings = LayerSettings(num_layers, batch_first, bidirectional, dropout, gradient_checkpointing)
+        super().__init__(input_size, hidden_size, settings, options)

@@ -1,35 +1,13 @@
-"""The options of every recurrent cell: their names, their meaning, and which do not go together."""
+"""The settings of recurrent cells and layers: their meaning, their defaults, and which do not go together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict
 
 import torch
 
 from echocast.nn.convolution import Convolution, Padding, PaddingMode, Size, by_dimension
 from echocast.nn.initialisers import Initialiser, check_name
-
-
-class CellOptions(TypedDict, total=False):
-    """The keywords that every cell and layer takes; `CellSettings` says what they mean."""
-
-    dims: int
-    input_kernel: Size
-    state_kernel: Size
-    bias: bool
-    stride: Size
-    dilation: Size
-    groups: int
-    padding: Padding
-    padding_mode: PaddingMode
-    gate_activation: str
-    activation: str
-    norm: str | None
-    norm_groups: int
-    recurrent_dropout: float
-    zoneout: float
-    init: Initialiser
-    device: torch.device | str | None
-    dtype: torch.dtype | None
+from echocast.nn.options import Norm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,25 +15,28 @@ class CellSettings:
     """`CellOptions` with their defaults, checked.
 
     Args:
-        dims: dimensions of space, 0 to 3; 0 is a fully connected layer.
-        input_kernel: size of the input-to-state convolution, odd unless ``padding="valid"``; a tuple is by dimension.
-        state_kernel: odd size of the state-to-state convolution, which always keeps the grid, with zeros beyond it.
-        bias: whether the gates have one.
-        stride, dilation, groups, padding, padding_mode: of the input convolution (see `Convolution`); ``learned`` fills
-            the border with one trained number per channel.
-        gate_activation: of the gates, by name (see `activations`).
-        activation: of candidate and output.
-        norm: ``layer`` or ``group`` brings the summed gates to mean 0 and variance 1, before a trained gain and the
-            bias (Ba et al. 2016, applied to the sum of input and state; see `normalise`).
+        dims: spatial dimensions, 0 to 3; 0 is a fully connected layer.
+        input_kernel: kernel size of the input-to-state convolution, odd unless ``padding="valid"``; a tuple is by
+            dimension.
+        state_kernel: kernel size of the state-to-state convolution, odd; it always keeps the spatial size and pads with
+            zeros.
+        bias: whether the gates have a bias.
+        stride, dilation, groups, padding, padding_mode: of the input-to-state convolution (see `Convolution`);
+            ``padding_mode="learned"`` pads with one trained number per channel.
+        gate_activation: activation of the gates, by name (see `activations`).
+        activation: activation of the candidate and of the output, by name.
+        norm: ``layer`` or ``group`` normalises the sum of input and state to mean 0 and variance 1, before a trained
+            gain and the bias (Ba et al. 2016; see `normalise`).
         norm_groups: groups of channels per gate for ``norm="group"``.
-        recurrent_dropout: share of the hidden state's channels that training hides from the state convolution, the same
-            ones in every step of a sequence (Gal and Ghahramani 2016).
-        zoneout: share of the state that training leaves as it was (Krueger et al. 2017).
+        recurrent_dropout: probability of setting a channel of the hidden state to 0 in training, before the
+            state-to-state convolution; the same channels in every time step (Gal and Ghahramani 2016).
+        zoneout: probability with which a value of the state keeps its old value in training (Krueger et al. 2017); in
+            evaluation, the expected value.
         init: how the weights start (see `initialisers`).
         device, dtype: of the weights.
 
     Raises:
-        ValueError: an impossible value, or values that do not go together.
+        ValueError: a value that is not allowed, or values that do not go together.
     """
 
     dims: int = 2
@@ -69,7 +50,7 @@ class CellSettings:
     padding_mode: PaddingMode = "zeros"
     gate_activation: str = "sigmoid"
     activation: str = "tanh"
-    norm: str | None = None
+    norm: Norm | None = None
     norm_groups: int = 1
     recurrent_dropout: float = 0.0
     zoneout: float = 0.0
@@ -82,9 +63,9 @@ class CellSettings:
             raise ValueError(f"dims must be 0, 1, 2 or 3; got {self.dims}")
         check_name(self.init)
         spatial = {"stride": self.stride, "dilation": self.dilation, "padding_mode": self.padding_mode}
-        told = [f"{k}={v!r}" for k, v in spatial.items() if v not in (1, (), [], "zeros")]
-        if self.dims == 0 and told:
-            raise ValueError(f"dims=0 has no space for {', '.join(told)}")
+        given = [f"{k}={v!r}" for k, v in spatial.items() if v not in (1, (), [], "zeros")]
+        if self.dims == 0 and given:
+            raise ValueError(f"dims=0 has no spatial dimensions; leave out {', '.join(given)}")
         if self.norm not in (None, "layer", "group"):
             raise ValueError(f"norm must be None, 'layer' or 'group'; got {self.norm!r}")
         for name in ("recurrent_dropout", "zoneout"):
@@ -106,3 +87,49 @@ class CellSettings:
         """The geometry of the state-to-state convolution."""
         ones = (1,) * self.dims
         return Convolution(by_dimension("state_kernel", self.state_kernel, self.dims, odd=True), ones, ones)
+
+
+@dataclass(frozen=True)
+class LayerSettings:
+    """How cells are stacked to layers and run over a sequence, checked.
+
+    Args:
+        num_layers: number of layers; None takes it from `hidden_channels` if that is a sequence, and 1 otherwise.
+        batch_first: whether sequences are (batch, time, ...) and not (time, batch, ...).
+        bidirectional: run every layer forwards and backwards in time, and concatenate their channels.
+        dropout: probability of setting a value of a layer's output to 0 in training, on all layers but the last.
+        gradient_checkpointing: in training, keep only the states of every few time steps and compute the rest again in
+            the backward pass: memory grows with the square root of the number of time steps, time by about a third.
+
+    Raises:
+        ValueError: a value that is not allowed.
+    """
+
+    num_layers: int | None = None
+    batch_first: bool = False
+    bidirectional: bool = False
+    dropout: float = 0.0
+    gradient_checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout <= 1:
+            raise ValueError(f"dropout must be in [0, 1]; got {self.dropout}")
+
+    def hidden_sizes(self, in_channels: int, hidden_channels: int | Sequence[int]) -> list[int]:
+        """The hidden channels of each layer.
+
+        Raises:
+            ValueError: `hidden_channels` and `num_layers` disagree, or both directions are wanted without an input.
+        """
+        if isinstance(hidden_channels, int):
+            sizes = [hidden_channels] * (1 if self.num_layers is None else self.num_layers)
+        else:
+            sizes = list(hidden_channels)
+        if not sizes or self.num_layers not in (None, len(sizes)):
+            raise ValueError(
+                f"hidden_channels={hidden_channels!r} gives {len(sizes)} layers and num_layers={self.num_layers}; "
+                "at least one layer is needed, and both must agree"
+            )
+        if self.bidirectional and in_channels == 0:
+            raise ValueError("bidirectional=True needs an input; in_channels=0 means that there is none")
+        return sizes

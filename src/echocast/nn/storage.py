@@ -1,4 +1,4 @@
-"""Layers in files: safetensors whose header says how the layer was made.
+"""Layers in files: safetensors whose header says how the layer was made (see `echocast.checkpoint`).
 
 >>> import tempfile, torch
 >>> from echocast.nn import ConvLSTM
@@ -27,20 +27,40 @@ _LAYERS: dict[str, Any] = {"ConvLSTM": ConvLSTM, "ConvGRU": ConvGRU, "LSTM": LST
 
 
 def save(layer: RecurrentLayers[Any], path: str | Path) -> None:
-    """Write a layer's weights and arguments, whole or not at all; raises `DataError` if they cannot be written."""
-    checkpoint.write(Path(path), Checkpoint(_TASK, type(layer).__name__, layer.arguments, layer.state_dict()))
+    """Write the weights and arguments of a layer; the file appears whole or not at all.
+
+    Args:
+        layer: a `ConvLSTM`, `ConvGRU` or `LSTM`.
+        path: the file, which is usually called ``.safetensors``; its folder must exist.
+
+    Raises:
+        TypeError: another kind of layer, which `load` could not make again.
+        DataError: the file cannot be written.
+    """
+    name = type(layer).__name__
+    if type(layer) is not _LAYERS.get(name):
+        raise TypeError(
+            f"only {', '.join(_LAYERS)} can be saved, not {name}; use torch.save(layer.state_dict(), {str(path)!r})"
+        )
+    checkpoint.write(Path(path), Checkpoint(_TASK, name, layer.arguments, layer.state_dict()))
 
 
 def load(path: str | Path) -> RecurrentLayers[Any]:
-    """The layer that `save` wrote.
+    """The layer that `save` wrote, with its weights in the dtype they were saved in, on the CPU.
 
     Raises:
-        CheckpointMismatch: a file that `save` did not write.
+        CheckpointMismatch: there is no such file, or it is not one that `save` of this version wrote.
     """
     stored = checkpoint.read(Path(path), task=_TASK)
     if stored.name not in _LAYERS:
-        raise CheckpointMismatch(f"{path}: holds a {stored.name!r}; the layers are {', '.join(_LAYERS)}")
-    layer: RecurrentLayers[Any] = _LAYERS[stored.name](**stored.arguments)
-    dtype = next(iter(stored.weights.values())).dtype
-    layer.to(dtype).load_state_dict(stored.weights)
+        raise CheckpointMismatch(f"{path}: holds a layer {stored.name!r}; the layers are {', '.join(_LAYERS)}")
+    try:
+        layer: RecurrentLayers[Any] = _LAYERS[stored.name](**stored.arguments)
+        first = next(iter(stored.weights.values()), None)
+        layer.to(None if first is None else first.dtype).load_state_dict(stored.weights)
+    except (TypeError, ValueError, RuntimeError) as bad:
+        reason = " ".join(str(bad).split())
+        raise CheckpointMismatch(
+            f"{path}: header and weights do not describe a {stored.name} ({reason}); save the layer again"
+        ) from bad
     return layer

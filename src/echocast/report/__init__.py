@@ -1,6 +1,6 @@
-"""Scores become a report: a page, Markdown, tables, figures, files.
+"""A report of a verification: a page, Markdown, tables, figures, files.
 
->>> write_report(evaluation, Path("report"), command="echocast verify radar.zarr")  # doctest: +SKIP
+>>> write_report(result, Path("report"), command="echocast verify radar.zarr")  # doctest: +SKIP
 """
 
 import shutil
@@ -11,36 +11,36 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from echocast.errors import DataError
-from echocast.evaluation import Evaluation
+from echocast.evaluation import VerificationResult
 from echocast.report import files, page
 from echocast.report.figures import figures_of
 from echocast.report.panels import case_panels
-from echocast.report.tables import lead_table, pointwise_table, threshold_table
+from echocast.report.tables import lead_table, score_table, threshold_table
 
-__all__ = ["case_panels", "lead_table", "pointwise_table", "threshold_table", "write_report"]
+__all__ = ["case_panels", "lead_table", "score_table", "threshold_table", "write_report"]
 
 
 def write_report(
-    evaluation: Evaluation, folder: Path, *, command: str, panels: Mapping[str, tuple[str, Figure]] | None = None
+    result: VerificationResult, folder: Path, *, command: str, panels: Mapping[str, tuple[str, Figure]] | None = None
 ) -> None:
     """Write the report into a folder; all of its files or none.
 
     ``report.html`` (one page that holds its figures), ``report.md`` with the figures beside it as PNG, ``scores.csv``,
-    ``scores.json`` and ``scores.nc``.
+    ``scores.json`` and ``scores.nc``, and ``differences.csv``.
 
     Args:
-        evaluation: what was found.
-        folder: made if it is not there; files of the same names are replaced.
-        command: what the report says made it.
+        result: of `evaluation.evaluate` or `evaluation.run`.
+        folder: made if it does not exist; files of the same names are replaced.
+        command: the command line that the report names.
         panels: more figures by file name, each with its caption, such as `case_panels`.
 
     Raises:
-        DataError: the folder is something else, or cannot be written.
+        DataError: the folder is a file, or cannot be written.
     """
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder}: is a file; give a folder by --out")
-    figures = figures_of(evaluation) | dict(panels or {})
-    sections = page.sections_of(evaluation, command)
+    figures = figures_of(result) | dict(panels or {})
+    sections = page.sections_of(result, command)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as partial:
@@ -49,10 +49,10 @@ def write_report(
                 figure.savefig(made / f"{name}.png", dpi=100, facecolor="white", bbox_inches="tight", pad_inches=0.15)
             (made / "report.md").write_text(page.markdown(sections, figures), encoding="utf-8")
             (made / "report.html").write_text(page.html(sections, figures, made), encoding="utf-8")
-            files.write_csv(evaluation, made / "scores.csv")
-            files.write_differences(evaluation, made / "differences.csv")
-            files.write_json(evaluation, made / "scores.json", command)
-            files.write_netcdf(evaluation, made / "scores.nc", command)
+            files.write_csv(result, made / "scores.csv")
+            files.write_differences(result, made / "differences.csv")
+            files.write_json(result, made / "scores.json", command)
+            files.write_netcdf(result, made / "scores.nc", command)
             for file in sorted(made.iterdir()):
                 shutil.move(file, folder / file.name)
     except OSError as bad:

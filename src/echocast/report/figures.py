@@ -1,6 +1,6 @@
-"""Figures of a verification, in colours that any colour vision tells apart.
+"""Figures of a verification, in colours that people with any colour vision can tell apart.
 
->>> figures_of(evaluation)["performance"][1].savefig("performance.png")  # doctest: +SKIP
+>>> figures_of(result)["performance"][1].savefig("performance.png")  # doctest: +SKIP
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from echocast.evaluation import Evaluation
+from echocast.evaluation import VerificationResult
+from echocast.evaluation.result import COVERAGE
+from echocast.report import tables
 from echocast.verification.base import ratio
 from echocast.verification.scores import probability
 
@@ -18,61 +20,61 @@ COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#5
 """Okabe and Ito's palette."""
 _STYLES = ("-", "--", ":")
 _MARKERS = "osD^vPX*"
+_MIN_FORECASTS = 50
+"""Fewer forecasts of a probability have no point in the reliability diagram."""
 
 
-def figures_of(evaluation: Evaluation) -> dict[str, tuple[str, Figure]]:
-    """By file name a caption and a figure: those that the scores computed allow."""
+def figures_of(result: VerificationResult) -> dict[str, tuple[str, Figure]]:
+    """By file name a caption and a figure; which ones depends on the families of scores that were computed."""
     found = {
-        "curves": ("Scores by lead time.", curves(evaluation)),
-        "performance": (_PERFORMANCE, performance(evaluation)),
+        "curves": ("Scores by lead time.", curves(result)),
+        "performance": (_PERFORMANCE, performance(result)),
     }
-    if evaluation.has("spectra"):
-        found["spectra"] = (_SPECTRA, spectra(evaluation))
-    ensembles = _ensembles(evaluation)
+    if result.has("spectra"):
+        found["spectra"] = (_SPECTRA, spectra(result))
+    ensembles = _ensembles(result)
     if ensembles:
-        found["reliability"] = (_RELIABILITY, reliability(evaluation, ensembles))
-        found["roc"] = (_ROC, roc(evaluation, ensembles))
-    if ensembles and evaluation.has("ensemble"):
-        found["ranks"] = (_RANKS, ranks(evaluation, ensembles))
+        found["reliability"] = (_RELIABILITY, reliability(result, ensembles))
+        found["roc"] = (_ROC, roc(result, ensembles))
+    if ensembles and result.has("ensemble"):
+        found["ranks"] = (_RANKS, ranks(result, ensembles))
     return found
 
 
 _PERFORMANCE = (
-    "Performance diagram: all leads together, a marker for each threshold. Curves are equal CSI, rays equal frequency"
-    " bias; the best corner is the upper right one."
+    "Performance diagram: all lead times pooled, one marker for each threshold. Solid curves join equal CSI, dashed"
+    " lines equal frequency bias. A perfect forecast is in the upper right corner."
 )
 _SPECTRA = (
-    "Power spectra of 10 lg of the rain rate at the first, the middle and the last lead. A forecast that falls below"
-    " the observed line at short wavelengths is smoother than rain."
+    "Power spectra of 10 log10 of the rain rate at the first, the middle and the last lead time. A forecast below the"
+    " observed line at short wavelengths is smoother than the observed rain."
 )
-_RELIABILITY = "Reliability of exceeding a rain rate, all leads together; below, how often each probability was said."
-_ROC = "Relative operating characteristic, all leads together; the diagonal knows nothing."
+_RELIABILITY = (
+    "Reliability diagram of the probability of exceeding a rain rate, all lead times pooled. On the diagonal the"
+    " forecast probability is the observed frequency. Below, the number of forecasts of each probability."
+)
+_ROC = (
+    "ROC (relative operating characteristic) of the probability of exceeding a rain rate, all lead times pooled. The"
+    " diagonal has no skill."
+)
 _RANKS = (
-    "Rank of the observation among the members, all leads together; flat is right, a bowl is too sure, a dome too"
-    " unsure. Pixels without any rain are left out."
+    "Rank histogram: the rank of the observation among the members, all lead times pooled. Flat: reliable; U shape:"
+    " underdispersive; dome: overdispersive. Pixels where neither a member nor the observation has rain are left out."
 )
 
 
-def curves(evaluation: Evaluation) -> Figure:
-    """Scores by lead, a panel each: the contingency scores at every threshold, then the others."""
-    thresholds = evaluation.thresholds
-    there = next(iter(evaluation.values.values()))
-    panels: list[tuple[str, float | None]] = [("csi", t) for t in thresholds]
-    panels += [(score, thresholds[0]) for score in ("pod", "far", "bias")]
-    others = ("rmse", "mae", "correlation", "crps", "spread_skill", "ssim", "coverage")
-    panels += [(score, None) for score in others if score in there]
+def curves(result: VerificationResult) -> Figure:
+    """Scores by lead time, a panel each: the CSI at every threshold, then the others."""
+    panels = _panels(result)
     rows = -(-len(panels) // 4)
     figure = Figure(figsize=(15, 3.1 * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, 4, squeeze=False).ravel()
     for axis, (score, threshold) in zip(axes, panels, strict=False):
-        for name, colour, style in _named(evaluation.forecasters):
-            line = evaluation.column(evaluation.values[name][score], threshold)
-            axis.plot(evaluation.lead_minutes, line, style, color=colour, label=name, marker=".", markersize=4)
-        unit = " in mm/h" if score in ("rmse", "mae", "crps") else ""
-        title = (
-            score.upper() if score in ("csi", "pod", "far", "rmse", "mae", "crps", "ssim") else score.replace("_", " ")
-        )
-        axis.set_title(f"{title}{unit}" + (f" at {threshold:g} mm/h" if threshold is not None else ""), fontsize=11)
+        for name, colour, style in _named(result.forecasters):
+            line = result.column(result.values[name][score], threshold)
+            axis.plot(result.lead_minutes, line, style, color=colour, label=name, marker=".", markersize=4)
+        title = result.scores[score].short_title
+        axis.set_title(title + (f" at {threshold:g} mm/h" if threshold is not None else ""), fontsize=11)
         axis.set_ylim(bottom=0)
         _tidy(axis)
     for axis in axes[len(panels) :]:
@@ -83,47 +85,56 @@ def curves(evaluation: Evaluation) -> Figure:
     return figure
 
 
-def performance(evaluation: Evaluation) -> Figure:
+_ALSO_DRAWN = ("pod", "far", "bias", "mae", "correlation", "spread_skill", "ssim", COVERAGE)
+"""Scores that are drawn after the main ones."""
+
+
+def _panels(result: VerificationResult) -> list[tuple[str, float | None]]:
+    """The scores of the curves: the CSI at every threshold, the others at the lowest one if they have any."""
+    main = tables.main_scores(result)
+    others = [name for name in (*main, *_ALSO_DRAWN) if name in result.scores and name != "csi"]
+    return [("csi", t) for t in result.thresholds] + [(name, tables.thresholds_of(result, name)[0]) for name in others]
+
+
+def performance(result: VerificationResult) -> Figure:
     """POD against success ratio with lines of equal CSI and bias."""
     figure = Figure(figsize=(8.4, 6.6), layout="constrained")
     axis = figure.subplots()
     grid = np.linspace(0.001, 1.0, 200)
-    success, pod = np.meshgrid(grid, grid)
-    csi = 1 / (1 / success + 1 / pod - 1)
-    lines = axis.contour(success, pod, csi, levels=np.arange(0.1, 1.0, 0.1), colors="#bbbbbb", linewidths=0.8)
+    csi = 1 / (1 / grid + 1 / grid[:, None] - 1)
+    lines = axis.contour(grid, grid, csi, levels=np.arange(0.1, 1.0, 0.1), colors="#bbbbbb", linewidths=0.8)
     axis.clabel(lines, fmt="%.1f", fontsize=8)
     for bias in (0.3, 0.5, 0.8, 1.0, 1.3, 2.0, 4.0):
         axis.plot(grid, bias * grid, color="#dddddd", linewidth=0.8, linestyle="--", zorder=0)
         end = (1.0, bias) if bias <= 1 else (1 / bias, 1.0)
         axis.annotate(f"{bias:g}", end, textcoords="offset points", xytext=(4, 3), fontsize=8, color="#777777")
-    for name, colour, style in _named(evaluation.forecasters):
-        sums = {key: array.sum(axis=0) for key, array in evaluation.pooled(name, "contingency").items()}
-        found = ratio(sums["hits"], sums["hits"] + sums["misses"])
-        right = ratio(sums["hits"], sums["hits"] + sums["false_alarms"])
-        axis.plot(right, found, style, color=colour, linewidth=1, label=name)
-        for marker, x, y in zip(_MARKERS, right, found, strict=False):
+    for name, colour, style in _named(result.forecasters):
+        sums = {key: array.sum(axis=0) for key, array in result.pooled(name, "contingency").items()}
+        pod = ratio(sums["hits"], sums["hits"] + sums["misses"])
+        success_ratio = ratio(sums["hits"], sums["hits"] + sums["false_alarms"])
+        axis.plot(success_ratio, pod, style, color=colour, linewidth=1, label=name)
+        for marker, x, y in zip(_MARKERS, success_ratio, pod, strict=False):
             axis.plot(x, y, marker, color=colour, markersize=7, markeredgecolor="white")
     handles, names = axis.get_legend_handles_labels()
     marks = [
-        axis.plot([], [], marker, color="#555555")[0]
-        for marker, _ in zip(_MARKERS, evaluation.thresholds, strict=False)
+        axis.plot([], [], marker, color="#555555")[0] for marker, _ in zip(_MARKERS, result.thresholds, strict=False)
     ]
-    words = [*names, *(f"{t:g} mm/h" for t in evaluation.thresholds)]
-    figure.legend([*handles, *marks], words, frameon=False, fontsize=9, loc="outside right center")
+    labels = [*names, *(f"{t:g} mm/h" for t in result.thresholds)]
+    figure.legend([*handles, *marks], labels, frameon=False, fontsize=9, loc="outside right center")
     axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="success ratio, 1 - FAR", ylabel="probability of detection", aspect=1)
     axis.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def spectra(evaluation: Evaluation) -> Figure:
+def spectra(result: VerificationResult) -> Figure:
     """Power against wavelength at three leads."""
-    leads = sorted({0, len(evaluation.lead_minutes) // 2, len(evaluation.lead_minutes) - 1})
+    leads = sorted({0, len(result.lead_minutes) // 2, len(result.lead_minutes) - 1})
     figure = Figure(figsize=(4.6 * len(leads) + 0.6, 4.2), layout="constrained")
     axes = figure.subplots(1, len(leads), squeeze=False, sharey=True)[0]
     for axis, lead in zip(axes, leads, strict=True):
         drawn = False
-        for name, colour, style in _named(evaluation.forecasters, start=1):
-            sums = evaluation.pooled(name, "spectra")
+        for name, colour, style in _named(result.forecasters, start=1):
+            sums = result.pooled(name, "spectra")
             side = float(ratio(sums["side"], sums["frames"])[lead])
             wave = side / np.arange(1, sums["forecast"].shape[-1])
             frames = np.maximum(sums["frames"][lead], 1)
@@ -135,32 +146,32 @@ def spectra(evaluation: Evaluation) -> Figure:
         axis.xaxis.set_major_locator(LogLocator(base=2.0))
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.xaxis.set_minor_locator(NullLocator())
-        axis.set_title(f"+{evaluation.lead_minutes[lead]:g} min", fontsize=11)
+        axis.set_title(f"+{result.lead_minutes[lead]:g} min", fontsize=11)
         axis.set_xlabel("wavelength in pixels")
         _tidy(axis)
-    axes[0].set_ylabel("power of 10 lg R")
+    axes[0].set_ylabel("power of 10 log10 R")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=7, frameon=False)
     return figure
 
 
-def reliability(evaluation: Evaluation, ensembles: Sequence[str]) -> Figure:
+def reliability(result: VerificationResult, ensembles: Sequence[str]) -> Figure:
     """Observed frequency against forecast probability, a panel for each threshold."""
-    thresholds = evaluation.thresholds[:4]
+    thresholds = result.thresholds[:4]
     figure = Figure(figsize=(3.7 * len(thresholds), 4.9), layout="constrained")
     axes = figure.subplots(2, len(thresholds), squeeze=False, height_ratios=[3, 1], sharex=True)
     for column, threshold in enumerate(thresholds):
         upper, lower = axes[:, column]
         upper.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1)
-        for name, colour, style in _named(evaluation.forecasters):
+        for name, colour, style in _named(result.forecasters):
             if name not in ensembles:
                 continue
-            sums = evaluation.pooled(name, "probability")
-            said, came = (sums[key].sum(axis=0)[column] for key in ("forecasts", "events"))
-            p = np.linspace(0, 1, said.size)
-            enough = said >= 50
-            share = ratio(came, said)
-            upper.plot(p[enough], share[enough], style, color=colour, marker=".", label=name)
-            lower.plot(p, np.maximum(said, 0.5), style, color=colour)
+            sums = result.pooled(name, "probability")
+            forecasts, events = (sums[key].sum(axis=0)[column] for key in ("forecasts", "events"))
+            p = np.linspace(0, 1, forecasts.size)
+            enough = forecasts >= _MIN_FORECASTS
+            frequency = ratio(events, forecasts)
+            upper.plot(p[enough], frequency[enough], style, color=colour, marker=".", label=name)
+            lower.plot(p, np.maximum(forecasts, 0.5), style, color=colour)
         upper.set(xlim=(0, 1), ylim=(0, 1))
         upper.set_title(f"{threshold:g} mm/h or more", fontsize=11)
         lower.set_yscale("log")
@@ -168,25 +179,25 @@ def reliability(evaluation: Evaluation, ensembles: Sequence[str]) -> Figure:
         _tidy(upper)
         _tidy(lower)
     axes[0, 0].set_ylabel("observed frequency")
-    axes[1, 0].set_ylabel("times said")
+    axes[1, 0].set_ylabel("number of forecasts")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False)
     return figure
 
 
-def roc(evaluation: Evaluation, ensembles: Sequence[str]) -> Figure:
-    """POD against the probability of false detection, a panel for each threshold; single forecasts are one point."""
-    thresholds = evaluation.thresholds[:4]
+def roc(result: VerificationResult, ensembles: Sequence[str]) -> Figure:
+    """POD against the probability of false detection by threshold; a deterministic forecast is one point."""
+    thresholds = result.thresholds[:4]
     figure = Figure(figsize=(3.7 * len(thresholds), 4.2), layout="constrained")
     axes = figure.subplots(1, len(thresholds), squeeze=False)[0]
     for column, (axis, threshold) in enumerate(zip(axes, thresholds, strict=True)):
         axis.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1)
-        for name, colour, style in _named(evaluation.forecasters):
-            sums = {key: array.sum(axis=0) for key, array in evaluation.pooled(name, "probability").items()}
-            fooled, caught = (curve[column] for curve in probability.roc(sums))
+        for name, colour, style in _named(result.forecasters):
+            sums = {key: array.sum(axis=0) for key, array in result.pooled(name, "probability").items()}
+            pofd, pod = (curve[column] for curve in probability.roc(sums))
             if name in ensembles:
-                axis.plot(fooled, caught, style, color=colour, marker=".", markersize=4, label=name)
+                axis.plot(pofd, pod, style, color=colour, marker=".", markersize=4, label=name)
             else:
-                axis.plot(fooled[1:2], caught[1:2], "o", color=colour, label=name)
+                axis.plot(pofd[1:2], pod[1:2], "o", color=colour, label=name)
         axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of false detection", aspect=1)
         axis.set_title(f"{threshold:g} mm/h or more", fontsize=11)
         _tidy(axis)
@@ -195,30 +206,30 @@ def roc(evaluation: Evaluation, ensembles: Sequence[str]) -> Figure:
     return figure
 
 
-def ranks(evaluation: Evaluation, ensembles: Sequence[str]) -> Figure:
-    """A histogram for each ensemble."""
+def ranks(result: VerificationResult, ensembles: Sequence[str]) -> Figure:
+    """A rank histogram for each ensemble."""
     figure = Figure(figsize=(4.4 * len(ensembles) + 0.4, 3.4), layout="constrained")
     axes = figure.subplots(1, len(ensembles), squeeze=False, sharey=True)[0]
     for axis, name in zip(axes, ensembles, strict=True):
-        counts = evaluation.pooled(name, "ensemble")["ranks"].sum(axis=0)
-        share = counts / max(counts.sum(), 1)
-        axis.bar(np.arange(1, counts.size + 1), share, color="#56b4e9", edgecolor="white", width=1.0)
+        counts = result.pooled(name, "ensemble")["ranks"].sum(axis=0)
+        frequency = counts / max(counts.sum(), 1)
+        axis.bar(np.arange(1, counts.size + 1), frequency, color="#56b4e9", edgecolor="white", width=1.0)
         axis.axhline(1 / counts.size, color="#000000", linewidth=1)
         axis.set_title(name, fontsize=11)
         axis.set_xlabel(f"rank among {counts.size - 1} members")
         _tidy(axis)
-    axes[0].set_ylabel("share")
+    axes[0].set_ylabel("relative frequency")
     return figure
 
 
-def _ensembles(evaluation: Evaluation) -> list[str]:
-    if not evaluation.has("probability"):
+def _ensembles(result: VerificationResult) -> list[str]:
+    if not result.has("probability"):
         return []
-    return [n for n in evaluation.forecasters if evaluation.pooled(n, "probability")["forecasts"].shape[-1] > 2]
+    return [n for n in result.forecasters if result.pooled(n, "probability")["forecasts"].shape[-1] > 2]
 
 
 def _named(names: Sequence[str], *, start: int = 0) -> Iterator[tuple[str, str, str]]:
-    """Each forecaster with its colour and line; a second round of colours is dashed."""
+    """Each forecaster with its colour and line style; when the colours are used up, dashed lines follow."""
     colours = COLOURS[start:] if start else COLOURS
     for number, name in enumerate(names):
         yield name, colours[number % len(colours)], _STYLES[number // len(colours) % len(_STYLES)]

@@ -1,6 +1,6 @@
 """The words and tables of a report, as Markdown and as one page of HTML that holds its figures.
 
->>> markdown(sections_of(evaluation, "echocast verify x"), {})  # doctest: +SKIP
+>>> markdown(sections_of(result, "echocast verify x"), {})  # doctest: +SKIP
 """
 
 import base64
@@ -13,19 +13,19 @@ from matplotlib.figure import Figure
 
 from echocast import fields
 from echocast._version import __version__
-from echocast.evaluation import Evaluation
-from echocast.evaluation.result import FEWEST_EVENTS
+from echocast.evaluation import VerificationResult
+from echocast.evaluation.result import BOOTSTRAP_SAMPLES, MIN_BLOCKS
 from echocast.report import tables
 from echocast.report.tables import Table
 
-BLURS, KEEPS = 0.6, 0.8
-"""Below this share of the observed standard deviation a forecast is smooth; from this on it is as rough as rain."""
+SMOOTH_BELOW, DETAILED_FROM = 0.6, 0.8
+"""The ratio of forecast to observed standard deviation below which a forecast is smooth, and from which it is not."""
 _MONTHS = "January February March April May June July August September October November December".split()  # noqa: SIM905
 
 
 @dataclass
 class Section:
-    """A heading and what stands under it: paragraphs and tables, each with a caption."""
+    """A heading with paragraphs and tables, each table with a caption."""
 
     title: str
     words: list[str] = field(default_factory=list)
@@ -33,52 +33,48 @@ class Section:
     warning: bool = False
 
 
-def sections_of(evaluation: Evaluation, command: str) -> list[Section]:
+def sections_of(result: VerificationResult, command: str) -> list[Section]:
     """The report's sections in their order."""
-    found = [_head(evaluation, command)]
-    warning = variance_warning(evaluation)
+    found = [_head(result, command)]
+    warning = smoothness_warning(result)
     if warning:
-        found.append(Section("Mind what is compared", [warning], warning=True))
-    there = next(iter(evaluation.values.values()))
-    means = Section("Means over leads")
+        found.append(Section("Smooth and detailed forecasts are compared", [warning], warning=True))
+    means = Section("Means over lead times")
     means.tables = [
-        (title, tables.threshold_table(evaluation, score)) for score, title in tables.WITH_THRESHOLD if score in there
+        (tables.caption(result, score), tables.threshold_table(result, score))
+        for score in tables.threshold_scores(result)
     ]
-    means.tables.append(("Scores without thresholds", tables.pointwise_table(evaluation)))
+    means.tables.append(("Scores without thresholds", tables.score_table(result)))
     found.append(means)
-    if len(evaluation.forecasters) > 1:
-        found.append(_differences(evaluation))
-    found += _groups(evaluation)
-    leads = Section("By lead")
+    if len(result.forecasters) > 1:
+        found.append(_differences(result))
+    found += _groups(result)
+    leads = Section("By lead time")
     leads.tables = [
-        (f"CSI at {threshold:g} mm/h", tables.lead_table(evaluation, "csi", threshold))
-        for threshold in evaluation.thresholds
-    ]
-    leads.tables += [
-        (title, tables.lead_table(evaluation, score))
-        for score, title in (("rmse", "RMSE in mm/h"), ("crps", "CRPS in mm/h"))
-        if score in there
+        (result.scores[score].short_title + _at(threshold), tables.lead_table(result, score, threshold))
+        for score in tables.main_scores(result)
+        for threshold in tables.thresholds_of(result, score)
     ]
     return [*found, leads]
 
 
-def variance_warning(evaluation: Evaluation) -> str:
-    """What to say where smooth forecasts stand beside rough ones; empty where all are alike."""
-    kept = {name: evaluation.variance_kept(name) for name in evaluation.forecasters}
-    smooth = [f"{name} ({value:.2f})" for name, value in kept.items() if value < BLURS]
-    rough = [f"{name} ({value:.2f})" for name, value in kept.items() if value >= KEEPS]
-    if not smooth or not rough:
+def smoothness_warning(result: VerificationResult) -> str:
+    """A paragraph where smooth forecasts are compared with detailed ones; empty where all are alike."""
+    ratios = {name: result.standard_deviation_ratio(name) for name in result.forecasters}
+    smooth = [f"{name} ({value:.2f})" for name, value in ratios.items() if value < SMOOTH_BELOW]
+    detailed = [f"{name} ({value:.2f})" for name, value in ratios.items() if value >= DETAILED_FROM]
+    if not smooth or not detailed:
         return ""
     return (
-        f"Forecasts that minimise an error are compared with forecasts that keep the variance of rain. Of the observed"
-        f" standard deviation {', '.join(smooth)} keep less than {BLURS:.0%}, {', '.join(rough)} keep {KEEPS:.0%} or"
-        " more. A smooth forecast gains in RMSE, MAE and CRPS and loses heavy rain; a rough one pays twice for rain in"
-        " the wrong place. Look at FSS, bias and the spectra before you call either better."
+        "The ratio of forecast to observed standard deviation differs between the forecasters. Smooth (below"
+        f" {SMOOTH_BELOW:g}): {', '.join(smooth)}. Detailed ({DETAILED_FROM:g} or more): {', '.join(detailed)}."
+        " A smooth forecast has a lower RMSE, MAE and CRPS, but too little heavy rain. A detailed forecast counts a"
+        " displaced shower as two errors: a miss and a false alarm. Compare FSS, bias and spectra too."
     )
 
 
 def markdown(sections: list[Section], figures: Mapping[str, tuple[str, Figure]]) -> str:
-    """The report as Markdown, with its figures beside it."""
+    """The report as Markdown; its figures are PNG files beside it."""
     lines: list[str] = []
     for number, section in enumerate(sections):
         lines += [f"{'#' if number == 0 else '##'} {section.title}", ""]
@@ -135,59 +131,63 @@ code { background: #eff1f3; padding: .1rem .3rem; border-radius: 4px; overflow-w
 """.strip()
 
 
-def _head(evaluation: Evaluation, command: str) -> Section:
-    count = len(evaluation.events)
-    sure = (
-        f"Intervals are 95 % of 1000 draws of these {count} events (days inside a run), the same for all forecasters."
-        if count >= FEWEST_EVENTS
-        else f"{count} event{'s' if count > 1 else ''} (days inside a run) are too few for intervals: no difference in"
-        " this report can be called significant."
+def _head(result: VerificationResult, command: str) -> Section:
+    count = len(result.blocks)
+    blocks = f"{count} block{'s' if count > 1 else ''} (a block is a UTC day of unbroken frames)"
+    intervals = (
+        f"Confidence intervals (95 %) are from a block bootstrap with {BOOTSTRAP_SAMPLES} samples of {blocks}; all"
+        " forecasters have the same samples."
+        if count >= MIN_BLOCKS
+        else f"There are no confidence intervals: {blocks} are too few for a bootstrap, which needs {MIN_BLOCKS}. No"
+        " difference in this report can be called significant."
     )
     return Section(
         "Verification",
         [
-            f"{evaluation.cases} cases from {fields.format_time(evaluation.first)} to"
-            f" {fields.format_time(evaluation.last)} UTC;"
-            f" {len(evaluation.lead_minutes)} leads to {evaluation.lead_minutes[-1]:g} min.",
-            "Counts and sums are pooled over cases. All forecasters are scored on the same pixels: observed, and"
-            " forecast by each of them. Coverage is the share of the observed pixels that a forecaster says something"
-            f" about. Of an ensemble the scores of single forecasts take the mean. {sure}",
+            f"{result.cases} cases from {fields.format_time(result.first)} to"
+            f" {fields.format_time(result.last)} UTC;"
+            f" {len(result.lead_minutes)} lead times to {result.lead_minutes[-1]:g} min.",
+            "Counts and sums are pooled over all cases. All forecasters are scored on the same pixels: observed, and"
+            " forecast by each of them. Scores for deterministic forecasts are computed from the mean of an ensemble."
+            f" {intervals}",
             f"Made by echocast {__version__}: `{command}`",
         ],
     )
 
 
-def _differences(evaluation: Evaluation) -> Section:
-    reference = evaluation.forecasters[0]
-    there = next(iter(evaluation.values.values()))
-    titles = dict(tables.WITH_THRESHOLD) | tables.WITHOUT
-    section = Section(f"Against {reference}")
+def _differences(result: VerificationResult) -> Section:
+    reference = result.forecasters[0]
+    section = Section(f"Differences from {reference}")
     section.words = [
-        f"The mean over leads less that of {reference}, with its 95 % interval; where the interval holds 0 the"
-        " difference is not significant."
+        f"The mean over lead times minus that of {reference}, with its 95 % confidence interval. A difference is"
+        " significant if the interval does not contain 0."
     ]
     section.tables = [
-        (titles[score], tables.difference_table(evaluation, score, reference))
-        for score in tables.DIFFERING
-        if score in there
+        (result.scores[score].full_title, tables.difference_table(result, score, reference))
+        for score in tables.main_scores(result)
     ]
     return section
 
 
-def _groups(evaluation: Evaluation) -> list[Section]:
+def _groups(result: VerificationResult) -> list[Section]:
     found = []
-    if len(evaluation.regions) > 1:
-        found.append(Section("By region", tables=[("CSI", tables.group_table(evaluation, "csi", by="region"))]))
-    if len(evaluation.months) > 1:
-        header, rows = tables.group_table(evaluation, "csi", by="month")
+    if len(result.regions) > 1:
+        found.append(Section("By region", tables=[("CSI", tables.group_table(result, "csi", by="region"))]))
+    if len(result.months) > 1:
+        header, rows = tables.group_table(result, "csi", by="month")
         named = [header[0], *(f"{_MONTHS[int(h.partition(',')[0]) - 1]},{h.partition(',')[2]}" for h in header[1:])]
         found.append(Section("By month", tables=[("CSI", (named, rows))]))
     return found
 
 
+def _at(threshold: float | None) -> str:
+    return "" if threshold is None else f" at {threshold:g} mm/h"
+
+
 def _rows(header: list[str], rows: list[list[str]]) -> list[str]:
     rule = ["---", *["---:"] * (len(header) - 1)]
-    return [f"| {' | '.join(cells)} |" for cells in (header, rule, *rows)]
+    escaped = ([cell.replace("|", "\\|") for cell in cells] for cells in (header, rule, *rows))
+    return [f"| {' | '.join(cells)} |" for cells in escaped]
 
 
 def _table_html(caption: str, table: Table) -> str:
@@ -201,7 +201,7 @@ def _table_html(caption: str, table: Table) -> str:
 
 
 def _figures_html(figures: Mapping[str, tuple[str, Figure]], folder: Path, *, first: bool) -> list[str]:
-    """The curves stand at the top of the page, the others at its end."""
+    """The curves, which are at the top of the page, or the other figures, which are at its end."""
     found = []
     for name, (caption, _) in figures.items():
         if (name == "curves") == first:

@@ -169,7 +169,7 @@ class ForecastModule(pl.LightningModule):
         if not isinstance(forecaster, LearnedEnsemble):
             raise ExperimentError(f"the loss wants {members} members, and {type(forecaster).__name__} makes none")
         generator = torch.Generator().manual_seed(_drawn([self.seed, self.global_step]))
-        return forecaster.futures(levels, steps, members, context, generator)
+        return forecaster.member_logits(levels, steps, members, context, generator)
 
 
 def turn(windows: Float[Tensor, "batch time channel y x"], rng: np.random.Generator) -> Tensor:

@@ -14,6 +14,7 @@ import pytest
 import xarray as xr
 
 from echocast import fields
+from echocast.errors import UnreadableFile
 from echocast.io import reading
 from echocast.io.readers import radolan
 
@@ -49,12 +50,12 @@ def same(ours: np.ndarray, theirs: np.ndarray, rtol: float = 1e-5, atol: float =
 def test_opera_rate_is_that_of_pysteps() -> None:
     path = first("opera/20180824/*.hdf")
     theirs, quality, about = pysteps_importer("import_opera_hdf5")(str(path))
-    field = reading.read(path, reading.ReadOptions(limit=1e9))
+    field = reading.read(path, reading.ReadOptions(max_rate=1e9))
     same(field.values[0], theirs)
     corner = pyproj.Transformer.from_crs("EPSG:4326", about["projection"], always_xy=True)
     x, y = corner.transform(-39.5357864125034, 67.0228327624372)
     assert (float(field.x[0]) - 1000, float(field.y[0]) + 1000) == pytest.approx((x, y), abs=1)
-    masked = reading.read(path, reading.ReadOptions(limit=1e9, least_quality=0.5))
+    masked = reading.read(path, reading.ReadOptions(max_rate=1e9, min_quality=0.5))
     low = np.isfinite(field.values[0]) & ~(quality >= 0.5)
     np.testing.assert_array_equal(np.isnan(masked.values[0]), np.isnan(field.values[0]) | low)
     assert low.any()
@@ -63,7 +64,7 @@ def test_opera_rate_is_that_of_pysteps() -> None:
 @pytest.mark.parametrize(("product", "quantity"), [("PAAH22", "RATE"), ("PASH22", "ACRR"), ("PABV21", "DBZH")])
 def test_opera_of_2024_is_that_of_gdal(product: str, quantity: str) -> None:
     path = first(f"opera/20241126/*{product}*")
-    field = reading.read(path, reading.ReadOptions(limit=1e9))
+    field = reading.read(path, reading.ReadOptions(max_rate=1e9))
     with raster(f'HDF5:"{path}"://dataset1/data1/data') as file:
         raw = file.read(1)
     theirs = np.where(raw == -8888000.0, -32.0 if quantity == "DBZH" else 0.0, raw)
@@ -133,7 +134,7 @@ def test_radolan_is_that_of_wradlib(pattern: str) -> None:
 @pytest.mark.parametrize("shape", [(900, 900), (1100, 900), (1500, 1400)])
 def test_radolan_grids_are_those_of_wradlib(shape: tuple[int, int]) -> None:
     wradlib = pytest.importorskip("wradlib")
-    _, y, x = radolan._grid(shape, Path("any"))
+    _, y, x = radolan._grid(shape)
     corners = wradlib.georef.get_radolan_grid(*shape) * 1000.0
     np.testing.assert_allclose(x - 500, corners[0, :, 0], atol=0.01)
     np.testing.assert_allclose(y - 500, corners[::-1, 0, 1], atol=0.01)
@@ -241,8 +242,8 @@ def test_opensense_is_that_of_netcdf4(name: str, variable: str, factor: float) -
     path = first(f"opensense/{name}")
     with netcdf.Dataset(path) as data:
         theirs = np.ma.filled(data[variable][:].astype(float), np.nan)
-    choices = reading.ReadOptions(units="mm/h") if factor == 1.0 else None
-    same(reading.read(path, choices).values, (theirs * factor).astype(np.float32))
+    options = reading.ReadOptions(units="mm/h") if factor == 1.0 else None
+    same(reading.read(path, options).values, (theirs * factor).astype(np.float32))
 
 
 def test_taasrad_is_that_of_netcdf4() -> None:
@@ -260,5 +261,5 @@ def test_quality_is_named_where_there_is_none(tmp_path: Path) -> None:
     path.write_bytes(first("opera/20180824/*.hdf").read_bytes())
     with h5py.File(path, "r+") as file:
         del file["dataset2"]
-    with pytest.raises(reading.UnreadableFile, match=r"copy\.hdf.*no quality"):
-        reading.read(path, reading.ReadOptions(least_quality=0.5))
+    with pytest.raises(UnreadableFile, match=r"copy\.hdf.*no quality index"):
+        reading.read(path, reading.ReadOptions(min_quality=0.5))

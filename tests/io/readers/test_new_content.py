@@ -46,7 +46,7 @@ def test_odim_amounts_are_divided_by_their_interval_and_have_its_end(tmp_path: P
 def test_odim_quality_masks_and_what_is_no_rain_is_named(tmp_path: Path) -> None:
     quality = np.array([[1.0, 0.4, 1.0], [0.6, 1.0, 0.0]])
     path = example_files.odim(tmp_path, quality=quality)
-    masked = reading.read(path, reading.ReadOptions(least_quality=0.5)).values[0]
+    masked = reading.read(path, reading.ReadOptions(min_quality=0.5)).values[0]
     np.testing.assert_array_equal(np.isnan(masked), [[False, True, True], [False, False, True]])
     with pytest.raises(UnreadableFile, match=r"holds no rain .*dataset2/data1 QIND"):
         reading.read(path, reading.ReadOptions(variable="QIND"))

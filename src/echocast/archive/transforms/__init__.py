@@ -1,9 +1,9 @@
-"""Transforms between a file's field and the archive's: cut, coarsen, move to another grid, filter, mask.
+"""Transforms of fields on their way into the archive: crop, coarsen, regrid, smooth, clip, mask.
 
 Each module holds one transform: a function of the module's name from a field to a field, whose keyword-only arguments
-are its settings. What was done is kept in the archive as text, and done again to every later frame. Rain is a mean over
-a cell, so what changes cells keeps the rain that falls on an area (`coarsen`, `resize`: exactly; `regrid`: as finely as
-it samples), and a new cell is missing where less than half of it was observed.
+are its settings. The archive keeps its transforms as text and applies them to every later frame. Rain is a mean over a
+cell, so transforms that change the cells keep the rain that falls on an area (`coarsen`, `resize`: exactly; `regrid`:
+as finely as it samples), and a new cell is missing where less than half of it was observed.
 
     >>> transforms = parse(["crop left=0 right=200000 bottom=0 top=200000", "coarsen factor=2"])
     >>> [str(transform) for transform in transforms]
@@ -39,17 +39,17 @@ class Transform:
 
 
 def names() -> list[str]:
-    """The transforms there are."""
+    """The names of all transforms."""
     return plugins.names(_PACKAGE)
 
 
 def parse(texts: Iterable[str]) -> tuple[Transform, ...]:
-    """Transforms from their texts, ``name key=value ...``; raises `DataError` for an unknown name, key or value."""
+    """The transforms that texts describe, ``name key=value ...``; raises `DataError` for a wrong name, key or value."""
     return tuple(_parsed(text) for text in texts)
 
 
 def apply(field: xr.DataArray, transforms: Sequence[Transform]) -> xr.DataArray:
-    """The field after all transforms, in their order; raises `DataError` if one cannot be done to it."""
+    """The field after all transforms, in their order; raises `DataError` if one cannot be applied to it."""
     for transform in transforms:
         field = transform(field)
     return field
@@ -61,7 +61,27 @@ def _function(name: str) -> Callable[..., xr.DataArray]:
 
 
 def _parsed(text: str) -> Transform:
-    name, *words = shlex.split(text) or [""]
+    name, settings = _split(text)
+    keywords = [p for p in inspect.signature(_function(name)).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    lacking = [p.name for p in keywords if p.default is p.empty and p.name not in settings]
+    if lacking:
+        raise DataError(f"transform {text!r} lacks {', '.join(lacking)}")
+
+    def transform(**known: Any) -> Transform:
+        return Transform(name, tuple(known.items()))
+
+    # `construct` checks the settings by the signature of the transform itself.
+    transform.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
+    transform.__annotations__ = {p.name: p.annotation for p in keywords}
+    return plugins.construct(transform, settings, where=f"transform {name}", error=DataError)
+
+
+def _split(text: str) -> tuple[str, dict[str, str]]:
+    """The name and the settings of a text."""
+    try:
+        name, *words = shlex.split(text) or [""]
+    except ValueError as bad:
+        raise DataError(f"transform {text!r} cannot be read ({bad})") from bad
     if name not in names():
         raise DataError(f"{name!r} is no transform; there are: {', '.join(names())}")
     settings = {}
@@ -70,14 +90,4 @@ def _parsed(text: str) -> Transform:
         if not equals:
             raise DataError(f"transform {text!r}: {word!r} is not of the form key=value")
         settings[key] = value
-    keywords = [p for p in inspect.signature(_function(name)).parameters.values() if p.kind is p.KEYWORD_ONLY]
-
-    def given(**known: Any) -> Transform:
-        return Transform(name, tuple(known.items()))
-
-    given.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
-    given.__annotations__ = {p.name: p.annotation for p in keywords}
-    lacking = [p.name for p in keywords if p.default is p.empty and p.name not in settings]
-    if lacking:
-        raise DataError(f"transform {text!r} lacks {', '.join(lacking)}")
-    return plugins.construct(given, settings, where=f"transform {name}", error=DataError)
+    return name, settings

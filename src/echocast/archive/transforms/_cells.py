@@ -12,7 +12,7 @@ MIN_OBSERVED = 0.5
 
 
 def mean_where_observed(total: np.ndarray, weight: np.ndarray, whole: float) -> Float[np.ndarray, "*shape"]:
-    """Means of new cells from totals and observed weights; NaN where less than `MIN_OBSERVED` of `whole` is known."""
+    """Means of new cells from totals and observed weights; NaN where `weight` is below `MIN_OBSERVED` of `whole`."""
     enough = weight >= MIN_OBSERVED * whole - 1e-9
     return np.where(enough, total / np.maximum(weight, 1e-12), np.nan).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Cut out the central cells."""
+"""Crop to the central cells."""
 
 import xarray as xr
 
@@ -9,6 +9,6 @@ def centre(field: xr.DataArray, *, height: int, width: int) -> xr.DataArray:
     """The central `height` x `width` cells."""
     rows, columns = field.sizes["y"], field.sizes["x"]
     if not (0 < height <= rows and 0 < width <= columns):
-        raise DataError(f"a centre of {height} x {width} cells does not lie in a field of {rows} x {columns}")
+        raise DataError(f"centre height={height} width={width}: the field has only {rows} x {columns} cells")
     a, b = (rows - height) // 2, (columns - width) // 2
     return field[:, a : a + height, b : b + width]

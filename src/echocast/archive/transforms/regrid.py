@@ -17,56 +17,61 @@ def regrid(
     """The field on another grid and projection.
 
     Each new cell is the mean of the old cells under points spread evenly over it, at least two per old cell and
-    direction, which comes near to the mean by overlap and keeps the rain of an area; where new cells are finer than old
-    ones it takes the nearest.
+    direction, which is close to the mean weighted by overlap and keeps the rain of an area; where the new cells are
+    finer than the old ones, each takes the nearest.
 
     Args:
-        crs: what pyproj understands, such as EPSG:3067.
-        left: outer edge of the grid, in the unit of `crs`.
+        crs: the projection, as pyproj understands it, such as EPSG:3067.
+        left: outer edge of the grid in the unit of `crs`.
         top: the same.
-        cell: size of a cell in that unit.
-        height: rows.
-        width: columns.
+        cell: size of a cell in the unit of `crs`.
+        height: number of rows.
+        width: number of columns.
+
+    Raises:
+        DataError: there is no such grid or projection, or it lies outside the field.
     """
     if min(height, width) < 1 or not cell > 0:
-        raise DataError(f"a grid of {height} x {width} cells of {cell:g} is none")
+        raise DataError(
+            f"regrid height={height} width={width} cell={cell:g}: height and width must be at least 1, cell above 0"
+        )
     try:
         target = pyproj.CRS.from_user_input(crs)
     except pyproj.exceptions.CRSError as bad:
-        raise DataError(f"crs={crs!r} is no projection that pyproj knows ({bad})") from bad
+        raise DataError(f"regrid crs={crs!r}: pyproj knows no such projection ({bad})") from bad
     y, x = top - (np.arange(height) + 0.5) * cell, left + (np.arange(width) + 0.5) * cell
-    where = _under(
+    where = _source_cells(
         fields.crs(field).to_wkt(), target.to_wkt(), tuple(_axis(field.y.values)), tuple(_axis(field.x.values)),
         (left, top, cell, height, width),
     )  # fmt: skip
     if (where < 0).all():
-        raise DataError(f"the grid at left={left:g} top={top:g} in {target.name!r} lies outside the field")
+        raise DataError(f"regrid: the grid at left={left:g} top={top:g} in {target.name!r} lies outside the field")
     values = np.concatenate(
         [field.values.reshape(len(field), -1), np.full((len(field), 1), np.nan, np.float32)], axis=1
     )
     new = np.empty((len(field), height, width), np.float32)
     for number, frame in enumerate(values):
         sampled = frame[where]
-        seen = np.isfinite(sampled)
-        total = np.where(seen, sampled, 0.0).sum(0, dtype=np.float64)
-        new[number] = mean_where_observed(total, seen.sum(0).astype(np.float64), len(where)).reshape(height, width)
+        observed = np.isfinite(sampled)
+        total = np.where(observed, sampled, 0.0).sum(0, dtype=np.float64)
+        new[number] = mean_where_observed(total, observed.sum(0).astype(np.float64), len(where)).reshape(height, width)
     return on_grid(field, new, y, x, target)
 
 
 def _axis(values: np.ndarray) -> tuple[float, float, int]:
-    """First centre, step and number of an even axis."""
+    """First centre, spacing and number of cells of an evenly spaced axis."""
     return float(values[0]), float(values[-1] - values[0]) / max(len(values) - 1, 1), len(values)
 
 
 @lru_cache(maxsize=4)
-def _under(
+def _source_cells(
     source: str,
     target: str,
     y_axis: tuple[float, float, int],
     x_axis: tuple[float, float, int],
     grid: tuple[float, float, float, int, int],
 ) -> np.ndarray:
-    """For each sampling point (first axis) and new cell the old cell's number; the one after the last for outside."""
+    """The old cell under each sampling point (first axis) of each new cell, by its number; -1 outside the field."""
     left, top, cell, height, width = grid
     old, new = pyproj.CRS.from_wkt(source), pyproj.CRS.from_wkt(target)
     back = pyproj.Transformer.from_crs(new, old, always_xy=True)

@@ -1,4 +1,4 @@
-"""Put the same area on another number of cells."""
+"""Resize to another number of cells over the same area."""
 
 import numpy as np
 import xarray as xr
@@ -9,13 +9,13 @@ from echocast.errors import DataError
 
 
 def resize(field: xr.DataArray, *, height: int, width: int) -> xr.DataArray:
-    """The same area on `height` x `width` cells, each the mean of what it overlaps, weighted by the overlap."""
+    """The same area in `height` x `width` cells, each the mean of the cells it overlaps, weighted by the overlap."""
     if min(height, width) < 1:
-        raise DataError(f"a field of {height} x {width} cells has none; both must be at least 1")
+        raise DataError(f"resize height={height} width={width}: both must be at least 1")
     down, across = (_overlaps(n, m) for n, m in ((field.sizes["y"], height), (field.sizes["x"], width)))
-    seen = np.isfinite(field.values)
-    total = np.einsum("hy,tyx,wx->thw", down, np.where(seen, field.values, 0.0), across, optimize=True)
-    weight = np.einsum("hy,tyx,wx->thw", down, seen.astype(np.float64), across, optimize=True)
+    observed = np.isfinite(field.values)
+    total = np.einsum("hy,tyx,wx->thw", down, np.where(observed, field.values, 0.0), across, optimize=True)
+    weight = np.einsum("hy,tyx,wx->thw", down, observed.astype(np.float64), across, optimize=True)
     area = (field.sizes["y"] / height) * (field.sizes["x"] / width)
     y, x = (_stretched(field.coords[axis].values, count) for axis, count in (("y", height), ("x", width)))
     return on_grid(field, mean_where_observed(total, weight, area), y, x, fields.crs(field))

@@ -4,17 +4,24 @@ A reader is a module with three names:
 
 - ``SUFFIXES``: the usual file endings, lower case with the dot, such as ``(".pgm", ".pgm.gz")``; for listings only.
 - ``recognises(head, path) -> bool``:
-  is a file with these first 4096 bytes (decompressed if it is gzip) of this format?
+  is a file with these first 4096 bytes (decompressed if it is gzip) of this format? An error about damaged data
+  means no.
 - ``read(path, *, ...) -> xarray.DataArray``:
-  the checked field (`echocast.fields`) of one file; raises `UnreadableFile` for anything else. Of the keywords
-  ``variable``, ``units``, ``zr`` and ``least_quality`` it takes those that mean something for the format.
+  the checked field (`echocast.fields`) of one file. Of the options ``variable``, ``units``, ``zr`` and
+  ``min_quality`` it has those that mean something for the format, as keyword arguments.
 
 and where they are of use:
 
 - ``pieces(path, *, ...) -> Iterator[xarray.DataArray]``:
-  the same, a stretch of time at once, for what may not fit memory.
+  the same, part by part in time, for what may not fit into memory.
 - ``COMPANIONS``: patterns of files that lie beside the data and are read with them.
 - ``GENERAL = True``: asked last, as a reader of a special kind of the same format goes before.
 
-The first line of its docstring is its line in ``echocast formats``.
+A reader does not name the file in its messages, and does not catch what a library raises about damaged data:
+`echocast.io.reading` does both, by the rules of `echocast.io.damage`. It raises `ValueError` for data that contradict
+themselves, and `UnreadableFile` (or another `DataError`) with a remedy for a file that is whole but not what is needed.
+It checks sizes before it reads, since a lack of memory is not taken for damage.
+
+The first line of its docstring is its line in ``echocast formats``; the whole docstring is shown by ``echocast formats
+NAME``. Its page in the documentation is ``docs/formats/NAME.md``.
 """

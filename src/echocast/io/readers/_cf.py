@@ -13,20 +13,6 @@ from echocast import fields
 from echocast.errors import UnreadableFile, WrongUnits
 from echocast.io.readers._lookup import through_table
 
-TROUBLES = (
-    OSError,
-    KeyError,
-    ValueError,
-    TypeError,
-    IndexError,
-    AttributeError,
-    RuntimeError,
-    OverflowError,
-    MemoryError,
-    NotImplementedError,
-    pyproj.exceptions.ProjError,
-)
-
 _STANDARD_NAMES = (
     "rainfall_rate",
     "lwe_precipitation_rate",
@@ -45,8 +31,8 @@ _EXTENT_S = {"hour": 3600.0, "hours": 3600.0, "hr": 3600.0, "h": 3600.0, "minute
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the user knows better than the file: the variable's name, its unit, the Z-R relation."""
+class Selection:
+    """What to read of a dataset: a variable, its unit in place of the file's, the Z-R relation."""
 
     variable: str | None = None
     units: str | None = None
@@ -55,8 +41,8 @@ class Wish:
 
 def field(
     data: xr.Dataset,
-    name: str,
-    wish: Wish = Wish(),
+    source: str,
+    selection: Selection = Selection(),
     frames: slice = slice(None),
     raw: xr.Dataset | None = None,
 ) -> xr.DataArray:
@@ -64,23 +50,24 @@ def field(
 
     Args:
         data: as xarray opens it, times decoded and values scaled.
-        name: what to call it in messages.
-        wish: see `Wish`.
+        source: where it comes from, if it does not say so itself.
+        selection: see `Selection`.
         frames: which of its times.
         raw: the same opened without scaling; numbers of 8 or 16 bits are then decoded by a table.
 
     Raises:
+        WrongUnits: the variable's unit is not known.
         UnreadableFile: it holds no rain, or does not say where, when or how much.
     """
-    variable = layout(data, name, wish)
+    variable = layout(data, selection)
     y, x = (str(d) for d in variable.dims[1:])
     times = np.asarray(variable["time"].values, "datetime64[ns]")
     part = variable[frames]
     if part.size > _MOST_CELLS:
-        raise UnreadableFile(f"{name}: {variable.name!r} has {part.shape} cells, more than one file may; split it")
-    units = wish.units or str(variable.attrs.get("units", ""))
-    interval_s = _interval_s(data, variable, times) if _quantity(units) == "amount" else None
-    relation = wish.zr or fields.MARSHALL_PALMER
+        raise UnreadableFile(f"{variable.name!r} has {part.shape} cells, more than one file may; split it")
+    units = selection.units or str(variable.attrs.get("units", ""))
+    interval_s = _interval_s(data, variable, times) if _kind(units) == "amount" else None
+    relation = selection.zr or fields.MARSHALL_PALMER
 
     def decode(values: np.ndarray) -> np.ndarray:
         values = np.asarray(values, np.float32)
@@ -91,15 +78,15 @@ def field(
         if packed is None or raw is None:
             rate = decode(part.values)
         else:
-            unscaled = layout(data.assign({str(variable.name): raw[str(variable.name)].variable}), name, wish)[frames]
+            unscaled = layout(data.assign({str(variable.name): raw[str(variable.name)].variable}), selection)[frames]
             rate = through_table(unscaled.values, lambda level: decode(packed(level)))
     except WrongUnits as bad:
-        raise UnreadableFile(f"{name}: {variable.name!r}: {bad}; --units says what the file does not") from bad
-    attrs = {"source": str(data.attrs.get("source") or data.attrs.get("title") or name.rpartition("/")[2])}
-    if _quantity(units) == "reflectivity":
+        raise WrongUnits(f"{variable.name!r}: {bad}; --units says what the file does not") from bad
+    attrs = {"source": str(data.attrs.get("source") or data.attrs.get("title") or source)}
+    if _kind(units) == "reflectivity":
         attrs["zr"] = str(relation)
     return fields.make(
-        rate, time=times[frames], y=_metres(data, y), x=_metres(data, x), crs=_crs(data, variable, name), attrs=attrs
+        rate, time=times[frames], y=_metres(data, y), x=_metres(data, x), crs=_crs(data, variable), attrs=attrs
     )
 
 
@@ -117,11 +104,11 @@ def _packing(raw: xr.DataArray) -> Callable[[np.ndarray], np.ndarray] | None:
     return packed
 
 
-def layout(data: xr.Dataset, name: str, wish: Wish = Wish()) -> xr.DataArray:
+def layout(data: xr.Dataset, selection: Selection = Selection()) -> xr.DataArray:
     """The rain of a dataset, not yet read, with dims time, y and x in this order and times that increase."""
-    variable = data[_variable(data, name, wish)]
+    variable = data[_variable(data, selection)]
     if {"lead", "forecast_period", "lead_time"} & set(variable.dims):
-        raise UnreadableFile(f"{name}: is a forecast, not an observation; give the radar files it was made from")
+        raise UnreadableFile("is a forecast, not an observation; give the radar files it was made from")
     time = _time(data, variable)
     single = [d for d in variable.dims if variable.sizes[d] == 1 and d != time and variable.ndim > 2]
     variable = variable.squeeze(single[: variable.ndim - 2], drop=True)
@@ -130,9 +117,7 @@ def layout(data: xr.Dataset, name: str, wish: Wish = Wish()) -> xr.DataArray:
         variable = variable.drop_vars([time, "time"], errors="ignore").expand_dims(time=moment[:1])
         time = "time"
     if time is None or variable.ndim != 3 or time not in variable.dims:
-        raise UnreadableFile(
-            f"{name}: {variable.name!r} has dims {data[str(variable.name)].dims}; it needs time, y and x"
-        )
+        raise UnreadableFile(f"{variable.name!r} has dims {data[str(variable.name)].dims}; it needs time, y and x")
     if time != "time":
         variable = variable.rename({time: "time"})
     y, x = _in_order([str(d) for d in variable.dims if d != "time"], data)
@@ -143,25 +128,25 @@ def layout(data: xr.Dataset, name: str, wish: Wish = Wish()) -> xr.DataArray:
     )
 
 
-def _variable(data: xr.Dataset, name: str, wish: Wish) -> str:
+def _variable(data: xr.Dataset, selection: Selection) -> str:
     listed = ", ".join(f"{n} [{v.attrs.get('units', 'no unit')}]" for n, v in data.data_vars.items()) or "nothing"
-    if wish.variable:
-        if wish.variable not in data.data_vars:
-            raise UnreadableFile(f"{name}: has no variable {wish.variable!r}; it holds {listed}")
-        return wish.variable
+    if selection.variable:
+        if selection.variable not in data.data_vars:
+            raise UnreadableFile(f"has no variable {selection.variable!r}; it holds {listed}")
+        return selection.variable
     for wanted in _STANDARD_NAMES:
         for found, variable in data.data_vars.items():
             if wanted in (variable.attrs.get("standard_name"), found) and variable.ndim >= 2:
                 return str(found)
     for found, variable in data.data_vars.items():
-        if variable.ndim >= 2 and _quantity(str(variable.attrs.get("units", ""))):
+        if variable.ndim >= 2 and _kind(str(variable.attrs.get("units", ""))):
             return str(found)
     raise UnreadableFile(
-        f"{name}: has no variable in mm/h, dBZ or mm on a grid; it holds {listed}: name one with --variable and --units"
+        f"has no variable in mm/h, dBZ or mm on a grid; it holds {listed}: name one with --variable and --units"
     )
 
 
-def _quantity(units: str) -> str | None:
+def _kind(units: str) -> str | None:
     try:
         return fields.kind_of_unit(units)
     except WrongUnits:
@@ -209,7 +194,7 @@ def _interval_s(data: xr.Dataset, variable: xr.DataArray, times: np.ndarray) -> 
     return float(fields.time_step(times) / _SECOND) if len(times) > 1 else None
 
 
-def _crs(data: xr.Dataset, variable: xr.DataArray, name: str) -> pyproj.CRS:
+def _crs(data: xr.Dataset, variable: xr.DataArray) -> pyproj.CRS:
     said = str(variable.attrs.get("grid_mapping") or variable.encoding.get("grid_mapping") or "").partition(":")[0]
     if said in data.variables:
         attrs = {key: _listed(value) for key, value in data[said].attrs.items()}
@@ -218,14 +203,14 @@ def _crs(data: xr.Dataset, variable: xr.DataArray, name: str) -> pyproj.CRS:
         except (pyproj.exceptions.CRSError, KeyError, ValueError, TypeError):
             found = _written(attrs)
         if found is None:
-            raise UnreadableFile(f"{name}: its grid mapping {said!r} is not understood ({attrs})"[:300])
+            raise UnreadableFile(f"its grid mapping {said!r} is not understood ({attrs})"[:300])
         return found
     y, x = variable.dims[-2:]
     if all("degree" in str(data[d].attrs.get("units", "")) for d in (y, x) if d in data.variables):
         return pyproj.CRS.from_epsg(4326)
     found = _written(variable.attrs) or _written(data.attrs)
     if found is None:
-        raise UnreadableFile(f"{name}: {variable.name!r} has no grid mapping, so nobody knows where it lies; add one")
+        raise UnreadableFile(f"{variable.name!r} has no grid mapping, so nobody knows where it lies; add one")
     return found
 
 

@@ -1,74 +1,89 @@
-"""What the readers of HDF5 share: opening, bounded reading, attributes as text."""
+"""What the readers of HDF5 share: recognition, bounded reading, groups and attributes with a clear error."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
-import pyproj
 
-from echocast.errors import UnreadableFile
+from echocast.io.damage import as_value_error
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 MOST_ACROSS = 20_000
 _MOST_CELLS = 2**28
-_TROUBLES = (
-    OSError,
-    KeyError,
-    ValueError,
-    RuntimeError,
-    TypeError,
-    IndexError,
-    OverflowError,
-    AttributeError,
-    MemoryError,
-    pyproj.exceptions.ProjError,
-)
 
 
 def looks(head: bytes, path: Path, is_it: Callable[[h5py.File], bool]) -> bool:
-    """Whether a file is HDF5 and `is_it` says yes to it; damage means no."""
+    """Whether a file is HDF5 and `is_it` says yes to it."""
     if head[:8] != MAGIC:
         return False
-    try:
-        with h5py.File(path) as file:
-            return is_it(file)
-    except _TROUBLES:
-        return False
+    with h5py.File(path) as file:
+        return is_it(file)
 
 
-@contextmanager
-def opened(path: Path, kind: str) -> Iterator[h5py.File]:
-    """The open file; whatever goes wrong with it becomes an `UnreadableFile` that names it."""
-    try:
-        with h5py.File(path) as file:
-            yield file
-    except UnreadableFile:
-        raise
-    except _TROUBLES as bad:
-        why = " ".join(str(bad).split())[:200]
-        raise UnreadableFile(f"{path}: cannot be read as {kind} ({why}); is it whole? fetch it again") from bad
+def group(of: h5py.Group, name: str) -> h5py.Group:
+    """A group inside another; raises `KeyError` if there is none, `ValueError` if it is none."""
+    found = of[name]
+    if not isinstance(found, h5py.Group):
+        raise ValueError(f"{name} is no group")
+    return found
+
+
+def dataset(of: h5py.Group, name: str) -> h5py.Dataset:
+    """A dataset inside a group; raises `KeyError` if there is none, `ValueError` if it is none."""
+    found = of[name]
+    if not isinstance(found, h5py.Dataset):
+        raise ValueError(f"{name} is no dataset")
+    return found
 
 
 def cells(data: h5py.Dataset, shape: tuple[int, int]) -> np.ndarray:
     """The numbers of a grid, refused before they are read if their shape or type is not as the header says."""
-    if data.shape != shape or data.size > _MOST_CELLS or data.dtype.kind not in "iuf":
-        raise ValueError(f"the data are {data.dtype} of shape {data.shape}, the header says {shape}")
+    with as_value_error(TypeError):  # of a type that NumPy has not
+        kind = data.dtype
+    if data.shape != shape or data.size > _MOST_CELLS or kind.kind not in "iuf":
+        raise ValueError(f"the data are {kind} of shape {data.shape}, the header says {shape}")
     return np.asarray(data[...])
 
 
-def text(value: object) -> str:
-    """An attribute as text, whatever HDF5 made of it."""
-    first = np.atleast_1d(np.asarray(value))[:1]
-    if not first.size:
+def values(of: h5py.Group | h5py.Dataset, name: str) -> np.ndarray:
+    """An attribute as a row of values; raises `KeyError` if there is none."""
+    with as_value_error(TypeError):  # of a type that NumPy has not
+        found = of.attrs[name]
+    if isinstance(found, h5py.Empty):
+        raise ValueError(f"the attribute {name} is empty")
+    return np.atleast_1d(np.asarray(found)).ravel()
+
+
+def number(of: h5py.Group | h5py.Dataset, name: str, default: float | None = None) -> float:
+    """An attribute, or the first of its values, as a number; raises `KeyError` if there is none and no default."""
+    if default is not None and name not in of.attrs:
+        return default
+    found = values(of, name)
+    if not found.size or found.dtype.kind not in "biufSUO":
+        raise ValueError(f"the attribute {name} is {found.dtype} of shape {found.shape}, not a number")
+    with as_value_error(TypeError):  # an object that is none
+        return float(found[0])
+
+
+def text(of: h5py.Group | h5py.Dataset, name: str, default: str | None = None) -> str:
+    """An attribute as text, whatever HDF5 made of it; raises `KeyError` if there is none and no default."""
+    if default is not None and name not in of.attrs:
+        return default
+    found = values(of, name)
+    if not found.size:
         return ""
-    item = first[0]
+    item = found[0]
     return (item.decode("latin-1") if isinstance(item, bytes) else str(item)).strip("\x00 ")
 
 
-def counted(name: str) -> tuple[str, int]:
-    """A sorting key that puts dataset2 before dataset10."""
+def numbered(of: h5py.Group, prefix: str) -> list[str]:
+    """The names in a group that begin with a prefix, dataset2 before dataset10."""
+    names = (name for name in of if isinstance(name, str))  # a damaged one is bytes
+    return sorted((name for name in names if name.startswith(prefix)), key=_counted)
+
+
+def _counted(name: str) -> tuple[str, int]:
     parts = re.fullmatch(r"(\D*)(\d*)", name)
     return (parts[1], int(parts[2] or 0)) if parts else (name, 0)

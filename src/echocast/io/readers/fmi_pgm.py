@@ -33,23 +33,20 @@ def recognises(head: bytes, path: Path) -> bool:  # noqa: ARG001 (the content is
 
 
 def read(path: Path, *, zr: fields.ZR | None = None) -> xr.DataArray:
-    """The field of one file; raises `UnreadableFile` if it is not whole."""
+    """The field of one file."""
     content = _packed.content(path)
     header = _HEADER.match(content)
     if header is None:
-        raise UnreadableFile(f"{path}: has no PGM header with FMI's comments; is it another product?")
+        raise UnreadableFile("has no PGM header with FMI's comments; is it another product?")
     comments = dict(_comments(header["comments"].decode("latin-1")))
     width, height = int(header["width"]), int(header["height"])
     pixels = content[header.end() :]
     if len(pixels) != width * height or int(header["maximum"]) != _NO_DATA:
         raise UnreadableFile(
-            f"{path}: holds {len(pixels)} of {width} x {height} pixels; it is truncated or no 8-bit PGM: fetch it again"
+            f"holds {len(pixels)} of {width} x {height} pixels; it is truncated or no 8-bit PGM: fetch it again"
         )
-    try:
-        time = np.datetime64(f"{_stamp(comments['obstime'])}", "ns")
-        crs, y, x = _grid(comments, width, height)
-    except (KeyError, ValueError, IndexError, pyproj.exceptions.ProjError) as bad:
-        raise UnreadableFile(f"{path}: its header lacks or garbles {bad}; is it an FMI composite?") from bad
+    time = np.datetime64(_stamp(comments["obstime"]), "ns")
+    crs, y, x = _grid(comments, width, height)
     level = np.frombuffer(pixels, np.uint8).reshape(1, height, width)
     attrs = {"source": f"FMI composite {comments.get('productname', '')}".strip(), "zr": str(zr or _ZR)}
     return fields.make(through_table(level, partial(_rate, zr=zr or _ZR)), time=[time], y=y, x=x, crs=crs, attrs=attrs)

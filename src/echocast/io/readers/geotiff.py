@@ -9,7 +9,6 @@ Source: OGC GeoTIFF 1.1; FMI open data.
 """
 
 import re
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,13 @@ import xarray as xr
 
 from echocast import fields
 from echocast.errors import MissingDependency, UnreadableFile
+from echocast.io.readers import _cf
 from echocast.io.readers._lookup import through_table
+from echocast.io.stamps import time_in
 
 SUFFIXES = (".tif", ".tiff")
 
 _ITEM = re.compile(r'<Item name="([^"<>]{1,80})"((?: [a-z]+="[^"<>]{0,80}")*)>([^<>]{0,200})</Item>')
-_STAMPS = (
-    (re.compile(r"(?<!\d)(\d{14})(?!\d)"), "%Y%m%d%H%M%S"),
-    (re.compile(r"(?<!\d)(\d{12})(?!\d)"), "%Y%m%d%H%M"),
-    (re.compile(r"(?<!\d)(\d{8}[T_-]\d{6})(?!\d)"), "%Y%m%dT%H%M%S"),
-    (re.compile(r"(?<!\d)(\d{8}[T_-]\d{4})(?!\d)"), "%Y%m%dT%H%M"),
-    (re.compile(r"(?<!\d)(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)"), "%Y-%m-%dT%H:%M:%S"),
-    (re.compile(r"(?<!\d)(\d{4}-\d\d-\d\d[T ]\d\d:\d\d)"), "%Y-%m-%dT%H:%M"),
-    (re.compile(r"(?<!\d)(\d{4}:\d\d:\d\d \d\d:\d\d:\d\d)"), "%Y:%m:%dT%H:%M:%S"),
-)
 _TIME_NAMES = ("observation time", "time", "valid_time", "datetime", "timestamp", "tifftag_datetime")
 _MOST_CELLS = 2**28
 _SEVERAL = 512
@@ -50,34 +42,28 @@ def read(
         import rasterio
     except ImportError as bad:
         raise MissingDependency("rasterio", "geotiff") from bad
-    try:
-        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), rasterio.open(path, driver="GTiff") as file:
-            return _field(file, path, variable, units, zr)
-    except UnreadableFile:
-        raise
-    except (rasterio.errors.RasterioError, OSError, ValueError, TypeError, KeyError, RuntimeError, MemoryError) as bad:
-        why = " ".join(str(bad).split())[:200]
-        raise UnreadableFile(f"{path}: cannot be read as GeoTIFF ({why}); is it whole? fetch it again") from bad
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), rasterio.open(path, driver="GTiff") as file:
+        return _field(file, path.name, _cf.Selection(variable, units, zr))
 
 
-def _field(file: Any, path: Path, variable: str | None, units: str | None, zr: fields.ZR | None) -> xr.DataArray:
+def _field(file: Any, name: str, selection: _cf.Selection) -> xr.DataArray:
     if file.crs is None or file.transform.b or file.transform.d or not file.transform.a:
-        raise UnreadableFile(f"{path}: does not say where it lies, or lies askew; give it a CRS and an upright grid")
-    bands = _bands(file, variable, path)
+        raise UnreadableFile("does not say where it lies, or lies askew; give it a CRS and an upright grid")
+    bands = _bands(file, selection.variable)
     if file.width * file.height * len(bands) > _MOST_CELLS:
-        raise UnreadableFile(f"{path}: has {file.width} x {file.height} x {len(bands)} cells, more than one file may")
+        raise UnreadableFile(f"has {file.width} x {file.height} x {len(bands)} cells, more than one file may")
     tags = {key.lower(): str(value) for key, value in file.tags().items()} | _items(
         file.tags().get("GDAL_METADATA", "")
     )
-    unit = units or tags.get("unit") or tags.get("units") or file.units[bands[0] - 1] or ""
+    unit = selection.units or tags.get("unit") or tags.get("units") or file.units[bands[0] - 1] or ""
     if not unit:
-        raise UnreadableFile(f"{path}: does not say its unit; give it with --units, such as dBZ or mm/h")
-    relation = zr or fields.MARSHALL_PALMER
+        raise UnreadableFile("does not say its unit; give it with --units, such as dBZ or mm/h")
+    relation = selection.zr or fields.MARSHALL_PALMER
     frames = {}
     for band in bands:
-        time = _time(file, band, tags, path, alone=len(bands) == 1)
+        time = _time(file, band, tags, name, alone=len(bands) == 1)
         if time in frames:
-            raise UnreadableFile(f"{path}: two of its bands are of {time}; pick one as the variable")
+            raise UnreadableFile(f"two of its bands are of {time}; pick one as the variable")
         frames[time] = _rate(file, band, tags, unit, relation)
     order = sorted(frames)
     x = file.transform.c + (np.arange(file.width) + 0.5) * file.transform.a
@@ -95,13 +81,13 @@ def _field(file: Any, path: Path, variable: str | None, units: str | None, zr: f
     )
 
 
-def _bands(file: Any, variable: str | None, path: Path) -> list[int]:
+def _bands(file: Any, variable: str | None) -> list[int]:
     if variable is None:
         if file.count > _SEVERAL:
-            raise UnreadableFile(f"{path}: has {file.count} bands; pick one as the variable")
+            raise UnreadableFile(f"has {file.count} bands; pick one as the variable")
         return list(range(1, file.count + 1))
     if not variable.isdigit() or not 1 <= int(variable) <= file.count:
-        raise UnreadableFile(f"{path}: has no band {variable!r}; its bands are 1 to {file.count}")
+        raise UnreadableFile(f"has no band {variable!r}; its bands are 1 to {file.count}")
     return [int(variable)]
 
 
@@ -141,26 +127,14 @@ def _number(text: str | None) -> float | None:
     return None if text is None else float(text)
 
 
-def _time(file: Any, band: int, tags: dict[str, str], path: Path, *, alone: bool) -> np.datetime64:
+def _time(file: Any, band: int, tags: dict[str, str], name: str, *, alone: bool) -> np.datetime64:
     own = {key.lower(): str(value) for key, value in file.tags(band).items()}
-    texts = [own[name] for name in _TIME_NAMES if name in own] + [str(file.descriptions[band - 1] or "")]
+    texts = [own[key] for key in _TIME_NAMES if key in own] + [str(file.descriptions[band - 1] or "")]
     if alone:
-        texts += [tags[name] for name in _TIME_NAMES if name in tags] + [path.name]
+        texts += [tags[key] for key in _TIME_NAMES if key in tags] + [name]
     for text in texts:
-        found = _stamp(text)
+        found = time_in(text)
         if found is not None:
             return found
     what = "its file or name" if alone else f"the tags or description of band {band}"
-    raise UnreadableFile(f"{path}: {what} tells no time; name the file like 201609281445_x.tif, or tag the bands")
-
-
-def _stamp(text: str) -> np.datetime64 | None:
-    for pattern, form in _STAMPS:
-        found = pattern.search(text)
-        if found:
-            written = re.sub(r"(?<=\d)[T_ -](?=\d\d:?\d\d(:?\d\d)?$)", "T", found[1])
-            try:
-                return np.datetime64(datetime.strptime(written, form), "ns")
-            except ValueError:
-                continue
-    return None
+    raise UnreadableFile(f"{what} tells no time; name the file like 201609281445_x.tif, or tag the bands")

@@ -36,35 +36,23 @@ def recognises(head: bytes, path: Path) -> bool:  # noqa: ARG001 (the content is
 
 
 def read(path: Path, *, variable: str | None = None, zr: fields.ZR | None = None) -> xr.DataArray:
-    """The field of one file; raises `UnreadableFile` if it is not whole or its grid is not regular."""
-    codes = _eccodes()
+    """The field of one file; raises `MissingDependency` without ecCodes."""
+    codes, relation = _eccodes(), zr or fields.MARSHALL_PALMER
     frames: dict[np.datetime64, tuple[np.ndarray, tuple[np.ndarray, np.ndarray], str]] = {}
     kept = ""
-    try:
-        for handle in _messages(_packed.content(path, _MOST_BYTES), codes):
-            name, units, hours = _parameter(codes, handle)
-            if not units or (variable and variable != name) or (kept and name != kept):
-                continue
-            kept = name
-            time, values = _frame(codes, handle, units)
-            interval_s = None if units != "mm" else 3600.0 * hours
-            frames[time] = (
-                fields.to_rain_rate(values, units, zr=zr or fields.MARSHALL_PALMER, interval_s=interval_s),
-                _axes(codes, handle),
-                units,
-            )
-    except (codes.CodesInternalError, ValueError, TypeError, IndexError, OverflowError, MemoryError) as bad:
-        if isinstance(bad, UnreadableFile):
-            raise
-        why = " ".join(str(bad).split())[:200]
-        raise UnreadableFile(f"{path}: cannot be read as GRIB ({why}); is it whole? fetch it again") from bad
+    for handle in _messages(_packed.content(path, _MOST_BYTES), codes):
+        name, units, hours = _parameter(codes, handle)
+        if not units or (variable and variable != name) or (kept and name != kept):
+            continue
+        kept = name
+        time, values = _frame(codes, handle, units)
+        rate = fields.to_rain_rate(values, units, zr=relation, interval_s=None if units != "mm" else 3600.0 * hours)
+        frames[time] = (rate, _axes(codes, handle), units)
     if not frames:
-        raise UnreadableFile(f"{path}: holds no message of {variable or 'a rain rate, reflectivity or amount'}")
+        raise UnreadableFile(f"holds no message of {variable or 'a rain rate, reflectivity or amount'}")
     order = sorted(frames)
     (y, x), units = frames[order[0]][1], frames[order[0]][2]
-    attrs = {"source": f"GRIB {kept}", "product": kept} | (
-        {"zr": str(zr or fields.MARSHALL_PALMER)} if units == "dBZ" else {}
-    )
+    attrs = {"source": f"GRIB {kept}", "product": kept} | ({"zr": str(relation)} if units == "dBZ" else {})
     return fields.make(np.stack([frames[t][0] for t in order]), time=order, y=y, x=x, crs="EPSG:4326", attrs=attrs)
 
 

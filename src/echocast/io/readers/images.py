@@ -34,7 +34,8 @@ import xarray as xr
 from PIL import Image
 
 from echocast import fields
-from echocast.errors import UnreadableFile
+from echocast.errors import UnreadableFile, WrongUnits
+from echocast.io.damage import as_value_error
 
 SUFFIXES = (".png", ".gif", ".npy")
 NOTE = "images.toml"
@@ -82,18 +83,18 @@ def recognises(head: bytes, path: Path) -> bool:
 
 
 def read(path: Path, *, zr: fields.ZR | None = None) -> xr.DataArray:
-    """The field of one picture; raises `UnreadableFile` if it or its note cannot be made sense of."""
+    """The field of one picture; raises `UnreadableFile` if images.toml is wrong or the picture does not fit it."""
     note = _note(path.parent / NOTE)
     try:
         time = np.datetime64(datetime.strptime(path.name, note.pattern), "ns")
     except ValueError as bad:
-        raise UnreadableFile(f"{path}: its name is not as {NOTE} says ({note.pattern})") from bad
+        raise UnreadableFile(f"its name is not as {NOTE} says ({note.pattern})") from bad
     values = _by_palette(path, note) if note.palette is not None else _by_scale(path, note)
     seconds = None if note.interval_minutes is None else 60.0 * note.interval_minutes
     rate = fields.to_rain_rate(values, note.units, zr=zr or fields.MARSHALL_PALMER, interval_s=seconds)
     width, height = note.grid.cell_x or note.grid.cell, note.grid.cell_y or note.grid.cell
     if width is None or height is None:
-        raise UnreadableFile(f"{path.parent / NOTE}: [grid] needs cell, or cell_x and cell_y")
+        raise UnreadableFile(f"{NOTE}: [grid] needs cell, or cell_x and cell_y")
     attrs = {"source": note.source}
     if fields.kind_of_unit(note.units) == "reflectivity":
         attrs["zr"] = str(zr or fields.MARSHALL_PALMER)
@@ -110,23 +111,26 @@ def read(path: Path, *, zr: fields.ZR | None = None) -> xr.DataArray:
 def _note(path: Path) -> _Note:
     try:
         note = _Note(**tomllib.loads(path.read_text(encoding="utf-8")))
-        fields.kind_of_unit(note.units)
         fields.known_crs(note.grid.crs)
     except pydantic.ValidationError as bad:
         first = bad.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UnreadableFile(f"{path}: {where}: {first['msg']}; `echocast formats images` shows one") from None
+        raise UnreadableFile(f"{NOTE}: {where}: {first['msg']}; `echocast formats images` shows one") from None
     except (OSError, ValueError, pyproj.exceptions.CRSError) as bad:
-        raise UnreadableFile(f"{path}: is needed beside the pictures and cannot be read ({bad})") from bad
+        raise UnreadableFile(f"{NOTE} is needed beside the pictures and cannot be read ({bad})") from bad
+    try:
+        fields.kind_of_unit(note.units)
+    except WrongUnits as bad:
+        raise WrongUnits(f"{NOTE}: {bad}") from None
     if (note.gain is None) == (note.palette is None):
-        raise UnreadableFile(f"{path}: needs either gain (and offset) or palette")
+        raise UnreadableFile(f"{NOTE}: needs either gain (and offset) or palette")
     return note
 
 
 def _by_scale(path: Path, note: _Note) -> np.ndarray:
     level = _pixels(path, colours=False)
     if level.ndim != 2:
-        raise UnreadableFile(f"{path}: is a colour picture; {NOTE} gives a gain, which needs one number a pixel")
+        raise UnreadableFile(f"is a colour picture; {NOTE} gives a gain, which needs one number a pixel")
     values = ((note.gain or 0.0) * level.astype(np.float64) + note.offset).astype(np.float32)
     dry, nodata = ([v for v in some if isinstance(v, int)] for some in (note.dry, note.nodata))
     values[np.isin(level, dry)] = -32.0 if fields.kind_of_unit(note.units) == "reflectivity" else 0.0
@@ -145,7 +149,7 @@ def _by_palette(path: Path, note: _Note) -> np.ndarray:
     unknown = [f"#{int(c):06x}" for c in seen if int(c) not in table]
     if unknown:
         raise UnreadableFile(
-            f"{path}: has colours that {NOTE} does not name: {', '.join(unknown[:8])}"
+            f"has colours that {NOTE} does not name: {', '.join(unknown[:8])}"
             f"{' and more' if len(unknown) > 8 else ''}; add them to palette, dry or nodata"
         )
     return np.array([table[int(c)] for c in seen], np.float32)[where].reshape(packed.shape)
@@ -156,22 +160,19 @@ def _number(colour: str) -> int:
 
 
 def _pixels(path: Path, *, colours: bool) -> np.ndarray:
-    try:
-        with path.open("rb") as file:
-            head = file.read(6)
-            if head == b"\x93NUMPY":
-                return _array(path)
-            file.seek(max(0, path.stat().st_size - len(_PNG_END)))
-            if head[1:4] == b"PNG" and file.read() != _PNG_END:
-                raise ValueError("its end is missing")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=["PNG", "GIF"]) as picture:
-                if picture.width * picture.height > _MOST_CELLS:
-                    raise ValueError(f"{picture.width} x {picture.height} pixels")
-                return np.array(picture.convert("RGB") if colours else picture)
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, Image.DecompressionBombError) as bad:
-        raise UnreadableFile(f"{path}: is no whole picture ({bad}); fetch it again") from bad
+    with path.open("rb") as file:
+        head = file.read(6)
+        if head == b"\x93NUMPY":
+            return _array(path)
+        file.seek(max(0, path.stat().st_size - len(_PNG_END)))
+        if head[1:4] == b"PNG" and file.read() != _PNG_END:
+            raise ValueError("the picture's end is missing")
+    with warnings.catch_warnings(), as_value_error(SyntaxError, TypeError):
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with Image.open(path, formats=["PNG", "GIF"]) as picture:
+            if picture.width * picture.height > _MOST_CELLS:
+                raise ValueError(f"{picture.width} x {picture.height} pixels")
+            return np.array(picture.convert("RGB") if colours else picture)
 
 
 def _array(path: Path) -> np.ndarray:

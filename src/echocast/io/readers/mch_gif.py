@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from echocast import fields
 from echocast.errors import UnreadableFile
+from echocast.io.damage import as_value_error
 from echocast.io.readers._lookup import through_table
 
 SUFFIXES = (".gif",)
@@ -28,7 +29,6 @@ _CRS = "EPSG:21781"
 _NO_DATA = 255
 _ZR = fields.ZR(316.0, 1.5, "MeteoSwiss, per 5 minutes")
 _PER_HOUR = 12.0
-_TROUBLES = (OSError, SyntaxError, UnidentifiedImageError, EOFError, ValueError, IndexError, TypeError)
 _STAMP = re.compile(r"[A-Z]{3}(\d{9})")
 
 
@@ -38,7 +38,7 @@ def recognises(head: bytes, path: Path) -> bool:  # noqa: ARG001 (the content is
 
 
 def read(path: Path) -> xr.DataArray:
-    """The field of one file; raises `UnreadableFile` if it is not whole or not of this product."""
+    """The field of one file; raises `UnreadableFile` if it is not of this product."""
     return fields.make(
         through_table(_pixels(path), _rate)[None],
         time=[_time(path)],
@@ -58,18 +58,13 @@ def _rate(level: np.ndarray) -> np.ndarray:
 
 
 def _pixels(path: Path) -> np.ndarray:
-    try:
-        with Image.open(path, formats=["GIF"]) as image:
-            if (image.height, image.width) != _SHAPE or image.mode != "P":
-                raise UnreadableFile(
-                    f"{path}: is a {image.mode} picture of {image.width} x {image.height};"
-                    f" these composites are palettes of {_SHAPE[1]} x {_SHAPE[0]}"
-                )
-            return np.array(image)
-    except (*_TROUBLES, Image.DecompressionBombError) as bad:
-        if isinstance(bad, UnreadableFile):
-            raise
-        raise UnreadableFile(f"{path}: is no whole GIF ({bad}); fetch it again") from bad
+    with as_value_error(SyntaxError, TypeError), Image.open(path, formats=["GIF"]) as image:
+        if (image.height, image.width) != _SHAPE or image.mode != "P":
+            raise UnreadableFile(
+                f"is a {image.mode} picture of {image.width} x {image.height};"
+                f" these composites are palettes of {_SHAPE[1]} x {_SHAPE[0]}"
+            )
+        return np.array(image)
 
 
 def _time(path: Path) -> np.datetime64:
@@ -77,6 +72,4 @@ def _time(path: Path) -> np.datetime64:
     try:
         return np.datetime64(datetime.strptime(stamp[1] if stamp else "", "%y%j%H%M"), "ns")
     except ValueError as bad:
-        raise UnreadableFile(
-            f"{path}: its name tells no time; these are named like AQC151351545F_00005.801.gif"
-        ) from bad
+        raise UnreadableFile("its name tells no time; these are named like AQC151351545F_00005.801.gif") from bad

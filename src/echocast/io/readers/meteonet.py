@@ -10,15 +10,16 @@ Source: Larvor et al. 2020, MeteoNet, https://meteofrance.github.io/meteonet.
 import pickletools
 import re
 import zipfile
-import zlib
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import xarray as xr
 
 from echocast import fields
 from echocast.errors import UnreadableFile
+from echocast.io.damage import as_value_error
 
 SUFFIXES = (".npz",)
 COMPANIONS = ("radar_coords_*.npz",)
@@ -30,51 +31,50 @@ _INTERVAL_S = 300.0
 _HUNDREDTHS = "0.01 mm"
 _DATE_BYTES = 10
 _MOST_BYTES = 2**31
-_TROUBLES = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
 
 
 def recognises(head: bytes, path: Path) -> bool:
     """A zip with the arrays ``data`` and ``dates``."""
     if head[:4] != b"PK\x03\x04":
         return False
-    try:
-        with zipfile.ZipFile(path) as packed:
-            return {"data.npy", "dates.npy"} <= set(packed.namelist())
-    except _TROUBLES:
-        return False
+    with _zip(path) as packed:
+        return {"data.npy", "dates.npy"} <= set(packed.namelist())
 
 
 def read(path: Path) -> xr.DataArray:
-    """The field of one file; raises `UnreadableFile` if it is not whole or its coordinates are not found."""
-    try:
-        with zipfile.ZipFile(path) as packed:
-            amount, dates = _array(packed, "data.npy"), _dates(packed)
-        if amount.ndim != 3 or amount.dtype.kind not in "iu" or len(dates) != len(amount):
-            raise ValueError(f"{len(dates)} dates for data of shape {amount.shape}")
-        y, x = _axes(_coordinates(path), amount.shape[1:])
-        values = np.where(amount == _MISSING, np.nan, amount.astype(np.float32))
-        order = np.argsort(dates, kind="stable")
-        rate = fields.to_rain_rate(values[order], _HUNDREDTHS, interval_s=_INTERVAL_S)
-        return fields.make(
-            rate, time=dates[order], y=y, x=x, crs="EPSG:4326", attrs={"source": "Météo-France MeteoNet rainfall"}
-        )
-    except UnreadableFile:
-        raise
-    except (*_TROUBLES, MemoryError, IndexError, NotImplementedError) as bad:
-        why = " ".join(str(bad).split())[:200]
-        raise UnreadableFile(f"{path}: cannot be read as MeteoNet's npz ({why}); is it whole? fetch it again") from bad
+    """The field of one file; raises `UnreadableFile` if its coordinates are not found."""
+    with _zip(path) as packed:
+        amount, dates = _array(packed, "data.npy"), _dates(packed)
+    if amount.ndim != 3 or amount.dtype.kind not in "iu" or len(dates) != len(amount):
+        raise ValueError(f"{len(dates)} dates for data of shape {amount.shape}")
+    y, x = _axes(_coordinates(path), amount.shape[1:])
+    values = np.where(amount == _MISSING, np.nan, amount.astype(np.float32))
+    order = np.argsort(dates, kind="stable")
+    rate = fields.to_rain_rate(values[order], _HUNDREDTHS, interval_s=_INTERVAL_S)
+    attrs = {"source": "Météo-France MeteoNet rainfall"}
+    return fields.make(rate, time=dates[order], y=y, x=x, crs="EPSG:4326", attrs=attrs)
 
 
 def _array(packed: zipfile.ZipFile, name: str) -> np.ndarray:
     if packed.getinfo(name).file_size > _MOST_BYTES:
         raise ValueError(f"{name} unpacks to {packed.getinfo(name).file_size:,} bytes")
-    with packed.open(name) as stream:
+    with _opened(packed, name) as stream:
         return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
+
+
+def _zip(path: Path) -> zipfile.ZipFile:
+    with as_value_error(NotImplementedError):  # an unknown version
+        return zipfile.ZipFile(path)
+
+
+def _opened(packed: zipfile.ZipFile, name: str) -> IO[bytes]:
+    with as_value_error(NotImplementedError):  # an unknown way of compression
+        return packed.open(name)
 
 
 def _dates(packed: zipfile.ZipFile) -> np.ndarray:
     """The datetimes that a pickled array spells, found in its opcodes: ten bytes each."""
-    with packed.open("dates.npy") as stream:
+    with _opened(packed, "dates.npy") as stream:
         content = stream.read(2**24)
     start = content.find(b"\n") + 1
     if content[:6] != b"\x93NUMPY" or not start:
@@ -94,11 +94,11 @@ def _coordinates(path: Path) -> Path:
         found = sorted(folder.glob(name))
         if len(found) == 1:
             return found[0]
-    raise UnreadableFile(f"{path}: its coordinates, {name}, must lie beside it or one folder above; fetch them too")
+    raise UnreadableFile(f"its coordinates, {name}, must lie beside it or one folder above; fetch them too")
 
 
 def _axes(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    with zipfile.ZipFile(path) as packed:
+    with _zip(path) as packed:
         lats, lons = _array(packed, "lats.npy"), _array(packed, "lons.npy")
     if lats.shape != shape or lons.shape != shape:
         raise ValueError(f"{path.name} has coordinates of shape {lats.shape}, the data {shape}")

@@ -17,8 +17,7 @@ import h5py
 import xarray as xr
 
 from echocast import fields
-from echocast.errors import UnreadableFile
-from echocast.io.readers import _cf
+from echocast.io.readers import _cf, _hdf5
 
 SUFFIXES = (".nc", ".nc4", ".cdf", ".h5")
 GENERAL = True
@@ -31,42 +30,36 @@ def recognises(head: bytes, path: Path) -> bool:
     """NetCDF 3 by its magic bytes; HDF5 that is not another reader's by the marks that NetCDF 4 leaves."""
     if head[:3] == b"CDF" and head[3:4] in (b"\x01", b"\x02", b"\x05"):
         return True
-    return head[:8] == b"\x89HDF\r\n\x1a\n" and _has_netcdf_marks(path)
+    return _hdf5.looks(head, path, _has_netcdf_marks)
 
 
 def read(
     path: Path, *, variable: str | None = None, units: str | None = None, zr: fields.ZR | None = None
 ) -> xr.DataArray:
-    """The field of one file; raises `UnreadableFile` if it holds none, or more than fits into memory."""
+    """The field of one file."""
     with _opened(path) as (data, raw):
-        return _cf.field(data, str(path), _cf.Wish(variable, units, zr), raw=raw)
+        return _cf.field(data, path.name, _cf.Selection(variable, units, zr), raw=raw)
 
 
 def pieces(
     path: Path, *, variable: str | None = None, units: str | None = None, zr: fields.ZR | None = None
 ) -> Iterator[xr.DataArray]:
-    """The field of one file, a stretch of time at once: a file may hold years."""
-    wish = _cf.Wish(variable, units, zr)
+    """The field of one file, part by part in time: a file may hold years."""
+    selection = _cf.Selection(variable, units, zr)
     with _opened(path) as (data, raw):
-        whole = _cf.layout(data, str(path), wish)
-        for stretch in _cf.stretches(whole.sizes["time"], whole[0].size, _STRETCH_BYTES):
-            yield _cf.field(data, str(path), wish, stretch, raw)
+        whole = _cf.layout(data, selection)
+        for part in _cf.stretches(whole.sizes["time"], whole[0].size, _STRETCH_BYTES):
+            yield _cf.field(data, path.name, selection, part, raw)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[xr.Dataset, xr.Dataset]]:
-    """The dataset decoded by CF's rules and as it is; what goes wrong becomes an `UnreadableFile`."""
-    try:
-        engine = _engine(path)
-        if engine == "h5netcdf":
-            h5py.File(path).close()  # fails cleanly where h5netcdf would leave a half-made object behind
-        with xr.open_dataset(path, engine=engine, cache=False, decode_cf=False) as raw:
-            yield xr.decode_cf(raw, decode_timedelta=False), raw
-    except _cf.TROUBLES as bad:
-        if isinstance(bad, UnreadableFile):
-            raise
-        why = " ".join(str(bad).split())[:200]
-        raise UnreadableFile(f"{path}: cannot be read as CF-NetCDF ({why}); is it whole? fetch it again") from bad
+    """The dataset decoded by CF's rules and as it is."""
+    engine = _engine(path)
+    if engine == "h5netcdf":
+        h5py.File(path).close()  # fails cleanly where h5netcdf would leave a half-made object behind
+    with xr.open_dataset(path, engine=engine, cache=False, decode_cf=False) as raw:
+        yield xr.decode_cf(raw, decode_timedelta=False), raw
 
 
 def _engine(path: Path) -> str:
@@ -74,10 +67,6 @@ def _engine(path: Path) -> str:
         return "scipy" if file.read(3) == b"CDF" else "h5netcdf"
 
 
-def _has_netcdf_marks(path: Path) -> bool:
-    try:
-        with h5py.File(path) as file:
-            scales = any("CLASS" in item.attrs for item in file.values() if isinstance(item, h5py.Dataset))
-            return "_NCProperties" in file.attrs or ("Conventions" in file.attrs and scales) or scales
-    except (OSError, RuntimeError, KeyError):
-        return False
+def _has_netcdf_marks(file: h5py.File) -> bool:
+    scales = any("CLASS" in item.attrs for item in file.values() if isinstance(item, h5py.Dataset))
+    return scales or "_NCProperties" in file.attrs

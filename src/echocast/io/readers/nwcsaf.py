@@ -24,24 +24,21 @@ _FAMILY = "NWC"
 
 def recognises(head: bytes, path: Path) -> bool:
     """NetCDF 4 with the CRR intensity of an NWC product."""
-    return _hdf5.looks(head, path, lambda file: _NAME in file and _FAMILY in _hdf5.text(file.attrs.get("project", "")))
+    return _hdf5.looks(head, path, lambda file: _NAME in file and _FAMILY in _hdf5.text(file, "project", ""))
 
 
 def read(path: Path) -> xr.DataArray:
-    """The field of one file; raises `UnreadableFile` if it is not whole."""
-    with _hdf5.opened(path, "NWC SAF's CRR") as file:
+    """The field of one file."""
+    with h5py.File(path) as file:
         y, x = _axis(file, "ny"), _axis(file, "nx")
-        crs = fields.known_crs(_hdf5.text(file.attrs["gdal_projection"]))
-        time = np.datetime64(_hdf5.text(file.attrs["nominal_product_time"]).rstrip("Z"), "ns")
-        data = file[_NAME]
+        crs = fields.known_crs(_hdf5.text(file, "gdal_projection"))
+        time = np.datetime64(_hdf5.text(file, "nominal_product_time").rstrip("Z"), "ns")
+        data = _hdf5.dataset(file, _NAME)
         raw = _hdf5.cells(data, (len(y), len(x)))
-        gain, offset = (
-            float(np.atleast_1d(data.attrs.get(name, default))[0])
-            for name, default in (("scale_factor", 1.0), ("add_offset", 0.0))
-        )
-        low, high = (float(v) for v in np.atleast_1d(data.attrs["valid_range"])[:2])
-        fill = np.atleast_1d(data.attrs.get("_FillValue", np.nan))[0]
-        source = f"NWC SAF CRR {_hdf5.text(file.attrs.get('satellite_identifier', ''))}".strip()
+        gain, offset = _scaling(data)
+        low, high = (float(limit) for limit in _hdf5.values(data, "valid_range")[:2])
+        fill = _hdf5.number(data, "_FillValue", np.nan)
+        source = f"NWC SAF CRR {_hdf5.text(file, 'satellite_identifier', '')}".strip()
 
     def decode(level: np.ndarray) -> np.ndarray:
         rate = (gain * level + offset).astype(np.float32)
@@ -52,10 +49,12 @@ def read(path: Path) -> xr.DataArray:
 
 
 def _axis(file: h5py.File, name: str) -> np.ndarray:
-    axis = file[name]
-    if axis.ndim != 1 or axis.size > _hdf5.MOST_ACROSS:
+    axis = _hdf5.dataset(file, name)
+    if axis.ndim != 1 or axis.size > _hdf5.MOST_ACROSS or axis.dtype.kind not in "iuf":
         raise ValueError(f"{name} has shape {axis.shape}")
-    values = np.asarray(axis[...], np.float64)
-    gain = float(np.atleast_1d(axis.attrs.get("scale_factor", 1.0))[0])
-    offset = float(np.atleast_1d(axis.attrs.get("add_offset", 0.0))[0])
-    return np.asarray(gain * values + offset)
+    gain, offset = _scaling(axis)
+    return np.asarray(gain * np.asarray(axis[...], np.float64) + offset)
+
+
+def _scaling(data: h5py.Dataset) -> tuple[float, float]:
+    return _hdf5.number(data, "scale_factor", 1.0), _hdf5.number(data, "add_offset", 0.0)

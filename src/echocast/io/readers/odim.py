@@ -5,7 +5,7 @@ before reflectivity; `variable` names another quantity, or one dataset of severa
 becomes rain by the file's own Z-R relation (how/zr_a, how/zr_b) where it has one, else by Marshall and Palmer's. An
 amount is divided by the interval between its start and end, and its time is the end; all else has the nominal time of
 the composite, or of its dataset where a file holds several times. QIND, as a dataset or as quality of the data,
-masks cells under `least_quality`.
+masks cells under `min_quality`.
 
 Source: EUMETNET OPERA weather radar information model ODIM_H5 2.4 (Michelson et al. 2021).
 """
@@ -39,46 +39,45 @@ class _Layer:
     group: h5py.Group
     above: tuple[h5py.Group, ...]
 
-    def find(self, kind: str, name: str) -> object:
-        """An attribute of the nearest what, where or how group that has it, else None."""
-        for group in (self.group, *self.above):
-            if kind in group and name in group[kind].attrs:
-                return group[kind].attrs[name]
-        return None
-
     def number(self, kind: str, name: str, default: float) -> float:
-        found = self.find(kind, name)
-        return default if found is None else float(np.atleast_1d(np.asarray(found))[0])
+        found = self._nearest(kind, name)
+        return default if found is None else _hdf5.number(found, name)
 
     def text(self, kind: str, name: str) -> str:
-        found = self.find(kind, name)
-        return "" if found is None else _hdf5.text(found)
+        found = self._nearest(kind, name)
+        return "" if found is None else _hdf5.text(found, name)
+
+    def _nearest(self, kind: str, name: str) -> h5py.Group | None:
+        """The nearest what, where or how group that has an attribute."""
+        for group in (self.group, *self.above):
+            if kind in group and name in group[kind].attrs:
+                return group[kind]
+        return None
 
 
 def recognises(head: bytes, path: Path) -> bool:
     """HDF5 that names ODIM_H5 as its convention, or has a root group ``what`` with an object."""
-    return _hdf5.looks(head, path, lambda file: "ODIM" in _hdf5.text(file.attrs.get("Conventions", "")) or _odd(file))
+    return _hdf5.looks(head, path, lambda file: "ODIM" in _hdf5.text(file, "Conventions", "") or _odd(file))
 
 
 def read(
-    path: Path, *, variable: str | None = None, zr: fields.ZR | None = None, least_quality: float | None = None
+    path: Path, *, variable: str | None = None, zr: fields.ZR | None = None, min_quality: float | None = None
 ) -> xr.DataArray:
-    """The field of one file; raises `UnreadableFile` if it is not whole or holds no rain on a grid."""
-    with _hdf5.opened(path, "ODIM_H5") as file:
-        if _hdf5.text(file["what"].attrs["object"]) not in ("COMP", "IMAGE"):
-            raise UnreadableFile(
-                f"{path}: is a {_hdf5.text(file['what'].attrs['object'])} of ODIM_H5, not a composite on a grid;"
-                " make a composite of it first"
-            )
+    """The field of one file."""
+    with h5py.File(path) as file:
+        what = _hdf5.group(file, "what")
+        kind = _hdf5.text(what, "object")
+        if kind not in ("COMP", "IMAGE"):
+            raise UnreadableFile(f"is a {kind} of ODIM_H5, not a composite on a grid; make a composite of it first")
         layers = _layers(file)
-        chosen = _chosen(layers, variable, path)
+        chosen = _chosen(layers, variable)
         crs, y, x = _grid(chosen[0])
         frames = [
-            (_time(layer, alone=len(chosen) == 1), _rate(layer, layers, (len(y), len(x)), zr, least_quality))
+            (_time(layer, alone=len(chosen) == 1), _rate(layer, layers, (len(y), len(x)), zr, min_quality))
             for layer in chosen
         ]
         frames.sort(key=lambda frame: frame[0])
-        attrs = {"source": f"{_hdf5.text(file['what'].attrs.get('source', 'unknown'))} {chosen[0].quantity}".strip()}
+        attrs = {"source": f"{_hdf5.text(what, 'source', 'unknown')} {chosen[0].quantity}".strip()}
         attrs["product"] = " ".join(filter(None, (chosen[0].quantity, chosen[0].text("what", "product"))))
         if _UNITS[chosen[0].quantity] == "dBZ":
             attrs["zr"] = str(_relation(chosen[0], zr))
@@ -93,36 +92,37 @@ def _odd(file: h5py.File) -> bool:
 
 def _layers(file: h5py.File) -> list[_Layer]:
     found = []
-    for dataset in sorted((n for n in file if n.startswith("dataset")), key=_hdf5.counted):
-        for data in sorted((n for n in file[dataset] if n.startswith("data")), key=_hdf5.counted):
-            above = (file[dataset], file)
-            layer = _Layer(f"{dataset}/{data}", "", file[dataset][data], above)
+    for dataset in _hdf5.numbered(file, "dataset"):
+        group = _hdf5.group(file, dataset)
+        for data in _hdf5.numbered(group, "data"):
+            above = (group, file)
+            layer = _Layer(f"{dataset}/{data}", "", _hdf5.group(group, data), above)
             found.append(_Layer(layer.name, layer.text("what", "quantity"), layer.group, above))
     return found
 
 
-def _chosen(layers: list[_Layer], variable: str | None, path: Path) -> list[_Layer]:
+def _chosen(layers: list[_Layer], variable: str | None) -> list[_Layer]:
     listed = ", ".join(f"{layer.name} {layer.quantity}" for layer in layers) or "no data"
     if variable:
         chosen = [layer for layer in layers if variable in (layer.name, layer.quantity)]
         if not chosen:
-            raise UnreadableFile(f"{path}: holds no {variable!r}; it holds {listed}")
+            raise UnreadableFile(f"holds no {variable!r}; it holds {listed}")
     else:
         there = [quantity for quantity in _UNITS if any(layer.quantity == quantity for layer in layers)]
         chosen = [layer for layer in layers if there and layer.quantity == there[0]]
     if not chosen or any(layer.quantity not in _UNITS for layer in chosen):
-        raise UnreadableFile(f"{path}: holds no rain ({', '.join(_UNITS)}); it holds {listed}")
+        raise UnreadableFile(f"holds no rain ({', '.join(_UNITS)}); it holds {listed}")
     if len(chosen) > 1 and len({_time(layer, alone=False) for layer in chosen}) < len(chosen):
         raise UnreadableFile(
-            f"{path}: holds {chosen[0].quantity} more than once for the same time ({listed}); name one as the variable"
+            f"holds {chosen[0].quantity} more than once for the same time ({listed}); name one as the variable"
         )
     return chosen
 
 
 def _rate(
-    layer: _Layer, layers: list[_Layer], shape: tuple[int, int], zr: fields.ZR | None, least_quality: float | None
+    layer: _Layer, layers: list[_Layer], shape: tuple[int, int], zr: fields.ZR | None, min_quality: float | None
 ) -> np.ndarray:
-    raw = _hdf5.cells(layer.group["data"], shape)
+    raw = _hdf5.cells(_hdf5.dataset(layer.group, "data"), shape)
     gain, offset = layer.number("what", "gain", 1.0), layer.number("what", "offset", 0.0)
     nodata, undetect = (layer.number("what", name, np.nan) for name in ("nodata", "undetect"))
     units, relation, interval_s = _UNITS[layer.quantity], _relation(layer, zr), _interval_s(layer)
@@ -135,24 +135,23 @@ def _rate(
         return fields.to_rain_rate(values, units, zr=relation, interval_s=interval_s)
 
     rate = through_table(raw, decode)
-    if least_quality is not None:
-        rate[_quality(layer, layers, shape) < least_quality] = np.nan
+    if min_quality is not None:
+        rate[_quality(layer, layers, shape) < min_quality] = np.nan
     return np.asarray(rate, np.float32)
 
 
 def _quality(layer: _Layer, layers: list[_Layer], shape: tuple[int, int]) -> np.ndarray:
     """QIND between 0 and 1: of the data itself, else a dataset of the same file and time."""
-    for name in sorted((n for n in layer.group if n.startswith("quality")), key=_hdf5.counted):
-        part = _Layer(name, "QIND", layer.group[name], ())
-        return _scaled(part, shape)
+    for name in _hdf5.numbered(layer.group, "quality")[:1]:
+        return _scaled(_Layer(name, "QIND", _hdf5.group(layer.group, name), ()), shape)
     for other in layers:
         if other.quantity == "QIND" and _time(other, alone=False) == _time(layer, alone=False):
             return _scaled(other, shape)
-    raise ValueError("no quality (QIND), so least_quality cannot be asked for")
+    raise UnreadableFile("has no quality index (QIND); leave --min-quality away")
 
 
 def _scaled(layer: _Layer, shape: tuple[int, int]) -> np.ndarray:
-    raw = _hdf5.cells(layer.group["data"], shape)
+    raw = _hdf5.cells(_hdf5.dataset(layer.group, "data"), shape)
     values = layer.number("what", "gain", 1.0) * raw + layer.number("what", "offset", 0.0)
     return np.where(raw == layer.number("what", "nodata", np.nan), 0.0, values)
 

@@ -9,11 +9,8 @@ Source: DWD, RADOLAN/RADVOR composite format, version 2.5, and RADKLIM; polar st
 3.56699 E 45.69643 N, ...) DWD gives as those of its outer edge.
 """
 
-import gzip
-import io
 import re
 import tarfile
-import zlib
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +21,7 @@ import xarray as xr
 
 from echocast import fields
 from echocast.errors import UnreadableFile
+from echocast.io.damage import is_damage
 from echocast.io.readers import _packed
 
 SUFFIXES = (".gz", ".bin", ".tar", ".tar.bz2", ".tar.gz")
@@ -57,26 +55,23 @@ def recognises(head: bytes, path: Path) -> bool:
 
 
 def read(path: Path, *, zr: fields.ZR | None = None) -> xr.DataArray:
-    """The field of one file; raises `UnreadableFile` if it is not whole or of an unknown grid."""
+    """The field of one file; raises `UnreadableFile` if it holds no observation or is of an unknown grid."""
     frames: dict[np.datetime64, np.ndarray] = {}
     product, shape = b"", (0, 0)
     for name, content in _contents(path):
         header = _HEADER.match(content)
         if header is None:
-            raise UnreadableFile(f"{path}{name}: has no whole RADOLAN header; is it another product?")
+            raise UnreadableFile(f"{name}has no whole RADOLAN header; is it another product?")
         if int(header["lead"] or 0):
             continue
         this = (header["product"], (int(header["rows"]), int(header["columns"])))
         if frames and this != (product, shape):
-            raise UnreadableFile(f"{path}{name}: is {this}, the others in this file are {(product, shape)}")
+            raise UnreadableFile(f"{name}is {this}, the others in this file are {(product, shape)}")
         product, shape = this
-        try:
-            frames[_time(header)] = _rate(header, content, zr or fields.MARSHALL_PALMER)
-        except (ValueError, OverflowError) as bad:
-            raise UnreadableFile(f"{path}{name}: {bad}; is it whole? fetch it again") from bad
+        frames[_time(header)] = _rate(header, content, zr or fields.MARSHALL_PALMER)
     if not frames:
-        raise UnreadableFile(f"{path}: holds no observation, only forecasts or nothing")
-    crs, y, x = _grid(shape, path)
+        raise UnreadableFile("holds no observation, only forecasts or nothing")
+    crs, y, x = _grid(shape)
     order = sorted(frames)
     attrs = {"source": f"DWD {product.decode()}", "product": product.decode()}
     if product in _REFLECTIVITY:
@@ -114,45 +109,29 @@ def _rate(header: re.Match[bytes], content: bytes, zr: fields.ZR) -> np.ndarray:
     return np.asarray(rate)
 
 
-def _grid(shape: tuple[int, int], path: Path) -> tuple[pyproj.CRS, np.ndarray, np.ndarray]:
+def _grid(shape: tuple[int, int]) -> tuple[pyproj.CRS, np.ndarray, np.ndarray]:
     if shape not in _LOWER_LEFT:
         known = ", ".join(f"{rows} x {columns}" for rows, columns in _LOWER_LEFT)
-        raise UnreadableFile(f"{path}: its grid of {shape[0]} x {shape[1]} is none of DWD's ({known})")
+        raise UnreadableFile(f"its grid of {shape[0]} x {shape[1]} is none of DWD's ({known})")
     proj4, left, bottom = _LOWER_LEFT[shape]
     y = bottom + (np.arange(shape[0])[::-1] + 0.5) * _CELL
     return fields.known_crs(proj4), y, left + (np.arange(shape[1]) + 0.5) * _CELL
 
 
 def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Name within the file and (unpacked) content of each frame."""
+    """For messages the name within the file, and the (unpacked) content, of each frame."""
     with path.open("rb") as file:
         head = file.read(512)
     if not _is_tar(head) and _first_member(path) is None:
         yield "", _packed.content(path)
         return
-    try:
-        with tarfile.open(path, "r|*") as tar:
-            for number, member in enumerate(tar):
-                if number >= _MOST_MEMBERS or member.size > _packed.MOST_BYTES:
-                    raise UnreadableFile(f"{path}: has too many or too big members; look at it")
-                stream = tar.extractfile(member) if member.isfile() else None
-                if stream is None:
-                    continue
-                yield f" ({member.name[:80]})", _unpacked(stream.read(), path)
-    except (tarfile.TarError, EOFError, OSError, ValueError) as bad:
-        if isinstance(bad, UnreadableFile):
-            raise
-        raise UnreadableFile(f"{path}: is a broken tar ({bad}); fetch it again") from bad
-
-
-def _unpacked(content: bytes, path: Path) -> bytes:
-    if content[:2] != b"\x1f\x8b":
-        return content
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
-            return packed.read(_packed.MOST_BYTES)
-    except (EOFError, zlib.error, OSError) as bad:
-        raise UnreadableFile(f"{path}: a member is broken gzip ({bad}); fetch it again") from bad
+    with tarfile.open(path, "r|*") as tar:
+        for number, member in enumerate(tar):
+            if number >= _MOST_MEMBERS or member.size > _packed.MOST_BYTES:
+                raise UnreadableFile("has too many or too big members; look at it")
+            stream = tar.extractfile(member) if member.isfile() else None
+            if stream is not None:
+                yield f"{member.name[:80]} in it ", _packed.unpacked(stream.read())
 
 
 def _is_tar(head: bytes) -> bool:
@@ -165,8 +144,10 @@ def _first_member(path: Path) -> tuple[str, bytes] | None:
             member = tar.next()
             stream = tar.extractfile(member) if member is not None and member.isfile() else None
             return None if member is None or stream is None else (member.name, stream.read(512))
-    except (tarfile.TarError, EOFError, OSError, ValueError):
-        return None
+    except Exception as error:
+        if not is_damage(error):
+            raise
+        return None  # it is no tar
 
 
 def _tar_of_radolan(path: Path) -> bool:

@@ -19,7 +19,8 @@ import xarray as xr
 from echocast import fields
 from echocast.errors import UnreadableFile
 from echocast.io import location as locations
-from echocast.io.palette import INDEX, PALETTE, decoded
+from echocast.io.damage import as_value_error
+from echocast.io.palette import INDEX, PALETTE, decoded, is_archive
 from echocast.io.readers import _cf
 
 SUFFIXES = (".zarr",)
@@ -38,7 +39,7 @@ def recognises(head: bytes, path: Path) -> bool:  # noqa: ARG001 (a folder has n
 def read(
     path: Path | str, *, variable: str | None = None, units: str | None = None, zr: fields.ZR | None = None
 ) -> xr.DataArray:
-    """The whole field of one store; raises `UnreadableFile` if it holds none."""
+    """The whole field of one store."""
     found = list(pieces(path, variable=variable, units=units, zr=zr))
     return found[0] if len(found) == 1 else xr.concat(found, "time", join="override", combine_attrs="override")
 
@@ -46,28 +47,36 @@ def read(
 def pieces(
     path: Path | str, *, variable: str | None = None, units: str | None = None, zr: fields.ZR | None = None
 ) -> Iterator[xr.DataArray]:
-    """The field of one store, a stretch of time at once."""
-    wish = _cf.Wish(variable, units, zr)
-    try:
-        with _opened(path) as opened:
-            data = opened
-            if INDEX in data and PALETTE in data:
-                data = data.drop_vars([INDEX, PALETTE]).assign({fields.NAME: decoded(data).variable})
-            whole = _cf.layout(data, str(path), wish)
-            observed = data["observed"].values if "observed" in data.variables else np.ones(whole.sizes["time"], bool)
-            if not observed.any():
-                raise UnreadableFile(f"{path}: holds no frames")
-            for stretch in _cf.stretches(whole.sizes["time"], whole[0].size, _STRETCH_BYTES):
-                if observed[stretch].any():
-                    piece = _cf.field(data, str(path), wish, stretch)
-                    if "zr" in data.attrs and "zr" not in piece.attrs:
-                        piece.attrs["zr"] = str(data.attrs["zr"])
-                    yield piece[observed[stretch]]
-    except _cf.TROUBLES as bad:
-        if isinstance(bad, UnreadableFile):
-            raise
-        why = " ".join(str(bad).split())[:200]
-        raise UnreadableFile(f"{path}: cannot be read as Zarr ({why}); is it whole? copy it again") from bad
+    """The field of one store, part by part in time."""
+    selection, source = _cf.Selection(variable, units, zr), locations.name(path)
+    with _opened(path) as opened:
+        data = opened
+        if is_archive(data) and not (variable or units):
+            field = decoded(data)
+            if field.name != fields.NAME:
+                yield from _parts_of(field)
+                return
+            data = data.drop_vars([INDEX, PALETTE], errors="ignore").assign({fields.NAME: field.variable})
+        whole = _cf.layout(data, selection)
+        observed = data["observed"].values if "observed" in data.variables else np.ones(whole.sizes["time"], bool)
+        if not observed.any():
+            raise UnreadableFile("holds no frames")
+        for part in _cf.stretches(whole.sizes["time"], whole[0].size, _STRETCH_BYTES):
+            if observed[part].any():
+                piece = _cf.field(data, source, selection, part)
+                if "zr" in data.attrs and "zr" not in piece.attrs:
+                    piece.attrs["zr"] = str(data.attrs["zr"])
+                yield piece[observed[part]]
+
+
+def _parts_of(field: xr.DataArray) -> Iterator[xr.DataArray]:
+    """An archive of another quantity than rain, as it is."""
+    observed = field.coords["observed"].values
+    if not observed.any():
+        raise UnreadableFile("holds no frames")
+    for part in _cf.stretches(field.sizes["time"], field[0].size, _STRETCH_BYTES):
+        if observed[part].any():
+            yield fields.check(field[part][observed[part]].drop_vars("observed").load())
 
 
 def _is_icechunk(path: Path) -> bool:
@@ -80,17 +89,18 @@ def _opened(path: Path | str) -> Iterator[xr.Dataset]:
     options: dict[str, Any] = {"chunks": None, "decode_timedelta": False}
     if isinstance(path, str):
         url = path.rstrip("/")
-        icechunk = locations.holds(url, *ICECHUNK)
+        icechunk = locations.has_file(url, *ICECHUNK)
         store = _session(url) if icechunk else locations.zarr_store(url)
         options |= {"consolidated": False} if icechunk else {}
     elif not path.is_dir():
-        raise UnreadableFile(f"{path}: is no Zarr store, which is a folder")
+        raise UnreadableFile("is no Zarr store, which is a folder")
     else:
         store = _session(path) if _is_icechunk(path) else str(path)
         options |= {"consolidated": False} if _is_icechunk(path) else {}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated", RuntimeWarning)
-        data = xr.open_zarr(store, **options)
+        with as_value_error(TypeError):  # zarr, of metadata with unknown names
+            data = xr.open_zarr(store, **options)
     with data:
         yield data
 

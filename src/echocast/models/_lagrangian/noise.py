@@ -1,85 +1,120 @@
-"""Correlated noise in space and time: octaves of Gaussian fields, each living as long as rain of its size does.
+"""Noise that is correlated in space and time: octaves of Gaussian fields, larger ones with a longer lifetime.
 
-An octave is white noise on a grid 1, 2, 4, ... times as coarse, made fine by the subdivision of cubic B-splines: its
+An octave is white noise on a grid 1, 2, 4, ... times as coarse, refined by the subdivision of cubic B-splines: its
 cost is that of the fine grid alone, and no edge shows.
 
-    >>> import torch
-    >>> noise = Noise(3, cell_km=4.0)
-    >>> drawn = noise.start(2, (40, 60), torch.Generator().manual_seed(0), torch.zeros(1))
+    >>> noise = Noise(NoiseSettings(octaves=3), cell_km=4.0)
+    >>> drawn = noise.start(2, (40, 60), [torch.Generator().manual_seed(0)], torch.zeros(1))
     >>> tuple(noise.fields(drawn, (40, 60)).shape)
     (2, 3, 40, 60)
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import conv_transpose2d
+from torch.nn.functional import conv_transpose2d, interpolate
+
+from echocast.models._lagrangian.settings import NoiseSettings
+
+Generators = Sequence[torch.Generator | None]
+"""What noise is drawn from: one for all fields, or one for each case of a batch; None is PyTorch's global one."""
 
 _TAPS = (0.125, 0.5, 0.75, 0.5, 0.125)
-_MINUTES_PER_KM = 0.94
-"""Of life per km of wavelength: 7.5 min at 8 km, an hour at 64 km."""
-_FEW = 10
-"""Members whose deviation says little of what they are drawn from."""
+"""The subdivision of a cubic B-spline."""
 _TINY = 1e-12
-"""A deviation that nothing is divided by: without doubt there is no noise."""
+"""The least standard deviation that is divided by: where it is 0 there is no noise."""
 
 
 class Noise(nn.Module):
-    """Octaves of noise that forget themselves at a rate of their own, which can be learned.
+    """Octaves of noise, each a first-order autoregression in time whose lifetime can be learned.
 
     Args:
-        scales: how many octaves.
-        cell_km: the cells that the finest one has.
+        settings: how many octaves, and the lifetimes to begin with.
+        cell_km: the side of the cells of the finest octave.
 
-    Source: Seed 2003 and Bowler et al. 2006, doi:10.1256/qj.04.100, for the cascade of auto-regressive scales; the
-    lifetimes to begin with are those of Germann, Zawadzki and Turner 2006, doi:10.1175/JAS3735.1.
+    Source: Seed 2003 and Bowler et al. 2006, doi:10.1256/qj.04.100, for the cascade of autoregressive scales.
     """
 
-    def __init__(self, scales: int, *, cell_km: float) -> None:
+    def __init__(self, settings: NoiseSettings, *, cell_km: float) -> None:
         super().__init__()
-        self.scales = scales
-        first = [math.log(_MINUTES_PER_KM * 2 * cell_km * 2**n) for n in range(scales)]
-        self.lasting = nn.Parameter(torch.tensor(first))
-        """Logarithms of minutes."""
+        self.octaves = settings.octaves
+        first = [math.log(settings.minutes_per_km * 2 * cell_km * 2**n) for n in range(settings.octaves)]
+        self.log_lifetime_minutes = nn.Parameter(torch.tensor(first))
+
+    def by_lead(
+        self,
+        deviation: Float[Tensor, "batch steps octaves rows columns"],
+        members: int,
+        *,
+        size: tuple[int, int],
+        patch: int,
+        scale: float,
+        time_step_minutes: float,
+        generators: Generators,
+    ) -> Iterator[tuple[Float[Tensor, "batch member y x"], Float[Tensor, "batch 1 y x"]]]:
+        """For each lead time the noise of all members, and the standard deviation that it is drawn with.
+
+        Args:
+            deviation: the standard deviation of each octave, patch by patch.
+            members: of each case.
+            size: rows and columns of the noise.
+            patch: the side of a patch in cells; the patches may reach beyond `size`.
+            scale: factor of the standard deviation.
+            time_step_minutes: between two lead times.
+            generators: one for all cases, or one for each.
+        """
+        batch, steps = deviation.shape[:2]
+        drawn = self.start(batch * members, size, generators, deviation)
+        for lead in range(steps):
+            if lead:
+                drawn = self.next(drawn, time_step_minutes, generators)
+            fine = interpolate(deviation[:, lead], scale_factor=patch, mode="bilinear", align_corners=False)
+            fine = scale * fine[..., : size[0], : size[1]]
+            octaves = self.fields(drawn, size).reshape(batch, members, -1, *size)
+            yield (octaves * fine.unsqueeze(1)).sum(dim=2), fine.square().sum(dim=1, keepdim=True).sqrt()
 
     def start(
-        self, count: int, size: tuple[int, int], generator: torch.Generator | None, like: Tensor
+        self, count: int, size: tuple[int, int], generators: Generators, like: Tensor
     ) -> list[Float[Tensor, "count 1 rows columns"]]:
         """White noise of each octave for `count` fields of `size`, on the device of `like`."""
-        sizes = [[-(-n // 2**scale) + 3 for n in size] for scale in range(self.scales)]
-        return [_normal((count, 1, *sides), generator, like) for sides in sizes]
+        sizes = [[-(-n // 2**octave) + 3 for n in size] for octave in range(self.octaves)]
+        return [_normal((count, 1, *sides), generators, like) for sides in sizes]
 
     def next(
-        self, drawn: Sequence[Tensor], time_step_minutes: float, generator: torch.Generator | None
+        self, drawn: Sequence[Tensor], time_step_minutes: float, generators: Generators
     ) -> list[Float[Tensor, "count 1 rows columns"]]:
-        """The same, a step later."""
-        kept = torch.exp(-time_step_minutes * torch.exp(-self.lasting))
+        """The same noise one time step later."""
+        kept = torch.exp(-time_step_minutes * torch.exp(-self.log_lifetime_minutes))
         new = torch.sqrt(1 - kept.square())
-        return [k * old + n * _normal(old.shape, generator, old) for k, n, old in zip(kept, new, drawn, strict=True)]
+        return [k * old + n * _normal(old.shape, generators, old) for k, n, old in zip(kept, new, drawn, strict=True)]
 
-    def fields(self, drawn: Sequence[Tensor], size: tuple[int, int]) -> Float[Tensor, "count scales y x"]:
+    def fields(self, drawn: Sequence[Tensor], size: tuple[int, int]) -> Float[Tensor, "count octaves y x"]:
         """The octaves on the fine grid, each of variance 1."""
         made = []
-        for scale, octave in enumerate(drawn):
+        for doublings, octave in enumerate(drawn):
             taps = octave.new_tensor(_TAPS)
             kernel = (taps[:, None] * taps[None, :])[None, None]
-            for _ in range(scale):
+            for _ in range(doublings):
                 octave = conv_transpose2d(octave, kernel, stride=2, padding=2)[..., 1:-1, 1:-1]
-            made.append(octave[..., : size[0], : size[1]] / _deviation(scale))
+            made.append(octave[..., : size[0], : size[1]] / _deviation(doublings))
         return torch.cat(made, dim=1)
 
 
-def exact(
-    noise: Float[Tensor, "batch member y x"], deviation: Float[Tensor, "batch 1 y x"]
+def match_moments(
+    noise: Float[Tensor, "batch member y x"], deviation: Float[Tensor, "batch 1 y x"], *, from_members: int
 ) -> Float[Tensor, "batch member y x"]:
-    """The members' noise with a mean of 0 and the deviation that it is drawn with, place by place.
+    """The members' noise with the mean 0 and the standard deviation that it is drawn with, at every place.
 
-    A few independent draws are off by chance, which costs an ensemble as much skill as if it had fewer members. Of less
-    than 10 only the mean is put right: their deviation says too little.
+    A few independent draws are off by chance, which costs an ensemble as much skill as if it had fewer members.
+
+    Args:
+        noise: independent draws.
+        deviation: the standard deviation that they are drawn with.
+        from_members: of fewer members than this only the mean is corrected, and the variance on average.
 
     Source: Pham 2001, doi:10.1175/1520-0493(2001)129<1194:SMFSDA>2.0.CO;2, second-order exact sampling.
     """
@@ -87,7 +122,7 @@ def exact(
     if members == 1:
         return noise
     centred = noise - noise.mean(dim=1, keepdim=True)
-    if members < _FEW:
+    if members < from_members:
         return centred * math.sqrt(members / (members - 1))
     return centred * (deviation / centred.std(dim=1, keepdim=True).clamp(min=_TINY))
 
@@ -102,7 +137,8 @@ def _deviation(doublings: int) -> float:
     return float((weights**2).sum() / 2**doublings)
 
 
-def _normal(shape: Sequence[int], generator: torch.Generator | None, like: Tensor) -> Tensor:
-    """From the generator's own device, so that a seed means the same on each."""
-    drawn = torch.randn(tuple(shape), generator=generator, device=generator.device if generator else like.device)
-    return drawn.to(like)
+def _normal(shape: Sequence[int], generators: Generators, like: Tensor) -> Tensor:
+    """From each generator as many of the fields; on its own device, so that a seed means the same on each."""
+    each = (shape[0] // len(generators), *shape[1:])
+    drawn = [torch.randn(each, generator=g, device=g.device if g else like.device) for g in generators]
+    return torch.cat(drawn).to(like)

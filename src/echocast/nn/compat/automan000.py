@@ -1,4 +1,4 @@
-"""automan000's Convolution_LSTM_PyTorch: eight convolutions a cell, peepholes that never learn and so are zero.
+"""automan000's Convolution_LSTM_PyTorch: eight convolutions a cell, peepholes that are not trained and so are 0.
 
 Its model feeds one frame at every step: give that frame repeated along time.
 """

@@ -1,4 +1,4 @@
-"""What all of them share: taking tensors by name, putting gates in order, and the layer that comes of it."""
+"""What all converters share: taking tensors by name, reordering gates, and making the layer."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,13 @@ from echocast.nn.lstm import LSTM
 from echocast.nn.sequence import RecurrentLayers
 
 _PACKAGE = "echocast.nn.compat"
+_NO_CONVERTERS = ("base", "files")
+"""Modules of the package that convert nothing."""
 
 
 @dataclass(frozen=True)
 class CellWeights:
-    """One layer (and direction) in our form.
+    """The weights of one layer (and direction) as echocast's layers have them.
 
     Args:
         x: (4 F, C, *kernel), gates in the order input, forget, candidate, output.
@@ -37,18 +39,18 @@ class CellWeights:
 
 @dataclass(frozen=True)
 class Imported:
-    """Layers of another implementation, from the input up.
+    """Converted weights, from the first layer to the last.
 
     Args:
-        cells: the weights; with ``bidirectional``, forwards and backwards in turn.
-        options: of `ConvLSTM` or `LSTM` that these weights need.
+        cells: the weights of each layer; with ``bidirectional``, forwards and backwards in turn.
+        options: arguments of `ConvLSTM` or `LSTM` that these weights need.
     """
 
     cells: Sequence[CellWeights]
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def layer(self, **options: Any) -> RecurrentLayers[Any]:
-        """The `ConvLSTM` (an `LSTM` where there is no space) with these weights; `options` such as ``batch_first``."""
+        """The `ConvLSTM` (`LSTM` without spatial dimensions) with these weights; `options` such as ``batch_first``."""
         directions = 2 if self.options.get("bidirectional") else 1
         first, forward = self.cells[0], self.cells[::directions]
         dims = first.x.dim() - 2
@@ -64,7 +66,7 @@ class Imported:
             settings["input_kernel"] = [tuple(cell.x.shape[2:]) for cell in forward]
             settings["state_kernel"] = [tuple(cell.h.shape[2:]) for cell in forward]
         if settings["peephole"] == "pixel" and first.peephole is not None:
-            settings["grid"] = tuple(first.peephole.shape[2:])
+            settings["spatial_size"] = tuple(first.peephole.shape[2:])
         hidden = [cell.h.shape[1] for cell in forward]
         build = ConvLSTM if dims else LSTM
         # One number for all layers where they are alike, so that their states come stacked as in nn.LSTM.
@@ -81,7 +83,7 @@ class Imported:
 
 
 class Weights:
-    """Named tensors of which each must be taken once, so that nothing unknown is left unsaid.
+    """Named tensors, each of which a converter must take or ignore, so that an unknown one is noticed.
 
     Args:
         tensors: by name, as PyTorch or NumPy have them.
@@ -93,12 +95,12 @@ class Weights:
         self.source = source
         chosen = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
         if not chosen:
-            raise CheckpointMismatch(f"no weight begins with prefix={prefix!r}; there are: {_few(tensors)}")
+            raise CheckpointMismatch(f"no weight's name begins with prefix={prefix!r}; the names are: {_few(tensors)}")
         self._left = {name: _tensor(value) for name, value in chosen.items()}
         self._all = list(self._left)
 
     def numbers(self, pattern: str) -> list[int]:
-        """What stands for the number in names that match `pattern`, in order.
+        """The numbers in names that match `pattern`, sorted; its first group is the number.
 
         Raises:
             CheckpointMismatch: no name matches.
@@ -106,7 +108,8 @@ class Weights:
         found = sorted({int(match[1]) for name in self._all if (match := re.fullmatch(pattern, name))})
         if not found:
             raise CheckpointMismatch(
-                f"no weight is named like {pattern} of {self.source}; there are: {_few(self._all)}"
+                f"weights of {self.source} have names like {pattern}; these are named {_few(self._all)}; "
+                "is it another implementation, or is a prefix missing?"
             )
         return found
 
@@ -125,7 +128,9 @@ class Weights:
             CheckpointMismatch: there is none, or it has another shape.
         """
         if name not in self._left:
-            raise CheckpointMismatch(f"{self.source} weights need {name!r}; there are: {_few(self._all)}")
+            raise CheckpointMismatch(
+                f"weights of {self.source} must contain {name!r}; these are named {_few(self._all)}"
+            )
         value = self._left.pop(name)
         if shape is not None:
             fits = value.dim() == len(shape) and all(
@@ -141,40 +146,45 @@ class Weights:
         return self.take(name, shape) if name in self._left else None
 
     def ignore(self, pattern: str) -> None:
-        """Leave out what the implementation never uses."""
+        """Leave out weights that the implementation itself never uses."""
         self._left = {name: value for name, value in self._left.items() if not re.fullmatch(pattern, name)}
 
     def finish(self) -> None:
         """
         Raises:
-            CheckpointMismatch: tensors are left that nothing took.
+            CheckpointMismatch: a tensor was not taken.
         """
         if self._left:
-            raise CheckpointMismatch(f"{self.source} has no weights named {_few(self._left)}")
+            raise CheckpointMismatch(
+                f"{self.source} has no weights named {_few(self._left)}; "
+                "if the layer is part of a larger model, give the prefix of its names"
+            )
 
 
 def names() -> list[str]:
     """The implementations whose weights can be read."""
-    return plugins.names(_PACKAGE, skip=("base", "files"))
+    return plugins.names(_PACKAGE, skip=_NO_CONVERTERS)
 
 
 def summary(name: str) -> str:
-    """What an implementation is, in a line."""
+    """One line about an implementation."""
     return plugins.summary(_PACKAGE, name)
 
 
 def convert(name: str, weights: Mapping[str, Any], *, prefix: str = "", **hints: Any) -> Imported:
-    """Weights of the implementation `name` in our form.
+    """Weights of the implementation `name` as echocast's layers have them.
 
     Args:
         name: one of `names`.
         weights: tensors by name, as that implementation saves them.
         prefix: what the names of this layer begin with, inside a larger model.
-        hints: what the weights do not say, such as ``forget_bias``; see the module.
+        hints: what the weights alone do not tell, such as ``forget_bias``; see the implementation's module.
 
     Raises:
         CheckpointMismatch: no such implementation, an unknown or missing name, or a wrong shape.
     """
+    if name in _NO_CONVERTERS:
+        raise CheckpointMismatch(f"{name!r} is no implementation; there are: {', '.join(names())}")
     module = plugins.load(_PACKAGE, name, error=CheckpointMismatch)
     tensors = Weights(weights, name, prefix)
     made: Imported = plugins.construct(module.convert, hints, where=name, error=CheckpointMismatch, given=(tensors,))
@@ -183,13 +193,17 @@ def convert(name: str, weights: Mapping[str, Any], *, prefix: str = "", **hints:
 
 
 def in_order(weight: Tensor, order: str, dim: int = 0) -> Tensor:
-    """Gate blocks along `dim` from `order`, such as ``ifog``, to ours, ``ifgo``."""
+    """Gates along `dim` reordered from `order`, such as ``ifog``, to ``ifgo``.
+
+    >>> in_order(torch.tensor([0, 1, 3, 2]), "ifog").tolist()
+    [0, 1, 2, 3]
+    """
     blocks = dict(zip(order, weight.chunk(4, dim=dim), strict=True))
     return torch.cat([blocks[gate] for gate in "ifgo"], dim=dim).contiguous()
 
 
 def split(weight: Tensor, *, order: str, name: str) -> tuple[Tensor, Tensor]:
-    """A kernel (4 F, C + F, *k) over input and state, cut in two, gates put in order."""
+    """A kernel (4 F, C + F, *k) over input and state as two, of input and of state, with the gates reordered."""
     hidden = weight.shape[0] // 4
     inputs = weight.shape[1] - hidden
     if weight.shape[0] % 4 or inputs < 1:
@@ -204,7 +218,7 @@ def channels_first(kernel: Tensor) -> Tensor:
 
 
 def with_forget_bias(bias: Tensor | None, forget_bias: float, like: Tensor) -> Tensor | None:
-    """A bias (4 F) with `forget_bias` added to its forget gate, made if there is none and one is needed."""
+    """A bias (4 F) with `forget_bias` added to its forget gate; zeros to begin with if there is none."""
     if bias is None and not forget_bias:
         return None
     bias = like.new_zeros(like.shape[0]) if bias is None else bias.clone()

@@ -1,4 +1,4 @@
-"""Files of weights, whoever wrote them: PyTorch, safetensors, NumPy's npz, and Keras' HDF5 in all its layouts."""
+"""Files of weights: PyTorch, safetensors, NumPy's npz, and Keras' HDF5 in all its layouts."""
 
 import io
 import pickle
@@ -20,8 +20,8 @@ SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".npz", ".h5", ".hdf
 def read(path: str | Path) -> dict[str, Any]:
     """The tensors of a file by name.
 
-    PyTorch files are read as weights only, so that none of their code runs. A dictionary inside (``state_dict``,
-    ``model``) is opened; in Keras' files the group's path is part of the name.
+    PyTorch files are read with ``weights_only=True``, so that none of their code runs. A dictionary inside
+    (``state_dict``, ``model``) is opened; in Keras' files the group's path is part of the name.
 
     Raises:
         UnreadableFile: not a file of weights.
@@ -29,7 +29,7 @@ def read(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise UnreadableFile(
-            f"{path}: weights come in files that end in {', '.join(SUFFIXES)}; save them as one of these"
+            f"{path}: weights are read from files that end in {', '.join(SUFFIXES)}; save them as one of these"
         )
     try:
         found: dict[str, Any] = _READERS[path.suffix](path)  # type: ignore[operator]  # mixed signatures

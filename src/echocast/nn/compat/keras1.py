@@ -30,7 +30,7 @@ def convert(
     x, h = gates("W"), gates("U")
     bias = torch.cat([weights.take(f"b_{gate}", (len(x) // 4,)) for gate in "ifco"])
     options = {
-        "gate_activation": "hard_sigmoid_fifth" if inner_activation == "hard_sigmoid" else inner_activation,
+        "gate_activation": "hard_sigmoid_keras2" if inner_activation == "hard_sigmoid" else inner_activation,
         "activation": activation,
         "padding": border_mode,
     }

@@ -24,7 +24,7 @@ def convert(
     hard = recurrent_activation == "hard_sigmoid"
     return keras3.convert(
         weights,
-        recurrent_activation="hard_sigmoid_fifth" if hard else recurrent_activation,
+        recurrent_activation="hard_sigmoid_keras2" if hard else recurrent_activation,
         activation=activation,
         padding=padding,
         strides=strides,

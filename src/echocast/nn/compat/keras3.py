@@ -22,11 +22,12 @@ def convert(
         recurrent_activation, activation, padding, strides, dilation_rate: the layer's arguments.
 
     Raises:
-        CheckpointMismatch: strides with padding "same", whose border in Keras depends on the grid.
+        CheckpointMismatch: strides with padding "same", which in Keras depends on the image's size.
     """
     if strides != 1 and padding == "same":
         raise CheckpointMismatch(
-            f"strides={strides} with padding='same' puts a border in Keras that depends on the grid"
+            f"strides={strides} with padding='same' cannot be converted: the padding of Keras then depends on the "
+            "image's size; only padding='valid' has strides"
         )
     names = ("vars/0", "vars/1", "vars/2") if weights.has("vars/0") else ("kernel", "recurrent_kernel", "bias")
     x = channels_first(weights.take(names[0]))

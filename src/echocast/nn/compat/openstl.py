@@ -12,7 +12,7 @@ from echocast.nn.compat.base import CellWeights, Imported, Weights
 def convert(weights: Weights) -> Imported:
     """``cell_list.N.conv_x.0.weight`` and ``cell_list.N.conv_h.0.weight``; a cell's names have no ``cell_list.N.``.
 
-    ``conv_o`` and ``conv_last`` of a cell are in no equation of it and are left out.
+    ``conv_o`` and ``conv_last`` take part in none of the cell's equations and are left out.
     """
     stems = [""]
     if not weights.has("conv_x.0.weight"):

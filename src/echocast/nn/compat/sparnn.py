@@ -12,5 +12,5 @@ def convert(weights: Weights) -> Imported:
     h = torch.cat([weights.take(f"W_h{gate}", (hidden, hidden, None, None)) for gate in "ifco"])
     bias = torch.cat([weights.take(f"b_{gate}", (hidden,)) for gate in "ifco"])
     peephole = torch.stack([weights.take(f"W_c{gate}", (hidden,)) for gate in "ifo"])
-    # A convolution turns its kernel round, a correlation, which is what PyTorch computes, does not.
+    # A true convolution flips its kernel; PyTorch computes a correlation, which does not.
     return Imported([CellWeights(x.flip(2, 3), h.flip(2, 3), bias, peephole[..., None, None])])

@@ -1,4 +1,4 @@
-"""viorik's UntiedConvLSTM for Torch7: the first step has weights of its own, no recurrence and no forget gate.
+"""viorik's UntiedConvLSTM for Torch7: the first time step has its own weights, no recurrence and no forget gate.
 
 To the names of `viorik` come ``first.GATE.weight`` and ``first.GATE.bias`` for the gates ``input``, ``cell`` and
 ``output``.
@@ -20,8 +20,8 @@ from echocast.nn.sequence import RecurrentLayers
 class UntiedConvLSTM(nn.Module):
     """A layer for the first frame and a layer for the rest.
 
-    From a state of zeros neither the recurrence nor the forget gate has anything to say, so that the first step is a
-    `ConvLSTM` too.
+    From a state of zeros neither the recurrence nor the forget gate contributes anything, so that the first time step
+    is a `ConvLSTM` too.
     """
 
     def __init__(self, first: RecurrentLayers[Any], rest: RecurrentLayers[Any]) -> None:
@@ -30,11 +30,11 @@ class UntiedConvLSTM(nn.Module):
 
     def forward(self, x: Float[Tensor, "time batch channel y x"]) -> tuple[Float[Tensor, "time batch hidden y x"], Any]:
         """All hidden states and the last ``(h_n, c_n)``, always from a state of zeros."""
-        begun, state = self.first(x[:1])
+        begin, state = self.first(x[:1])
         if len(x) == 1:
-            return begun, state
+            return begin, state
         output, state = self.rest(x[1:], state)
-        return torch.cat([begun, output]), state
+        return torch.cat([begin, output]), state
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,6 @@ def convert(weights: Weights) -> Imported:
     kernels = [weights.take(f"first.{gate}.weight", shape) for gate in ("input", "cell", "output")]
     biases = [weights.take(f"first.{gate}.bias", (hidden,)) for gate in ("input", "cell", "output")]
     for parts in (kernels, biases):
-        parts.insert(1, torch.zeros_like(parts[0]))  # the forget gate of a cell that holds nothing
+        parts.insert(1, torch.zeros_like(parts[0]))  # the forget gate acts on a cell state of 0
     first = replace(tied, x=torch.cat(kernels), h=torch.zeros_like(tied.h), bias=torch.cat(biases))
     return UntiedImported([tied], first=[first])

@@ -1,8 +1,8 @@
-"""The recurrence on the CPU as few passes over memory as it takes: a convolution and one pointwise kernel per step.
+"""The fast path of the ConvLSTM on the CPU: per time step one convolution and one pointwise kernel.
 
-It is taken by itself where it can be: 32-bit and bfloat16 tensors on the CPU, the paper's gates, and nothing that wants
-to see single operations (compilers, exporters, function transforms). Everything else takes the plain path, which is the
-definition; `plain` forces it, for second derivatives for instance.
+Layers choose it by themselves where it applies: 32-bit and bfloat16 tensors on the CPU, the paper's gates, and nothing
+that needs to see single operations (compilers, exporters, function transforms). Everything else takes the plain path,
+which defines what a layer computes; `plain` forces it, for second derivatives for instance.
 """
 
 import logging
@@ -12,8 +12,8 @@ from functools import cache
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
+from echocast.nn import torch_internals
 from echocast.nn.fused.convolutions import direct
 from echocast.nn.fused.layer import Layer
 
@@ -21,13 +21,13 @@ __all__ = ["Layer", "always", "direct", "plain", "takes"]
 
 _log = logging.getLogger(__name__)
 _plain = False
-_least = 10_000_000
-"""Products per step under which Python's share of a step costs more than the fused path saves."""
+_min_products = 10_000_000
+"""Products per time step under which Python's share of it costs more than the fused path saves."""
 
 
 @contextmanager
 def plain() -> Iterator[None]:
-    """Inside, layers take the plain path.
+    """Inside this context, layers take the plain path.
 
     >>> with plain():
     ...     takes(torch.zeros(1), products=1 << 30)
@@ -43,13 +43,13 @@ def plain() -> Iterator[None]:
 
 @contextmanager
 def always() -> Iterator[None]:
-    """Inside, layers too small to gain by it take the fused path too."""
-    global _least
-    before, _least = _least, 0
+    """Inside this context, layers too small to gain by the fused path take it too."""
+    global _min_products
+    before, _min_products = _min_products, 0
     try:
         yield
     finally:
-        _least = before
+        _min_products = before
 
 
 def takes(*tensors: Tensor, products: int) -> bool:
@@ -57,19 +57,18 @@ def takes(*tensors: Tensor, products: int) -> bool:
 
     Args:
         tensors: all that the layer computes with.
-        products: multiplications per step.
+        products: multiplications per time step.
     """
     kinds = (torch.float32, torch.bfloat16)
-    if torch.compiler.is_compiling() or torch.compiler.is_exporting() or torch._C._get_tracing_state() is not None:
+    if torch_internals.is_recorded():
         return False
-    if _plain or products < _least:
+    if _plain or products < _min_products:
         return False
     if any(t.device.type != "cpu" or t.dtype not in kinds or type(t) not in _TENSORS for t in tensors):
         return False
     if torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") not in kinds:
         return False
-    transformed = torch._C._functorch.peek_interpreter_stack() is not None or _get_current_dispatch_mode() is not None
-    return not transformed and _kernels_compile()
+    return not torch_internals.is_transformed() and _kernels_compile()
 
 
 _TENSORS = (Tensor, torch.nn.Parameter)
@@ -78,10 +77,10 @@ _TENSORS = (Tensor, torch.nn.Parameter)
 @cache
 def _kernels_compile() -> bool:
     try:
-        from echocast.nn.fused import kernels, lanes
+        from echocast.nn.fused import compiler, kernels
 
-        lanes.check_processor()
-        kernels.step(bf16=False, peephole=None, driven=False, keep=False)
+        compiler.check_processor()
+        kernels.step(bf16=False, peephole=None, x_gates=False, keep=False)
     except Exception as error:  # whatever keeps LLVM from working here, the plain path does the same, slower
         _log.warning("ConvLSTM layers run without their fused kernels, more slowly: %s", error)
         return False

@@ -1,4 +1,4 @@
-"""The two ways a step's convolution is computed, with stride 1 and zeros beyond the border.
+"""The two ways to compute the convolution of a time step, with stride 1 and zero padding.
 
 Images are channels-last, (image, *space, channel), and lie in buffers with the border that `border` asks for.
 """
@@ -8,18 +8,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from echocast.nn.fused import winograd
+from echocast.nn.fused.buffers import empty, inner
 from echocast.nn.fused.product import product
 
 Part = tuple[slice, ...]
 """Some of the images, or some lines (along the first axis of space) of one."""
 
 _CACHED = 4 << 20
-"""Bytes of gates computed directly at a time, so that they are still in the cache when they are opened."""
+"""Bytes of gates computed directly at a time, so that they are still in the cache when their activations follow."""
 
 _TILES = 256
 """Tiles multiplied at a time: enough for a matrix product, few enough for the cache."""
@@ -29,7 +29,7 @@ _use_winograd = True
 
 @contextmanager
 def direct() -> Iterator[None]:
-    """Inside, no convolution goes by Winograd's filtering: slower, and a few bits more exact."""
+    """Inside this context, no convolution uses Winograd's filtering: slower, and a few bits more exact."""
     global _use_winograd
     before, _use_winograd = _use_winograd, False
     try:
@@ -61,12 +61,12 @@ class Convolution(Protocol):
         """The gradient of the images from that of the results, which lies in a buffer with `border` too."""
 
     def weight_gradient(self) -> "WeightGradient":
-        """A sum to which steps can be added."""
+        """A sum, 0 so far, to which time steps can be added."""
 
 
 @runtime_checkable
 class WeightGradient(Protocol):
-    """The gradient of a weight, step by step."""
+    """The gradient of a weight, summed over time steps."""
 
     def add(self, gradient: Tensor, buffer: Tensor) -> None:
         """Add that of some images: the results' gradient and the images, both with `border`."""
@@ -82,32 +82,11 @@ def choose(weight: Tensor, space: Sequence[int], dtype: torch.dtype, *, keep: bo
         weight: (out, in, *kernel).
         space: size of the grid.
         dtype: of the images.
-        keep: results are kept for the way back, so that large images need not be cut into strips to save memory.
+        keep: results are kept for the backward pass, so that cutting large images into strips would save no memory.
     """
     if _use_winograd and winograd.takes(weight.shape[2:], space):
         return _Winograd(weight, space)
     return _Direct(weight, space, dtype, keep=keep)
-
-
-def inner(buffer: Tensor, border: Sequence[int]) -> Tensor:
-    """The images within their borders."""
-    for axis, width in enumerate(border, start=1):
-        buffer = buffer.narrow(axis, width, buffer.shape[axis] - 2 * width)
-    return buffer
-
-
-def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Memory from NumPy, which asks for huge pages: a fresh large tensor of PyTorch costs more in page faults than in
-    arithmetic."""
-    words = torch.from_numpy(np.empty(math.prod(shape), dtype=np.float32 if dtype == torch.float32 else np.int16))
-    # No view of `words`, which autograd would not let a user change in place.
-    return torch.empty(0, dtype=dtype).set_(words.untyped_storage(), 0, shape)  # type: ignore[call-overload, no-any-return]
-
-
-def bordered(images: int, space: Sequence[int], channels: int, border: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """A buffer of zeros with room for a border."""
-    sides = [size + 2 * width for size, width in zip(space, border, strict=True)]
-    return empty((images, *sides, channels), dtype).zero_()
 
 
 class _Direct:
@@ -215,7 +194,7 @@ class _Winograd:
     def weight_gradient(self) -> WeightGradient:
         return _WinogradWeight(self)
 
-    def seen(self, buffer: Tensor, part: Part) -> Tensor:
+    def needed(self, buffer: Tensor, part: Part) -> Tensor:
         """The lines of a buffer that a part needs."""
         return buffer[part] if len(part) == 1 else buffer[part[0], part[1].start : part[1].stop + self._kernel - 1]
 
@@ -234,7 +213,7 @@ class _Winograd:
         return tiles
 
     def _product(self, buffer: Tensor, part: Part, weight: Tensor, *, out: Tensor, bias: Tensor | None = None) -> None:
-        tiles = self.input_tiles(self.seen(buffer, part))
+        tiles = self.input_tiles(self.needed(buffer, part))
         products = self.room(1, tiles.shape[1], weight.shape[2])
         product(tiles, weight, products)
         winograd.output_images(products, self._kernel, out, bias)
@@ -250,7 +229,7 @@ class _WinogradWeight:
         convolution = self._convolution
         kernel, within = convolution._kernel, inner(gradient, convolution.border)
         for part in convolution.parts(len(gradient)):
-            tiles = convolution.input_tiles(convolution.seen(buffer, part))
+            tiles = convolution.input_tiles(convolution.needed(buffer, part))
             results = convolution.room(1, tiles.shape[1], gradient.shape[-1])
             winograd.gradient_tiles(within[part], kernel, results)
             product(tiles.transpose(1, 2), results, self._sum, add=True)

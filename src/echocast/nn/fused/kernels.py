@@ -1,37 +1,38 @@
-"""The ConvLSTM's pointwise part as three kernels: a step, the cells again, and a step backwards.
+"""The ConvLSTM's pointwise part as three kernels: a time step, its cell state again, and its backward pass.
 
-Rows are pixels, and the parts of a row are the gates `i, f, g, o`. The cell is always 32-bit; gates and hidden states
-are 32-bit or bfloat16.
+Rows are pixels, and the parts of a row are the gates `i, f, g, o`. The cell state is always 32-bit; gates and hidden
+states are 32-bit or bfloat16.
 """
 
 from functools import cache
 
-from echocast.nn.fused.lanes import Kernel, Load, Rows, Store, compile_kernel, sigmoid, tanh
+from echocast.nn.fused.compiler import Kernel, Load, Rows, Store, compile_kernel
+from echocast.nn.fused.lanes import sigmoid, tanh
 
 
 @cache
-def step(*, bf16: bool, peephole: str | None, driven: bool, keep: bool, wide: bool = False) -> Kernel:
-    """From the convolution's sums (``raw``) and the old cell (``c``) to the new ``c`` and ``h``.
+def step(*, bf16: bool, peephole: str | None, x_gates: bool, keep: bool, wide: bool = False) -> Kernel:
+    """From the convolution's result (``raw``) and the old cell state (``c``) to the new ``c`` and ``h``.
 
     Args:
         bf16: gates and hidden states are bfloat16.
         peephole: None, ``channel`` or ``pixel``.
-        driven: a second tensor of gates, the input's share, is to be added.
-        keep: write the opened gates to ``gates``, for the way back.
+        x_gates: a second tensor of gates, what the input adds to them, is to be added.
+        keep: write the activated gates to ``gates``, for the backward pass.
         wide: ``raw`` is 32-bit whatever the rest is.
     """
     narrow = Rows(bf16)
     tensors = {"raw": Rows(bf16 and not wide), "c": Rows(), "new": Rows(), "h": narrow, "next": Rows(bf16, at="grid")}
     if peephole:
         tensors["peephole"] = _peephole(peephole)
-    if driven:
-        tensors["driven"] = narrow
+    if x_gates:
+        tensors["x_gates"] = narrow
     if keep:
         tensors["gates"] = narrow
 
     def body(load: Load, store: Store) -> None:
         c = load("c")
-        i, f, g, o = (load("raw", k) + load("driven", k) if driven else load("raw", k) for k in range(4))
+        i, f, g, o = (load("raw", k) + load("x_gates", k) if x_gates else load("raw", k) for k in range(4))
         if peephole:
             i, f = load("peephole", 0).times_plus(c, i), load("peephole", 1).times_plus(c, f)
         i, f, g = sigmoid(i), sigmoid(f), tanh(g)
@@ -50,7 +51,7 @@ def step(*, bf16: bool, peephole: str | None, driven: bool, keep: bool, wide: bo
 
 @cache
 def cells(*, bf16: bool) -> Kernel:
-    """The new cell from the opened gates and the old cell."""
+    """The new cell state from the activated gates and the old cell state."""
 
     def body(load: Load, store: Store) -> None:
         store("new", load("gates", 1).times_plus(load("c"), load("gates", 0) * load("gates", 2)))
@@ -60,9 +61,9 @@ def cells(*, bf16: bool) -> Kernel:
 
 @cache
 def back(*, bf16: bool, peephole: str | None, wide: bool = False) -> Kernel:
-    """From the gradients of ``h`` (two of them: from above and from later) and of the new cell (``dc``) to those of the
-    gates before they were opened (``dgates``) and of the old cell (in ``dc``); ``sums`` collects the peepholes'. With
-    `wide`, ``later`` is 32-bit.
+    """From the gradients of ``h`` (two of them: from the layer above and from the next time step) and of the new cell
+    state (``dc``) to those of the gates before their activation (``dgates``) and of the old cell state (in ``dc``);
+    ``sums`` collects the peepholes'. With `wide`, ``later`` is 32-bit.
     """
     narrow, later = Rows(bf16), Rows(bf16 and not wide)
     tensors = {"gates": narrow, "c": Rows(), "above": narrow, "later": later, "dc": Rows()}

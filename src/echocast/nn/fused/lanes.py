@@ -1,56 +1,11 @@
-"""Pointwise kernels, compiled by LLVM when they are first called: no compiler on the user's machine.
+"""Vectors of 32-bit floats inside a kernel that is being built, and the functions that kernels need of them."""
 
-A kernel is a Python function over `Lanes`, vectors of 32-bit floats with the usual operators. `compile_kernel` turns it
-into machine code of this processor that walks over rows (pixels) of channels, on PyTorch's own threads.
-
-    >>> import torch
-    >>> double = compile_kernel("double", {"x": Rows()}, lambda load, store: store("x", load("x") * 2))
-    >>> x = torch.ones(3, 5)
-    >>> double({"x": x}, rows=3, width=5)
-    >>> float(x.sum())
-    30.0
-"""
-
-import ctypes
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import llvmlite.binding as llvm
 import llvmlite.ir as ir
-import torch
-from torch import Tensor
 
-_F32, _I16, _I32, _I64 = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(64)
-_WIDTHS = (16, 1)
-"""Channels at a time: vectors of 16 as far as they go (LLVM splits them if registers are shorter), then one by one."""
-
-_SERIAL = 1 << 14
-"""Values under which a second thread costs more than it saves."""
-
-_BLOCKS = 64
-"""Parts that the rows are cut into, for the threads to share and for sums to be added up in a fixed order."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """How a kernel sees one tensor: as rows of channels.
-
-    Args:
-        bf16: the values are stored as bfloat16; the kernel sees 32-bit floats.
-        at: which row belongs to row p of the kernel: ``row`` p itself, ``same`` always the first, ``pixel`` p modulo
-            the pixels of an image (a batch shares it), ``block`` one row per block of rows, for sums; ``grid`` a pixel
-            of an image that may lie within a larger one.
-        every: pixels from one row to the next along both axes of a ``grid``, for tiles.
-    """
-
-    bf16: bool = False
-    at: str = "row"
-    every: int = 1
+_I32 = ir.IntType(32)
 
 
 class Lanes:
@@ -103,8 +58,8 @@ class Lanes:
     def power_of_two(self) -> "Lanes":
         """2 to these whole numbers, between -126 and 127."""
         whole = ir.VectorType(_I32, self.value.type.count)
-        exponent = self._builder.add(self._builder.fptosi(self.value, whole), _vector(_I32, 127, whole.count))
-        bits = self._builder.shl(exponent, _vector(_I32, 23, whole.count))
+        exponent = self._builder.add(self._builder.fptosi(self.value, whole), vector(_I32, 127, whole.count))
+        bits = self._builder.shl(exponent, vector(_I32, 23, whole.count))
         return self._new(self._builder.bitcast(bits, self.value.type))
 
 
@@ -134,203 +89,6 @@ def _exponential(x: Lanes) -> tuple[Lanes, Lanes]:
     return (series * r).times_plus(r, r) * scale, scale
 
 
-Load = Callable[..., Lanes]
-"""``load(name, part=0, line=0, column=0)``: part k of a row begins k widths after its start (for a tensor of planes, in
-plane k); of a ``grid``, line and column count from the row's pixel."""
-
-Store = Callable[..., None]
-"""``store(name, value, part=0, line=0, column=0)``."""
-
-
-class Kernel:
-    """Machine code for one pointwise pass; see `compile_kernel`."""
-
-    def __init__(self, name: str, tensors: Mapping[str, Rows], source: str) -> None:
-        self.tensors = tensors
-        self._engine = machine_code(source)
-        self._address = self._engine.get_function_address(name)
-
-    def __call__(
-        self, tensors: Mapping[str, Tensor], *, rows: int, width: int, image: tuple[int, int] = (1, 1)
-    ) -> None:
-        """Run over `rows` rows of `width` channels.
-
-        Args:
-            tensors: by name, channels adjacent: (row, channel), (plane, row, channel), or for a ``grid`` (image, line,
-                column, channel).
-            rows: pixels of all images together.
-            width: channels of one part of a row.
-            image: lines and columns of one image, for tensors seen as ``pixel`` or ``grid``.
-        """
-        per_block = block_rows(rows, width)
-        context = [width, image[1], image[0] * image[1], rows, per_block]
-        for name, seen in self.tensors.items():
-            tensor = tensors[name]
-            if seen.at == "grid":
-                context += [tensor.data_ptr(), *tensor.stride()[:3]]
-            else:
-                plane = tensor.stride(0) if tensor.dim() == 3 else width
-                context += [tensor.data_ptr(), tensor.stride(-2), plane, 0]
-        packed = (ctypes.c_int64 * len(context))(*context)
-        call(self._address, -(-rows // per_block), packed)
-
-
-def check_processor() -> None:
-    """
-    Raises:
-        OSError: this processor multiplies and adds only one after the other, which the kernels would have to imitate.
-    """
-    llvm.initialize_native_target()
-    x86 = llvm.get_default_triple().startswith(("x86", "amd64", "i686"))
-    if x86 and not llvm.get_host_cpu_features().get("fma"):
-        raise OSError("this processor has no fused multiply-add")
-
-
-def call(address: int, parts: int, context: Any) -> None:
-    """Run a compiled ``function(begin, end, context)`` over `parts` parts, on PyTorch's threads."""
-    if parts == 1 or (parallel := parallel_for()) is None:
-        function = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)(address)
-        function(0, parts, ctypes.addressof(context))
-    else:
-        parallel(0, parts, 1, address, ctypes.addressof(context))
-
-
-def block_rows(rows: int, width: int) -> int:
-    """Rows per block; there are ``ceil(rows / block_rows)`` blocks."""
-    return max(rows, 1) if rows * width <= _SERIAL else -(-rows // _BLOCKS)
-
-
-def compile_kernel(name: str, tensors: Mapping[str, Rows], body: Callable[[Load, Store], None]) -> Kernel:
-    """Compile `body` for this processor.
-
-    Args:
-        name: of the function, for debuggers.
-        tensors: what it reads and writes, by name.
-        body: called with ``load`` and ``store``; builds what happens to one vector of channels of one row.
-    """
-    module = ir.Module(name)
-    module.triple = llvm.get_process_triple()
-    byte = ir.IntType(8).as_pointer()
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_I64, _I64, byte]), name)
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
-    slots = builder.bitcast(function.args[2], _I64.as_pointer())
-    width, columns, pixels, rows, per_block, *bound = (
-        builder.load(builder.gep(slots, [whole(k)])) for k in range(5 + 4 * len(tensors))
-    )
-    with loop(builder, function.args[0], function.args[1], 1) as block:
-        first = builder.mul(block, per_block)
-        last = builder.add(first, per_block)
-        last = builder.select(builder.icmp_signed("<", last, rows), last, rows)
-        with loop(builder, first, last, 1) as row:
-            pixel = builder.srem(row, pixels)
-            images, line, column = builder.sdiv(row, pixels), builder.sdiv(pixel, columns), builder.srem(pixel, columns)
-            starts = {}
-            for k, (tensor, seen) in enumerate(tensors.items()):
-                base, outer, inner, innermost = bound[4 * k : 4 * k + 4]
-                start = builder.inttoptr(base, (_I16 if seen.bf16 else _F32).as_pointer())
-                index = {"row": row, "same": whole(0), "block": block, "pixel": pixel, "grid": images}[seen.at]
-                offset = builder.mul(index, outer)
-                if seen.at == "grid":
-                    for count, stride in ((line, inner), (column, innermost)):
-                        offset = builder.add(offset, builder.mul(builder.mul(count, stride), whole(seen.every)))
-                starts[tensor] = builder.gep(start, [offset]), inner, innermost
-            begin = whole(0)
-            for lanes in _WIDTHS:
-                end = builder.sub(width, builder.srem(width, whole(lanes)))
-                with loop(builder, begin, end, lanes) as channel:
-                    body(*_access(builder, module, starts, tensors, width, channel, lanes))
-                begin = end
-    builder.ret_void()
-    return Kernel(name, tensors, str(module))
-
-
-def _access(
-    builder: Any, module: Any, starts: dict[str, Any], tensors: Mapping[str, Rows], width: Any, channel: Any, lanes: int
-) -> tuple[Load, Store]:
-    floats, words = ir.VectorType(_F32, lanes), ir.VectorType(_I32, lanes)
-
-    def place(name: str, part: int, line: int, column: int) -> Any:
-        start, inner, innermost = starts[name]
-        grid = tensors[name].at == "grid"
-        offset = builder.add(channel, builder.mul(width if grid else inner, whole(part)))
-        if line or column:
-            assert grid  # only a grid has lines and columns
-            across = builder.add(builder.mul(inner, whole(line)), builder.mul(innermost, whole(column)))
-            offset = builder.add(offset, across)
-        kind = ir.VectorType(_I16 if tensors[name].bf16 else _F32, lanes)
-        return builder.bitcast(builder.gep(start, [offset]), kind.as_pointer())
-
-    def load(name: str, part: int = 0, line: int = 0, column: int = 0) -> Lanes:
-        value = builder.load(place(name, part, line, column), align=2 if tensors[name].bf16 else 4)
-        if tensors[name].bf16:
-            value = builder.bitcast(builder.shl(builder.zext(value, words), _vector(_I32, 16, lanes)), floats)
-        return Lanes(value, builder, module)
-
-    def store(name: str, lane: Lanes, part: int = 0, line: int = 0, column: int = 0) -> None:
-        value = lane.value
-        if tensors[name].bf16:  # to the nearest, ties to even
-            bits = builder.bitcast(value, words)
-            odd = builder.and_(builder.lshr(bits, _vector(_I32, 16, lanes)), _vector(_I32, 1, lanes))
-            bits = builder.add(bits, builder.add(odd, _vector(_I32, 0x7FFF, lanes)))
-            rounded = builder.trunc(builder.lshr(bits, _vector(_I32, 16, lanes)), ir.VectorType(_I16, lanes))
-            nan = builder.fcmp_unordered("uno", value, value)
-            value = builder.select(nan, _vector(_I16, 0x7FC0, lanes), rounded)
-        builder.store(value, place(name, part, line, column), align=2 if tensors[name].bf16 else 4)
-
-    return load, store
-
-
-@contextmanager
-def loop(builder: Any, begin: Any, end: Any, step: int) -> Iterator[Any]:
-    """Build ``for index in range(begin, end, step)`` around what is built inside."""
-    before, function = builder.block, builder.function
-    head, body, after = (function.append_basic_block() for _ in range(3))
-    builder.branch(head)
-    builder.position_at_end(head)
-    index = builder.phi(_I64)
-    index.add_incoming(begin, before)
-    builder.cbranch(builder.icmp_signed("<", index, end), body, after)
-    builder.position_at_end(body)
-    yield index
-    index.add_incoming(builder.add(index, whole(step)), builder.block)
-    builder.branch(head)
-    builder.position_at_end(after)
-
-
-def whole(value: int) -> Any:
-    """A constant whole number of 64 bits."""
-    return ir.Constant(_I64, value)
-
-
-def _vector(element: Any, value: int, lanes: int) -> Any:
+def vector(element: Any, value: int, lanes: int) -> Any:
+    """A constant vector with the same whole number in every lane."""
     return ir.Constant(ir.VectorType(element, lanes), [value] * lanes)
-
-
-def machine_code(source: str) -> Any:
-    """Compile a module for this processor; the engine must live as long as its functions are called."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
-    )
-    module = llvm.parse_assembly(source)
-    module.verify()
-    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
-    passes.getModulePassManager().run(module, passes)
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    return engine
-
-
-@cache
-def parallel_for() -> Any:
-    """PyTorch's own ``parallel_for``, so that no second pool of threads fights for the cores; None before 2.10."""
-    for library in ("libtorch_cpu.so", "libtorch_cpu.dylib", "torch_cpu.dll"):
-        path = Path(torch.__file__).parent / "lib" / library
-        if path.exists():
-            function = getattr(ctypes.CDLL(str(path)), "torch_parallel_for", None)
-            if function is not None:
-                function.argtypes = [ctypes.c_int64] * 3 + [ctypes.c_void_p] * 2
-                function.restype = ctypes.c_int32
-            return function
-    return None

@@ -11,7 +11,7 @@ import llvmlite.ir as ir
 import torch
 from torch import Tensor
 
-from echocast.nn.fused.lanes import call, loop, machine_code, whole
+from echocast.nn.fused.compiler import call, loop, machine_code, whole
 
 _LANES = 16
 _ROWS = (6, 2, 1)

@@ -18,7 +18,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from echocast.nn.fused.lanes import Kernel, Lanes, Load, Rows, Store, compile_kernel
+from echocast.nn.fused.compiler import Kernel, Load, Rows, Store, compile_kernel
+from echocast.nn.fused.lanes import Lanes
 
 TILE = 4
 """Outputs along each side of a tile."""
@@ -152,17 +153,13 @@ def _apply(matrix: Matrix, values: Sequence[Lanes]) -> list[Lanes]:
     """A matrix of known numbers times a vector, zeros left out."""
     made = []
     for row in matrix:
-        total: Lanes | None = None
-        for factor, value in zip(row, values, strict=True):
-            if factor == 0:
-                continue
-            if total is None:
-                total = value if factor == 1 else value * float(factor)
-            elif abs(factor) == 1:
+        (factor, value), *more = [(f, v) for f, v in zip(row, values, strict=True) if f]  # no row is all zeros
+        total = value if factor == 1 else value * float(factor)
+        for factor, value in more:
+            if abs(factor) == 1:
                 total = total + value if factor == 1 else total - value
             else:
                 total = value.times_plus(float(factor), total)
-        assert total is not None  # no row is all zeros
         made.append(total)
     return made
 

@@ -6,16 +6,16 @@ With hits h, misses m, false alarms f and correct rejections c of the event "rai
 - POD = h / (h + m), probability of detection;
 - FAR = f / (h + f), false alarm ratio: 0 is perfect;
 - bias = (h + f) / (h + m): events forecast for each event observed;
-- accuracy = (h + c) / n, share of right answers;
+- accuracy = (h + c) / n, proportion correct;
 - GSS = (h - r) / (h + m + f - r) with r = (h + m) (h + f) / n, Gilbert skill score (equitable threat score, ETS);
 - HSS = 2 (h c - m f) / ((h + m) (m + c) + (h + f) (f + c)), Heidke skill score, = 2 GSS / (GSS + 1);
-- HK = h / (h + m) - f / (f + c), Hanssen and Kuipers' discriminant;
-- MCC = (h c - m f) / sqrt((h + m) (h + f) (c + m) (c + f)), Matthews' correlation;
+- HK = h / (h + m) - f / (f + c), Hanssen-Kuipers discriminant (Peirce skill score);
+- MCC = (h c - m f) / sqrt((h + m) (h + f) (c + m) (c + f)), Matthews correlation coefficient;
 - F1 = 2 h / (2 h + m + f);
 - SEDI = (ln F - ln H - ln(1 - F) + ln(1 - H)) / (ln F + ln H + ln(1 - F) + ln(1 - H)) with H = POD, F = f / (f + c),
   symmetric extremal dependence index; 1 for a perfect table, undefined where H or F alone is 0 or 1.
 
-An undefined quotient (no event on either side) is NaN. By hand: h = 3, m = 1, f = 2, c = 4 give CSI 0.5, POD 0.75,
+An undefined quotient (no event) is NaN. By hand: h = 3, m = 1, f = 2, c = 4 give CSI 0.5, POD 0.75,
 FAR 0.4, bias 1.25, accuracy 0.7, GSS 0.25, HSS 0.4, HK 0.4167, MCC 0.4082, F1 0.6667 and SEDI 0.5646.
 
 Source: Jolliffe and Stephenson, Forecast Verification, 2nd ed. 2012, chapter 3, doi:10.1002/9781119960003; Ferro and
@@ -33,20 +33,20 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from echocast.verification.base import THRESHOLDS_MM_H, Sums, both, each_lead, ratio
+from echocast.verification.base import THRESHOLDS_MM_H, Score, Sums, each_lead, ratio, valid_pixels
 
-PERFECT = {
-    "csi": 1.0,
-    "pod": 1.0,
-    "far": 0.0,
-    "bias": 1.0,
-    "accuracy": 1.0,
-    "gss": 1.0,
-    "hss": 1.0,
-    "hk": 1.0,
-    "mcc": 1.0,
-    "f1": 1.0,
-    "sedi": 1.0,
+SCORES = {
+    "csi": Score("Critical success index", 1.0, abbreviation="CSI", main=True),
+    "pod": Score("Probability of detection", 1.0, abbreviation="POD"),
+    "far": Score("False alarm ratio", 0.0, abbreviation="FAR"),
+    "bias": Score("Frequency bias", 1.0),
+    "accuracy": Score("Proportion correct", 1.0),
+    "gss": Score("Gilbert skill score, equitable threat score", 1.0, abbreviation="GSS"),
+    "hss": Score("Heidke skill score", 1.0, abbreviation="HSS"),
+    "hk": Score("Hanssen-Kuipers discriminant, Peirce skill score", 1.0, abbreviation="HK"),
+    "mcc": Score("Matthews correlation coefficient", 1.0, abbreviation="MCC"),
+    "f1": Score("F1 score", 1.0),
+    "sedi": Score("Symmetric extremal dependence index", 1.0, abbreviation="SEDI"),
 }
 
 
@@ -57,22 +57,22 @@ def statistics(
     thresholds: Sequence[float] = THRESHOLDS_MM_H,
 ) -> Sums:
     """Hits, misses, false alarms and correct rejections by lead and threshold (mm/h)."""
-    counts = both(forecast, observed)
+    counts = valid_pixels(forecast, observed)
     shape = (forecast.shape[1], len(thresholds))
     names = ("hits", "misses", "false_alarms", "correct_rejections")
     sums: Sums = {name: np.zeros(shape) for name in names}
 
     def work(lead: int) -> None:
-        seen = counts[:, lead]
-        pixels = np.count_nonzero(seen)
-        f, o = (np.where(seen, rain[:, lead], -np.inf) for rain in (forecast, observed))
-        yes, event = np.empty(seen.shape, bool), np.empty(seen.shape, bool)
+        valid = counts[:, lead]
+        pixels = np.count_nonzero(valid)
+        f, o = (np.where(valid, rain[:, lead], -np.inf) for rain in (forecast, observed))
+        event_f, event_o = np.empty(valid.shape, bool), np.empty(valid.shape, bool)
         for column, threshold in enumerate(thresholds):
-            np.greater_equal(f, threshold, out=yes)
-            np.greater_equal(o, threshold, out=event)
-            said, came = np.count_nonzero(yes), np.count_nonzero(event)
-            hits = np.count_nonzero(np.logical_and(yes, event, out=yes))
-            table = (hits, came - hits, said - hits, pixels - said - came + hits)
+            np.greater_equal(f, threshold, out=event_f)
+            np.greater_equal(o, threshold, out=event_o)
+            forecasts, events = np.count_nonzero(event_f), np.count_nonzero(event_o)
+            hits = np.count_nonzero(np.logical_and(event_f, event_o, out=event_f))
+            table = (hits, events - hits, forecasts - hits, pixels - forecasts - events + hits)
             for name, count in zip(names, table, strict=True):
                 sums[name][lead, column] = count
 

@@ -2,9 +2,9 @@
 
 Over the pixels that count, with forecast f and observed o in mm/h:
 
-- rainfall_mse = mean (f - o)^2, the paper's rainfall mean squared error;
+- rainfall_mse = mean (f - o)^2, the rainfall mean square error of the ConvLSTM paper;
 - rmse = its square root, mae = mean |f - o|, mean_error = mean (f - o);
-- nmse = sum (f - o)^2 / sum (f + o)^2, normalised mean squared error: 0 is perfect, 1 if one side is dry;
+- nmse = sum (f - o)^2 / sum (f + o)^2, normalised mean square error: 0 is perfect, 1 if either is dry;
 - correlation = Pearson's, of all pixels and cases of a lead together; NaN if either does not vary.
 
 By hand: f = 1, 2, 3 against o = 1, 4, 5 gives rainfall-MSE 8/3, MAE 4/3, mean error -4/3, NMSE 8 / 104 = 0.0769,
@@ -25,9 +25,16 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from echocast.verification.base import Sums, both, each_lead, ratio
+from echocast.verification.base import Score, Sums, each_lead, ratio, valid_pixels
 
-PERFECT = {"rmse": 0.0, "mae": 0.0, "mean_error": 0.0, "nmse": 0.0, "correlation": 1.0, "rainfall_mse": 0.0}
+SCORES = {
+    "rmse": Score("Root mean square error", 0.0, abbreviation="RMSE", unit="mm h-1", main=True),
+    "mae": Score("Mean absolute error", 0.0, abbreviation="MAE", unit="mm h-1"),
+    "mean_error": Score("Mean error", 0.0, abbreviation="ME", unit="mm h-1"),
+    "nmse": Score("Normalised mean square error", 0.0, abbreviation="NMSE"),
+    "correlation": Score("Pearson correlation", 1.0),
+    "rainfall_mse": Score("Rainfall mean square error", 0.0, unit="mm2 h-2"),
+}
 
 
 def statistics(
@@ -37,15 +44,15 @@ def statistics(
     thresholds: Sequence[float] = (),  # noqa: ARG001 (these scores have none)
 ) -> Sums:
     """Number of pixels, sums, and sums of products by lead."""
-    counts = both(forecast, observed)
+    counts = valid_pixels(forecast, observed)
     names = ("n", "f", "o", "ff", "oo", "fo", "absolute", "squared")
     sums: Sums = {name: np.zeros(forecast.shape[1]) for name in names}
 
     def work(lead: int) -> None:
-        seen = counts[:, lead]
-        f, o = (np.where(seen, rain[:, lead], 0.0).astype(np.float64).ravel() for rain in (forecast, observed))
-        off = f - o
-        parts = (np.count_nonzero(seen), f.sum(), o.sum(), f @ f, o @ o, f @ o, np.abs(off).sum(), off @ off)
+        valid = counts[:, lead]
+        f, o = (np.where(valid, rain[:, lead], 0.0).astype(np.float64).ravel() for rain in (forecast, observed))
+        error = f - o
+        parts = (np.count_nonzero(valid), f.sum(), o.sum(), f @ f, o @ o, f @ o, np.abs(error).sum(), error @ error)
         for name, part in zip(names, parts, strict=True):
             sums[name][lead] = part
 
@@ -59,7 +66,7 @@ def values(sums: Sums) -> dict[str, np.ndarray]:
     squared = ratio(sums["squared"], n)
     covariance = sums["fo"] - ratio(sums["f"] * sums["o"], n)
     spread = [sums[2 * side] - ratio(sums[side] ** 2, n) for side in "fo"]
-    # What rounding leaves of a field that does not vary is no spread.
+    # A field that does not vary has a variance of a rounding error, which counts as none.
     varies = [s > 1e-12 * sums[2 * side] for s, side in zip(spread, "fo", strict=True)]
     variance = np.where(varies[0] & varies[1], spread[0] * spread[1], 0.0)
     return {

@@ -1,4 +1,4 @@
-"""CRPS of ensembles: as it is, fair, and weighted towards heavy rain.
+"""CRPS of ensembles: of the members as they are, fair, and weighted towards heavy rain.
 
 For members x_1 ... x_M and the observation y, all in mm/h,
 
@@ -25,10 +25,16 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from echocast.verification.base import THRESHOLDS_MM_H, Sums, of_members, ratio
+from echocast.verification.base import THRESHOLDS_MM_H, Score, Sums, ratio, valid_ensemble_pixels
 
 MEMBERS = True
-PERFECT = {"crps": 0.0, "crps_fair": 0.0, "twcrps": 0.0}
+SCORES = {
+    "crps": Score("Continuous ranked probability score", 0.0, abbreviation="CRPS", unit="mm h-1", main=True),
+    "crps_fair": Score("Fair continuous ranked probability score", 0.0, abbreviation="fair CRPS", unit="mm h-1"),
+    "twcrps": Score(
+        "Threshold-weighted continuous ranked probability score", 0.0, abbreviation="twCRPS", unit="mm h-1"
+    ),
+}
 
 
 def statistics(
@@ -38,16 +44,16 @@ def statistics(
     thresholds: Sequence[float] = THRESHOLDS_MM_H,
 ) -> Sums:
     """Sums of absolute errors and of differences between members by lead (and threshold), and the number of pixels."""
-    counts = of_members(forecast, observed)
+    counts = valid_ensemble_pixels(forecast, observed)
     leads, members = forecast.shape[2], forecast.shape[1]
     sums: Sums = {"n": counts.sum(axis=(0, 2, 3)).astype(float)}
     sums |= {name: np.zeros(leads) for name in ("error", "spread")}
     sums["members"] = sums["n"] * members
     sums["tw"] = np.zeros((leads, len(thresholds)))
     for lead in range(leads):
-        seen = counts[:, lead]
-        x = np.sort(np.moveaxis(forecast[:, :, lead], 1, 0)[:, seen].astype(np.float64), axis=0)
-        y = observed[:, lead][seen].astype(np.float64)
+        valid = counts[:, lead]
+        x = np.sort(np.moveaxis(forecast[:, :, lead], 1, 0)[:, valid].astype(np.float64), axis=0)
+        y = observed[:, lead][valid].astype(np.float64)
         sums["error"][lead], sums["spread"][lead] = _terms(x, y)
         for column, threshold in enumerate(thresholds):
             error, spread = _terms(np.maximum(x, threshold), np.maximum(y, threshold))

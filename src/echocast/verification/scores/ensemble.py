@@ -1,15 +1,15 @@
-"""Do the members cover what happens: rank histogram, spread against skill, and the ensemble mean.
+"""Rank histogram, spread-skill ratio, and the errors of the ensemble mean.
 
 - `spread_skill` = sqrt((M + 1) / M mean variance) / RMSE of the ensemble mean, with the variance of M members around
-  their mean (divided by M - 1): 1 if the spread is as large as the error, below 1 if the ensemble is too sure, NaN for
-  one member;
+  their mean (divided by M - 1): 1 if the spread is as large as the error, below 1 if the ensemble is underdispersive,
+  NaN for one member or without any error;
 - `rank_reliability_index` = sum_k |share_k - 1 / (M + 1)| over the M + 1 ranks that the observation can have among the
   members: 0 for a flat rank histogram. Equal values share their ranks evenly, and what is below 0.1 mm/h is dry, equal
-  to all that is. Only pixels with 0.1 mm/h or more, observed or in any member, enter it, for among dry values every
-  rank is as good;
+  to all that is. Only pixels with 0.1 mm/h or more, observed or in any member, enter it, for among equal dry
+  values the rank says nothing;
 - `ensemble_rmse`, `ensemble_mae`: of the ensemble mean, in mm/h.
 
-By hand: members 0 and 2 against 1: the mean 1 is right (RMSE 0), the observation ranks second of three: index
+By hand: members 0 and 2 against 1: the mean 1 has no error (RMSE 0), the observation ranks second of three: index
 1/3 + 2/3 + 1/3 = 4/3.
 
 Source: Fortin et al. 2014, doi:10.1175/JHM-D-14-0008.1, for the spread; Hamill 2001,
@@ -26,10 +26,15 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from echocast.verification.base import Sums, of_members, ratio
+from echocast.verification.base import Score, Sums, ratio, valid_ensemble_pixels
 
 MEMBERS = True
-PERFECT = {"spread_skill": np.nan, "rank_reliability_index": 0.0, "ensemble_rmse": 0.0, "ensemble_mae": 0.0}
+SCORES = {
+    "spread_skill": Score("Spread-skill ratio", 1.0),
+    "rank_reliability_index": Score("Rank histogram reliability index", 0.0),
+    "ensemble_rmse": Score("RMSE of the ensemble mean", 0.0, unit="mm h-1"),
+    "ensemble_mae": Score("MAE of the ensemble mean", 0.0, unit="mm h-1"),
+}
 _WET_MM_H = 0.1
 
 
@@ -40,14 +45,14 @@ def statistics(
     thresholds: Sequence[float] = (),  # noqa: ARG001 (these scores have none)
 ) -> Sums:
     """Ranks (lead, members + 1), and sums of variances, squared and absolute errors and pixels, (lead,)."""
-    counts = of_members(forecast, observed)
+    counts = valid_ensemble_pixels(forecast, observed)
     members, leads = forecast.shape[1:3]
     sums: Sums = {name: np.zeros(leads) for name in ("n", "variance", "squared", "absolute")}
     sums["ranks"] = np.zeros((leads, members + 1))
     for lead in range(leads):
-        seen = counts[:, lead]
-        x = np.moveaxis(forecast[:, :, lead], 1, 0)[:, seen].astype(np.float64)
-        y = observed[:, lead][seen].astype(np.float64)
+        valid = counts[:, lead]
+        x = np.moveaxis(forecast[:, :, lead], 1, 0)[:, valid].astype(np.float64)
+        y = observed[:, lead][valid].astype(np.float64)
         mean = x.mean(axis=0)
         sums["n"][lead] = y.size
         sums["variance"][lead] = x.var(axis=0, ddof=1).sum() if members > 1 else 0.0
@@ -74,7 +79,7 @@ def values(sums: Sums) -> dict[str, np.ndarray]:
 
 
 def _or_dry(rain: np.ndarray) -> np.ndarray:
-    """Drizzle that one radar shows and another, or a forecast, cuts away must not have a rank of its own."""
+    """Below 0.1 mm/h is dry: drizzle that one radar measures and another one omits has no rank of its own."""
     return np.where(rain < _WET_MM_H, 0.0, rain)
 
 
@@ -85,7 +90,7 @@ def _ranks(members: np.ndarray, observed: np.ndarray) -> np.ndarray:
     equal = (members == observed).sum(axis=0)
     ranks = np.zeros(count + 1)
     for ties in np.unique(equal):
-        first = np.bincount(below[equal == ties], minlength=count + 1)
-        for step in range(ties + 1):
-            ranks[step:] += first[: count + 1 - step] / (ties + 1)
+        lowest = np.bincount(below[equal == ties], minlength=count + 1)
+        for tie in range(ties + 1):
+            ranks[tie:] += lowest[: count + 1 - tie] / (ties + 1)
     return ranks

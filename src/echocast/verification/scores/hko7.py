@@ -27,18 +27,18 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from echocast.verification.base import Sums, both, grey, ratio
+from echocast.verification.base import Score, Sums, grey, ratio, valid_pixels
 from echocast.verification.scores import contingency
 
 THRESHOLDS = (0.5, 2.0, 5.0, 10.0, 30.0)
-PERFECT = {
-    "hko7_csi": 1.0,
-    "hko7_pod": 1.0,
-    "hko7_far": 0.0,
-    "hko7_hss": 1.0,
-    "hko7_b_mse": 0.0,
-    "hko7_b_mae": 0.0,
-    "hko7_gdl": 0.0,
+SCORES = {
+    "hko7_csi": Score("CSI of the HKO-7 benchmark", 1.0),
+    "hko7_pod": Score("POD of the HKO-7 benchmark", 1.0),
+    "hko7_far": Score("FAR of the HKO-7 benchmark", 0.0),
+    "hko7_hss": Score("HSS of the HKO-7 benchmark", 1.0),
+    "hko7_b_mse": Score("Balanced mean square error of the HKO-7 benchmark", 0.0, abbreviation="B-MSE"),
+    "hko7_b_mae": Score("Balanced mean absolute error of the HKO-7 benchmark", 0.0, abbreviation="B-MAE"),
+    "hko7_gdl": Score("Gradient difference loss of the HKO-7 benchmark", 0.0, abbreviation="GDL"),
 }
 _EDGES = np.array([2.0, 5.0, 10.0, 30.0])
 _WEIGHTS = np.array([1.0, 2.0, 5.0, 10.0, 30.0])
@@ -51,20 +51,20 @@ def statistics(
     thresholds: Sequence[float] = THRESHOLDS,
 ) -> Sums:
     """Counts by lead and threshold; sums of errors and the number of frames by lead."""
-    counts = both(forecast, observed)
+    counts = valid_pixels(forecast, observed)
     g_f, g_o = (np.where(counts, grey(rain, "hko-7"), 0.0).astype(np.float64) for rain in (forecast, observed))
     weight = _WEIGHTS[np.digitize(np.where(counts, observed, 0.0), _EDGES)] * counts
-    off = np.abs(g_f - g_o)
+    error = np.abs(g_f - g_o)
     gdl = np.zeros(forecast.shape[:2])
     for axis in (2, 3):
         pair = np.diff(counts.astype(np.int8), axis=axis) == 0
         pair &= np.take(counts, range(counts.shape[axis] - 1), axis=axis)
-        steps = np.abs(np.abs(np.diff(g_f, axis=axis)) - np.abs(np.diff(g_o, axis=axis)))
-        gdl += (steps * pair).sum(axis=(2, 3))
+        change = np.abs(np.abs(np.diff(g_f, axis=axis)) - np.abs(np.diff(g_o, axis=axis)))
+        gdl += (change * pair).sum(axis=(2, 3))
     return contingency.statistics(forecast, observed, thresholds=thresholds) | {
         "frames": counts.any(axis=(2, 3)).sum(axis=0).astype(float),
-        "b_mse": (weight * off**2).sum(axis=(0, 2, 3)),
-        "b_mae": (weight * off).sum(axis=(0, 2, 3)),
+        "b_mse": (weight * error**2).sum(axis=(0, 2, 3)),
+        "b_mae": (weight * error).sum(axis=(0, 2, 3)),
         "gdl": gdl.sum(axis=0),
     }
 

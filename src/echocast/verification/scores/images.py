@@ -1,4 +1,4 @@
-"""SSIM, PSNR and cross-entropy with its floor, of frames as grey levels.
+"""SSIM, PSNR and cross-entropy of frames as grey levels, as machine learning computes them for images.
 
 A rain rate R becomes the grey level of the ConvLSTM paper, g = (Z + 10) / 70 clipped to [0, 1] with the reflectivity
 Z = 10 lg 118.239 + 15.241 lg R in dBZ. Each score is computed for a frame and averaged over frames:
@@ -8,10 +8,11 @@ Z = 10 lg 118.239 + 15.241 lg R in dBZ. Each score is computed for a frame and a
   a = 0.01^2 and b = 0.03^2; 1 is perfect. A square with a pixel that does not count is left out.
 - psnr = -10 lg (mean squared error) in dB, no more than 100, which is what a perfect frame has;
 - cross_entropy = - sum of g_o ln p + (1 - g_o) ln (1 - p), p = g_f clipped to [1e-7, 1 - 1e-7], in nats a frame;
-- cross_entropy_floor = the same for p = g_o: what a perfect forecast has, for grey levels are no certainties.
+- cross_entropy_perfect = the same for p = g_o, the cross-entropy of a perfect forecast: not 0, as a grey level
+  between 0 and 1 is not certain.
 
-By hand: g_f = 0.5 against g_o = 1 everywhere on 8x8 pixels gives PSNR 6.02 dB, cross-entropy 64 ln 2 = 44.36, floor 0,
-SSIM (1 + a) / (1.25 + a) = 0.80002.
+By hand: g_f = 0.5 against g_o = 1 everywhere on 8x8 pixels gives PSNR 6.02 dB, cross-entropy 64 ln 2 = 44.36, 0 for a
+perfect forecast, SSIM (1 + a) / (1.25 + a) = 0.80002.
 
 Source: Wang et al. 2004, doi:10.1109/TIP.2003.819861, with the uniform window of scikit-image, whose numbers these are;
 Shi et al. 2015 (arXiv:1506.04214), section 4, for the cross-entropy.
@@ -28,11 +29,16 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import uniform_filter
 
-from echocast.verification.base import Sums, both, grey, ratio
+from echocast.verification.base import Score, Sums, grey, ratio, valid_pixels
 
 WINDOW = 7
-PERFECT = {"ssim": 1.0, "psnr": 100.0, "cross_entropy": np.nan, "cross_entropy_floor": np.nan}
-_MOST_DB = 100.0
+SCORES = {
+    "ssim": Score("Structural similarity index", 1.0, abbreviation="SSIM"),
+    "psnr": Score("Peak signal-to-noise ratio", 100.0, abbreviation="PSNR", unit="dB"),
+    "cross_entropy": Score("Cross-entropy of grey levels, nats per frame", np.nan),
+    "cross_entropy_perfect": Score("Cross-entropy of a perfect forecast, nats per frame", np.nan),
+}
+_MAX_DB = 100.0
 
 
 def statistics(
@@ -42,26 +48,26 @@ def statistics(
     thresholds: Sequence[float] = (),  # noqa: ARG001 (these scores have none)
 ) -> Sums:
     """Sums of each frame's scores, and the number of frames, by lead."""
-    counts = both(forecast, observed)
+    counts = valid_pixels(forecast, observed)
     f, o = (np.where(counts, grey(rain), 0.0).astype(np.float64) for rain in (forecast, observed))
     pixels = counts.sum(axis=(2, 3))
-    seen = pixels > 0
+    valid = pixels > 0
     similar, windows = structural_similarity(f, o, counts=counts)
     noise = psnr(f, o, counts=counts)
     return {
-        "frames": seen.sum(axis=0).astype(float),
+        "frames": valid.sum(axis=0).astype(float),
         "with_windows": windows.sum(axis=0).astype(float),
         "ssim": similar.sum(axis=0),
-        "psnr": np.where(seen, noise, 0.0).sum(axis=0),
+        "psnr": np.where(valid, noise, 0.0).sum(axis=0),
         "cross_entropy": (cross_entropy(f, o) * counts).sum(axis=(0, 2, 3)),
-        "cross_entropy_floor": (cross_entropy(o, o) * counts).sum(axis=(0, 2, 3)),
+        "cross_entropy_perfect": (cross_entropy(o, o) * counts).sum(axis=(0, 2, 3)),
     }
 
 
 def values(sums: Sums) -> dict[str, np.ndarray]:
     """The scores, each (lead,)."""
     return {"ssim": ratio(sums["ssim"], sums["with_windows"])} | {
-        name: ratio(sums[name], sums["frames"]) for name in ("psnr", "cross_entropy", "cross_entropy_floor")
+        name: ratio(sums[name], sums["frames"]) for name in ("psnr", "cross_entropy", "cross_entropy_perfect")
     }
 
 
@@ -103,7 +109,7 @@ def psnr(
     counted = np.ones(forecast.shape, bool) if counts is None else counts
     squared = np.where(counted, (forecast.astype(np.float64) - observed) ** 2, 0.0).sum(axis=(-2, -1))
     mean = ratio(squared, counted.sum(axis=(-2, -1)))
-    return np.asarray(np.minimum(-10.0 * np.log10(np.maximum(mean, 1e-30)), _MOST_DB))
+    return np.asarray(np.minimum(-10.0 * np.log10(np.maximum(mean, 1e-30)), _MAX_DB))
 
 
 def cross_entropy(

@@ -1,20 +1,21 @@
-"""The intensity-scale skill score: how well an event's place is forecast, scale by scale.
+"""The intensity-scale skill score: how well the place of an event is forecast at each scale.
 
 The difference of the two fields of "rate >= threshold" (1 or 0) is split by Haar wavelets into L + 1 parts: what varies
 over 1, 2, 4, ... pixels, and the mean over the largest square. With MSE_j the mean square of part j and e the share of
-observed events, `intensity_scale_j` = 1 - MSE_j (L + 1) / (2 e (1 - e)): 1 is perfect, 0 as good as random places with
-the right share, at scale j. MSE_j and e are averaged over frames first. A grid is filled up to squares of 2^L pixels
-with no difference; scales of 1 to 32 pixels are reported, those that a grid is too small for are NaN.
+observed events, `intensity_scale_j` = 1 - MSE_j (L + 1) / (2 e (1 - e)): 1 is perfect, 0 as good as events at random
+places with the observed frequency, at scale j. MSE_j and e are averaged over frames first. A grid is filled up to
+squares of 2^L pixels with no difference; scales of 1 to 32 pixels are reported, those that a grid is too small for are
+NaN.
 
-By hand: on 2x2 pixels the event seen in one and forecast in its neighbour: differences 1, -1, 0, 0 have mean 0, so all
-of the mean square 0.5 is at scale 1; e = 0.25: 1 - 0.5 * 2 / (2 * 0.25 * 0.75) = -5/3.
+By hand: on 2x2 pixels the event observed in one and forecast in its neighbour: differences 1, -1, 0, 0 have mean 0, so
+all of the mean square 0.5 is at scale 1; e = 0.25: 1 - 0.5 * 2 / (2 * 0.25 * 0.75) = -5/3.
 
 Source: Casati et al. 2004, doi:10.1017/S1350482704001239; the numbers are those of pysteps on grids of 2^L pixels.
 
     >>> import numpy as np
-    >>> seen = np.zeros((1, 1, 2, 2), np.float32); seen[..., 0, 0] = 1
-    >>> made = np.zeros((1, 1, 2, 2), np.float32); made[..., 0, 1] = 1
-    >>> round(float(values(statistics(made, seen, thresholds=(0.5,)))["intensity_scale_1"][0, 0]), 4)
+    >>> observed = np.zeros((1, 1, 2, 2), np.float32); observed[..., 0, 0] = 1
+    >>> forecast = np.zeros((1, 1, 2, 2), np.float32); forecast[..., 0, 1] = 1
+    >>> round(float(values(statistics(forecast, observed, thresholds=(0.5,)))["intensity_scale_1"][0, 0]), 4)
     -1.6667
 """
 
@@ -23,10 +24,15 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from echocast.verification.base import THRESHOLDS_MM_H, Sums, both, ratio
+from echocast.verification.base import THRESHOLDS_MM_H, Score, Sums, ratio, valid_pixels
 
 SCALES = (1, 2, 4, 8, 16, 32)
-PERFECT = {f"intensity_scale_{scale}": 1.0 for scale in SCALES}
+SCORES = {
+    f"intensity_scale_{scale}": Score(
+        f"Intensity-scale skill score at {scale} pixel{'s' if scale > 1 else ''}", 1.0, abbreviation=f"ISS {scale}"
+    )
+    for scale in SCALES
+}
 
 
 def statistics(
@@ -36,9 +42,9 @@ def statistics(
     thresholds: Sequence[float] = THRESHOLDS_MM_H,
 ) -> Sums:
     """Sums over frames of the mean squares of each scale and of the share of events, by lead and threshold."""
-    counts = both(forecast, observed)
+    counts = valid_pixels(forecast, observed)
     pixels = counts.sum(axis=(2, 3))
-    seen = pixels > 0
+    valid = pixels > 0
     levels = int(np.ceil(np.log2(max(2, *forecast.shape[-2:]))))
     side = 2**levels
     shape = (forecast.shape[1], len(thresholds))
@@ -50,8 +56,8 @@ def statistics(
         difference = np.zeros(full)
         difference[..., : forecast.shape[2], : forecast.shape[3]] = ((forecast >= threshold) & counts) * 1.0 - event
         sums["share"][:, column] = ratio(event.sum(axis=(2, 3)), np.maximum(pixels, 1)).sum(axis=0)
-        sums["frames"][:, column] = seen.sum(axis=0)
-        sums["parts"][:, column] = seen.sum(axis=0) * (levels + 1)
+        sums["frames"][:, column] = valid.sum(axis=0)
+        sums["parts"][:, column] = valid.sum(axis=0) * (levels + 1)
         # The parts are orthogonal, so each one's mean square is a difference of mean squares of means.
         fill = side * side / np.maximum(pixels, 1)
         power = [(difference**2).mean(axis=(2, 3)) * fill]

@@ -8,11 +8,11 @@ across corners, of at least 1/15 of the frame's 95th percentile of wet pixels) w
   flat;
 - sal_location = |x_f - x_o| / d + 2 |r_f - r_o| / d with r = sum R_n |x - x_n| / sum R_n, 0 to 2.
 
-The signed means can be 0 by luck, so the means of the absolute values are there too: sal_structure_off and
-sal_amplitude_off. A frame that is dry (below 0.1 mm/h everywhere) on either side has no SAL and is left out. What does
-not count is dry on both sides.
+Positive and negative values cancel in a mean, so sal_structure_absolute and sal_amplitude_absolute are the means of the
+absolute values. A frame that is forecast or observed dry (below 0.1 mm/h everywhere) has no SAL and is left out. A
+pixel that does not count is dry in both fields.
 
-By hand: one square of 4 pixels with 2 mm/h forecast, one with 1 mm/h seen, at the same place: amplitude
+By hand: one square of 4 pixels with 2 mm/h forecast, one with 1 mm/h observed, at the same place: amplitude
 (2 - 1) / 1.5 = 2/3, structure 0 (V = R / M = 4 for both) and location 0.
 
 Source: Wernli et al. 2008, doi:10.1175/2008MWR2415.1; Wernli et al. 2009, doi:10.1175/2009WAF2222271.1, for the
@@ -30,14 +30,14 @@ import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
 
-from echocast.verification.base import Sums, both, ratio
+from echocast.verification.base import Score, Sums, ratio, valid_pixels
 
-PERFECT = {
-    "sal_structure": 0.0,
-    "sal_amplitude": 0.0,
-    "sal_location": 0.0,
-    "sal_structure_off": 0.0,
-    "sal_amplitude_off": 0.0,
+SCORES = {
+    "sal_structure": Score("SAL structure", 0.0, abbreviation="S"),
+    "sal_amplitude": Score("SAL amplitude", 0.0, abbreviation="A"),
+    "sal_location": Score("SAL location", 0.0, abbreviation="L"),
+    "sal_structure_absolute": Score("Mean absolute SAL structure", 0.0),
+    "sal_amplitude_absolute": Score("Mean absolute SAL amplitude", 0.0),
 }
 _WET_MM_H = 0.1
 _FACTOR, _QUANTILE = 1 / 15, 0.95
@@ -50,24 +50,24 @@ def statistics(
     thresholds: Sequence[float] = (),  # noqa: ARG001 (SAL has its own)
 ) -> Sums:
     """Sums of each frame's components, and the number of frames that have them, by lead."""
-    counts = both(forecast, observed)
-    sums: Sums = {name: np.zeros(forecast.shape[1]) for name in ("frames", *PERFECT)}
+    counts = valid_pixels(forecast, observed)
+    sums: Sums = {name: np.zeros(forecast.shape[1]) for name in ("frames", *SCORES)}
     diagonal = float(np.hypot(*forecast.shape[-2:]))
     for case, lead in np.ndindex(*forecast.shape[:2]):
-        seen = counts[case, lead]
-        pair = [np.where(seen, rain[case, lead], 0.0).astype(np.float64) for rain in (forecast, observed)]
+        valid = counts[case, lead]
+        pair = [np.where(valid, rain[case, lead], 0.0).astype(np.float64) for rain in (forecast, observed)]
         if min(rain.max() for rain in pair) < _WET_MM_H:
             continue
         structure, amplitude, location = _components(pair[0], pair[1], diagonal)
         parts = (1.0, structure, amplitude, location, abs(structure), abs(amplitude))
-        for name, part in zip(("frames", *PERFECT), parts, strict=True):
+        for name, part in zip(("frames", *SCORES), parts, strict=True):
             sums[name][lead] += part
     return sums
 
 
 def values(sums: Sums) -> dict[str, np.ndarray]:
     """The components, each (lead,)."""
-    return {name: ratio(sums[name], sums["frames"]) for name in PERFECT}
+    return {name: ratio(sums[name], sums["frames"]) for name in SCORES}
 
 
 def _components(forecast: np.ndarray, observed: np.ndarray, diagonal: float) -> tuple[float, float, float]:
@@ -87,5 +87,5 @@ def _objects(rain: np.ndarray, centre: np.ndarray) -> tuple[float, float]:
     numbers = np.arange(1, count + 1)
     amount = ndimage.sum_labels(rain, labels, numbers)
     peak = ndimage.maximum(rain, labels, numbers)
-    away = np.linalg.norm(np.array(ndimage.center_of_mass(rain, labels, numbers)) - centre, axis=1)
-    return float((amount * amount / peak).sum() / amount.sum()), float((amount * away).sum() / amount.sum())
+    distance = np.linalg.norm(np.array(ndimage.center_of_mass(rain, labels, numbers)) - centre, axis=1)
+    return float((amount * amount / peak).sum() / amount.sum()), float((amount * distance).sum() / amount.sum())

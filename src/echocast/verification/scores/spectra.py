@@ -1,9 +1,10 @@
-"""Power spectra: how much of the observed variance a forecast keeps at each wavelength.
+"""Power spectra: the ratio of forecast to observed variance at each wavelength.
 
 The radially averaged power spectral density of a frame (10 lg of the rate in mm/h; below 0.1 mm/h it is -15) is the
 mean over rings of |FFT|^2 / pixels, ring k of all wave numbers that round to k waves along the longer side. Frames are
 averaged first; `power_ratio_w` is the forecast's power over the observed one, summed over wavelengths of w to 2 w
-pixels: 1 keeps all variance, a forecast that blurs falls to 0. What does not count is dry on both sides.
+pixels: 1 for the observed variance, towards 0 for a smooth forecast. A pixel that does not count is dry in both
+fields.
 
 By hand: a forecast of 10^(half of the observed 10 lg) has a quarter of the power at every wavelength: 0.25.
 
@@ -20,10 +21,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from echocast.verification.base import Sums, both, ratio
+from echocast.verification.base import Score, Sums, ratio, valid_pixels
 
 WAVELENGTHS = (2, 4, 8, 16, 32)
-PERFECT = {f"power_ratio_{w}": 1.0 for w in WAVELENGTHS}
+SCORES = {f"power_ratio_{w}": Score(f"Power ratio at wavelengths of {w} to {2 * w} pixels", 1.0) for w in WAVELENGTHS}
 _DRY_DB = -15.0
 
 
@@ -33,14 +34,14 @@ def statistics(
     *,
     thresholds: Sequence[float] = (),  # noqa: ARG001 (spectra have none)
 ) -> Sums:
-    """Sums of the spectra of both sides, (lead, ring), the number of frames and the longer side, (lead,)."""
-    counts = both(forecast, observed)
-    seen = np.asarray(counts.any(axis=(2, 3)))
+    """Sums of the forecast and observed spectra, (lead, ring), the number of frames and the longer side, (lead,)."""
+    counts = valid_pixels(forecast, observed)
+    valid = np.asarray(counts.any(axis=(2, 3)))
     longer = max(forecast.shape[-2:])
-    sums: Sums = {"frames": seen.sum(axis=0).astype(float), "side": seen.sum(axis=0) * float(longer)}
+    sums: Sums = {"frames": valid.sum(axis=0).astype(float), "side": valid.sum(axis=0) * float(longer)}
     for name, rain in (("forecast", forecast), ("observed", observed)):
         decibels = np.where(counts & (rain >= 0.1), 10 * np.log10(np.maximum(np.nan_to_num(rain), 1e-3)), _DRY_DB)
-        sums[name] = (power_spectrum(decibels) * seen[..., None]).sum(axis=0)
+        sums[name] = (power_spectrum(decibels) * valid[..., None]).sum(axis=0)
     return sums
 
 

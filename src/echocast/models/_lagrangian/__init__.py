@@ -1,0 +1,1 @@
+"""The parts of `lagrangian`: settings, network, detail of the newest frame, advection, noise, bounds of heavy rain."""

@@ -1,0 +1,141 @@
+"""The backward pass of one ConvLSTM layer over a sequence."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from echocast.nn.fused import kernels
+from echocast.nn.fused.buffers import bordered, by_step, empty, grid, inner, rows
+from echocast.nn.fused.compiler import block_rows
+from echocast.nn.fused.convolutions import Convolution, choose
+from echocast.nn.fused.weights import Weights
+
+_WEIGHT_BYTES = 4 << 20
+"""Bytes of gate gradients that are collected before they become gradients of the weights."""
+
+
+class Backward:
+    """The backward pass, time step by time step from the last.
+
+    Cell states are computed again from the gates, a segment of time steps at a time, from the one that was kept at the
+    segment's start. Gradients of the gates are collected over a chunk of time steps before they become gradients of the
+    weights.
+
+    Args:
+        weights: the layer's.
+        gates: the activated gates of all time steps, (time, batch, *space, 4 hidden).
+        marks: the cell state at the start of each segment, (batch, *space, hidden).
+        like: the input, if its gradient is wanted.
+        x_gates: whether the input's part of the gates was computed elsewhere.
+    """
+
+    def __init__(
+        self, weights: Weights, gates: Tensor, marks: list[Tensor], *, like: Tensor | None, x_gates: bool
+    ) -> None:
+        steps, batch, *space, _ = gates.shape
+        self.gates, self.marks, self.x_gates = gates, marks, x_gates
+        self.dtype, self.batch, self.space, self.weights = gates.dtype, batch, tuple(space), weights
+        self.bf16, self.hidden, self.inputs = gates.dtype == torch.bfloat16, weights.hidden, weights.inputs
+        self.segment = max(1, round(math.sqrt(steps)))
+        per_step = gates[0].numel() * gates.element_size()
+        self.chunk = steps if x_gates else max(1, min(self.segment, _WEIGHT_BYTES // per_step))
+
+        self.shown = 0 if like is None else self.inputs
+        whole = choose(weights.joined(), space, self.dtype, keep=True)
+        # The input's gradient is left out where it is not needed.
+        part = whole if self.shown == self.inputs else choose(weights.h.detach(), space, self.dtype, keep=True)
+        self.to_images: Convolution = part
+        self.weight = whole.weight_gradient()
+        border = whole.border
+        self._border = border
+        self._dgates = bordered(self.chunk * batch, space, 4 * self.hidden, border, self.dtype)
+        self._seen = bordered(self.chunk * batch, space, self.inputs + self.hidden, border, self.dtype)
+        self.dgates = by_step(inner(self._dgates, border), self.chunk)
+        self.seen = by_step(inner(self._seen, border), self.chunk)
+        self.cells = empty((self.segment, batch, *space, self.hidden), torch.float32)
+        self.dx = None if like is None else torch.empty_like(like)
+        self.d_bias = torch.zeros(4 * self.hidden)
+        self.peephole = weights.peephole_rows()
+        self.sums = torch.zeros(-(-self._rows // block_rows(self._rows, self.hidden)), 3 * self.hidden)
+        self.pixel_sums = torch.zeros(3, self.hidden, *space) if weights.kind == "pixel" else None
+        self._kernel = kernels.back(bf16=self.bf16, peephole=weights.kind, wide=part.wide)
+        self._cells = kernels.cells(bf16=self.bf16)
+
+    @property
+    def _rows(self) -> int:
+        return self.batch * math.prod(self.space)
+
+    def begin(self, d_h: Tensor | None, d_c: Tensor | None) -> None:
+        """Start with the gradients of the last state."""
+        shape = (self.batch, *self.space, self.hidden)
+        kind = torch.float32 if self.to_images.wide else self.dtype
+        self.dc = torch.zeros(shape) if d_c is None else d_c.float().contiguous().clone()
+        self.later = torch.zeros(shape, dtype=kind) if d_h is None else d_h.to(kind).contiguous()
+
+    def differentiate_gates(self, t: int, d_out: Tensor | None) -> None:
+        """The gradients of the gates of time step t before their activation, and of the cell state before it."""
+        first, place = t - t % self.segment, t % self.segment
+        if t == len(self.gates) - 1 or place == self.segment - 1:
+            self.cells[0] = self.marks[t // self.segment]
+            for k in range(place):
+                cell, new = rows(self.cells[k]), rows(self.cells[k + 1])
+                tensors = {"gates": rows(self.gates[first + k]), "c": cell, "new": new}
+                self._cells(tensors, rows=self._rows, width=self.hidden)
+        written = grid(self.dgates[self._slot(t)])
+        tensors = {
+            "gates": rows(self.gates[t]),
+            "c": rows(self.cells[place]),
+            "above": rows(self._zeros() if d_out is None else d_out.to(self.dtype).contiguous()),
+            "later": rows(self.later),
+            "dc": rows(self.dc),
+            "dgates": written,
+            "sums": self.sums,
+        }
+        if self.peephole is not None:
+            tensors["peephole"] = self.peephole
+        self._kernel(tensors, rows=self._rows, width=self.hidden, image=(written.shape[1], written.shape[2]))
+        if self.pixel_sums is not None:
+            _add_pixels(self.pixel_sums, self.dgates[self._slot(t)], self.gates[t], self.cells[place])
+
+    def copy_input(self, t: int, x: Tensor | None, h: Tensor) -> None:
+        """Copy what the convolution of time step t was given to its buffer; `h` is channels-last."""
+        seen = self.seen[self._slot(t)]
+        seen[..., self.inputs :] = h
+        if x is not None:
+            seen[..., : self.inputs] = x.movedim(1, -1)
+
+    def differentiate_convolution(self, t: int, *, weights: bool) -> None:
+        """The gradients of the input and the old state of time step t, and of the weights where a chunk is full."""
+        slot = self._slot(t)
+        here = slice(slot * self.batch, (slot + 1) * self.batch)
+        del self.later  # as large as what comes next
+        images = self.to_images.back(self._dgates[here])
+        self.later = images[..., self.shown :]
+        if self.dx is not None:
+            self.dx[t] = images[..., : self.shown].movedim(-1, 1)
+        if weights and slot == 0:
+            last = len(self.gates) if self.x_gates else min(t - t % self.segment + self.segment, len(self.gates))
+            count = min(self.chunk, last - t) * self.batch
+            self.weight.add(self._dgates[:count], self._seen[:count])
+            self.d_bias += inner(self._dgates[:count], self._border).flatten(0, -2).sum(0, dtype=torch.float32)
+
+    def d_peephole(self, peephole: Tensor) -> Tensor:
+        """The gradient of the peepholes."""
+        sums = self.sums.sum(0) if self.pixel_sums is None else self.pixel_sums
+        return sums.view_as(peephole).to(peephole.dtype)
+
+    def _zeros(self) -> Tensor:
+        return torch.zeros(self.batch, *self.space, self.hidden, dtype=self.dtype)
+
+    def _slot(self, t: int) -> int:
+        return t % self.chunk if self.x_gates else t % self.segment % self.chunk
+
+
+def _add_pixels(sums: Tensor, dgates: Tensor, gates: Tensor, cell: Tensor) -> None:
+    """Add to the gradient of peepholes per pixel, (3, hidden, *space)."""
+    di, df, _, do = dgates.float().chunk(4, -1)
+    i, f, g, _ = gates.float().chunk(4, -1)
+    new = f * cell + i * g
+    for k, (gate, seen) in enumerate(((di, cell), (df, cell), (do, new))):
+        sums[k] += (gate * seen).sum(0).movedim(-1, 0)

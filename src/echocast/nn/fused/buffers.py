@@ -1,0 +1,49 @@
+"""Images in memory: channels-last, (image, *space, channel), in buffers with room for a border of zeros."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def inner(buffer: Tensor, border: Sequence[int]) -> Tensor:
+    """The images within their borders."""
+    for axis, width in enumerate(border, start=1):
+        buffer = buffer.narrow(axis, width, buffer.shape[axis] - 2 * width)
+    return buffer
+
+
+def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Memory from NumPy, which asks for huge pages: a fresh large tensor of PyTorch costs more in page faults than in
+    arithmetic."""
+    words = torch.from_numpy(np.empty(math.prod(shape), dtype=np.float32 if dtype == torch.float32 else np.int16))
+    # No view of `words`, which autograd would not let a user change in place.
+    return torch.empty(0, dtype=dtype).set_(words.untyped_storage(), 0, shape)  # type: ignore[call-overload, no-any-return]
+
+
+def bordered(images: int, space: Sequence[int], channels: int, border: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """A buffer of zeros with room for a border."""
+    sides = [size + 2 * width for size, width in zip(space, border, strict=True)]
+    return empty((images, *sides, channels), dtype).zero_()
+
+
+def channels_last(images: Tensor, dtype: torch.dtype) -> Tensor:
+    """(batch, channel, *space) as a contiguous (batch, *space, channel) of `dtype`."""
+    return images.detach().movedim(1, -1).to(dtype).contiguous()
+
+
+def by_step(images: Tensor, steps: int) -> Tensor:
+    """(step and image, ...) as (step, image, ...), never copied."""
+    return images.view(steps, -1, *images.shape[1:])
+
+
+def rows(tensor: Tensor) -> Tensor:
+    """(..., channel) as (row, channel), never copied."""
+    return tensor.view(-1, tensor.shape[-1])
+
+
+def grid(images: Tensor) -> Tensor:
+    """(image, *space, channel) as (image, line, column, channel), never copied."""
+    return images.flatten(1, -3)

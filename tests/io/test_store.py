@@ -1,0 +1,77 @@
+"""A store holds a field of any quantity, with or without a place on Earth."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from tests import example_files
+
+from echocast import archive, fields
+from echocast.errors import DataError
+from echocast.io import reading, store
+from echocast.io.palette import grid_of
+
+STEP = np.timedelta64(5 * 60 * 10**9, "ns")
+
+
+def kept(path: Path, field: xr.DataArray, *, values: bool) -> xr.DataArray:
+    """A field put into a store, its first frame missing, and opened again."""
+    repository = store.repository(path, create=True)
+    session = repository.writable_session("main")
+    group = zarr.open_group(session.store, mode="a")
+    store.create(group, grid_of(field), field.time.values[0], STEP, {})
+    store.extend(group, field.sizes["time"])
+    palette = store.palette(group)
+    assert palette is not None
+    frames = {n: palette.encode(field.values[n]) for n in range(1, field.sizes["time"])}
+    store.keep_palette(group, palette)
+    store.put(group, frames)
+    if values:
+        store.to_values(group)
+        assert store.data_name(group) == field.name
+    session.commit("test")
+    return archive.open(path)
+
+
+@pytest.mark.parametrize("values", [False, True], ids=["palette", "values"])
+@pytest.mark.parametrize("crs", ["EPSG:3067", None], ids=["on Earth", "a picture"])
+@pytest.mark.parametrize("quantity", fields.QUANTITIES)
+def test_any_quantity_comes_back_with_its_name_unit_and_grid(
+    quantity: str, crs: str | None, values: bool, tmp_path: Path
+) -> None:
+    if crs is None and fields.QUANTITIES[quantity].georeferenced:
+        pytest.skip("it must say where it lies")
+    numbers = np.random.default_rng(0).integers(-20, 20, (3, 4, 5)).astype(np.float32)
+    numbers[1, 0, 0] = np.nan
+    axes = {"time": example_files.TIME + np.arange(3) * STEP, "y": np.arange(4.0), "x": np.arange(5.0)}
+    field = fields.make(numbers, **axes, crs=crs, quantity=quantity, attrs={"source": "a sample"})
+    found = kept(tmp_path / "s.zarr", field, values=values)
+    assert found.coords["observed"].values.tolist() == [False, True, True]
+    xr.testing.assert_identical(found[1:].drop_vars("observed").load(), field[1:])
+    again = reading.read(tmp_path / "s.zarr") if quantity != "rainfall_rate" else field[1:]
+    xr.testing.assert_identical(again, field[1:])
+
+
+def test_frames_of_another_quantity_are_refused(tmp_path: Path) -> None:
+    rain = example_files.field(example_files.blob(3))
+    dbz = fields.make(
+        np.full((3, 20, 24), 20.0, np.float32), time=rain.time.values, y=rain.y.values, x=rain.x.values,
+        crs=example_files.CRS, quantity="reflectivity",
+    )  # fmt: skip
+    kept(tmp_path / "dbz.zarr", dbz, values=False)
+    archive.write([example_files.netcdf(tmp_path, rain=example_files.blob(3))], tmp_path / "rain.zarr")
+    with pytest.raises(DataError, match="is of quantity 'reflectivity', the others are of 'rainfall_rate'"):
+        archive.write([tmp_path / "dbz.zarr"], tmp_path / "rain.zarr")
+    archive.write([tmp_path / "dbz.zarr"], tmp_path / "copy.zarr")
+    xr.testing.assert_identical(archive.open(tmp_path / "copy.zarr").drop_vars("observed").load(), dbz[1:])
+
+
+def test_channels_are_refused(tmp_path: Path) -> None:
+    clip = fields.make(
+        np.ones((1, 3, 2, 2), np.float32), time=[example_files.TIME], y=[0, 1], x=[0, 1], quantity="image",
+        channels=["r", "g", "b"],
+    )  # fmt: skip
+    with pytest.raises(DataError, match="without channels"):
+        kept(tmp_path / "s.zarr", clip, values=False)
