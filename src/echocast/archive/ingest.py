@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 
+import icechunk
 import numpy as np
 import xarray as xr
 
@@ -115,6 +116,7 @@ class _Writer:
         self._store, self._report, self._grid, self._time_step = store, report, grid, time_step
         self.transforms = transforms
         self._batch: list[Frame] = []
+        self._repository: icechunk.Repository | None = None
 
     def add(self, location: Location, encoded: EncodedFrames) -> None:
         """Take the frames of a file, or of a part of one; raises `GridMismatch` if they do not belong to the store."""
@@ -132,7 +134,10 @@ class _Writer:
         """Write what was collected."""
         if not self._batch or self._grid is None:
             return
-        counts = write_frames(self._store, self._batch, NewStore(self._grid, self._time_step, self.transforms))
+        if self._repository is None:
+            self._repository = stores.repository(self._store, create=True)
+        made_with = NewStore(self._grid, self._time_step, self.transforms)
+        counts = write_frames(self._store, self._repository, self._batch, made_with)
         self._report.added += counts.added
         self._report.duplicates += counts.duplicates
         self._report.corrected += counts.corrected

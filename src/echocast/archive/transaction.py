@@ -67,14 +67,15 @@ class NewStore:
     transforms: tuple[Transform, ...]
 
 
-def write_frames(store: Location, frames: Sequence[Frame], new_store: NewStore) -> Counts:
-    """Write frames to a store in one transaction, the store made first if it is not there.
+def write_frames(
+    store: Location, repository: icechunk.Repository, frames: Sequence[Frame], new_store: NewStore
+) -> Counts:
+    """Write frames to a store in one transaction, its arrays made first if they are not there.
 
     Raises:
         MissingFrames: a frame's time is not on the store's time axis, or one frame is all there is to a new store.
         DataError: the store cannot be written, or other processes write to it again and again.
     """
-    repository = stores.repository(store, create=True)
     attempt = 0
     while True:
         # To compare each chunk with an empty one takes longer than to compress it.

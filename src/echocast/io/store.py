@@ -29,7 +29,7 @@ from echocast.io.location import Location
 from echocast.io.palette import INDEX, PALETTE, QUANTITY, Palette
 
 CHUNK_BYTES = 4 * 2**20
-LONGEST_CHUNK = 288
+MAX_CHUNK_FRAMES = 288
 _SLAB_CHUNKS = 4
 _SECOND = np.timedelta64(1, "s")
 
@@ -249,7 +249,7 @@ def _local(folder: Path, *, create: bool) -> icechunk.Repository:
         with errors(folder):
             return icechunk.Repository.open(storage)
     if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder}: is a file, not an archive; give another --to")
+        raise DataError(f"{folder}: is a file, not an archive; give another STORE")
     with errors(folder):
         partial = folder.with_name(f".{folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -324,7 +324,7 @@ def _chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """Whole frames of time chunks near `CHUNK_BYTES`; huge frames are cut along y."""
     frame = itemsize * shape[0] * shape[1]
     rows = max(1, min(shape[0], CHUNK_BYTES // (itemsize * shape[1])))
-    return (int(np.clip(CHUNK_BYTES // frame, 1, LONGEST_CHUNK)), rows, shape[1])
+    return (int(np.clip(CHUNK_BYTES // frame, 1, MAX_CHUNK_FRAMES)), rows, shape[1])
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,34 @@
+"""What an archive holds, and whether it is fit for training."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests import example_files
+
+from echocast import archive
+from echocast.archive.survey import survey
+
+
+def test_a_survey_tells_what_a_store_holds(tmp_path: Path) -> None:
+    five = np.timedelta64(5, "m")
+    frames = example_files.blob(40)
+    frames[7] = frames[6]
+    frames[9, 0, 0] = 200.0
+    kept = [n for n in range(40) if n not in (20, 21, 33)]
+    paths = [example_files.netcdf(tmp_path, time=example_files.TIME + n * five, rain=frames[n : n + 1]) for n in kept]
+    archive.write(paths, tmp_path / "s.zarr")
+    found = survey(tmp_path / "s.zarr", read_frames=True)
+    assert (found.frames, found.missing, found.windows, found.longest_segment) == (37, 3, 0, 20)
+    at = example_files.TIME + five * np.array([20, 21, 33, 33])
+    assert found.gaps == [(at[0], at[1], 2), (at[2], at[3], 1)]
+    assert (found.outliers, found.highest, found.repeated) == (1, 200.0, 1)
+    assert found.observed == 1.0
+    assert found.wet == pytest.approx((frames[kept] >= 0.1).mean())
+    assert found.bytes is not None
+    assert found.bytes > 1000
+    assert [said.partition(" (")[0] for said in found.problems] == [
+        "no segment of 28 frames without a gap", "1 frames repeat the one before: did the data feed stop?",
+        "1 cells above 150 mm/h: clutter or interference? use --transform 'clip max_rate=..'",
+    ]  # fmt: skip
+    assert survey(tmp_path / "s.zarr", read_frames=False).wet is None
