@@ -110,7 +110,7 @@ def test_functions_take_few_parameters(path: Path) -> None:
         "echocast.models.farneback",
         "echocast.models.lucas_kanade",
         "echocast.synthetic.moving_mnist",
-        "echocast.training.protocol",
+        "echocast.training.optimiser",
         "echocast.training.losses",
         "echocast.training.module",
         "echocast.training.experiment",

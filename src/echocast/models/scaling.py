@@ -11,7 +11,7 @@ It says which quantity it is for. `RainScaling` is for rain rates, `ImageScaling
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -20,6 +20,7 @@ from torch import Tensor
 from echocast.zr import MARSHALL_PALMER as _ZR
 
 
+@runtime_checkable
 class Scaling(Protocol):
     """What a network's forecaster needs of a scaling."""
 
