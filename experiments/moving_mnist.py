@@ -130,7 +130,9 @@ def draw_curves(out: Path, names: list[str]) -> None:
         strict=False,
     ):
         rows = np.genfromtxt(out / name / "metrics.csv", delimiter=",", names=True)
-        axis.plot(rows["step"] * 16, rows["validationloss"], style, color=colour, label=NETWORKS[name].title, marker=".")
+        axis.plot(
+            rows["step"] * 16, rows["validationloss"], style, color=colour, label=NETWORKS[name].title, marker="."
+        )
     axis.set_xlabel("sequences seen")
     axis.set_ylabel("validation cross-entropy, nats a sequence")
     axis.grid(alpha=0.3)

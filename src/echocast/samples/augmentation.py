@@ -1,8 +1,8 @@
 """Windows varied at random, so that less of them is learned by heart; everything comes from a generator.
 
-    >>> frames = np.arange(8.0, dtype=np.float32).reshape(2, 1, 2, 2)
-    >>> at_an_angle(frames, math.pi)[0, 0].tolist()
-    [[3.0, 2.0], [1.0, 0.0]]
+>>> frames = np.arange(8.0, dtype=np.float32).reshape(2, 1, 2, 2)
+>>> at_an_angle(frames, math.pi)[0, 0].tolist()
+[[3.0, 2.0], [1.0, 0.0]]
 """
 
 import math

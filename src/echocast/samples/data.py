@@ -1,7 +1,7 @@
 """The table ``[data]`` of an experiment: which windows are learned from, and how they are drawn.
 
-    >>> Data(train=Path("train.zarr"), min_wet_fraction=0.0).sampling
-    'by_rain'
+>>> Data(train=Path("train.zarr"), min_wet_fraction=0.0).sampling
+'by_rain'
 """
 
 from collections.abc import Mapping

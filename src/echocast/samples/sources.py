@@ -1,13 +1,13 @@
 """Windows of one archive to learn from, drawn from a generator: all alike, or wet ones more often.
 
-    >>> from pathlib import Path
-    >>> from echocast.samples.segments import segments
-    >>> from echocast.synthetic import storms
-    >>> field = storms.generate(frames=8, size=24)
-    >>> data = Data(train=Path("unused"), past=2, future=2)
-    >>> source = of_archive(field, segments(field), data, data.stride, "training")
-    >>> tuple(source.batch(np.random.default_rng(0), 3, slice(None)).windows.shape)
-    (3, 4, 1, 24, 24)
+>>> from pathlib import Path
+>>> from echocast.samples.segments import segments
+>>> from echocast.synthetic import storms
+>>> field = storms.generate(frames=8, size=24)
+>>> data = Data(train=Path("unused"), past=2, future=2)
+>>> source = of_archive(field, segments(field), data, data.stride, "training")
+>>> tuple(source.batch(np.random.default_rng(0), 3, slice(None)).windows.shape)
+(3, 4, 1, 24, 24)
 """
 
 import logging
@@ -73,9 +73,7 @@ class Source:
     def windows(self) -> Windows:
         """Its windows, in memory if the experiment wants them there."""
         past = min(self.data.past, self.length - 1)
-        return Windows(
-            self.field, self.starts, past=past, future=self.length - past, in_memory=self.data.in_memory
-        )
+        return Windows(self.field, self.starts, past=past, future=self.length - past, in_memory=self.data.in_memory)
 
     @cached_property
     def wet(self) -> Float[np.ndarray, "windows"]:
@@ -149,7 +147,7 @@ class Source:
         return int(y), int(x)
 
     def _chances(self, wet: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-        return np.clip(wet, *self.data.wet_fraction_range)
+        return np.asarray(np.clip(wet, *self.data.wet_fraction_range))
 
 
 def wetness(
@@ -204,7 +202,7 @@ def evenly(starts: Int[np.ndarray, "windows"], count: int | None) -> Int[np.ndar
     """`count` of some windows, evenly chosen; all of them if None or if there are fewer."""
     if count is None or count >= len(starts):
         return starts
-    return starts[np.linspace(0, len(starts) - 1, count).round().astype(int)]
+    return np.asarray(starts[np.linspace(0, len(starts) - 1, count).round().astype(int)])
 
 
 def _refuse_rain_settings(field: xr.DataArray, data: Data) -> None:

@@ -1,8 +1,8 @@
 """MNIST: handwritten digits, 28x28 grey levels, from a folder, a download, or the small ones of scikit-learn.
 
-    >>> digits, source = digits_of("train", source="scikit-learn")
-    >>> digits.shape
-    (1500, 28, 28)
+>>> digits, source = digits_of("train", source="scikit-learn")
+>>> digits.shape
+(1500, 28, 28)
 """
 
 import gzip

@@ -1,7 +1,7 @@
 """The table ``[data]`` becomes windows: archives or synthetic fields, split, segments, windows.
 
-    >>> from echocast.samples.data import Data
-    >>> open_sources(Data(train=Path("radar.zarr"))).training  # doctest: +SKIP
+>>> from echocast.samples.data import Data
+>>> open_sources(Data(train=Path("radar.zarr"))).training  # doctest: +SKIP
 """
 
 from collections.abc import Mapping

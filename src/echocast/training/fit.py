@@ -27,7 +27,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import tomli_w
 from pytorch_lightning.loggers import TensorBoardLogger
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from echocast.errors import DataError, ExperimentError
@@ -35,7 +35,7 @@ from echocast.fields import NAME
 from echocast.models import base
 from echocast.nn.sequence import RecurrentLayers
 from echocast.samples.batches import Batches, StepSampler
-from echocast.samples.sources import Source
+from echocast.samples.sources import Batch, Source
 from echocast.training import experiment as experiments
 from echocast.training.data import Sources, open_sources
 from echocast.training.experiment import Experiment
@@ -129,7 +129,7 @@ class _StopAtLastStep(pl.Callback):
 
 def _loaders(
     experiment: Experiment, trainer: pl.Trainer, training: list[Source], validation: Source
-) -> tuple[DataLoader, DataLoader]:
+) -> tuple[DataLoader[Batch], DataLoader[Tensor]]:
     """Batches to learn from, in their order; and the validation windows."""
     table = experiment.training
     rank, world = _process()

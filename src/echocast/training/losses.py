@@ -2,7 +2,7 @@
 
 Each loss takes ``(logits, observed, scaling, time_step_minutes)``: logits of grey levels and values in the unit of the
 field (mm/h of rain), both (batch, lead, channel, y, x), and the time between leads. Pixels that were not observed (NaN)
-enter none of them.
+are left out.
 
     >>> import torch
     >>> from echocast.models.scaling import RainScaling
@@ -26,8 +26,16 @@ from echocast.plugins import construct
 class CrossEntropy(nn.Module):
     """The paper's loss: binary cross-entropy of grey levels, in nats, summed over a sequence's leads and pixels.
 
+    Args:
+        missing_is_dry: pixels that were not observed count as grey level 0, as in the paper's pictures; else they are
+            left out, as by the other losses.
+
     Source: Shi et al. 2015, section 4; targets are grey levels, so the loss has a floor above 0.
     """
+
+    def __init__(self, *, missing_is_dry: bool = False) -> None:
+        super().__init__()
+        self.missing_is_dry = missing_is_dry
 
     def forward(
         self,
@@ -38,7 +46,9 @@ class CrossEntropy(nn.Module):
     ) -> Float[Tensor, ""]:
         """Mean over the sequences of the batch."""
         losses = binary_cross_entropy_with_logits(logits, scaling.to_network(observed), reduction="none")
-        return (losses * observed.isfinite()).sum() / len(logits)
+        if not self.missing_is_dry:
+            losses = losses * observed.isfinite()
+        return losses.sum() / len(logits)
 
 
 class Balanced(nn.Module):
@@ -146,7 +156,9 @@ class Firm(nn.Module):
             short = truth.clamp(low, high) - forecast.clamp(low, high)
             cost = cost + self.get_buffer("weights")[n] * torch.where(short > 0, miss[n] * short, -short)
         if self.mse_weight:
-            counts = self.mse_weight * torch.exp(-leads * time_step_minutes / self.mse_decay_minutes).view(1, -1, 1, 1, 1)
+            counts = self.mse_weight * torch.exp(-leads * time_step_minutes / self.mse_decay_minutes).view(
+                1, -1, 1, 1, 1
+            )
             cost = cost + counts * (scaling.to_smooth_values(forecast) - observed.nan_to_num(0.0)).square()
         return (cost * seen).sum() / seen.sum().clamp(min=1)
 
@@ -162,13 +174,18 @@ class EnsembleCrps(nn.Module):
         fairness: the share of the fair CRPS, which knows that members are few; the rest is that of these members as
             they are, without which all but one could be anything.
         pool_sizes: sides of the squares (cells).
-        level_weight: the weight of the CRPS of grey levels, which looks at light rain too, beside that of rates in mm/h.
+        level_weight: the weight of the CRPS of grey levels, which counts light rain too, beside that of rates in mm/h.
 
     Source: Lang et al. 2024 (arXiv:2412.15832), equation 4, for the almost fair CRPS.
     """
 
     def __init__(
-        self, *, members: int = 4, fairness: float = 0.95, pool_sizes: Sequence[int] = (1, 4, 16), level_weight: float = 2.0
+        self,
+        *,
+        members: int = 4,
+        fairness: float = 0.95,
+        pool_sizes: Sequence[int] = (1, 4, 16),
+        level_weight: float = 2.0,
     ) -> None:
         super().__init__()
         if members < 2:

@@ -62,7 +62,9 @@ class ForecastModule(pl.LightningModule):
         assert isinstance(kept, LearnedForecaster)  # AveragedModel forgets the type of what it copies
         return kept
 
-    def transfer_batch_to_device(self, batch: Batch | Tensor, device: torch.device, dataloader_idx: int) -> Batch | Tensor:
+    def transfer_batch_to_device(
+        self, batch: Batch | Tensor, device: torch.device, dataloader_idx: int
+    ) -> Batch | Tensor:
         """Lightning does not look into a frozen context."""
         return batch.to(device)
 

@@ -1,12 +1,12 @@
-"""How weights follow gradients: AdamW, or RMSProp as the authors of the ConvLSTM used it; and the learning rate by step.
+"""How weights follow gradients: AdamW, or RMSProp as the authors of the ConvLSTM have it; the learning rate by step.
 
-    >>> import torch
-    >>> weight = torch.nn.Parameter(torch.ones(1))
-    >>> optimiser = RMSProp([weight], lr=0.1)
-    >>> weight.grad = torch.ones(1)
-    >>> optimiser.step()
-    >>> round(weight.item(), 3)  # 1 - 0.1 / sqrt(0.1 + 1e-6)
-    0.684
+>>> import torch
+>>> weight = torch.nn.Parameter(torch.ones(1))
+>>> optimiser = RMSProp([weight], lr=0.1)
+>>> weight.grad = torch.ones(1)
+>>> optimiser.step()
+>>> round(weight.item(), 3)  # 1 - 0.1 / sqrt(0.1 + 1e-6)
+0.684
 """
 
 from collections.abc import Callable, Iterable
@@ -85,7 +85,7 @@ class RMSProp(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "decay": decay, "eps": eps})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change the parameters once, after the loss and gradients of `closure` if there is one; returns the loss."""
         loss = None
         if closure is not None:
