@@ -53,6 +53,8 @@ def plan(train: Path, validation: Path | None, *settings: str) -> experiments.Ex
     }
     for setting in settings:
         experiments._put(tables, setting)
+    if tables["model"]["name"] == "lagrangian":
+        del tables["model"]["patch"]  # it has a table of settings for its network
     return experiments.parse(tables)
 
 
