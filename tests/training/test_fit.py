@@ -214,7 +214,12 @@ def test_what_is_not_named_stays_and_the_doubt_is_learned_from_a_start(
     first = plan(*archives, *tiny, 'training.only=["encoder", "forecaster", "output"]')
     assert fit.fit(first, tmp_path / "first")
     start = tmp_path / "first/weights.safetensors"
-    settings = (f"training.start={start}", 'training.only=["uncertainty_head"]', "loss.name=members", "loss.squares=[1, 4]")
+    settings = (
+        f"training.start={start}",
+        'training.only=["uncertainty_head"]',
+        "loss.name=members",
+        "loss.squares=[1, 4]",
+    )
     assert fit.fit(plan(*archives, *tiny, *settings), tmp_path / "second")
     before, after = (base.load(path).state_dict() for path in (start, tmp_path / "second/weights.safetensors"))
     changed = {name for name, value in before.items() if not torch.equal(after[name], value)}
