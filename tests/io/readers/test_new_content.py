@@ -309,7 +309,7 @@ def test_pictures_as_arrays(tmp_path: Path) -> None:
         reading.read(tmp_path / "radar_20160928_1445.npy").values[0], [[2.734, np.nan]], rtol=1e-3
     )
     np.save(tmp_path / "radar_20160928_1445.npy", np.array([None, 1], object))
-    with pytest.raises(UnreadableFile, match="cannot be read as images .*Python objects"):
+    with pytest.raises(UnreadableFile, match=r"cannot be read as images .*Python objects"):
         reading.read(tmp_path / "radar_20160928_1445.npy")
 
 
