@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader
 from echocast import archive, fields, plugins
 from echocast.io import reading
 from echocast.models import base
-from echocast.plotting import maps
+from echocast.plotting import colours, maps
 from echocast.samples import segments
 from echocast.samples.sources import evenly
 from echocast.samples.windows import Windows
@@ -123,7 +123,7 @@ def draw_cases(out: Path, forecasters: dict[str, base.Forecaster], test: Windows
             if title in ("input", "observed"):
                 axis.set_title(f"{minutes:+d} min" if minutes else "issued", fontsize=8)
         line[0].set_ylabel(title, fontsize=9)
-    maps.rain_scale(figure, axes.ravel().tolist(), inches=4.0)
+    colours.rain_bar(figure, axes.ravel().tolist(), inches=4.0)
     figure.savefig(out / "cases.png", dpi=100, facecolor="white")
 
 

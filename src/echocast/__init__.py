@@ -17,11 +17,10 @@ from echocast._version import __version__ as __version__
 if TYPE_CHECKING:
     from echocast.errors import EchocastError
     from echocast.evaluation import VerificationConfig, evaluate
-    from echocast.io.forecast_file import to_netcdf
     from echocast.io.reading import read
     from echocast.models.base import Forecaster, load, resolve, save
     from echocast.nn.convlstm import ConvLSTM, ConvLSTMCell
-    from echocast.nowcast import forecast_from
+    from echocast.nowcast import forecast_from, to_netcdf
     from echocast.synthetic.storms import generate
 
 __all__ = [
@@ -53,7 +52,7 @@ _HOMES = {
     "read": "io.reading",
     "resolve": "models.base",
     "save": "models.base",
-    "to_netcdf": "io.forecast_file",
+    "to_netcdf": "nowcast",
 }
 
 

@@ -1,7 +1,7 @@
 """Radar files in, a forecast out.
 
 >>> made = nowcast(["radar/"], "lagrangian", minutes=90)  # doctest: +SKIP
->>> export.to_netcdf(made.forecast, Path("forecast.nc"))  # doctest: +SKIP
+>>> to_netcdf(made.forecast, Path("forecast.nc"))  # doctest: +SKIP
 """
 
 from collections.abc import Callable, Iterable
@@ -14,10 +14,11 @@ import xarray as xr
 from echocast import fields
 from echocast._version import __version__
 from echocast.errors import MissingFrames, ModelError
+from echocast.io import forecast_file, reading
 from echocast.io import location as locations
-from echocast.io import reading
 from echocast.io.location import Location
 from echocast.models import base
+from echocast.products import ensemble
 from echocast.samples import segments, tensors
 
 FRAMES = 10
@@ -101,3 +102,22 @@ def forecast_from(
     forecast = tensors.to_forecast(future, past)
     forecast.attrs |= {"model": type(forecaster).__name__, "echocast_version": __version__}
     return forecast
+
+
+def to_netcdf(forecast: xr.DataArray, path: str | Path, *, command: str = "echocast.to_netcdf") -> None:
+    """Write a forecast as CF-1.11 NetCDF-4; the file appears whole or not at all.
+
+    An ensemble of rain rates is written with its products: the mean, quantiles, and the probability of rain rates and
+    amounts (`echocast.products.ensemble.products`). Its rain rates are rounded to 10 significant bits: within 0.1 %.
+
+    Args:
+        forecast: a field with leads, (lead, y, x) or (member, lead, y, x).
+        path: the file to write, or to replace.
+        command: what the history says made it.
+
+    Raises:
+        DataError: it is no forecast, the disk is full or read-only, or there is no such folder.
+    """
+    is_rain_ensemble = "member" in forecast.dims and forecast.name == fields.NAME
+    products = ensemble.products(forecast) if is_rain_ensemble else None
+    forecast_file.to_netcdf(forecast, path, products=products, command=command)

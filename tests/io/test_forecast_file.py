@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyproj
 import pytest
 import rasterio
 import torch
@@ -15,6 +17,7 @@ from tests import example_files
 from echocast import fields
 from echocast.errors import DataError, UnreadableFile
 from echocast.io import forecast_file
+from echocast.nowcast import to_netcdf
 from echocast.samples import tensors
 
 
@@ -59,7 +62,7 @@ def test_gdal_finds_every_pixel_where_it_lies(upside_down: bool, crs: str, tmp_p
         assert raster.count == 2
         assert next(iter(raster.sample([(x, y)], 1)))[0] == 9.0
         assert np.count_nonzero(np.nan_to_num(raster.read(1))) == 1
-        assert fields.pyproj.CRS.from_wkt(raster.crs.to_wkt()).equals(fields.crs(made), ignore_axis_order=True)
+        assert pyproj.CRS.from_wkt(raster.crs.to_wkt()).equals(fields.crs(made), ignore_axis_order=True)
 
 
 @pytest.mark.parametrize("crs", [example_files.CRS, "EPSG:21781"])
@@ -100,6 +103,66 @@ def test_leads_of_half_minutes_stay_half_minutes(tmp_path: Path) -> None:
 def test_other_files_are_no_forecasts(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFile, match="no forecast of echocast"):
         forecast_file.from_netcdf(example_files.netcdf(tmp_path))
+
+
+def other_quantity(quantity: str, crs: str | None, *, members: int = 0, channels: int = 0) -> xr.DataArray:
+    """Two leads on a grid of 3 x 4."""
+    dims = [("member", members), ("lead", 2), ("channel", channels), ("y", 3), ("x", 4)]
+    shape = {name: size for name, size in dims if size}
+    times = np.array(["2016-09-28T15:00", "2016-09-28T15:05"], "datetime64[ns]")
+    grid = fields.make(
+        np.zeros((2, 3, 4)), time=times, y=[2e3, 1e3, 0.0], x=[0.0, 1e3, 2e3, 3e3], crs=crs, quantity=quantity
+    )
+    issued = np.datetime64("2016-09-28T14:55", "ns")
+    values = np.random.default_rng(0).normal(size=tuple(shape.values())).astype(np.float32)
+    coords: dict[str, Any] = {name: grid[name] for name in ("y", "x", "crs") if name in grid.coords}
+    coords |= {"lead": times - issued, "time": ("lead", times), "forecast_reference_time": issued}
+    coords |= {"channel": [f"band {n}" for n in range(channels)]} if channels else {}
+    coords |= {"member": ("member", np.arange(members), {"standard_name": "realization"})} if members else {}
+    return fields.check(xr.DataArray(values, dims=tuple(shape), coords=coords, name=quantity, attrs=grid.attrs))
+
+
+@pytest.mark.parametrize(
+    ("quantity", "crs", "members", "channels"),
+    [("reflectivity", "EPSG:3067", 3, 0), ("image", None, 0, 2), ("air_temperature", "EPSG:4326", 0, 0)],
+)
+def test_any_quantity_is_written_and_read_back(
+    quantity: str, crs: str | None, members: int, channels: int, tmp_path: Path
+) -> None:
+    made = other_quantity(quantity, crs, members=members, channels=channels)
+    to_netcdf(made, tmp_path / "f.nc")
+    with xr.open_dataset(tmp_path / "f.nc", decode_timedelta=False) as data:
+        assert data[quantity].attrs["units"] == fields.QUANTITIES[quantity].units
+        assert data.attrs["title"] == f"Nowcast of {fields.QUANTITIES[quantity].long_name}"
+        assert ("crs" in data) == (crs is not None)
+        assert not [name for name in data.data_vars if str(name).startswith("rainfall")]
+    back = forecast_file.from_netcdf(tmp_path / "f.nc")
+    np.testing.assert_array_equal(back.values, made.values)
+    assert (back.name, back.dims) == (made.name, made.dims)
+    if channels:
+        assert back.channel.values.tolist() == made.channel.values.tolist()
+
+
+def test_products_stand_beside_the_forecast(tmp_path: Path) -> None:
+    made = forecast()
+    beside = xr.Dataset({"wet": (("lead", "y", "x"), (made.values > 0).astype(np.float32), {"units": "1"})})
+    beside = beside.assign_coords(lead=made.lead, y=made.y)
+    forecast_file.to_netcdf(made, tmp_path / "f.nc", products=beside)
+    with xr.open_dataset(tmp_path / "f.nc", decode_timedelta=False) as data:
+        assert data["wet"].encoding["coordinates"] == "forecast_reference_time time"
+        assert data["wet"].values.sum() == 1
+    assert forecast_file.from_netcdf(tmp_path / "f.nc").name == "rainfall_rate"
+    assert "coordinates" not in beside["wet"].attrs
+
+
+@pytest.mark.parametrize(("quantity", "crs"), [("reflectivity", "EPSG:3067"), ("image", None)])
+def test_a_series_of_any_quantity_is_written(quantity: str, crs: str | None, tmp_path: Path) -> None:
+    times = np.array(["2016-09-28T15:00"], "datetime64[ns]")
+    field = fields.make(np.ones((1, 2, 2)), time=times, y=[1.0, 0.0], x=[0.0, 1.0], crs=crs, quantity=quantity)
+    forecast_file.series_to_netcdf(field, tmp_path / "s.nc")
+    with xr.open_dataset(tmp_path / "s.nc") as data:
+        np.testing.assert_array_equal(data[quantity].values, field.values)
+        assert data[quantity].attrs["units"] == field.attrs["units"]
 
 
 def test_an_old_file_stays_if_the_new_one_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

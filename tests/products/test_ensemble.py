@@ -1,4 +1,4 @@
-"""What an ensemble forecast says, worked by hand and written to a file."""
+"""Products of an ensemble, by hand and in a file."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from echocast.cli.main import status
 from echocast.errors import ModelError
 from echocast.io import forecast_file
 from echocast.models import base
-from echocast.nowcast import forecast_from
+from echocast.nowcast import forecast_from, to_netcdf
 from echocast.products import ensemble
 from echocast.samples import tensors
 
@@ -29,14 +29,14 @@ def forecast() -> xr.DataArray:
     return tensors.to_forecast(future, example_files.field(example_files.blob(3, 4, 5)))
 
 
-def test_chances_quantiles_and_amounts_by_hand() -> None:
+def test_probabilities_quantiles_and_amounts_by_hand() -> None:
     made = ensemble.products(
         forecast(), rates=(0.1, 10.0), amounts=(2.9, 3.1), quantiles=(0.5,), spans=(30, 60, 90, 120)
     )
-    chance = made["rainfall_rate_probability"]
-    assert chance.sel(rate_threshold=0.1).values[0, 1, 1] == 0.5
-    assert chance.sel(rate_threshold=10.0).values[0, 1, 1] == 0.0
-    assert np.isnan(chance.values[:, :, 0, 0]).all()
+    probability = made["rainfall_rate_probability"]
+    assert probability.sel(rate_threshold=0.1).values[0, 1, 1] == 0.5
+    assert probability.sel(rate_threshold=10.0).values[0, 1, 1] == 0.0
+    assert np.isnan(probability.values[:, :, 0, 0]).all()
     assert made["rainfall_rate_mean"].values[0, 1, 1] == 3.0
     assert made["rainfall_rate_quantile"].values[0, 0, 1, 1] == 3.0
     over = made["rainfall_amount_probability"]
@@ -47,7 +47,7 @@ def test_chances_quantiles_and_amounts_by_hand() -> None:
     assert np.isnan(over.values[..., 0, 0]).all()
 
 
-def test_means_quantiles_and_chances_are_those_of_numpy() -> None:
+def test_means_quantiles_and_probabilities_are_those_of_numpy() -> None:
     import torch
 
     future = torch.from_numpy(np.random.default_rng(1).gamma(0.5, 3.0, size=(1, 7, 4, 1, 30, 700)).astype(np.float32))
@@ -63,9 +63,9 @@ def test_means_quantiles_and_chances_are_those_of_numpy() -> None:
         np.testing.assert_allclose(made[f"rainfall_rate_{name}"], wanted, rtol=1e-5, atol=1e-6)
 
 
-def test_the_file_holds_members_and_what_they_say(tmp_path: Path) -> None:
+def test_the_file_holds_members_and_their_products(tmp_path: Path) -> None:
     made = forecast()
-    forecast_file.to_netcdf(made, tmp_path / "f.nc")
+    to_netcdf(made, tmp_path / "f.nc")
     with xr.open_dataset(tmp_path / "f.nc", engine="h5netcdf", decode_timedelta=False) as data:
         assert data["rainfall_rate"].dims == ("member", "lead", "y", "x")
         assert data["member"].attrs["standard_name"] == "realization"
@@ -79,7 +79,7 @@ def test_the_file_holds_members_and_what_they_say(tmp_path: Path) -> None:
 
 
 def test_an_independent_checker_finds_no_error(tmp_path: Path) -> None:
-    forecast_file.to_netcdf(forecast(), tmp_path / "f.nc")
+    to_netcdf(forecast(), tmp_path / "f.nc")
     line = [str(Path(sys.executable).with_name("compliance-checker")), "--test=cf:1.11", "--format=json"]
     subprocess.run([*line, f"--output={tmp_path / 'r.json'}", str(tmp_path / "f.nc")], capture_output=True, check=False)
     report = json.loads((tmp_path / "r.json").read_text())["cf:1.11"]

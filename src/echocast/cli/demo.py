@@ -24,9 +24,8 @@ def command(
     """
     from echocast import evaluation, nowcast, report
     from echocast.cli.tables import show
-    from echocast.io import forecast_file
     from echocast.models import base
-    from echocast.plotting import maps
+    from echocast.plotting import animation, panels
     from echocast.synthetic import storms
 
     what = shlex.join(["echocast", *sys.argv[1:]])
@@ -45,11 +44,11 @@ def command(
         )
         bar.to(3, 6)
         report.write_report(result, out, command=what)
-        forecast_file.to_netcdf(forecast, out / "forecast.nc", command=what)
+        nowcast.to_netcdf(forecast, out / "forecast.nc", command=what)
         bar.to(4, 6)
-        maps.to_png(forecast, out / "forecast.png", past=past, observed=observed)
+        panels.to_png(forecast, out / "forecast.png", past=past, observed=observed)
         bar.to(5, 6)
-        maps.to_gif(forecast, out / "forecast.gif", past=past, observed=observed)
+        animation.to_gif(forecast, out / "forecast.gif", past=past, observed=observed)
     console = Console()
     show(result, console)
     console.print(

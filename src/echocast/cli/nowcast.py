@@ -36,19 +36,18 @@ def command(
     Example: echocast nowcast radar/ --minutes 90 --out forecast.nc --gif forecast.gif
     """
     from echocast import nowcast as nowcasts
-    from echocast.io import forecast_file
-    from echocast.plotting import maps
+    from echocast.plotting import animation, panels
     from echocast.products import ensemble as ensembles
 
     console = Console()
     with Console(stderr=True).status("reading and forecasting"):
         made = nowcasts.nowcast(inputs, model, minutes=minutes, frames=frames, members=members, format=format)
     console.print(made.used(), markup=False, highlight=False, soft_wrap=True)
-    forecast_file.to_netcdf(made.forecast, out, command=shlex.join(["echocast", *sys.argv[1:]]))
+    nowcasts.to_netcdf(made.forecast, out, command=shlex.join(["echocast", *sys.argv[1:]]))
     if gif:
-        maps.to_gif(ensembles.mean(made.forecast), gif, past=made.past)
+        animation.to_gif(ensembles.mean(made.forecast), gif, past=made.past)
     if png:
-        maps.to_png(made.forecast, png, past=made.past)
+        panels.to_png(made.forecast, png, past=made.past)
     written = ", ".join(str(path) for path in (out, gif, png) if path)
     console.print(
         f"wrote {made.forecast.sizes['lead']} leads to {written}", markup=False, highlight=False, soft_wrap=True

@@ -1,9 +1,9 @@
-"""A forecast becomes a CF-NetCDF file, and is read back from one.
+"""A forecast written to a CF-NetCDF file, and read back from one.
 
-The file holds ``rainfall_rate(lead, y, x)`` in mm h-1 (NaN where the radar does not see), the moment of issue, the
-forecast period and the valid time of each lead, `x` and `y` with their grid mapping, and where all of it came from. Of
-an ensemble it is ``rainfall_rate(member, lead, y, x)``, and what `echocast.products.ensemble` makes of it stands
-beside; its rain rates are rounded to 10 significant bits (within 0.1 %), which halves the file. All else is as it was.
+The file holds the field (lead, y, x) in the unit of its quantity, such as ``rainfall_rate`` in mm h-1 (NaN where it is
+unknown), the time of issue, the forecast period and the valid time of each lead, `x` and `y` with their grid mapping,
+and where all of it came from. An ensemble has the dims (member, lead, y, x); its products (`echocast.products`) may
+stand beside it. Rain rates of an ensemble are rounded to 10 significant bits (within 0.1 %), which halves the file.
 
     >>> to_netcdf(forecast, Path("forecast.nc"))  # doctest: +SKIP
     >>> from_netcdf(Path("forecast.nc")).dims  # doctest: +SKIP
@@ -21,121 +21,125 @@ import xarray as xr
 
 from echocast import fields
 from echocast._version import __version__
-from echocast.atomic import atomic_write
+from echocast.atomic import write_bytes
 from echocast.errors import UnreadableFile
 from echocast.io import packing
-from echocast.products import ensemble
 
 _MINUTE = np.timedelta64(1, "m")
 _GLOBAL = ("source", "zr", "model", "input_files")
 _READ_BACK = ("zr", "model", "input_files")
+_OF_FIELD = ("standard_name", "long_name", "units", "grid_mapping")
+_TIME = {"units": "seconds since 1970-01-01 00:00:00", "calendar": "standard", "units_metadata": "leap_seconds: none"}
+_PERIOD = {"standard_name": "forecast_period", "units": "minutes"}
 
 
 def to_netcdf(
-    forecast: xr.DataArray, path: str | Path, *, command: str = "echocast.io.forecast_file.to_netcdf"
+    forecast: xr.DataArray,
+    path: str | Path,
+    *,
+    products: xr.Dataset | None = None,
+    command: str = "echocast.io.forecast_file.to_netcdf",
 ) -> None:
     """Write a forecast as CF-1.11 NetCDF-4; the file appears whole or not at all.
 
-    Rain rates of an ensemble are rounded to 10 significant bits: within 0.1 %.
+    Rain rates of an ensemble, and of its products, are rounded to 10 significant bits: within 0.1 %.
 
     Args:
-        forecast: a field with leads.
+        forecast: a field with leads, of any quantity, with or without members and channels.
         path: the file to write, or to replace.
+        products: variables to stand beside it, on its leads and grid, such as `echocast.products.ensemble.products`.
         command: what the history says made it.
 
     Raises:
-        DataError: the disk is full or read-only, or there is no such folder.
+        DataError: it is no forecast, the disk is full or read-only, or there is no such folder.
     """
-    data = _dataset(fields.check(forecast), command)
-    grids = {str(name): v.variable for name, v in data.data_vars.items() if {"y", "x"} <= set(v.dims)}
+    data = _dataset(fields.check(forecast), products, command)
+    grids = {str(name): v.variable for name, v in data.data_vars.items() if v.dims[-2:] == ("y", "x")}
     about = data.drop_vars(grids).assign_coords({name: data[name] for name in ("y", "x")})
     encoding: dict[str, dict[str, Any]] = {str(name): {"_FillValue": None} for name in about.variables}
-    # Made in memory first: HDF5 cannot be stopped cleanly half-way through a file on a full disk.
-    # A single forecast stays as it is, so that its file has the scores of the forecaster that made it.
+    # A single forecast is not rounded, so that its file has the scores of the forecaster that made it.
     rates = [name for name, grid in grids.items() if "member" in forecast.dims and grid.attrs["units"] == fields.UNITS]
+    # Made in memory first: HDF5 cannot be stopped cleanly half-way through a file on a full disk.
     content = packing.with_grids(bytes(about.to_netcdf(engine="h5netcdf", encoding=encoding)), grids, to_round=rates)
-    with atomic_write(Path(path)) as partial:
-        partial.write_bytes(content)
+    write_bytes(Path(path), content)
 
 
 def series_to_netcdf(field: xr.DataArray, path: str | Path) -> None:
     """Write observed frames (time, y, x) as CF-1.11 NetCDF-4; the file appears whole or not at all.
 
     Args:
-        field: a field with times.
+        field: a field with times, of any quantity.
         path: the file to write, or to replace.
 
     Raises:
-        DataError: the disk is full or read-only, or there is no such folder.
+        DataError: it is no field, the disk is full or read-only, or there is no such folder.
     """
-    data = fields.check(field).to_dataset(name=fields.NAME).reset_coords("crs")
+    data = fields.check(field).to_dataset(name=field.name)
+    data = data.reset_coords("crs") if "crs" in data.coords else data
     data.attrs = {"Conventions": "CF-1.11", "history": f"made by echocast {__version__}"}
     data.attrs |= {name: field.attrs[name] for name in ("source", "zr", "comment") if name in field.attrs}
     packed = {"zlib": True, "complevel": packing.LEVEL, "shuffle": True, "_FillValue": np.float32(np.nan)}
-    encoding = {fields.NAME: packed}
-    content = data.to_netcdf(engine="h5netcdf", encoding=encoding)
-    with atomic_write(Path(path)) as partial:
-        partial.write_bytes(content)
+    write_bytes(Path(path), bytes(data.to_netcdf(engine="h5netcdf", encoding={field.name: packed})))
 
 
 def from_netcdf(path: Path) -> xr.DataArray:
     """The forecast of a file that `to_netcdf` wrote; raises `UnreadableFile` for any other."""
     try:
         with xr.open_dataset(path, engine="h5netcdf", decode_timedelta=False) as data:
-            forecast = data[fields.NAME].load()
+            forecast = data[_name_of_forecast(data)].load()
             provenance = {name: data.attrs[name] for name in _READ_BACK if name in data.attrs}
             minutes = data["forecast_period"].values
-            crs = data["crs"].load()
+            crs = {"crs": data["crs"].load()} if "crs" in data else {}
     except (OSError, KeyError, ValueError) as bad:
         raise UnreadableFile(f"{path}: is no forecast of echocast ({' '.join(str(bad).split())[:120]})") from bad
-    forecast = forecast.drop_vars("forecast_period").assign_coords(crs=crs, lead=_leads(minutes))
-    forecast.attrs |= {"grid_mapping": "crs"} | provenance
+    forecast = forecast.drop_vars("forecast_period").assign_coords({"lead": _leads(minutes)} | crs)
+    forecast.attrs |= ({"grid_mapping": "crs"} if crs else {}) | provenance
     return fields.check(forecast)
 
 
-def _dataset(forecast: xr.DataArray, command: str) -> xr.Dataset:
-    seconds = {
-        "units": "seconds since 1970-01-01 00:00:00",
-        "calendar": "standard",
-        "units_metadata": "leap_seconds: none",
-    }
+def _name_of_forecast(data: xr.Dataset) -> str:
+    """The variable that is the forecast: on leads and grid, with members if any has them; not a product of them."""
+    own = {"member", "lead", "channel", "y", "x"}
+    found = [str(name) for name, v in data.data_vars.items() if {"lead", "y", "x"} <= set(v.dims) <= own]
+    if not found:
+        raise KeyError("it has no variable with the dims lead, y and x")
+    return max(found, key=lambda name: data[name].ndim)
+
+
+def _dataset(forecast: xr.DataArray, products: xr.Dataset | None, command: str) -> xr.Dataset:
     minutes = _minutes(forecast.lead.values)
-    period = {"standard_name": "forecast_period", "units": "minutes"}
-    attrs = {n: forecast.attrs[n] for n in ("standard_name", "long_name", "units", "grid_mapping")}
-    made = xr.Dataset(
-        {
-            fields.NAME: (
-                forecast.dims,
-                forecast.values,
-                attrs | {"coordinates": "forecast_reference_time forecast_period time"},
-            ),
-            "crs": ((), np.int32(0), forecast.crs.attrs),
-            "forecast_period": ("lead", minutes, period | {"long_name": "time since the forecast was issued"}),
-            "forecast_reference_time": (
-                (),
-                _seconds(forecast.forecast_reference_time.values),
-                seconds | {"standard_name": "forecast_reference_time", "long_name": "time the forecast was issued"},
-            ),
-            "time": (
-                "lead",
-                _seconds(forecast.time.values),
-                seconds | {"standard_name": "time", "long_name": "time the forecast is valid for"},
-            ),
-        },
-        coords={
-            "lead": ("lead", minutes, period | {"long_name": "lead time"}),
-            "y": ("y", forecast.y.values, forecast.y.attrs),
-            "x": ("x", forecast.x.values, forecast.x.attrs),
-        },
-        attrs=_provenance(forecast, command),
-    )
-    if "member" not in forecast.dims:
-        return made
-    of_members = ensemble.products(forecast).drop_vars(["lead", "y", "x"], errors="ignore")
-    for variable in of_members.data_vars.values():
+    attrs = {name: forecast.attrs[name] for name in _OF_FIELD if name in forecast.attrs}
+    attrs["coordinates"] = "forecast_reference_time forecast_period time"
+    variables: dict[str, Any] = {
+        str(forecast.name): (forecast.dims, forecast.values, attrs),
+        **({"crs": ((), np.int32(0), forecast.crs.attrs)} if "crs" in forecast.coords else {}),
+        "forecast_period": ("lead", minutes, _PERIOD | {"long_name": "time since the forecast was issued"}),
+        "forecast_reference_time": (
+            (),
+            _seconds(forecast.forecast_reference_time.values),
+            _TIME | {"standard_name": "forecast_reference_time", "long_name": "time the forecast was issued"},
+        ),
+        "time": (
+            "lead",
+            _seconds(forecast.time.values),
+            _TIME | {"standard_name": "time", "long_name": "time the forecast is valid for"},
+        ),
+    }
+    coords = {"lead": ("lead", minutes, _PERIOD | {"long_name": "lead time"})} | {
+        name: (name, forecast[name].values, forecast[name].attrs)
+        for name in ("y", "x", "member", "channel")
+        if name in forecast.dims
+    }
+    made = xr.Dataset(variables, coords=coords, attrs=_provenance(forecast, command))
+    return made if products is None else made.merge(_without_shared(products, made))
+
+
+def _without_shared(products: xr.Dataset, made: xr.Dataset) -> xr.Dataset:
+    """The variables that the file does not have yet, with the names of their coordinates."""
+    added = products.drop_vars(set(products.variables) & set(made.variables)).copy()
+    for variable in added.data_vars.values():
         variable.attrs["coordinates"] = "forecast_reference_time" + (" time" if "lead" in variable.dims else "")
-    numbers = forecast.coords["member"]
-    return made.assign_coords(member=("member", numbers.values, numbers.attrs)).merge(of_members)
+    return added
 
 
 def _provenance(forecast: xr.DataArray, command: str) -> dict[str, str]:
@@ -143,7 +147,7 @@ def _provenance(forecast: xr.DataArray, command: str) -> dict[str, str]:
     known = {name: str(forecast.attrs[name]) for name in _GLOBAL if name in forecast.attrs}
     return known | {
         "Conventions": "CF-1.11",
-        "title": "Nowcast of rain rate",
+        "title": f"Nowcast of {forecast.attrs.get('long_name', forecast.name)}",
         "source": f"echocast {__version__}, {forecast.attrs.get('model', 'model not stated')};"
         f" observed by {forecast.attrs.get('source', 'a source not stated')}",
         "echocast_version": __version__,

@@ -1,1 +1,1 @@
-"""Maps and animations of fields."""
+"""Pictures of fields: maps, sheets of panels, animations."""

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from echocast import fields
 from echocast.evaluation import ForecastSource, VerificationConfig, VerificationResult, forecasts_of
 from echocast.evaluation.result import CASE_THRESHOLD
-from echocast.plotting import maps
+from echocast.plotting import colours, maps
 from echocast.samples import windows
 
 _COLUMNS = 5
@@ -86,5 +86,5 @@ def _sheet(
             if number == 0:
                 axis.set_title(f"+{(lead + 1) * step:g} min", fontsize=9)
         line[0].set_ylabel(name, fontsize=10)
-    maps.rain_scale(figure, axes.ravel().tolist(), inches=3.6)
+    colours.rain_bar(figure, axes.ravel().tolist(), inches=3.6)
     return figure

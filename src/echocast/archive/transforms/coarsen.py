@@ -3,7 +3,6 @@
 import numpy as np
 import xarray as xr
 
-from echocast import fields
 from echocast.archive.transforms._cells import mean_where_observed, on_grid
 from echocast.errors import DataError
 
@@ -24,4 +23,4 @@ def coarsen(field: xr.DataArray, *, factor: int) -> xr.DataArray:
     mean = mean_where_observed(total, count.astype(np.float64), factor * factor)
     y = field.y.values[: rows * factor].reshape(rows, factor).mean(1)
     x = field.x.values[: columns * factor].reshape(columns, factor).mean(1)
-    return on_grid(field, mean, y, x, fields.crs(field))
+    return on_grid(field, mean, y, x)

@@ -3,7 +3,6 @@
 import numpy as np
 import xarray as xr
 
-from echocast import fields
 from echocast.archive.transforms._cells import mean_where_observed, on_grid
 from echocast.errors import DataError
 
@@ -18,7 +17,7 @@ def resize(field: xr.DataArray, *, height: int, width: int) -> xr.DataArray:
     weight = np.einsum("hy,tyx,wx->thw", down, observed.astype(np.float64), across, optimize=True)
     area = (field.sizes["y"] / height) * (field.sizes["x"] / width)
     y, x = (_stretched(field.coords[axis].values, count) for axis, count in (("y", height), ("x", width)))
-    return on_grid(field, mean_where_observed(total, weight, area), y, x, fields.crs(field))
+    return on_grid(field, mean_where_observed(total, weight, area), y, x)
 
 
 def _overlaps(old: int, new: int) -> np.ndarray:
