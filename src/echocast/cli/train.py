@@ -9,7 +9,9 @@ from rich.console import Console
 
 
 def command(
-    experiment: Annotated[Path, typer.Argument(metavar="EXPERIMENT.toml", help="Model, data, loss and training.")],
+    experiment: Annotated[
+        Path, typer.Argument(metavar="EXPERIMENT.toml", help="Model, data, loss, optimiser and length of training.")
+    ],
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Put a value over the file's; may be repeated."),
