@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests import example_files
 
+from echocast import fields
 from echocast.errors import DataError, MissingFrames
 from echocast.samples import segments, splits
 
@@ -21,6 +22,14 @@ def test_segments_are_the_stretches_between_missing_frames() -> None:
     field = with_gaps([True, True, False, True, False, False, True, True, True])
     assert segments.segments(field) == [slice(0, 2), slice(3, 4), slice(6, 9)]
     assert segments.segments(field[:0]) == []
+
+
+def test_a_frame_counts_if_any_channel_of_it_does() -> None:
+    values = np.full((4, 2, 3, 3), np.nan, np.float32)
+    values[[0, 1, 3], 1] = 0.5
+    times = example_files.TIME + np.arange(4) * np.timedelta64(1, "m")
+    clip = fields.make(values, time=times, y=range(3), x=range(3), quantity="image", channels=["left", "right"])
+    assert segments.segments(clip) == [slice(0, 2), slice(3, 4)]
 
 
 def test_a_step_in_time_breaks_a_segment() -> None:

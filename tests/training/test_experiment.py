@@ -89,7 +89,7 @@ def test_the_learning_rate_rises_stays_and_falls() -> None:
 
 def test_a_constant_rate_stays_constant() -> None:
     optimiser = experiments.Optimiser(warmup=0, decay_fraction=0)
-    assert {optimiser.factor(step, 100) for step in range(100)} == {1.0}
+    assert {optimiser.factor(step, 100) for step in range(101)} == {1.0}
 
 
 def test_budgets_in_sequences_and_validations() -> None:

@@ -260,7 +260,11 @@ def pictures(count: int) -> np.ndarray:
 
 def test_pictures_are_learned_from_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = {"train": moving_mnist.as_field(pictures(12)), "validation": moving_mnist.as_field(pictures(4))}
-    monkeypatch.setattr(moving_mnist, "training_fields", lambda *, protocol="paper": made)
+
+    def training_fields(*, protocol: str = "paper") -> dict[str, example_files.xr.DataArray]:
+        return made
+
+    monkeypatch.setattr(moving_mnist, "training_fields", training_fields)
     tables = {
         "model": {"name": "encoder_forecaster", "hidden_channels": [4], "patch": 4, "scaling": {"kind": "image"}},
         "data": {"synthetic": {"name": "moving_mnist"}, "past": 3, "future": 3, "min_wet_fraction": 0}
@@ -322,13 +326,11 @@ def test_ctrl_c_leaves_a_run_that_goes_on(archives: tuple[Path, Path], tmp_path:
         stderr=subprocess.PIPE,
         preexec_fn=_hears_ctrl_c,
     )
-    for _ in range(600):
-        if (out / "last.ckpt").exists() or process.poll() is not None:
-            break
+    while not (out / "last.ckpt").exists() and process.poll() is None:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     try:
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=600)
     finally:
         process.kill()
     assert process.returncode == 130, errors.decode()

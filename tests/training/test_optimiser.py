@@ -28,8 +28,8 @@ def test_a_closure_gives_the_loss_and_the_gradients() -> None:
         loss.backward()
         return loss
 
-    assert float(optimiser.step(closure)) == 9.0
-    assert float(weight) == 3.0 - np.float32(0.1) / np.sqrt(np.float32(0.1))  # g / sqrt(0.1 g^2)
+    assert optimiser.step(closure).item() == 9.0
+    assert weight.item() == 3.0 - np.float32(0.1) / np.sqrt(np.float32(0.1))  # g / sqrt(0.1 g^2)
 
 
 def test_the_settings_reach_the_optimiser() -> None:

@@ -161,7 +161,7 @@ def _module(experiment: Experiment, source: Source) -> ForecastModule:
         raise ExperimentError(
             f"training.trainable = {list(training.trainable)} names no part of the model; it has {parts}"
         )
-    return ForecastModule(experiment, model, experiment.make_loss())
+    return ForecastModule(experiment, model, experiment.make_loss(), source.context)
 
 
 def _learned_at(source: Source) -> dict[str, float]:

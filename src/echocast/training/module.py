@@ -7,7 +7,7 @@ an uninterrupted one would have drawn.
     >>> from echocast.training.losses import Balanced
     >>> from echocast.training.experiment import parse
     >>> experiment = parse({"model": {"name": "encoder_forecaster"}, "data": {"train": "train.zarr"}})
-    >>> module = ForecastModule(experiment, EncoderForecaster(hidden_channels=[4]), Balanced())
+    >>> module = ForecastModule(experiment, EncoderForecaster(hidden_channels=[4]), Balanced(), Context(1.0, 5.0))
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,11 +43,14 @@ class ForecastModule(pl.LightningModule):
         experiment: lengths of past and future, the optimiser, precision, seed, and which weights are kept.
         forecaster: has a ``scaling`` and a differentiable ``forward(levels, steps)`` that gives logits.
         loss: takes (logits, observed, scaling, time_step_minutes).
+        context: the cell size and time step of the validation windows.
     """
 
-    def __init__(self, experiment: Experiment, forecaster: LearnedForecaster, loss: nn.Module) -> None:
+    def __init__(
+        self, experiment: Experiment, forecaster: LearnedForecaster, loss: nn.Module, context: Context
+    ) -> None:
         super().__init__()
-        self.forecaster, self.loss = forecaster, loss
+        self.forecaster, self.loss, self.context = forecaster, loss, context
         self.data, self.training_table, self.optimiser = experiment.data, experiment.training, experiment.optimiser
         self.past, self.seed = experiment.data.past, experiment.training.seed
         average = partial(_follow, keep=self.optimiser.ema_decay)
@@ -126,7 +129,7 @@ class ForecastModule(pl.LightningModule):
 
     def validation_step(self, windows: Float[Tensor, "batch time channel y x"]) -> None:
         """The loss and the contingency table of the forecaster that would be kept."""
-        batch = Batch(windows, self.past, Context(self.trained.grid_km, self.trained.time_step_minutes))
+        batch = Batch(windows, self.past, self.context)
         loss = self._loss(self._logits(batch, self.trained), batch, self.trained)
         self._losses.append((float(loss), len(windows)))
         if self.watches_csi:

@@ -63,8 +63,11 @@ class Optimiser:
 
     def factor(self, step: int, steps: int) -> float:
         """The share of `learning_rate` to use at a step out of `steps`."""
-        fall = max(1.0, self.decay_fraction * steps)
-        return max(0.0, min(1.0, (step + 1) / max(1, self.warmup), (steps - step) / fall))
+        rising = (step + 1) / max(1, self.warmup)
+        if not self.decay_fraction:
+            return min(1.0, rising)
+        falling = (steps - step) / max(1.0, self.decay_fraction * steps)
+        return max(0.0, min(1.0, rising, falling))
 
 
 class RMSProp(torch.optim.Optimizer):

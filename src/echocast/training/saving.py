@@ -1,4 +1,4 @@
-"""What a run leaves on disk after each validation: a line of metrics, the best weights, and all that resuming needs."""
+"""What a run saves after each validation: a line of metrics, the best weights, and what a resumed run needs."""
 
 import csv
 import logging
