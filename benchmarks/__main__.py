@@ -10,8 +10,8 @@ from echocast.errors import EchocastError
 BENCHMARKS = ("archive", "layers", "nowcast", "verify")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Measure what is asked for, print the table as Markdown, and give the exit status."""
+def make_parser() -> argparse.ArgumentParser:
+    """What the command line takes."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measure speed and memory, candidates in turn, and print the table as Markdown. Nothing else"
@@ -22,6 +22,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=7, help="turns of each candidate (default: 7)")
     parser.add_argument("--device", default="cpu", help="where to measure: cpu, cuda (default: cpu)")
     parser.add_argument("--quick", action="store_true", help="tiny shapes, to see that it runs; the times mean nothing")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure what is asked for, print the table as Markdown, and give the exit status."""
+    parser = make_parser()
     given = parser.parse_args(arguments)
     if given.device != "cpu":
         import torch

@@ -62,7 +62,7 @@ def run(*, quick: bool = False, rounds: int = 3, device: str = "cpu") -> str:
     with tempfile.TemporaryDirectory(prefix="echocast-benchmark-") as folder:
         if not quick:
             lines += [*_ingest(_kit(), Path(folder), rounds), ""]
-        lines += _windows(Path(folder), 400 if quick else 4000, rounds, device)
+        lines += _windows(Path(folder), 400 if quick else 4000, rounds, device, batch=2 if quick else 16)
     return "\n".join(lines) + "\n"
 
 
@@ -173,12 +173,12 @@ def _archived(source: Path, store: Path, workers: int) -> tuple[float, float]:
     return float(seconds), float(mebibytes)
 
 
-def _windows(folder: Path, frames: int, rounds: int, device: str) -> list[str]:
-    """Random windows from a store and from one ten times as large, against the network's appetite."""
+def _windows(folder: Path, frames: int, rounds: int, device: str, batch: int) -> list[str]:
+    """Random windows from a store and from one ten times as large, against those that the network takes."""
     rates = {count: _read_rate(_made(folder, count), rounds) for count in (frames, 10 * frames)}
     forecaster = base.resolve("encoder_forecaster").to(device)
     assert isinstance(forecaster, base.LearnedForecaster)  # of the shipped ones with weights
-    training, inference = _appetite(forecaster, device, rounds)
+    training, inference = _network_rate(forecaster, device, rounds, batch)
     lines = [
         "## Random windows",
         "",
@@ -192,7 +192,7 @@ def _windows(folder: Path, frames: int, rounds: int, device: str) -> list[str]:
     small, large = rates.values()
     lines += [
         "",
-        f"The network takes {training:.1f} windows a second in training (forward and backward, batches of 16) and"
+        f"The network takes {training:.1f} windows a second in training (forward and backward, batches of {batch}) and"
         f" {inference:.0f} in inference. Ten times the frames: {large / small:.2f} times the rate.",
     ]
     return lines
@@ -239,7 +239,7 @@ def _read_rate(place: Path, rounds: int, windows: int = 100) -> float:
     return windows / statistics.median(_timed(read) for _ in range(rounds))
 
 
-def _appetite(forecaster: base.LearnedForecaster, device: str, rounds: int, batch: int = 16) -> tuple[float, float]:
+def _network_rate(forecaster: base.LearnedForecaster, device: str, rounds: int, batch: int) -> tuple[float, float]:
     """Windows a second that the network takes in training and in inference."""
     past = torch.rand(batch, PAST, 1, 64, 64, device=device)
 

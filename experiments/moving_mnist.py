@@ -9,22 +9,29 @@ results.json, table.md, curves.png and examples.png into the folder; the test se
 
 import argparse
 import json
-from dataclasses import asdict, dataclass
-from functools import partial
+import logging
+import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch.utils.data import DataLoader
 
 from echocast.models.base import LearnedForecaster
-from echocast.models.encoder_forecaster import EncoderForecaster
-from echocast.models.fc_lstm import FcLstm
-from echocast.synthetic import moving_mnist
-from echocast.training import protocol
+from echocast.models.scaling import ImageScaling
+from echocast.samples.windows import Windows
+from echocast.synthetic import mnist, moving_mnist
+from echocast.training import experiment as experiments
+from echocast.training import fit
+from echocast.training.data import open_sources
+from echocast.training.losses import CrossEntropy, entropy_floor
 from echocast.verification.scores import images
 
 PAST, FUTURE = 10, 10
+HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -38,14 +45,17 @@ class Network:
     state_kernel: int = 5
     connected: bool = False
 
-    def make(self, divide: int) -> LearnedForecaster:
-        """The network with its widths divided."""
+    def experiment(self, divide: int, settings: list[str]) -> experiments.Experiment:
+        """Its experiment, with its widths divided."""
         widths = [width // divide for width in self.widths]
         if self.connected:
-            return FcLstm(hidden_sizes=widths)
-        return EncoderForecaster(
-            hidden_channels=widths, input_kernel=self.input_kernel, state_kernels=self.state_kernel, patch=4
-        )
+            return experiments.load(HERE / "moving_mnist_fc.toml", [f"model.hidden_sizes={widths}", *settings])
+        own = [
+            f"model.hidden_channels={widths}",
+            f"model.input_kernel={self.input_kernel}",
+            f"model.state_kernels={self.state_kernel}",
+        ]
+        return experiments.load(HERE / "moving_mnist.toml", [*own, *settings])
 
 
 NETWORKS = {
@@ -60,43 +70,26 @@ OUT_OF_DOMAIN = 6379.42
 """The paper's cross-entropy of the network `three` on three digits."""
 
 
-def sets(kind: str, test_file: Path | None) -> dict[str, np.ndarray]:
-    """Training, validation and test sequences (uint8), and the ones of three unseen digits."""
-    digits, source = moving_mnist.digits_of("train")
-    print(f"digits: {source}", flush=True)
-    draw = partial(moving_mnist.sequences, protocol=kind)
-    found = {"three digits": draw(moving_mnist.paper_pool(digits, unseen=True), count=3000, seed=1001, per_frame=3)}
-    if kind == "paper":
-        return found | {part: moving_mnist.paper_set(digits, part) for part in moving_mnist.PAPER_SETS}
-    found |= {"train": draw(digits, count=10_000, seed=1000), "validation": draw(digits, count=2_000, seed=1002)}
-    if test_file:
-        return found | {"test": moving_mnist.openstl_test(test_file)}
-    others, _ = moving_mnist.digits_of("test")
-    return found | {"test": draw(others, count=10_000, seed=1003)}
-
-
-def part(stored: np.ndarray, count: int | None = None) -> protocol.Sequences:
-    """Grey levels of the first `count` sequences."""
-
-    def get(numbers: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(stored[numbers]).float().div_(255.0).unsqueeze(2)
-
-    return protocol.Sequences(min(len(stored), count or len(stored)), get)
+def windows(stored: np.ndarray, count: int | None = None) -> Windows:
+    """The first `count` sequences."""
+    field = moving_mnist.as_field(stored[:count])
+    starts = np.arange(0, field.sizes["time"], PAST + FUTURE)
+    return Windows(field, starts, past=PAST, future=FUTURE)
 
 
 @torch.no_grad()
-def score(model: LearnedForecaster, test: protocol.Sequences, device: str) -> dict[str, float]:
+def score(model: LearnedForecaster, test: Windows, device: str) -> dict[str, float]:
     """Cross-entropy in nats a sequence and its floor; OpenSTL's MSE, MAE (sums over pixels), SSIM and PSNR a frame."""
     model.to(device)
+    cross_entropy, scaling = CrossEntropy(), ImageScaling()
     totals = dict.fromkeys(("cross_entropy", "floor", "mse", "mae", "ssim", "psnr"), 0.0)
-    for begin in range(0, test.count, 50):
-        windows = test.get(np.arange(begin, min(begin + 50, test.count)))
-        truth = windows[:, PAST:]
-        logits = model(windows[:, :PAST].to(device), FUTURE).float().cpu()
+    for batch in DataLoader(test, 50):
+        truth = batch[:, PAST:]
+        logits = model(batch[:, :PAST].to(device), FUTURE).float().cpu()
         levels = torch.sigmoid(logits)
-        weight = len(windows) / test.count
-        totals["cross_entropy"] += weight * float(protocol.cross_entropy(logits, truth))
-        totals["floor"] += weight * protocol.entropy_floor(truth)
+        weight = len(batch) / len(test)
+        totals["cross_entropy"] += weight * float(cross_entropy(logits, truth, scaling))
+        totals["floor"] += weight * entropy_floor(truth)
         totals["mse"] += weight * float((levels - truth).square().sum(dim=(2, 3, 4)).mean())
         totals["mae"] += weight * float((levels - truth).abs().sum(dim=(2, 3, 4)).mean())
         p, t = levels[:, :, 0].numpy(), truth[:, :, 0].numpy()
@@ -105,11 +98,12 @@ def score(model: LearnedForecaster, test: protocol.Sequences, device: str) -> di
     return totals
 
 
-def table(results: dict[str, dict[str, float]], budget: protocol.Budget, divide: int, kind: str) -> str:
+def table(results: dict[str, dict[str, float]], training: experiments.Training, divide: int, kind: str) -> str:
     """The table beside the paper's."""
     lines = [
-        f"Moving MNIST ({kind}), widths of the paper divided by {divide}, {budget.steps * budget.batch} sequences seen"
-        f" by each network, seed {budget.seed}{', products in bf16' if budget.bf16 else ''}.",
+        f"Moving MNIST ({kind}), widths of the paper divided by {divide},"
+        f" {training.steps * training.batch_size} sequences seen by each network, seed {training.seed}"
+        f"{', products in bf16' if training.precision == 'bf16-training' else ''}.",
         "",
         "| network | parameters | cross-entropy | paper | MSE | MAE | SSIM | PSNR | seconds |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
@@ -136,7 +130,9 @@ def draw_curves(out: Path, names: list[str]) -> None:
         strict=False,
     ):
         rows = np.genfromtxt(out / name / "metrics.csv", delimiter=",", names=True)
-        axis.plot(rows["step"] * 16, rows["validation"], style, color=colour, label=NETWORKS[name].title, marker=".")
+        axis.plot(
+            rows["step"] * 16, rows["validationloss"], style, color=colour, label=NETWORKS[name].title, marker="."
+        )
     axis.set_xlabel("sequences seen")
     axis.set_ylabel("validation cross-entropy, nats a sequence")
     axis.grid(alpha=0.3)
@@ -167,6 +163,36 @@ def draw_examples(out: Path, models: dict[str, LearnedForecaster], windows: torc
     figure.savefig(out / "examples.png", dpi=100, facecolor="white")
 
 
+def settings(given: argparse.Namespace) -> list[str]:
+    """What the command line puts over the experiments' files."""
+    sequences = given.sequences or (2_000_000 if given.full else 64 if given.quick else 20_000)
+    return [
+        f"data.synthetic.protocol={given.protocol}",
+        f"data.synthetic.validation_sequences={16 if given.quick else 2000 if given.full else 200}",
+        f"training.max_sequences={sequences}",
+        f"training.validations={200 if given.full else 2 if given.quick else 10}",
+        f"training.precision={'32-true' if given.full else 'bf16-training'}",
+        f"training.accelerator={'cpu' if given.device == 'cpu' else 'gpu'}",
+    ]
+
+
+def scored(given: argparse.Namespace, models: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """The scores of all networks on the test sequences, and of one of them on three digits."""
+    few = 16 if given.quick else None
+    test = moving_mnist.part("test", protocol=given.protocol, test_file=given.test_file)
+    results = {}
+    for name, model in models.items():
+        seconds = float(np.genfromtxt(given.out / name / "metrics.csv", delimiter=",", names=True)["seconds"].max())
+        about = {"parameters": float(sum(p.numel() for p in model.parameters())), "seconds": seconds}
+        results[name] = score(model, windows(test, few), given.device) | about
+        if name == "three":
+            digits = moving_mnist.part("three_digits", protocol=given.protocol)
+            results["three on three digits"] = score(model, windows(digits, few), given.device) | about
+    draw_curves(given.out, list(models))
+    draw_examples(given.out, models, windows(test, 1)[0].unsqueeze(0))
+    return results
+
+
 def main() -> None:
     """Train, score, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -179,40 +205,21 @@ def main() -> None:
     parser.add_argument("--sequences", type=int, help="training sequences that each network sees")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
+    logging.getLogger("echocast.training").addHandler(logging.StreamHandler(sys.stdout))
+    logging.getLogger("echocast.training").setLevel(logging.INFO)
     torch.set_num_threads(2 if given.device == "cpu" else torch.get_num_threads())
+    print(f"digits: {mnist.digits_of('train')[1]}", flush=True)
     divide = 1 if given.full else 16 if given.quick else 4
-    budget = protocol.Budget(
-        sequences=given.sequences or (2_000_000 if given.full else 64 if given.quick else 20_000),
-        validations=200 if given.full else 2 if given.quick else 10,
-        bf16=not given.full,
-    )
-    data = sets(given.protocol, given.test_file)
-    few = 16 if given.quick else None
-    names = given.networks.split(",")
-    models, results = {}, {}
-    for name in names:
-        models[name] = protocol.learn(
-            partial(NETWORKS[name].make, divide),
-            part(data["train"]),
-            part(data["validation"], few or (None if given.full else 200)),
-            given.out / name,
-            past=PAST,
-            budget=budget,
-            device=given.device,
-            say=partial(print, flush=True),
-        )
-    for name, model in models.items():
-        seconds = float(np.genfromtxt(given.out / name / "metrics.csv", delimiter=",", names=True)["seconds"].max())
-        about = {"parameters": float(sum(p.numel() for p in model.parameters())), "seconds": seconds}
-        results[name] = score(model, part(data["test"], few), given.device) | about
-        if name == "three":
-            results["three on three digits"] = score(model, part(data["three digits"], few), given.device) | about
-    content = {"protocol": given.protocol, "divide": divide, "budget": asdict(budget), "results": results}
+    planned = {name: NETWORKS[name].experiment(divide, settings(given)) for name in given.networks.split(",")}
+    first = next(iter(planned.values()))
+    sources = open_sources(first.data)
+    models = {name: fit.fit_or_resume(one, given.out / name, sources=sources) for name, one in planned.items()}
+    del sources
+    results = scored(given, models)
+    content = {"protocol": given.protocol, "divide": divide, "training": first.table()["training"], "results": results}
     (given.out / "results.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
-    text = table(results, budget, divide, given.protocol)
+    text = table(results, first.training, divide, given.protocol)
     (given.out / "table.md").write_text(text, encoding="utf-8")
-    draw_curves(given.out, names)
-    draw_examples(given.out, models, part(data["test"]).get(np.arange(1)))
     print(text)
 
 

@@ -14,28 +14,34 @@ Writes results.json, table.md, leads.png and cases.png into the folder; the test
 
 import argparse
 import json
+import logging
 import os
-from dataclasses import asdict
-from functools import partial
+import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
 from matplotlib.figure import Figure
+from torch.utils.data import DataLoader
 
 from echocast import archive, fields, plugins
 from echocast.io import reading
 from echocast.models import base
-from echocast.models.encoder_forecaster import EncoderForecaster
-from echocast.models.fc_lstm import FcLstm
-from echocast.models.scaling import AnyScaling, RainScaling, Scaling
 from echocast.plotting import colours, maps
-from echocast.samples import segments, splits, windows
-from echocast.training import protocol
+from echocast.samples import segments
+from echocast.samples.sources import evenly
+from echocast.samples.windows import Windows
+from echocast.training import data as training_data
+from echocast.training import experiment as experiments
+from echocast.training import fit
 from echocast.verification.base import add
 
-PAST, FUTURE, DAYS, THRESHOLD = 5, 15, 97, 0.5
+PAST, FUTURE, THRESHOLD = 5, 15, 0.5
+FILES = {
+    "convlstm": Path(__file__).with_name("radar_echo.toml"),
+    "fc_lstm": Path(__file__).with_name("radar_echo_fc.toml"),
+}
 PUBLISHED = {
     "convlstm": (1.420, 0.577, 0.195, 0.660, 0.908),
     "fc_lstm": (1.865, 0.286, 0.335, 0.351, 0.774),
@@ -50,44 +56,25 @@ COLOURS = {
 }  # fmt: skip
 
 
-def grey_levels() -> Scaling:
-    """The paper's grey level, (Z + 10) / 70 with Z = 118.239 R^1.5241, said in Marshall and Palmer's reflectivity."""
-    theirs, ours = fields.ZR_RELATIONS["hko-2015"], fields.MARSHALL_PALMER
-    lg_ends = [(dbz / 10 - np.log10(theirs.a)) / theirs.b for dbz in (-10.0, 60.0)]  # of the rain at grey 0 and 1
-    floor, ceiling = (10 * (np.log10(ours.a) + ours.b * lg) for lg in lg_ends)
-    return RainScaling(floor_dbz=float(floor), ceiling_dbz=float(ceiling), dry_mm_h=0.01)
+def windows_within(field: xr.DataArray, blocks: list[slice], count: int | None = None) -> Windows:
+    """All windows of 20 frames inside the blocks, or some of them, evenly chosen; in mm/h."""
+    starts = evenly(segments.window_starts(blocks, PAST, FUTURE, 1), count)
+    return Windows(field, starts, past=PAST, future=FUTURE, in_memory=True)
 
 
-def part(
-    field: xr.DataArray, blocks: list[slice], scaling: AnyScaling | None, count: int | None = None
-) -> protocol.Sequences:
-    """All windows of 20 frames inside the blocks, in grey levels or, without a scaling, in mm/h."""
-    starts = segments.window_starts(blocks, PAST, FUTURE, 1)
-    if count and count < len(starts):
-        starts = starts[np.linspace(0, len(starts) - 1, count).round().astype(int)]
-    held = windows.Windows(field, starts, past=PAST, future=FUTURE, in_memory=True)
-
-    def get(numbers: np.ndarray) -> torch.Tensor:
-        rain = torch.stack([held[int(n)] for n in numbers])
-        return rain if scaling is None else scaling.to_network(rain)
-
-    return protocol.Sequences(len(held), get)
-
-
-def score(forecasters: dict[str, base.Forecaster], test: protocol.Sequences) -> dict[str, dict[str, list[float]]]:
-    """The paper's five scores by lead, all forecasters on the pixels that each says something about."""
-    module = plugins.load("echocast.verification.scores", "paper")
+def score(forecasters: dict[str, base.Forecaster], test: Windows) -> dict[str, dict[str, list[float]]]:
+    """The paper's five scores by lead, all forecasters on the pixels where each has a value."""
+    module = plugins.load("echocast.verification.scores", "shi2015")
     pooled: dict[str, dict[str, np.ndarray]] = {}
-    for begin in range(0, test.count, 64):
-        rain = test.get(np.arange(begin, min(begin + 64, test.count)))
+    for rain in DataLoader(test, 64):
         made = {name: f.forecast(rain[:, :PAST], FUTURE)[:, :, 0].numpy() for name, f in forecasters.items()}
-        spoken = np.all([np.isfinite(forecast) for forecast in made.values()], axis=0)
-        observed = np.where(spoken, rain[:, PAST:, 0].numpy(), np.nan)
+        known = np.all([np.isfinite(forecast) for forecast in made.values()], axis=0)
+        observed = np.where(known, rain[:, PAST:, 0].numpy(), np.nan)
         for name, forecast in made.items():
             sums = module.statistics(forecast, observed, thresholds=(THRESHOLD,))
             pooled[name] = add(pooled[name], sums) if name in pooled else sums
     return {
-        name: {key.removeprefix("paper_"): value.reshape(FUTURE).tolist() for key, value in module.values(sums).items()}
+        name: {key.partition("_")[2]: value.reshape(FUTURE).tolist() for key, value in module.values(sums).items()}
         for name, sums in pooled.items()
     }
 
@@ -120,12 +107,10 @@ def draw_leads(out: Path, results: dict[str, dict[str, list[float]]]) -> None:
     figure.savefig(out / "leads.png", dpi=100, facecolor="white")
 
 
-def draw_cases(
-    out: Path, forecasters: dict[str, base.Forecaster], test: protocol.Sequences, field: xr.DataArray
-) -> None:
+def draw_cases(out: Path, forecasters: dict[str, base.Forecaster], test: Windows, field: xr.DataArray) -> None:
     """The wettest test window: input, truth and forecasts, every third frame."""
-    wet = [float((test.get(np.array([n])) >= THRESHOLD).float().mean()) for n in range(0, test.count, 20)]
-    rain = test.get(np.array([20 * int(np.argmax(wet))]))
+    wet = [float((test[n] >= THRESHOLD).float().mean()) for n in range(0, len(test), 20)]
+    rain = test[20 * int(np.argmax(wet))].unsqueeze(0)
     rows = [("input", rain[0, :PAST, 0].numpy()), ("observed", rain[0, PAST:, 0].numpy())]
     rows += [(name, f.forecast(rain[:, :PAST], FUTURE)[0, :, 0].numpy()) for name, f in forecasters.items()]
     figure = Figure(figsize=(9, 1.4 * len(rows)), layout="constrained")
@@ -149,9 +134,39 @@ def archived(given: Path | None, out: Path) -> xr.DataArray:
         if given is None and "ECHOCAST_DATA" not in os.environ:
             raise SystemExit("set ECHOCAST_DATA to the folder that holds taasrad19/, or give --runs")
         runs = given or Path(os.environ["ECHOCAST_DATA"]) / "taasrad19"
-        choices = reading.ReadOptions(None, None, None, fields.zr_relation("hko-2015"))
-        archive.write([runs / "train", runs / "validation"], store, choices=choices)
+        options = reading.ReadOptions(None, None, None, fields.zr_relation("hko-2015"))
+        archive.write([runs / "train", runs / "validation"], store, options=options)
     return archive.open(store)
+
+
+def planned(given: argparse.Namespace) -> dict[str, experiments.Experiment]:
+    """The experiments of both networks, with what the command line puts over their files."""
+    width, channels = (2000, 64) if given.full else (16, 4) if given.quick else (1000, 64)
+    common = [
+        f"data.train={given.out / 'taasrad19.zarr'}",
+        f"training.precision={'32-true' if given.full else 'bf16-training'}",
+        f"training.validations={200 if given.full else 1 if given.quick else 6}",
+        f"training.max_sequences={given.sequences or (16 if given.quick else 9_600)}",
+        f"training.accelerator={'cpu' if given.device == 'cpu' else 'gpu'}",
+    ]
+    if given.full or given.quick:
+        common.append(f"data.validation_windows={8 if given.quick else 10**9}")
+    own = {
+        "convlstm": [f"model.hidden_channels={[channels, channels]}"],
+        "fc_lstm": [f"model.hidden_sizes={[width, width]}"],
+    }
+    return {name: experiments.load(FILES[name], [*common, *own[name]]) for name in FILES}
+
+
+def words(first: experiments.Experiment, counts: dict[str, int], days: int, width: int) -> str:
+    """How the numbers of the table came about."""
+    training = first.training
+    return (
+        f"{counts['train']} / {counts['validation']} / {counts['test']} sequences for training, validation and test"
+        f" from {days} days; {training.steps * training.batch_size} sequences seen by each network, seed"
+        f" {training.seed}, FC-LSTM {width}-{width}"
+        f"{', products in bf16' if training.precision == 'bf16-training' else ''}; means over {FUTURE} leads."
+    )
 
 
 def main() -> None:
@@ -164,49 +179,30 @@ def main() -> None:
     parser.add_argument("--sequences", type=int, help="training sequences that each network sees")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
+    logging.getLogger("echocast.training").addHandler(logging.StreamHandler(sys.stdout))
+    logging.getLogger("echocast.training").setLevel(logging.INFO)
     torch.set_num_threads(2 if given.device == "cpu" else torch.get_num_threads())
     field = archived(given.runs, given.out)
-    parts = splits.blocks(field, days=splits.rainiest_days(field, DAYS), seed=0)
-    scaling = grey_levels()
-    training = part(field, parts["train"], scaling)
-    budget = protocol.Budget(
-        sequences=given.sequences or (200 * training.count if given.full else 16 if given.quick else 9_600),
-        validations=200 if given.full else 1 if given.quick else 6,
-        bf16=not given.full,
-    )
-    width, channels = (2000, 64) if given.full else (16, 4) if given.quick else (1000, 64)
-    networks = {
-        "convlstm": partial(EncoderForecaster, hidden_channels=[channels, channels], patch=2, scaling=scaling),
-        "fc_lstm": partial(FcLstm, hidden_sizes=[width, width], scaling=scaling),
-    }
-    forecasters: dict[str, base.Forecaster] = {
-        name: protocol.learn(
-            make,
-            training,
-            part(field, parts["validation"], scaling, 8 if given.quick else None if given.full else 300),
-            given.out / name,
-            past=PAST,
-            budget=budget,
-            device=given.device,
-            say=partial(print, flush=True),
-        ).cpu()
-        for name, make in networks.items()
-    }
+    parts = training_data.split(field, planned(given)["convlstm"].data)
+    counts = {name: len(segments.window_starts(blocks, PAST, FUTURE, 1)) for name, blocks in parts.items()}
+    if given.full and not given.sequences:
+        given.sequences = 200 * counts["train"]
+    plans = planned(given)
+    first = plans["convlstm"]
+    sources = training_data.open_sources(first.data)
+    forecasters = {name: fit.fit_or_resume(one, given.out / name, sources=sources).cpu() for name, one in plans.items()}
     forecasters |= {name: base.resolve(name) for name in ("rover1", "rover2", "rover3", "persistence")}
-    test = part(field, parts["test"], None, 8 if given.quick else None)
+    test = windows_within(field, parts["test"], 8 if given.quick else None)
+    counts["test"] = len(test)
     results = score(forecasters, test)
-    words = (
-        f"{training.count} / {len(segments.window_starts(parts['validation'], PAST, FUTURE, 1))} / {test.count} sequences for"
-        f" training, validation and test from {len(parts['test'])} days; {budget.steps * budget.batch} sequences seen"
-        f" by each network, seed {budget.seed}, FC-LSTM {width}-{width}{', products in bf16' if budget.bf16 else ''};"
-        f" means over {FUTURE} leads."
-    )
-    content = {"budget": asdict(budget), "days": len(parts["test"]), "test": test.count, "results": results}
+    days = len(parts["test"])
+    text = table(results, words(first, counts, days, plans["fc_lstm"].model["hidden_sizes"][0]))
+    content = {"training": first.table()["training"], "days": days, "test": len(test), "results": results}
     (given.out / "results.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
-    (given.out / "table.md").write_text(table(results, words), encoding="utf-8")
+    (given.out / "table.md").write_text(text, encoding="utf-8")
     draw_leads(given.out, results)
     draw_cases(given.out, forecasters, test, field)
-    print(table(results, words))
+    print(text)
 
 
 if __name__ == "__main__":

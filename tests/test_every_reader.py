@@ -188,8 +188,8 @@ def _sample(name: str) -> dict[str, bytes]:
     return {n: gzip.decompress(c) if c[:2] == b"\x1f\x8b" else c for n, c in contents.items()}
 
 
-# h5netcdf's finaliser stumbles over a file object whose making failed, which nothing here can prevent.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+# Libraries warn of damaged data as they like. h5netcdf's finaliser stumbles over a file object whose making failed.
+@pytest.mark.filterwarnings("ignore")
 @every_reader
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tests import example_files
 
 from echocast import fields
 from echocast.io import forecast_file
+from echocast.training import experiment as experiments
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 
@@ -50,3 +52,14 @@ def test_radar_echo(tmp_path: Path) -> None:
     assert found["days"] == 4
     assert fields.ZR_RELATIONS["hko-2015"].a == pytest.approx(118.239)
     assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"cases.png", "leads.png"}
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_experiment_file_names_what_exists(path: Path) -> None:
+    experiment = experiments.load(path)
+    with torch.device("meta"):
+        model = experiment.make_model(grid_km=3.75, time_step_minutes=5.0)
+    names = [name for name, _ in model.named_parameters()]
+    for part in experiment.training.trainable:
+        assert any(name.startswith(part) for name in names), part
+    experiment.make_loss()

@@ -69,9 +69,10 @@ def use_model() -> None:
 def use_transform_and_score() -> None:
     archive.write(["radar"], "acme.zarr", transforms=transforms.parse(["acme_scale factor=2"]))
     assert abs(float(archive.open("acme.zarr").max()) - 16) < 0.2
-    assert "acme_peak_error (0)" in said("scores")
+    assert "Error of the highest rain rate" in said("scores")
     words = ["--scores", "acme_peak", "--past", "2", "--minutes", "10", "--stride", "5", "--workers", "1"]
     said("verify", "acme.zarr", "--models", "persistence,acme_fading", *words, "--out", "report")
+    assert "peak error" in Path("report/report.md").read_text(encoding="utf-8")
     with Path("report/scores.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["score"] == "acme_peak_error"]
     found = {(row["forecaster"], row["lead_minutes"]): float(row["value"]) for row in rows if row["region"] == "all"}

@@ -1,4 +1,4 @@
-"""What a forecaster is told beside the frames themselves.
+"""What a forecaster is given beside the frames themselves.
 
 >>> Context(grid_km=1.0, time_step_minutes=5.0).grid_km
 1.0
@@ -13,7 +13,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Context:
-    """The setting of a forecast; what nobody knows is None or left out.
+    """The circumstances of a forecast; what is not known is None or left out.
 
     Args:
         grid_km: the cell size of the frames.
@@ -29,9 +29,9 @@ class Context:
     covariates: Mapping[str, Tensor] = field(default_factory=dict, compare=False)
 
     def coarsened(self, factor: int) -> "Context":
-        """The same with cells `factor` times as large."""
+        """The same with cells `factor` times as large; the covariates stay on their grid."""
         return replace(self, grid_km=self.grid_km * factor if self.grid_km else None)
 
 
 UNKNOWN = Context()
-"""Where nobody said anything."""
+"""Nothing is known."""

@@ -64,3 +64,8 @@ class MissingDependency(EchocastError, ImportError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed; install it with: pip install 'echocast[{extra}]'")
+        self._made_from = package, extra
+
+    def __reduce__(self) -> tuple[type["MissingDependency"], tuple[str, str]]:
+        """Made again from its two words where it comes from another process."""
+        return type(self), self._made_from

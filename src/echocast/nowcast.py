@@ -54,7 +54,7 @@ def nowcast(
     """The forecast from the newest frames of files, folders and globs.
 
     Args:
-        inputs: radar files; only the newest frames among them are kept in memory.
+        inputs: radar files, of which only the newest are read: see `echocast.io.reading.newest`.
         model: a forecaster's name, or the path of a checkpoint.
         minutes: how far to forecast, rounded up to whole time steps.
         frames: how many of the newest frames to use; fewer if there are fewer.
@@ -63,7 +63,7 @@ def nowcast(
         on_file: called before each file is read.
 
     Raises:
-        UnreadableFile: a file that cannot be read.
+        UnreadableFile: a file among the newest cannot be read.
         GridMismatch: files on different grids.
         MissingFrames: too few frames, a gap among the newest, or a time step that the model does not know.
         WrongUnits: frames of another quantity than the model forecasts.

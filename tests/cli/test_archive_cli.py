@@ -75,7 +75,7 @@ def test_options_go_to_the_reader(tmp_path: Path, capsys: pytest.CaptureFixture[
     text = said(capsys, *line)
     assert "2 cells were outside 0 to 2 mm/h and clipped" in text
     assert "Z = 300 R^1.4" in said(capsys, "archive", "info", tmp_path / "s.zarr")
-    assert "leaves no choice of units" in said(capsys, *line, "--units", "mm", expected=1)
+    assert "has no option units" in said(capsys, *line, "--units", "mm", expected=1)
     assert "is no Z-R relation" in said(capsys, *line[:4], "--zr", "x", expected=1)
     assert "'blur' is no transform" in said(capsys, *line[:4], "--transform", "blur", expected=1)
 

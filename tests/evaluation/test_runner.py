@@ -19,7 +19,7 @@ from echocast import archive, evaluation, fields, parallel, report
 from echocast.cli.main import status
 from echocast.context import Context
 from echocast.errors import DataError, MissingFrames, ModelError
-from echocast.evaluation import Job, VerificationConfig, forecasts, forecasts_of, runner
+from echocast.evaluation import Job, VerificationConfig, forecasts, forecasts_of
 from echocast.evaluation.result import BlockSums
 from echocast.io import forecast_file
 from echocast.models.base import EnsembleForecaster, Forecaster
@@ -99,8 +99,14 @@ def test_several_processes_find_the_same(store: Path) -> None:
 
 
 def test_archive_and_sources_are_opened_once_in_each_process(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = []
-    monkeypatch.setattr(runner.archive, "open", lambda path: opened.append(path) or archive.open(path))
+    opened: list[str] = []
+    open_archive = archive.open
+
+    def noting(path: str) -> xr.DataArray:
+        opened.append(path)
+        return open_archive(path)
+
+    monkeypatch.setattr(archive, "open", noting)
     asked = job(store)
     evaluation.run(asked)
     assert asked.sources.keys() == {"persistence", "flow"}

@@ -62,11 +62,11 @@ def rewrite(path: Path, **changes: str) -> None:
     ("changes", "message"),
     [
         ({"format": "echocast checkpoint 99"}, "'echocast checkpoint 99', this version reads"),
-        ({"model": "no_such"}, "does not fit"),
-        ({"model": "persistence"}, "does not fit"),
+        ({"name": "no_such"}, "no_such"),
+        ({"name": "persistence"}, "does not fit"),
         ({"arguments": json.dumps({"hidden_channels": [5]})}, "does not fit"),
         ({"arguments": json.dumps({"hiden": [4]})}, "does not fit"),
-        ({"arguments": "{"}, "does not fit"),
+        ({"arguments": "{"}, "header is broken"),
     ],
 )
 def test_a_checkpoint_of_another_model_or_version_is_refused(
@@ -93,8 +93,8 @@ def test_foreign_safetensors_are_refused(tmp_path: Path) -> None:
         base.load(tmp_path / "w.safetensors")
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be written"):
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no folder"):
         saved(tmp_path / "missing")
 
 

@@ -72,7 +72,7 @@ def test_every_score_is_in_the_tables_when_it_was_computed(all_scores: Verificat
     text = (folder / "report.md").read_text()
     lines = text.splitlines()
     for name, score in all_scores.scores.items():
-        means = [f"{all_scores.mean(name, 'shaky', t):.3f}" for t in tables.thresholds_of(all_scores, name)]
+        means = [tables.cell(all_scores.mean(name, "shaky", t)) for t in tables.thresholds_of(all_scores, name)]
         if len(means) > 1:  # a table of its own: caption, empty line, header, rule and a row for each forecaster
             at = lines.index(f"{tables.caption(all_scores, name)}:")
             assert lines[at + 5] == f"| shaky | {' | '.join(means)} |"

@@ -1,15 +1,14 @@
-"""The door between fields and tensors."""
+"""Segments, the windows inside them, and how they are shared out."""
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tests import example_files
 
 from echocast import fields
 from echocast.errors import DataError, MissingFrames
-from echocast.samples import segments, splits, tensors, windows
+from echocast.samples import segments, splits
 
 
 def with_gaps(observed: list[bool]) -> "example_files.xr.DataArray":
@@ -19,13 +18,21 @@ def with_gaps(observed: list[bool]) -> "example_files.xr.DataArray":
     return example_files.field(rain)
 
 
-def test_runs_are_the_stretches_between_missing_frames() -> None:
+def test_segments_are_the_stretches_between_missing_frames() -> None:
     field = with_gaps([True, True, False, True, False, False, True, True, True])
     assert segments.segments(field) == [slice(0, 2), slice(3, 4), slice(6, 9)]
     assert segments.segments(field[:0]) == []
 
 
-def test_a_step_in_time_breaks_a_run() -> None:
+def test_a_frame_counts_if_any_channel_of_it_does() -> None:
+    values = np.full((4, 2, 3, 3), np.nan, np.float32)
+    values[[0, 1, 3], 1] = 0.5
+    times = example_files.TIME + np.arange(4) * np.timedelta64(1, "m")
+    clip = fields.make(values, time=times, y=range(3), x=range(3), quantity="image", channels=["left", "right"])
+    assert segments.segments(clip) == [slice(0, 2), slice(3, 4)]
+
+
+def test_a_step_in_time_breaks_a_segment() -> None:
     field = with_gaps([True] * 6)
     assert segments.segments(field.isel(time=[0, 1, 2, 4, 5])) == [slice(0, 3), slice(3, 5)]
 
@@ -37,15 +44,15 @@ def test_no_window_holds_a_missing_frame(observed: list[bool], past: int, future
 
 
 @given(st.lists(st.booleans(), min_size=9, max_size=60))
-def test_parts_never_share_a_run(observed: list[bool]) -> None:
+def test_parts_never_share_a_segment(observed: list[bool]) -> None:
     field = with_gaps(observed)
-    runs = segments.segments(field)
-    if len(runs) < 3:
+    found = segments.segments(field)
+    if len(found) < 3:
         with pytest.raises(DataError, match="cannot be split"):
             splits.by_fractions(field, "test")
         return
     parts = [splits.by_fractions(field, part) for part in ("train", "validation", "test")]
-    assert [run for part in parts for run in part] == runs == splits.by_fractions(field, "all")
+    assert [one for part in parts for one in part] == found == splits.by_fractions(field, "all")
     assert all(parts)
 
 
@@ -54,28 +61,7 @@ def test_an_unknown_part_is_refused() -> None:
         splits.by_fractions(with_gaps([True] * 3), "tests")
 
 
-def test_windows_hold_the_frames_they_should_in_memory_or_not() -> None:
-    field = with_gaps([True] * 9)
-    for in_memory in (False, True):
-        made = windows.Windows(field, np.array([2, 4]), past=2, future=3, in_memory=in_memory)
-        batch = windows.stack(made)
-        assert batch.shape == (2, 5, 1, 3, 4)
-        assert batch[1, :, 0, 0, 0].tolist() == [4, 5, 6, 7, 8]
-    batch[:] = -1  # a window is a copy: nothing done to it reaches the archive
-    assert float(made[0].min()) == 2
-
-
-def test_a_forecast_continues_its_past() -> None:
-    past = example_files.field(example_files.blob(3))
-    forecast = tensors.to_forecast(torch.ones(1, 2, 1, 20, 24), past)
-    assert fields.check(forecast).dims == ("lead", "y", "x")
-    assert forecast.forecast_reference_time.values == past.time.values[-1]
-    assert (forecast.lead.values / np.timedelta64(1, "m")).tolist() == [5, 10]
-    assert forecast.time.values.tolist() == (past.time.values[-1] + forecast.lead.values).tolist()
-    np.testing.assert_array_equal(tensors.to_tensor(past)[0, :, 0].numpy(), past.values)
-
-
-def test_newest_run_refuses_a_gap_with_the_remedy() -> None:
+def test_newest_segment_refuses_a_gap_with_the_remedy() -> None:
     field = with_gaps([True] * 8)
     assert segments.newest_segment(field, 3).time.values.tolist() == field.time.values[-3:].tolist()
     assert segments.newest_segment(field, 99).sizes["time"] == 8

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from echocast import fields
 from echocast.errors import DataError
-from echocast.synthetic import moving_mnist
+from echocast.samples import segments
+from echocast.synthetic import mnist, moving_mnist
 
 SQUARES = np.full((600, 28, 28), 200, np.uint8)
 
@@ -78,7 +81,7 @@ def test_the_same_seed_gives_the_same_and_the_parts_share_nothing() -> None:
 
 @pytest.mark.data
 def test_the_papers_parts_on_the_kits_digits(data_kit: Path) -> None:
-    digits, source = moving_mnist.digits_of("train", source=str(data_kit / "mnist"))
+    digits, source = mnist.digits_of("train", source=str(data_kit / "mnist"))
     assert (source, digits.shape) == ("MNIST", (60_000, 28, 28))
     test = moving_mnist.paper_set(digits, "test")
     assert test.shape == (3_000, 20, 64, 64)
@@ -89,8 +92,8 @@ def test_without_the_files_the_small_digits_are_labelled(tmp_path: Path, monkeyp
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     monkeypatch.delenv("ECHOCAST_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(moving_mnist, "_ADDRESS", "http://127.0.0.1:9")
-    digits, source = moving_mnist.digits_of("train")
+    monkeypatch.setattr(mnist, "_ADDRESS", "http://127.0.0.1:9")
+    digits, source = mnist.digits_of("train")
     assert "not comparable" in source
     assert digits.shape == (1500, 28, 28)
     assert digits.max() > 200
@@ -99,9 +102,9 @@ def test_without_the_files_the_small_digits_are_labelled(tmp_path: Path, monkeyp
 def test_damaged_digits_are_refused(tmp_path: Path) -> None:
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(b"0" * 1000))
     with pytest.raises(DataError, match="checksum"):
-        moving_mnist.digits_of("train", source=str(tmp_path))
+        mnist.digits_of("train", source=str(tmp_path))
     with pytest.raises(DataError, match="holds no t10k"):
-        moving_mnist.digits_of("test", source=str(tmp_path))
+        mnist.digits_of("test", source=str(tmp_path))
 
 
 def test_the_published_test_file_is_read(tmp_path: Path) -> None:
@@ -114,11 +117,37 @@ def test_the_published_test_file_is_read(tmp_path: Path) -> None:
         moving_mnist.openstl_test(tmp_path / "other.npy")
 
 
+def test_sequences_are_pictures_whose_values_are_made_when_read() -> None:
+    stored = np.random.default_rng(0).integers(0, 256, (3, 5, 8, 8)).astype(np.uint8)
+    field = moving_mnist.as_field(stored)
+    assert fields.check(field, quantity="image").sizes == {"time": 15, "y": 8, "x": 8}
+    assert not isinstance(field.variable._data, np.ndarray)
+    expected = torch.from_numpy(stored.reshape(15, 8, 8)).float().div(255.0).numpy()
+    np.testing.assert_array_equal(field[3:9, 2:5].values, expected[3:9, 2:5])
+    np.testing.assert_array_equal(field.values, expected)
+    assert segments.segments(field) == [slice(0, 5), slice(5, 10), slice(10, 15)]
+
+
 @pytest.mark.data
-def test_as_a_field_it_can_be_read_like_radar(data_kit: Path) -> None:
+def test_the_parts_of_each_protocol(data_kit: Path) -> None:
+    source = str(data_kit / "mnist")
+    made = moving_mnist.training_fields(source=source, validation_sequences=3)
+    assert {name: field.sizes["time"] for name, field in made.items()} == {"train": 200_000, "validation": 60}
+    digits, _ = mnist.digits_of("train", source=source)
+    first = moving_mnist.paper_set(digits, "validation")[2]
+    np.testing.assert_array_equal(made["validation"][40:].values, first.astype(np.float32) / np.float32(255))
+    three = moving_mnist.part("three_digits", source=source)
+    assert three.shape == (3_000, 20, 64, 64)
+    assert (three > 127).mean() == pytest.approx(0.071, abs=0.001)  # with two digits 0.05
+    with pytest.raises(ValueError, match="train, validation, test, three_digits"):
+        moving_mnist.part("tests", source=source)  # type: ignore[arg-type]
+
+
+@pytest.mark.data
+def test_a_few_sequences(data_kit: Path) -> None:
     field = moving_mnist.generate(count=2, seed=3, source=str(data_kit / "mnist"))
     assert field.sizes == {"time": 40, "y": 64, "x": 64}
-    assert float(field.max()) == pytest.approx(50.0, abs=0.5)
+    assert float(field.max()) == 1.0
 
 
 @pytest.mark.data
@@ -128,10 +157,10 @@ def test_digits_are_fetched_once_and_kept(data_kit: Path, tmp_path: Path, monkey
     serve = partial(SimpleHTTPRequestHandler, directory=str(data_kit / "mnist"))
     with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(moving_mnist, "_ADDRESS", f"http://127.0.0.1:{server.server_address[1]}")
-        fetched, source = moving_mnist.digits_of("test")
+        monkeypatch.setattr(mnist, "_ADDRESS", f"http://127.0.0.1:{server.server_address[1]}")
+        fetched, source = mnist.digits_of("test")
         server.shutdown()
     assert (source, fetched.shape) == ("MNIST", (10_000, 28, 28))
-    again, _ = moving_mnist.digits_of("test", source="download")  # nobody serves any more
+    again, _ = mnist.digits_of("test", source="download")  # nobody serves any more
     np.testing.assert_array_equal(again, fetched)
     assert [path.name for path in (tmp_path / "echocast/mnist").iterdir()] == ["t10k-images-idx3-ubyte.gz"]

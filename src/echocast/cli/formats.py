@@ -48,6 +48,6 @@ def _described(name: str) -> str:
         ("option", f"--format {name}"),
         ("endings", " ".join(reader.SUFFIXES)),
         ("takes", " ".join(f"--{option.replace('_', '-')}" for option in options) or "no further options"),
-        ("page", f"{_PAGES}/{name}.html"),
+        ("page", str(getattr(reader, "PAGE", f"{_PAGES}/{name}.html"))),
     ]
     return "\n".join([inspect.getdoc(reader) or "", "", *(f"{title:<11} {text}" for title, text in lines)])

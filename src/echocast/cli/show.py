@@ -26,27 +26,32 @@ def command(
     from echocast.io import reading
     from echocast.plotting import maps
 
-    rain = reading.read(file, reading.ReadOptions(format=format, variable=variable, units=units))
-    rows, columns = rain.shape[1:]
-    seen = np.isfinite(rain.values)
-    values = rain.values[seen]
-    times = [fields.format_time(t) for t in rain.time.values]
+    field = reading.read(file, reading.ReadOptions(format=format, variable=variable, units=units))
+    observed = np.isfinite(field.values)
+    values = field.values[observed]
+    rain = field.name == fields.NAME
+    times = [fields.format_time(t) for t in field.time.values]
     span = times[0] if len(times) == 1 else f"{times[0]} to {times[-1]}, {len(times)} frames"
-    wet = f"{100 * float((values >= 0.1).mean()):.1f} % wet (0.1 mm/h or more)" if values.size else "nothing seen"
-    lines = [
-        ("source", str(rain.attrs.get("source", "unknown"))),
-        ("time", f"{span} UTC"),
-        ("grid", f"{rows} x {columns} cells of {fields.grid_km(rain):.3g} km"),
-        ("projection", fields.crs_name(rain)),
-        ("seen", f"{100 * float(seen.mean()):.1f} % of the cells; {wet}"),
-    ]
+    size = f"{field.sizes['y']} x {field.sizes['x']} cells"
+    lines = [("source", str(field.attrs.get("source", "unknown"))), ("time", f"{span} UTC")]
+    if "crs" in field.coords:
+        lines.append(("grid", f"{size} of {fields.grid_km(field):.3g} km"))
+        lines.append(("projection", fields.crs_name(field)))
+    else:
+        lines.append(("grid", size))
+    share = f"{100 * float(observed.mean()):.1f} % of the cells"
+    if rain and values.size:
+        share += f"; {100 * float((values >= 0.1).mean()):.1f} % wet (0.1 mm/h or more)"
+    lines.append(("observed", share))
     if values.size:
-        lines.append(("rain", f"mean {float(values.mean()):.3f}, highest {float(values.max()):.1f} mm/h"))
-    if "zr" in rain.attrs:
-        lines.append(("Z-R", str(rain.attrs["zr"])))
-    if "clipped_cells" in rain.attrs:
-        lines.append(("clipped", f"{rain.attrs['clipped_cells']} cells outside 0 to {fields.MAX_RATE:g} mm/h"))
+        unit = "mm/h" if rain else str(field.attrs["units"])
+        mean, highest = float(values.mean()), float(values.max())
+        lines.append(("rain" if rain else str(field.name), f"mean {mean:.3f}, highest {highest:.1f} {unit}"))
+    if "zr" in field.attrs:
+        lines.append(("Z-R", str(field.attrs["zr"])))
+    if "clipped_cells" in field.attrs:
+        lines.append(("clipped", f"{field.attrs['clipped_cells']} cells outside 0 to {fields.MAX_RATE:g} mm/h"))
     text = "\n".join(f"{name:<11} {said}" for name, said in lines)
     Console().print(text, markup=False, highlight=False, soft_wrap=True)
     if out:
-        maps.field_to_png(rain, out)
+        maps.field_to_png(field, out)

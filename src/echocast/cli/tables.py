@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from echocast.evaluation import VerificationResult
-from echocast.report import lead_table
+from echocast.report.tables import cell, lead_table
 
 MINUTES = (5, 15, 30, 45, 60, 90)
 
@@ -23,6 +23,6 @@ def show(result: VerificationResult, console: Console) -> None:
         for number, name in enumerate([*header, "mean over lead times"]):
             table.add_column(name, justify="right" if number else "left", no_wrap=not number)
         for row in rows:
-            table.add_row(*row, f"{result.mean(score, row[0], threshold):.3f}")
+            table.add_row(*row, cell(result.mean(score, row[0], threshold)))
         console.print(table)
         console.print()

@@ -9,7 +9,9 @@ from rich.console import Console
 
 
 def command(
-    experiment: Annotated[Path, typer.Argument(metavar="EXPERIMENT.toml", help="What to train on what, and how.")],
+    experiment: Annotated[
+        Path, typer.Argument(metavar="EXPERIMENT.toml", help="Model, data, loss, optimiser and length of training.")
+    ],
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Put a value over the file's; may be repeated."),
@@ -19,14 +21,14 @@ def command(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")] = False,
 ) -> None:
-    """Train a model on an archive.
+    """Train a model on an archive, or on synthetic sequences.
 
     The run's folder receives the resolved experiment (experiment.toml), the best weights on the validation windows
     (weights.safetensors, for `echocast nowcast --model`), the last checkpoint (last.ckpt, for --resume), and the logs
     (metrics.csv, tensorboard/). Ctrl-C at any moment loses only the steps since the last validation; a resumed run ends
     with the same weights as an uninterrupted one.
 
-    Example: echocast train experiments/taasrad19.toml --set training.steps=2000 --out runs/short
+    Example: echocast train experiments/taasrad19.toml --set training.max_steps=2000 --out runs/short
     """
     from echocast.errors import MissingDependency
 

@@ -26,7 +26,7 @@ MIN_BLOCKS = 5
 """Fewer blocks give no confidence intervals."""
 COVERAGE = "coverage"
 """The score, and the family of its sums, that every verification has."""
-_COVERAGE = Score("Coverage, fraction of the observed pixels that are forecast", 1.0, abbreviation="coverage")
+_COVERAGE = Score("Coverage", 1.0)
 _CONFIDENCE = 0.95
 
 

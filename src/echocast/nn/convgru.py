@@ -123,8 +123,9 @@ class ConvGRU(RecurrentLayers[ConvGRUCell]):
     Args:
         in_channels: channels of the input; 0 for a first layer without input.
         hidden_channels: hidden channels; a sequence has one number for each layer.
-        num_layers, batch_first, bidirectional, dropout, gradient_checkpointing: see `LayerSettings`.
-        options: of `ConvGRUCell`; a **list** has one value for each layer, a tuple one for each dimension.
+        num_layers, batch_first, bidirectional, dropout, gradient_checkpointing: see `ConvLSTM`.
+        options: of `ConvGRUCell` and `CellSettings`; a **list** has one value for each layer, a tuple one for each
+            dimension.
 
     Raises:
         ValueError: options that do not go together, named with their values.

@@ -199,8 +199,14 @@ class ConvLSTM(RecurrentLayers[ConvLSTMCell]):
     Args:
         in_channels: channels of the input; 0 for a first layer without input.
         hidden_channels: hidden channels; a sequence has one number for each layer.
-        num_layers, batch_first, bidirectional, dropout, gradient_checkpointing: see `LayerSettings`.
-        options: of `ConvLSTMCell`; a **list** has one value for each layer, a tuple one for each dimension.
+        num_layers: number of layers; None takes it from `hidden_channels` if that is a sequence, and 1 otherwise.
+        batch_first: whether sequences are (batch, time, ...) and not (time, batch, ...).
+        bidirectional: run every layer forwards and backwards in time, and concatenate their channels.
+        dropout: probability of setting a value of a layer's output to 0 in training, on all layers but the last.
+        gradient_checkpointing: in training, keep only the states of every few time steps and compute the rest again in
+            the backward pass: memory grows with the square root of the number of time steps, time by about a third.
+        options: of `ConvLSTMCell` and `CellSettings`; a **list** has one value for each layer, a tuple one for each
+            dimension.
 
     Raises:
         ValueError: options that do not go together, named with their values.

@@ -25,7 +25,7 @@ class LSTM(RecurrentLayers[ConvLSTMCell]):
     Args:
         input_size: features of the input; 0 for a first layer without input.
         hidden_size: features of the hidden state; a sequence has one number for each layer.
-        num_layers, batch_first, bidirectional, dropout, gradient_checkpointing: see `LayerSettings`.
+        num_layers, batch_first, bidirectional, dropout, gradient_checkpointing: see `ConvLSTM`.
         options: of `ConvLSTMCell` but for the spatial ones; ``peephole="channel"`` is the diagonal one. A **list** has
             one value for each layer.
 

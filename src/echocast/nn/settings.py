@@ -94,12 +94,7 @@ class LayerSettings:
     """How cells are stacked to layers and run over a sequence, checked.
 
     Args:
-        num_layers: number of layers; None takes it from `hidden_channels` if that is a sequence, and 1 otherwise.
-        batch_first: whether sequences are (batch, time, ...) and not (time, batch, ...).
-        bidirectional: run every layer forwards and backwards in time, and concatenate their channels.
-        dropout: probability of setting a value of a layer's output to 0 in training, on all layers but the last.
-        gradient_checkpointing: in training, keep only the states of every few time steps and compute the rest again in
-            the backward pass: memory grows with the square root of the number of time steps, time by about a third.
+        num_layers, batch_first, bidirectional, dropout, gradient_checkpointing: as `ConvLSTM` takes them.
 
     Raises:
         ValueError: a value that is not allowed.

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from echocast.evaluation import VerificationResult
 from echocast.evaluation.result import COVERAGE
@@ -175,11 +175,12 @@ def reliability(result: VerificationResult, ensembles: Sequence[str]) -> Figure:
         upper.set(xlim=(0, 1), ylim=(0, 1))
         upper.set_title(f"{threshold:g} mm/h or more", fontsize=11)
         lower.set_yscale("log")
+        lower.yaxis.set_minor_formatter(NullFormatter())
         lower.set_xlabel("forecast probability")
         _tidy(upper)
         _tidy(lower)
     axes[0, 0].set_ylabel("observed frequency")
-    axes[1, 0].set_ylabel("number of forecasts")
+    axes[1, 0].set_ylabel("number of\nforecasts")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False)
     return figure
 

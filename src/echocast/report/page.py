@@ -148,8 +148,8 @@ def _head(result: VerificationResult, command: str) -> Section:
             f" {fields.format_time(result.last)} UTC;"
             f" {len(result.lead_minutes)} lead times to {result.lead_minutes[-1]:g} min.",
             "Counts and sums are pooled over all cases. All forecasters are scored on the same pixels: observed, and"
-            " forecast by each of them. Scores for deterministic forecasts are computed from the mean of an ensemble."
-            f" {intervals}",
+            " forecast by each of them. Coverage is the fraction of the observed pixels that a forecaster forecasts."
+            f" Scores for deterministic forecasts are computed from the mean of an ensemble. {intervals}",
             f"Made by echocast {__version__}: `{command}`",
         ],
     )

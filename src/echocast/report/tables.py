@@ -40,13 +40,18 @@ def thresholds_of(result: VerificationResult, score: str) -> list[float | None]:
 def caption(result: VerificationResult, score: str) -> str:
     """The full title of a score with its perfect value."""
     declared = result.scores[score]
-    return declared.full_title + ("" if math.isnan(declared.perfect) else f", perfect: {declared.perfect:g}")
+    return declared.full_title + ("" if math.isnan(declared.perfect) else f"; {declared.perfect:g} is perfect")
+
+
+def cell(value: float) -> str:
+    """A value with three digits; a dash for one that is undefined."""
+    return "-" if math.isnan(value) else f"{value:.3f}"
 
 
 def threshold_table(result: VerificationResult, score: str) -> Table:
     """Header and rows: the means over leads of a score, by threshold."""
     rows = [
-        [name, *(f"{result.mean(score, name, threshold):.3f}" for threshold in result.thresholds)]
+        [name, *(cell(result.mean(score, name, threshold)) for threshold in result.thresholds)]
         for name in result.forecasters
     ]
     return ["forecaster", *(f"{threshold:g} mm/h" for threshold in result.thresholds)], rows
@@ -58,7 +63,7 @@ def score_table(result: VerificationResult) -> Table:
     for score in other_scores(result):
         declared = result.scores[score]
         perfect = "" if math.isnan(declared.perfect) else f"{declared.perfect:g}"
-        means = (f"{result.mean(score, name):.3f}" for name in result.forecasters)
+        means = (cell(result.mean(score, name)) for name in result.forecasters)
         rows.append([declared.full_title, perfect, *means])
     return ["score", "perfect", *result.forecasters], rows
 
@@ -72,7 +77,7 @@ def lead_table(
     rows = []
     for name, scores in result.values.items():
         array = result.column(scores[score], threshold)
-        rows.append([name, *(f"{array[lead]:.3f}" for lead in chosen)])
+        rows.append([name, *(cell(float(array[lead])) for lead in chosen)])
     return ["forecaster", *(f"+{leads[lead]:g} min" for lead in chosen)], rows
 
 
@@ -84,7 +89,7 @@ def difference_table(result: VerificationResult, score: str, reference: str) -> 
         for name in result.forecasters
         if name != reference
     ]
-    return ["forecaster", *("mean over leads" if t is None else f"{t:g} mm/h" for t in thresholds)], rows
+    return ["forecaster", *("mean over lead times" if t is None else f"{t:g} mm/h" for t in thresholds)], rows
 
 
 def group_table(result: VerificationResult, score: str, *, by: str) -> Table:
@@ -99,7 +104,7 @@ def group_table(result: VerificationResult, score: str, *, by: str) -> Table:
             for threshold in thresholds:
                 column = result.column(found[row[0]][score], threshold)
                 defined = column[np.isfinite(column)]
-                row.append(f"{defined.mean():.3f}" if defined.size else "nan")
+                row.append(cell(float(defined.mean())) if defined.size else cell(math.nan))
     return header, rows
 
 

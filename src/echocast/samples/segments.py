@@ -62,4 +62,4 @@ def newest_segment(field: xr.DataArray, frames: int) -> xr.DataArray:
 def _observed(field: xr.DataArray) -> np.ndarray:
     if "observed" in field.coords:
         return np.asarray(field.coords["observed"].values, bool)
-    return np.asarray(np.isfinite(field.values).any(axis=(1, 2)), bool)
+    return np.asarray(np.isfinite(field.values).any(axis=tuple(range(1, field.ndim))), bool)

@@ -1,6 +1,6 @@
-"""Which frames are for training, validation and test: by runs, by dates, or by the blocks of the paper.
+"""Which frames are for training, validation and test: by segments, by dates, or by the blocks of the paper.
 
-However frames are shared out, two parts never share a run of frames between them, so no window looks into another part.
+However frames are shared out, two parts never share a segment, so no window looks into another part.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ BLOCKS_A_DAY = 6
 
 
 def by_fractions(field: xr.DataArray, part: str, *, fractions: tuple[float, float, float] = FRACTIONS) -> list[slice]:
-    """The runs of one part of a field; each run belongs to one part only.
+    """The segments of one part of a field; each belongs to one part only.
 
     Raises:
-        DataError: an unknown part, or fewer than three runs to share out.
+        DataError: an unknown part, or fewer than three segments to share out.
     """
     if part not in PARTS:
         raise DataError(f"there is no split {part!r}; there are {', '.join(PARTS)}")
@@ -32,10 +32,10 @@ def by_fractions(field: xr.DataArray, part: str, *, fractions: tuple[float, floa
         return found
     if len(found) < 3:
         raise DataError(
-            f"{len(found)} unbroken runs of frames cannot be split into train, validation and test;"
+            f"{len(found)} unbroken segments cannot be split into train, validation and test;"
             " archive these parts as stores of their own, or use --split all"
         )
-    frames = np.cumsum([run.stop - run.start for run in found]) / sum(run.stop - run.start for run in found)
+    frames = np.cumsum([one.stop - one.start for one in found]) / sum(one.stop - one.start for one in found)
     first = int(np.clip(np.abs(frames - fractions[0]).argmin() + 1, 1, len(found) - 2))
     second = int(np.clip(np.abs(frames - fractions[0] - fractions[1]).argmin() + 1, first + 1, len(found) - 1))
     bounds = {"train": (0, first), "validation": (first, second), "test": (second, len(found))}
@@ -43,7 +43,7 @@ def by_fractions(field: xr.DataArray, part: str, *, fractions: tuple[float, floa
 
 
 def by_dates(field: xr.DataArray, *, validation: tuple[str, str], test: tuple[str, str]) -> dict[str, list[slice]]:
-    """The runs of each part by date; what is in neither span is for training.
+    """The segments of each part by date; what is in neither span is for training.
 
     Args:
         field: an archive's field.
@@ -54,13 +54,13 @@ def by_dates(field: xr.DataArray, *, validation: tuple[str, str], test: tuple[st
         DataError: spans that overlap, are empty or are no times.
     """
     spans = {}
-    for name, (said, until) in (("validation", validation), ("test", test)):
+    for name, (begin, until) in (("validation", validation), ("test", test)):
         try:
-            spans[name] = (np.datetime64(said, "ns"), np.datetime64(until, "ns"))
+            spans[name] = (np.datetime64(begin, "ns"), np.datetime64(until, "ns"))
         except ValueError as bad:
-            raise DataError(f"{name} = {said!r} to {until!r} are no times; write them as 2016-07-01") from bad
+            raise DataError(f"{name} = {begin!r} to {until!r} are no times; write them as 2016-07-01") from bad
         if not spans[name][0] < spans[name][1]:
-            raise DataError(f"{name} = {said} to {until} is no span; the second must be later")
+            raise DataError(f"{name} = {begin} to {until} is no span; the second must be later")
     (a, b), (c, d) = spans["validation"], spans["test"]
     if a < d and c < b:
         raise DataError(f"validation ({validation[0]} to {validation[1]}) and test ({test[0]} to {test[1]}) overlap")
@@ -119,10 +119,10 @@ def blocks(
 
 
 def _within(field: xr.DataArray, chosen: np.ndarray) -> list[slice]:
-    """The runs of the frames that are chosen."""
+    """The segments of the frames that are chosen."""
     found = []
-    for run in segments(field):
-        inside = np.flatnonzero(chosen[run]) + run.start
+    for one in segments(field):
+        inside = np.flatnonzero(chosen[one]) + one.start
         found += [
             slice(int(s[0]), int(s[-1]) + 1)
             for s in np.split(inside, np.flatnonzero(np.diff(inside) > 1) + 1)

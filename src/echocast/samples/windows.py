@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float, Int
+from jaxtyping import Int, Shaped
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -40,12 +40,16 @@ class Windows(Dataset[Tensor]):
     def __len__(self) -> int:
         return len(self.starts)
 
-    def __getitem__(self, number: int) -> Float[Tensor, "time channel y x"]:
-        first = int(self.starts[number])
-        window = slice(first - self._offset, first - self._offset + self.length)
-        return frames_to_tensor((self.field if self._frames is None else self._frames)[window])
+    def __getitem__(self, number: int) -> Shaped[Tensor, "time channel y x"]:
+        return frames_to_tensor(self.frames(int(self.starts[number]), self.length))
+
+    def frames(self, first: int, count: int, *, stride: int = 1) -> xr.DataArray:
+        """`count` frames from the field's frame `first` on, each `stride` frames after the one before; no copy."""
+        begin = first - self._offset
+        held = self.field if self._frames is None else self._frames
+        return held[begin : begin + count * stride : stride]
 
 
-def stack(windows: Windows) -> Float[Tensor, "batch time channel y x"]:
+def stack(windows: Windows) -> Shaped[Tensor, "batch time channel y x"]:
     """All windows of a set as one batch."""
     return torch.stack([windows[number] for number in range(len(windows))])

@@ -7,7 +7,7 @@
 - `openstl`: the same motion, 10 frames in and 10 out, as PredRNN and OpenSTL have it; their published test file can be
   read instead of drawn.
 
-Where digits overlap the brighter pixel is seen. Everything comes from a seed.
+Where digits overlap the brighter pixel shows. Everything comes from a seed.
 
     >>> import numpy as np
     >>> digits = np.full((10, 28, 28), 255, np.uint8)
@@ -15,9 +15,7 @@ Where digits overlap the brighter pixel is seen. Everything comes from a seed.
     (2, 20, 64, 64)
 """
 
-import gzip
-import hashlib
-import os
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -27,23 +25,24 @@ import xarray as xr
 from jaxtyping import Float, UInt8
 
 from echocast import fields
-from echocast.errors import DataError, MissingDependency
+from echocast.errors import DataError
+from echocast.io import palette
+from echocast.synthetic.mnist import DIGIT, digits_of
+
+log = logging.getLogger(__name__)
 
 Protocol = Literal["paper", "srivastava", "openstl"]
 PROTOCOLS: tuple[Protocol, ...] = ("paper", "srivastava", "openstl")
-SIZE, DIGIT, FRAMES = 64, 28, 20
+SIZE, FRAMES = 64, 20
 PAPER_SETS: Mapping[str, int] = {"train": 10_000, "validation": 2_000, "test": 3_000}
 PAPER_POOL = 500
+Part = Literal["train", "validation", "test", "three_digits"]
+PARTS: tuple[Part, ...] = ("train", "validation", "test", "three_digits")
 PAPER_SEED = 1000
 """The authors' seed is not known; their other seeds are 1000."""
-
-_FILES = {"train": "train-images-idx3-ubyte", "test": "t10k-images-idx3-ubyte"}
-_MD5 = {
-    "train": "6bbc9ace898e44ae57da46a324031adb",
-    "test": "2646ac647ad5339dbf082846283269ea",
-}
-"""Of the files once unpacked."""
-_ADDRESS = "https://ossci-datasets.s3.amazonaws.com/mnist"
+_SEEDS: Mapping[str, int] = {"train": PAPER_SEED, "three_digits": 1001, "validation": 1002, "test": 1003}
+_COUNTS: Mapping[str, int] = {"train": 10_000, "validation": 2_000, "test": 10_000}
+"""Of the protocols that are not the paper's."""
 
 
 def sequences(
@@ -113,30 +112,95 @@ def paper_pool(digits: UInt8[np.ndarray, "digit 28 28"], *, unseen: bool = False
     return digits[begin : begin + PAPER_POOL]
 
 
+def part(
+    name: Part, *, protocol: Protocol = "paper", source: str = "auto", test_file: Path | None = None
+) -> UInt8[np.ndarray, "sequence 20 64 64"]:
+    """One of the sets that a protocol trains and tests with; nothing is in two of them.
+
+    Args:
+        name: ``train``, ``validation`` or ``test``; or ``three_digits``, 3,000 sequences with three digits that no
+            network has seen.
+        protocol: how digits move; `paper` has 10,000, 2,000 and 3,000 sequences, the others test on 10,000.
+        source: where the digits are from, see `echocast.synthetic.mnist.digits_of`.
+        test_file: ``mnist_test_seq.npy``, to be read for ``test`` in place of drawing it; not for `paper`.
+
+    Raises:
+        ValueError: there is no such set.
+    """
+    if name not in PARTS:
+        raise ValueError(f"a set is one of {', '.join(PARTS)}; got {name!r}")
+    if name == "test" and protocol != "paper" and test_file is not None:
+        return openstl_test(test_file)
+    unseen = name == "test" and protocol != "paper"
+    digits, origin = digits_of("test" if unseen else "train", source=source)
+    if origin != "MNIST":
+        log.warning("the digits are %s", origin)
+    if name == "three_digits":
+        pool = paper_pool(digits, unseen=True)
+        return sequences(pool, protocol=protocol, count=3_000, seed=_SEEDS[name], per_frame=3)
+    if protocol == "paper":
+        return paper_set(digits, name)
+    return sequences(digits, protocol=protocol, count=_COUNTS[name], seed=_SEEDS[name])
+
+
+def training_fields(
+    *, protocol: Protocol = "paper", source: str = "auto", validation_sequences: int | None = None
+) -> dict[str, xr.DataArray]:
+    """The sets ``train`` and ``validation`` as fields, which are the options of the table ``[data.synthetic]``.
+
+    Args:
+        protocol: how digits move.
+        source: where the digits are from, see `echocast.synthetic.mnist.digits_of`.
+        validation_sequences: only so many of the validation set, the first ones; all if None.
+    """
+    kept = {"train": None, "validation": validation_sequences}
+    return {
+        name: as_field(part(name, protocol=protocol, source=source)[:count])  # type: ignore[arg-type]  # a set's name
+        for name, count in kept.items()
+    }
+
+
 def generate(
     *, count: int = 1, seed: int = PAPER_SEED, source: str = "auto", protocol: Protocol = "paper"
 ) -> xr.DataArray:
-    """Sequences one after the other as a checked field, so that what reads radar can read them.
-
-    A grey level g in [0, 1] stands for a rain rate of 50 g mm/h on a grid of 1 km.
-    """
+    """Sequences drawn from MNIST's digits as a field of pictures, see `sequences` and `as_field`."""
     digits, _ = digits_of("train", source=source)
-    drawn = sequences(paper_pool(digits) if protocol == "paper" else digits, protocol=protocol, count=count, seed=seed)
-    rain = drawn.reshape(-1, SIZE, SIZE).astype(np.float32) * (50.0 / 255.0)
-    gap = np.timedelta64(1, "D")
-    step = np.timedelta64(5, "m")
-    times = [
-        np.datetime64("2000-01-01", "ns") + gap * s + step * t for s in range(count) for t in range(drawn.shape[1])
-    ]
-    km = (np.arange(SIZE) - (SIZE - 1) / 2) * 1000.0
-    return fields.make(
-        rain,
-        time=np.array(times),
-        y=km[::-1],
-        x=km,
-        crs="+proj=aeqd +lat_0=0 +lon_0=0 +datum=WGS84 +units=m",
-        attrs={"source": f"Moving MNIST, {protocol}, seed {seed}"},
+    pool = paper_pool(digits) if protocol == "paper" else digits
+    return as_field(sequences(pool, protocol=protocol, count=count, seed=seed))
+
+
+def as_field(stored: UInt8[np.ndarray, "sequence frame y x"]) -> xr.DataArray:
+    """Sequences one after the other as a field of pictures, grey levels from 0 to 1.
+
+    Its values are made of the 8 bits when they are read, so 10,000 sequences take 0.8 GB and not 3.3.
+
+    Args:
+        stored: grey levels from 0 to 255.
+
+    Returns:
+        (time, y, x): a frame a minute, with a gap in time between sequences, so that each is a segment of its own.
+    """
+    count, frames, rows, columns = stored.shape
+    minutes = (2 * frames * np.arange(count)[:, None] + np.arange(frames)).ravel()
+    times = np.datetime64("2000-01-01", "ns") + minutes * np.timedelta64(1, "m")
+    one = fields.make(
+        np.zeros((1, rows, columns)), time=times[:1], y=range(rows), x=range(columns), quantity="image",
+        attrs={"source": "Moving MNIST"},
+    )  # fmt: skip
+    levels = np.arange(256, dtype=np.float32) / np.float32(255)
+    dataset = xr.Dataset(
+        {
+            palette.INDEX: (one.dims, stored.reshape(-1, rows, columns)),
+            palette.PALETTE: ("value", levels, one.attrs | {"quantity": str(one.name)}),
+        },
+        coords={
+            "time": ("time", times, one.time.attrs),
+            "y": one.y,
+            "x": one.x,
+            "observed": ("time", np.ones(len(times), bool)),
+        },
     )
+    return fields.check(palette.decoded(dataset))
 
 
 def openstl_test(path: Path) -> UInt8[np.ndarray, "sequence 20 64 64"]:
@@ -148,37 +212,6 @@ def openstl_test(path: Path) -> UInt8[np.ndarray, "sequence 20 64 64"]:
     if stored.ndim != 4 or stored.shape[0] != FRAMES or stored.shape[2:] != (SIZE, SIZE) or stored.dtype != np.uint8:
         raise DataError(f"{path}: holds {stored.dtype} {stored.shape}, not uint8 (20, sequences, 64, 64)")
     return np.ascontiguousarray(stored.transpose(1, 0, 2, 3))
-
-
-def digits_of(part: str = "train", *, source: str = "auto") -> tuple[UInt8[np.ndarray, "digit 28 28"], str]:
-    """MNIST's digits and where they are from.
-
-    Args:
-        part: ``train`` (60,000) or ``test`` (10,000).
-        source: ``auto`` takes the folder ``mnist`` of ``ECHOCAST_DATA``, else a download into the cache, else the
-            1,797 small digits that ship with scikit-learn, which are not comparable with any published number; or one
-            of ``data``, ``download``, ``scikit-learn`` or the path of a folder.
-
-    Raises:
-        DataError: no digits are to be had, or a file is damaged.
-    """
-    kit = os.environ.get("ECHOCAST_DATA")
-    if source == "auto":
-        if kit and (Path(kit) / "mnist").is_dir():
-            return _from_folder(Path(kit) / "mnist", part), "MNIST"
-        try:
-            return _downloaded(part), "MNIST"
-        except DataError:
-            return _of_scikit_learn(part), "scikit-learn's digits, not comparable with MNIST"
-    if source == "data":
-        if not kit:
-            raise DataError("ECHOCAST_DATA is not set; set it to the folder that holds mnist/")
-        return _from_folder(Path(kit) / "mnist", part), "MNIST"
-    if source == "download":
-        return _downloaded(part), "MNIST"
-    if source == "scikit-learn":
-        return _of_scikit_learn(part), "scikit-learn's digits, not comparable with MNIST"
-    return _from_folder(Path(source), part), "MNIST"
 
 
 def _paper_corners(rng: np.random.RandomState, count: int, per_frame: int, frames: int) -> np.ndarray:
@@ -229,67 +262,3 @@ def _drawn(digits: np.ndarray, chosen: np.ndarray, corners: np.ndarray) -> np.nd
                 place = canvas[s, f, y : y + DIGIT, x : x + DIGIT]
                 np.maximum(place, digit, out=place)
     return canvas
-
-
-def _from_folder(folder: Path, part: str) -> np.ndarray:
-    name = _FILES[_known_part(part)]
-    for path in (folder / f"{name}.gz", folder / name):
-        if path.is_file():
-            try:
-                raw = path.read_bytes()
-                return _digits(gzip.decompress(raw) if path.suffix == ".gz" else raw, str(path), part)
-            except (OSError, EOFError) as bad:
-                raise DataError(f"{path}: cannot be read ({bad}); fetch it again") from bad
-    raise DataError(f"{folder}: holds no {name}.gz; give the folder of MNIST's files")
-
-
-def _digits(raw: bytes, where: str, part: str) -> np.ndarray:
-    if hashlib.md5(raw, usedforsecurity=False).hexdigest() != _MD5[part]:
-        raise DataError(f"{where}: is not MNIST's {_FILES[part]}, its checksum differs; fetch it again")
-    return np.frombuffer(raw, np.uint8, offset=16).reshape(-1, DIGIT, DIGIT)
-
-
-def _downloaded(part: str) -> np.ndarray:
-    """From the cache, or fetched into it once."""
-    import urllib3
-
-    name = f"{_FILES[_known_part(part)]}.gz"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "echocast" / "mnist"
-    if (cache / name).is_file():
-        return _from_folder(cache, part)
-    patience = urllib3.Retry(total=2, backoff_factor=0.5)
-    try:
-        with urllib3.PoolManager(timeout=10.0, retries=patience) as pool:
-            answer = pool.request("GET", f"{_ADDRESS}/{name}")
-        if answer.status != 200:
-            raise DataError(f"{_ADDRESS}/{name}: the server answers {answer.status}")
-        found = _digits(gzip.decompress(answer.data), f"{_ADDRESS}/{name}", part)
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = cache / f".{name}.partial"
-        partial.write_bytes(answer.data)
-        partial.replace(cache / name)
-    except (urllib3.exceptions.HTTPError, OSError, EOFError) as bad:
-        raise DataError(f"{_ADDRESS}/{name}: cannot be fetched ({bad}); set ECHOCAST_DATA to a folder with it") from bad
-    return found
-
-
-def _of_scikit_learn(part: str) -> np.ndarray:
-    """The 8x8 digits of scikit-learn enlarged to 20x20 in a frame of 28x28; the first 1,500 are for training."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as bad:
-        raise MissingDependency("scikit-learn", "digits") from bad
-    import cv2
-
-    small = (load_digits().images * (255.0 / 16.0)).astype(np.float32)
-    small = small[:1500] if _known_part(part) == "train" else small[1500:]
-    large = np.zeros((len(small), DIGIT, DIGIT), np.uint8)
-    for number, image in enumerate(small):
-        large[number, 4:24, 4:24] = np.clip(cv2.resize(image, (20, 20), interpolation=cv2.INTER_CUBIC), 0, 255)
-    return large
-
-
-def _known_part(part: str) -> str:
-    if part not in _FILES:
-        raise ValueError(f"part must be train or test; got {part!r}")
-    return part

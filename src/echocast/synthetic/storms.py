@@ -1,4 +1,4 @@
-"""Storms that never were: rain cells on a rotating, shearing flow, seen by one radar.
+"""Simulated storms: rain cells on a rotating, shearing flow, seen by one radar.
 
 Cells are born, grow, merge, decay and die while the flow carries them; a wide area of light rain and a speckle of
 turbulence travel along. The radar sees a disk, less one blocked sector. The same seed gives the same storm.

@@ -1,1 +1,1 @@
-"""From an experiment file to weights; the only place that knows Lightning."""
+"""From an experiment file to weights: one loop, Lightning's, which no other part of the package knows."""

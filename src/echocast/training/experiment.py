@@ -19,9 +19,9 @@ from torch import nn
 from echocast.errors import ExperimentError
 from echocast.models import base
 from echocast.plugins import construct
-from echocast.samples.batches import Data
+from echocast.samples.data import Data
 from echocast.training import losses
-from echocast.training.module import Optimiser
+from echocast.training.optimiser import Optimiser
 
 T = TypeVar("T")
 
@@ -31,27 +31,46 @@ class Training:
     """How long, how much at a time, and how exactly.
 
     Args:
-        steps: batches in all.
-        batch: windows a batch.
-        every: steps between two validations, each of which saves the run.
-        precision: of the arithmetic; weights are always kept in 32 bits.
+        max_steps: batches in all.
+        max_sequences: windows in all, in whole batches, in place of `max_steps`.
+        batch_size: windows a batch.
+        validation_interval: steps between two validations, each of which saves the run; the last step has one too.
+        validations: how many, evenly, in place of `validation_interval`.
+        keep_best: which weights are kept: "csi", those with the highest mean CSI on the validation windows, or "loss",
+            those with the lowest loss, for which no CSI is computed. If None, the CSI of the deterministic forecast;
+            but the loss for a loss of members, and for pictures.
+        precision: of the arithmetic; weights are always kept in 32 bits. "bf16-training" makes the products of
+            training in 16 bits, each weight rounded once a step, and validates in 32; the "mixed" ones are Lightning's.
         accelerator: where; "auto" takes a GPU if there is one.
-        start: a checkpoint whose weights are started from, instead of random ones.
-        only: what is trained: the parts of the model whose names begin so; all if none is named.
+        init_from: a checkpoint whose weights are started from, instead of random ones.
+        trainable: what is trained: the parts of the model whose names begin so; all if none is named.
         dropout: share of what a recurrent layer gives that training hides from what comes next (`lagrangian`: from the
             next layer and from the output), so that less is learned by heart; each of several processes hides its own.
         seed: of the first weights, the order of windows and their augmentation.
     """
 
-    steps: int = 5000
-    batch: int = 16
-    every: int = 200
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    max_steps: int = 5000
+    max_sequences: int | None = None
+    batch_size: int = 16
+    validation_interval: int = 200
+    validations: int | None = None
+    keep_best: Literal["csi", "loss"] | None = None
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-training"] = "32-true"
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    start: Path | None = None
-    only: tuple[str, ...] = ()
+    init_from: Path | None = None
+    trainable: tuple[str, ...] = ()
     dropout: float = 0.0
     seed: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Batches in all, whichever way they are given."""
+        return self.max_steps if self.max_sequences is None else max(1, self.max_sequences // self.batch_size)
+
+    @property
+    def interval(self) -> int:
+        """Steps between two validations, whichever way they are given."""
+        return self.validation_interval if self.validations is None else max(1, self.steps // self.validations)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +127,7 @@ def parse(tables: Mapping[str, Any], *, where: str = "") -> Experiment:
         if name not in known:
             raise ExperimentError(f"{where}there is no table [{name}]; an experiment has {', '.join(known)}")
         if not isinstance(table, Mapping):
-            raise ExperimentError(f"{where}{name} = {table!r} stands outside a table; write it under [{name}]")
+            raise ExperimentError(f"{where}{name} = {table!r} is not a table; write [{name}] and its keys below it")
     for name in ("model", "data"):
         if name not in tables:
             raise ExperimentError(f"{where}the table [{name}] is missing")
@@ -131,12 +150,16 @@ def _put(tables: dict[str, Any], setting: str) -> None:
     key, equals, text = setting.partition("=")
     section, dot, name = key.strip().partition(".")
     if not (equals and dot and name):
-        raise ExperimentError(f"--set {setting!r} is not of the form section.key=value, such as training.steps=100")
+        raise ExperimentError(f"--set {setting!r} is not of the form section.key=value, such as training.max_steps=100")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
-    tables.setdefault(section, {})[name] = value
+    *inner, last = name.split(".")
+    table = tables.setdefault(section, {})
+    for part in inner:
+        table = table.setdefault(part, {})
+    table[last] = value
 
 
 def _plain(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,4 +169,6 @@ def _plain(table: Mapping[str, Any]) -> dict[str, Any]:
 def _value(value: object) -> object:
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, Mapping):
+        return _plain(value)
     return [_value(item) for item in value] if isinstance(value, list | tuple) else value

@@ -17,36 +17,42 @@ steps since; a resumed run ends with the same weights as one that was never stop
     >>> fit.fit(experiment.load(Path("experiments/taasrad19.toml")), Path("runs/taasrad19"))  # doctest: +SKIP
 """
 
-import csv
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import tomli_w
-import xarray as xr
 from pytorch_lightning.loggers import TensorBoardLogger
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from echocast import archive, fields
 from echocast.errors import DataError, ExperimentError
+from echocast.fields import NAME
 from echocast.models import base
 from echocast.nn.sequence import RecurrentLayers
-from echocast.samples import segments, splits, windows
-from echocast.samples.batches import Batches, Rounds, Source, of_another, of_archive
+from echocast.samples.batches import Batches, StepSampler
+from echocast.samples.sources import Batch, Source
+from echocast.training import experiment as experiments
+from echocast.training.data import Sources, open_sources
 from echocast.training.experiment import Experiment
 from echocast.training.module import ForecastModule
+from echocast.training.saving import LAST, WEIGHTS, SaveRun
 
 log = logging.getLogger(__name__)
 
 
-def fit(experiment: Experiment, out: Path, *, resume: bool = False, callbacks: tuple[pl.Callback, ...] = ()) -> bool:
+def fit(
+    experiment: Experiment,
+    out: Path,
+    *,
+    resume: bool = False,
+    callbacks: tuple[pl.Callback, ...] = (),
+    sources: Sources | None = None,
+) -> bool:
     """Train, or go on training, into the folder `out`.
 
     Args:
@@ -54,6 +60,7 @@ def fit(experiment: Experiment, out: Path, *, resume: bool = False, callbacks: t
         out: the run's folder; a new one unless `resume`.
         resume: go on from the folder's ``last.ckpt``.
         callbacks: more of Lightning's callbacks, such as a progress bar.
+        sources: the windows of the experiment's ``[data]``, where several trainings share them; opened if None.
 
     Returns:
         Whether it came to its end; False if it was interrupted.
@@ -62,145 +69,105 @@ def fit(experiment: Experiment, out: Path, *, resume: bool = False, callbacks: t
         ExperimentError: the folder holds another run, or none to resume.
         MissingFrames: the archives have no window long enough or wet enough.
     """
-    last = out / "last.ckpt"
+    last = out / LAST
     if resume and not last.exists():
         raise ExperimentError(f"{out}: holds no last.ckpt to resume; train without --resume, or give the run's folder")
     if not resume and last.exists():
         raise ExperimentError(f"{out}: already holds a run; go on with --resume, or give another folder by --out")
-    _quiet()
-    rank, world = _place()
-    batch = experiment.training.batch
-    if batch % world:
-        raise ExperimentError(f"training.batch = {batch} cannot be shared by {world} processes; take a multiple of it")
-    learned, validation = _sources(experiment)
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    rank, world = _process()
+    if experiment.training.batch_size % world:
+        raise ExperimentError(
+            f"training.batch_size = {experiment.training.batch_size} cannot be shared by {world} processes;"
+            " take a multiple of it"
+        )
+    training, validation = sources or open_sources(experiment.data)
     pl.seed_everything(experiment.training.seed, verbose=False)
-    module = _module(experiment, learned[0])
+    module = _module(experiment, training[0])
     if rank == 0:
         _write_experiment(experiment, out)
     trainer = _trainer(experiment, out, callbacks)
     with _interruptible(), warnings.catch_warnings():
         # Windows come from memory faster than a worker process could send them.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        # `StepSampler` begins at the present step, wherever that is.
+        warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
         trainer.fit(
-            module,
-            DataLoader(
-                Batches(
-                    learned,
-                    share=experiment.data.share_of_others,
-                    size=batch,
-                    seed=experiment.training.seed,
-                    rank=rank,
-                    world=world,
-                ),
-                batch_size=None,
-                sampler=Rounds(experiment.training.every),
-            ),
-            DataLoader(_in_memory(validation), 2 * batch),
-            ckpt_path=last if resume else None,
-            weights_only=False,
-        )
+            module, *_loaders(experiment, trainer, training, validation),
+            ckpt_path=last if resume else None, weights_only=False,
+        )  # fmt: skip
     return not trainer.interrupted
 
 
-class Keep(pl.Callback):
-    """After each validation: a line of metrics, the best weights, and what a resumed run needs."""
+def fit_or_resume(
+    experiment: Experiment,
+    out: Path,
+    *,
+    callbacks: tuple[pl.Callback, ...] = (),
+    sources: Sources | None = None,
+) -> base.Forecaster:
+    """Train into the folder `out`, or go on where that was stopped, or take what is finished there; the best weights.
 
-    def __init__(self, out: Path) -> None:
-        self.out, self.best = out, -np.inf
-
-    def state_dict(self) -> dict[str, Any]:
-        """The best score so far."""
-        return {"best": self.best}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best score of the run that is resumed."""
-        self.best = state_dict["best"]
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save, each file whole or not at all."""
-        assert isinstance(pl_module, ForecastModule)  # the only module that `fit` trains
-        if trainer.sanity_checking:
-            return
-        metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
-        score = pl_module.score(metrics)
-        better = score > self.best
-        self.best = max(self.best, score)
-        if trainer.is_global_zero:
-            if better:
-                base.save(pl_module.trained, self.out / "weights.safetensors")
-            self._append({"step": trainer.global_step} | metrics)
-        partial = self.out / ".last.ckpt.partial"
-        try:
-            trainer.save_checkpoint(partial)  # all processes take part, the first one writes
-            if trainer.is_global_zero:
-                partial.replace(self.out / "last.ckpt")
-        except (OSError, RuntimeError) as bad:
-            raise DataError(
-                f"{self.out}: the run cannot be saved ({bad}); is the disk full? free some, then --resume"
-            ) from bad
-
-    def _append(self, row: Mapping[str, float | int]) -> None:
-        path = self.out / "metrics.csv"
-        new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row))
-            if new:
-                writer.writeheader()
-            writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
+    Raises:
+        ExperimentError: the folder holds the run of another experiment.
+        KeyboardInterrupt: it was interrupted.
+    """
+    resume = (out / LAST).exists()
+    if resume and experiments.load(out / "experiment.toml") != experiment:
+        raise ExperimentError(f"{out}: holds the run of another experiment; take another folder, or delete it")
+    if not fit(experiment, out, resume=resume, callbacks=callbacks, sources=sources):
+        raise KeyboardInterrupt
+    return base.load(out / WEIGHTS)
 
 
-def _sources(experiment: Experiment) -> tuple[list[Source], Source]:
-    """What is learned from, the archive to forecast for first; and what is validated with."""
-    data = experiment.data
-    train = archive.open(data.train)
-    if data.validation is None:
-        parts = [(train, splits.by_fractions(train, "train")), (train, splits.by_fractions(train, "validation"))]
-    else:
-        other = archive.open(data.validation)
-        fields.check_same_grid(train, other, str(data.validation))
-        _refuse_shared_frames(train, other, data.validation)
-        parts = [(train, segments.segments(train)), (other, segments.segments(other))]
-    strides = (data.stride, max(data.stride, (data.past + data.future) // 2))
-    names = ("training", "validation")
-    first, held = [
-        of_archive(*part, data, stride, name) for part, stride, name in zip(parts, strides, names, strict=True)
-    ]
-    return [first, *(of_another(archive.open(path), data) for path in data.others)], held
+class _StopAtLastStep(pl.Callback):
+    """Ends the training after its last step with a validation, also where that is not due yet."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
+        trainer.should_stop = trainer.should_stop or trainer.global_step >= trainer.max_steps
 
 
-def _in_memory(source: Source) -> windows.Windows:
-    data = source.data
-    return windows.Windows(source.field, source.starts, past=data.past, future=data.future, in_memory=True)
-
-
-def _refuse_shared_frames(train: xr.DataArray, validation: xr.DataArray, path: Path) -> None:
-    seen = [field.time.values[field.observed.values] for field in (train, validation)]
-    shared = np.intersect1d(*seen)
-    if shared.size:
-        raise DataError(
-            f"{path}: shares {shared.size} frames with the training archive, the first at {shared[0]};"
-            " a score on them would be worthless: archive other days, or leave data.validation out"
-        )
+def _loaders(
+    experiment: Experiment, trainer: pl.Trainer, training: list[Source], validation: Source
+) -> tuple[DataLoader[Batch], DataLoader[Tensor]]:
+    """Batches to learn from, in their order; and the validation windows."""
+    table = experiment.training
+    rank, world = _process()
+    batches = Batches(training, size=table.batch_size, seed=table.seed, rank=rank, world=world)
+    sampler = StepSampler(table.interval, step=lambda: trainer.global_step)
+    return (
+        DataLoader(batches, batch_size=None, sampler=sampler),
+        DataLoader(validation.windows, 2 * table.batch_size),
+    )
 
 
 def _module(experiment: Experiment, source: Source) -> ForecastModule:
     training = experiment.training
-    model = experiment.make_model(grid_km=source.grid_km, time_step_minutes=source.time_step_minutes)
-    if training.start is not None:
-        _start_from(model, training.start)
+    model = experiment.make_model(**_learned_at(source))
+    if model.scaling.quantity != source.field.name:
+        raise ExperimentError(
+            f"the training field holds {source.field.name!r}, and the model's scaling is for"
+            f" {model.scaling.quantity!r}: set model.scaling.kind ('rain' or 'image')"
+        )
+    if training.keep_best == "csi" and source.field.name != NAME:
+        raise ExperimentError(f"training.keep_best = 'csi' is for rain, not for {source.field.name!r}: take 'loss'")
+    if training.init_from is not None:
+        _start_from(model, training.init_from)
     for name, weight in model.named_parameters():
-        weight.requires_grad_(not training.only or name.startswith(training.only))
+        weight.requires_grad_(not training.trainable or name.startswith(training.trainable))
     _drop(model, training.dropout)
     if not any(weight.requires_grad for weight in model.parameters()):
         parts = ", ".join(sorted({name.partition(".")[0] for name, _ in model.named_parameters()}))
-        raise ExperimentError(f"training.only = {list(training.only)} names no part of the model; it has {parts}")
-    return ForecastModule(
-        model,
-        experiment.make_loss(),
-        past=experiment.data.past,
-        optimiser=experiment.optimiser,
-        seed=training.seed,
-    )
+        raise ExperimentError(
+            f"training.trainable = {list(training.trainable)} names no part of the model; it has {parts}"
+        )
+    return ForecastModule(experiment, model, experiment.make_loss(), source.context)
+
+
+def _learned_at(source: Source) -> dict[str, float]:
+    """The cell size and time step that a model remembers; those of pictures mean nothing."""
+    known = {"grid_km": source.context.grid_km, "time_step_minutes": source.context.time_step_minutes}
+    return {name: value for name, value in known.items() if value is not None and source.context.grid_km is not None}
 
 
 def _drop(model: nn.Module, share: float) -> None:
@@ -223,7 +190,7 @@ def _start_from(model: base.LearnedForecaster, path: Path) -> None:
     own = model.state_dict()
     wrong = [name for name, value in weights.items() if name not in own or own[name].shape != value.shape]
     if wrong:
-        raise ExperimentError(f"training.start = {path}: does not fit the model of this experiment ({wrong[0]})")
+        raise ExperimentError(f"training.init_from = {path}: does not fit the model of this experiment ({wrong[0]})")
     model.load_state_dict(weights, strict=False)
 
 
@@ -236,19 +203,21 @@ def _write_experiment(experiment: Experiment, out: Path) -> None:
 
 
 def _trainer(experiment: Experiment, out: Path, callbacks: tuple[pl.Callback, ...]) -> pl.Trainer:
-    training = experiment.training
+    training, (_, world) = experiment.training, _process()
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return pl.Trainer(
         accelerator=training.accelerator,
-        devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
-        num_nodes=_place()[1] // int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
-        strategy="ddp" if _place()[1] > 1 else "auto",
+        devices=local,
+        num_nodes=world // local,
+        strategy="ddp" if world > 1 else "auto",
         use_distributed_sampler=False,
-        precision=training.precision,
-        max_epochs=-(-training.steps // training.every),
-        gradient_clip_val=experiment.optimiser.clip,
+        precision="32-true" if training.precision == "bf16-training" else training.precision,
+        max_epochs=-1,
+        max_steps=training.steps,
+        gradient_clip_val=experiment.optimiser.gradient_clip or None,
         logger=TensorBoardLogger(out, name="", version="tensorboard"),
-        callbacks=[*callbacks, Keep(out)],
-        log_every_n_steps=min(10, training.every),
+        callbacks=[*callbacks, SaveRun(out), _StopAtLastStep()],
+        log_every_n_steps=min(10, training.interval),
         num_sanity_val_steps=0,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -256,7 +225,7 @@ def _trainer(experiment: Experiment, out: Path, callbacks: tuple[pl.Callback, ..
     )
 
 
-def _place() -> tuple[int, int]:
+def _process() -> tuple[int, int]:
     """Which process this is, of how many, as `torchrun` says it."""
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
@@ -268,7 +237,3 @@ def _interruptible() -> Iterator[None]:
         yield
     except SystemExit:
         log.info("interrupted")
-
-
-def _quiet() -> None:
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)

@@ -22,8 +22,7 @@ class TrainingBar(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the bar, at the step where a resumed run goes on."""
         self._bar.start()
-        total = int(trainer.estimated_stepping_batches)
-        self._task = self._bar.add_task("", total=total, completed=trainer.global_step)
+        self._task = self._bar.add_task("", total=trainer.max_steps, completed=trainer.global_step)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
         """Move it."""
@@ -31,6 +30,8 @@ class TrainingBar(pl.Callback):
         words = [f"loss {metrics['train/loss']:.4f}"] if "train/loss" in metrics else []
         if "validation/csi" in metrics:
             words.append(f"CSI {metrics['validation/csi']:.3f}")
+        elif "validation/loss" in metrics:
+            words.append(f"validation loss {metrics['validation/loss']:.4g}")
         self._bar.update(self._task, completed=trainer.global_step, description="  ".join(words))
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

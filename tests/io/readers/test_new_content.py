@@ -296,7 +296,7 @@ def test_pictures_with_a_wrong_note_say_what_is_wrong(old: str, new: str, why: s
     path = example_files.images(tmp_path)
     note = tmp_path / "images.toml"
     note.write_text(note.read_text().replace(old, new))
-    with pytest.raises(UnreadableFile, match=why):
+    with pytest.raises(DataError, match=why):
         reading.read(path)
 
 
@@ -309,7 +309,7 @@ def test_pictures_as_arrays(tmp_path: Path) -> None:
         reading.read(tmp_path / "radar_20160928_1445.npy").values[0], [[2.734, np.nan]], rtol=1e-3
     )
     np.save(tmp_path / "radar_20160928_1445.npy", np.array([None, 1], object))
-    with pytest.raises(UnreadableFile, match="no whole picture"):
+    with pytest.raises(UnreadableFile, match=r"cannot be read as images .*Python objects"):
         reading.read(tmp_path / "radar_20160928_1445.npy")
 
 

@@ -15,6 +15,7 @@ and where they are of use:
 - ``pieces(path, *, ...) -> Iterator[xarray.DataArray]``:
   the same, part by part in time, for what may not fit into memory.
 - ``COMPANIONS``: patterns of files that lie beside the data and are read with them.
+- ``PAGE``: the address of its page, for a reader of another project.
 - ``GENERAL = True``: asked last, as a reader of a special kind of the same format goes before.
 
 A reader does not name the file in its messages, and does not catch what a library raises about damaged data:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -23,19 +24,13 @@ def looks(head: bytes, path: Path, is_it: Callable[[h5py.File], bool]) -> bool:
 
 
 def group(of: h5py.Group, name: str) -> h5py.Group:
-    """A group inside another; raises `KeyError` if there is none, `ValueError` if it is none."""
-    found = of[name]
-    if not isinstance(found, h5py.Group):
-        raise ValueError(f"{name} is no group")
-    return found
+    """A group inside another; raises `KeyError` if there is none, `ValueError` if it is something else."""
+    return _member(of, name, h5py.Group)
 
 
 def dataset(of: h5py.Group, name: str) -> h5py.Dataset:
-    """A dataset inside a group; raises `KeyError` if there is none, `ValueError` if it is none."""
-    found = of[name]
-    if not isinstance(found, h5py.Dataset):
-        raise ValueError(f"{name} is no dataset")
-    return found
+    """A dataset inside a group; raises `KeyError` if there is none, `ValueError` if it is something else."""
+    return _member(of, name, h5py.Dataset)
 
 
 def cells(data: h5py.Dataset, shape: tuple[int, int]) -> np.ndarray:
@@ -87,3 +82,10 @@ def numbered(of: h5py.Group, prefix: str) -> list[str]:
 def _counted(name: str) -> tuple[str, int]:
     parts = re.fullmatch(r"(\D*)(\d*)", name)
     return (parts[1], int(parts[2] or 0)) if parts else (name, 0)
+
+
+def _member(of: h5py.Group, name: str, kind: type) -> Any:
+    found = of[name]
+    if not isinstance(found, kind):
+        raise ValueError(f"{name} is no {kind.__name__.lower()}")
+    return found

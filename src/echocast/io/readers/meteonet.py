@@ -12,7 +12,7 @@ import re
 import zipfile
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -67,7 +67,7 @@ def _zip(path: Path) -> zipfile.ZipFile:
         return zipfile.ZipFile(path)
 
 
-def _opened(packed: zipfile.ZipFile, name: str) -> IO[bytes]:
+def _opened(packed: zipfile.ZipFile, name: str) -> Any:
     with as_value_error(NotImplementedError):  # an unknown way of compression
         return packed.open(name)
 

@@ -54,29 +54,26 @@ def pieces(
         if is_archive(data) and not (variable or units):
             field = decoded(data)
             if field.name != fields.NAME:
-                yield from _parts_of(field)
+                for part, observed in _parts(data, field):
+                    yield fields.check(field[part][observed].drop_vars("observed").load())
                 return
             data = data.drop_vars([INDEX, PALETTE], errors="ignore").assign({fields.NAME: field.variable})
-        whole = _cf.layout(data, selection)
-        observed = data["observed"].values if "observed" in data.variables else np.ones(whole.sizes["time"], bool)
-        if not observed.any():
-            raise UnreadableFile("holds no frames")
-        for part in _cf.stretches(whole.sizes["time"], whole[0].size, _STRETCH_BYTES):
-            if observed[part].any():
-                piece = _cf.field(data, source, selection, part)
-                if "zr" in data.attrs and "zr" not in piece.attrs:
-                    piece.attrs["zr"] = str(data.attrs["zr"])
-                yield piece[observed[part]]
+        for part, observed in _parts(data, _cf.layout(data, selection)):
+            piece = _cf.field(data, source, selection, part)
+            if "zr" in data.attrs and "zr" not in piece.attrs:
+                piece.attrs["zr"] = str(data.attrs["zr"])
+            yield piece[observed]
 
 
-def _parts_of(field: xr.DataArray) -> Iterator[xr.DataArray]:
-    """An archive of another quantity than rain, as it is."""
-    observed = field.coords["observed"].values
+def _parts(data: xr.Dataset, field: xr.DataArray) -> Iterator[tuple[slice, np.ndarray]]:
+    """The parts in time that hold observed frames, and which frames of each were observed."""
+    count = field.sizes["time"]
+    observed = data["observed"].values if "observed" in data.variables else np.ones(count, bool)
     if not observed.any():
         raise UnreadableFile("holds no frames")
-    for part in _cf.stretches(field.sizes["time"], field[0].size, _STRETCH_BYTES):
+    for part in _cf.stretches(count, field[0].size, _STRETCH_BYTES):
         if observed[part].any():
-            yield fields.check(field[part][observed[part]].drop_vars("observed").load())
+            yield part, observed[part]
 
 
 def _is_icechunk(path: Path) -> bool:

@@ -1,0 +1,89 @@
+"""The table ``[data]`` becomes windows: archives or synthetic fields, split, segments, windows.
+
+>>> from echocast.samples.data import Data
+>>> open_sources(Data(train=Path("radar.zarr"))).training  # doctest: +SKIP
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from echocast import archive, fields
+from echocast.errors import DataError, ExperimentError
+from echocast.plugins import construct
+from echocast.samples import segments, splits
+from echocast.samples.data import Data
+from echocast.samples.sources import Source, evenly, of_archive, of_auxiliary
+from echocast.synthetic import moving_mnist
+
+Part = tuple[xr.DataArray, list[slice]]
+"""A field and the segments of it that are used."""
+
+
+class Sources(NamedTuple):
+    """What is learned from, and what is validated with."""
+
+    training: list[Source]
+    """The archive to forecast for first, and auxiliary ones."""
+
+    validation: Source
+
+
+def open_sources(data: Data) -> Sources:
+    """The windows of an experiment.
+
+    Raises:
+        DataError: archives that do not belong together.
+        ExperimentError: settings that do not suit the data.
+        MissingFrames: there is no window long enough or wet enough.
+    """
+    train, validation = _synthetic(data.synthetic) if data.synthetic is not None else _archived(data)
+    stride = data.validation_stride or max(data.stride, (data.past + data.future) // 2)
+    first = of_archive(*train, data, data.stride, "training")
+    held = of_archive(*validation, data, stride, "validation")
+    chosen = Source(held.field, evenly(held.starts, data.validation_windows), data)
+    auxiliary = [of_auxiliary(archive.open(path), data) for path in data.auxiliary]
+    return Sources([first, *auxiliary], chosen)
+
+
+def split(field: xr.DataArray, data: Data) -> dict[str, list[slice]]:
+    """The segments of one archive for ``train``, ``validation`` and ``test``."""
+    if data.split == "blocks":
+        days = None if data.days is None else splits.rainiest_days(field, data.days)
+        return splits.blocks(field, days=days, seed=data.split_seed)
+    return {part: splits.by_fractions(field, part) for part in ("train", "validation", "test")}
+
+
+def _archived(data: Data) -> tuple[Part, Part]:
+    assert data.train is not None  # `Data` refuses neither archive nor synthetic fields
+    train = archive.open(data.train)
+    if data.validation is None:
+        parts = split(train, data)
+        return (train, parts["train"]), (train, parts["validation"])
+    other = archive.open(data.validation)
+    fields.check_same_grid(train, other, str(data.validation))
+    _refuse_shared_frames(train, other, data.validation)
+    return (train, segments.segments(train)), (other, segments.segments(other))
+
+
+def _synthetic(options: Mapping[str, Any]) -> tuple[Part, Part]:
+    table = dict(options)
+    name = table.pop("name", None)
+    if name != "moving_mnist":
+        raise ExperimentError(f"[data.synthetic] name = {name!r}: there is moving_mnist")
+    made = construct(moving_mnist.training_fields, table, where="[data.synthetic]", error=ExperimentError)
+    train, validation = made["train"], made["validation"]
+    return (train, segments.segments(train)), (validation, segments.segments(validation))
+
+
+def _refuse_shared_frames(train: xr.DataArray, validation: xr.DataArray, path: Path) -> None:
+    seen = [field.time.values[field.observed.values] for field in (train, validation)]
+    shared = np.intersect1d(*seen)
+    if shared.size:
+        raise DataError(
+            f"{path}: shares {shared.size} frames with the training archive, the first at {shared[0]};"
+            " a score on them would be worthless: archive other days, or leave data.validation out"
+        )
