@@ -108,3 +108,20 @@ def test_an_xarray_that_has_changed_is_named(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_supported_xarray_is_that_of_the_project() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     assert _lazy.SUPPORTED in project["dependencies"]
+
+
+def test_many_values_are_found_by_bisection_as_few_are_by_hashing() -> None:
+    """A coarsened product may hold tens of thousands of different values."""
+    drawn = np.random.default_rng(0)
+    values = drawn.choice(np.unique(drawn.uniform(-9.0, 50.0, 70_000).astype(np.float32)), 60_000, replace=False)
+    many, few = Palette(), Palette()
+    for part in np.split(values, 6):
+        indices = many.encode(part)
+        np.testing.assert_array_equal(many.values[indices], part)
+    assert len(many.values) == 60_001
+    frame = drawn.choice(values[:3000], (40, 50))
+    frame[3, 4] = np.nan
+    np.testing.assert_array_equal(many.values[many.encode(frame)], few.values[few.encode(frame)])
+    with pytest.raises(TooMany):
+        many.encode(drawn.uniform(60.0, 90.0, 6_000).astype(np.float32))
+    np.testing.assert_array_equal(many.values[many.encode(frame)], frame)

@@ -2,7 +2,7 @@
 
 A composite of 8 bits holds at most 256 values, one of MRMS about a thousand. The palette maps an index to the very
 float32 that was there, so nothing is rounded; index 0 is NaN. Values are found by hashing their bits into a table
-without collisions, made anew when a value turns up that is not in it.
+without collisions, made anew when a value turns up that is not in it; among more than 4,096 values by bisection.
 
     >>> import numpy as np
     >>> palette = Palette()
@@ -29,6 +29,7 @@ MOST = 2**16 - 1
 
 _MISSING = np.float32(np.nan).view(np.uint32)
 _TRIES = 64
+_MOST_HASHED = 4096
 _STRETCH = 2**17
 
 
@@ -45,7 +46,7 @@ class Palette:
 
     def __init__(self, values: np.ndarray | None = None) -> None:
         self.values = np.array([np.nan], np.float32) if values is None else np.asarray(values, np.float32)
-        self._hash()
+        self._index()
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """The index of each value, uint16 of the same shape; raises `TooMany`."""
@@ -64,7 +65,7 @@ class Palette:
         return None if np.array_equal(mine, np.arange(len(mine))) else mine
 
     def _indices(self, bits: np.ndarray) -> np.ndarray:
-        indices = self._slots[(bits * self._factor) >> self._shift]
+        indices = self._candidates(bits)
         known = self._bits[indices] == bits
         if known.all():
             return np.asarray(indices)
@@ -79,11 +80,26 @@ class Palette:
             raise TooMany(f"more than {MOST} different values")
         if len(new):
             self.values = np.concatenate([self.values, new.view(np.float32)])
+            self._index()
+
+    def _index(self) -> None:
+        """Prepare to find values: by hashing, or by bisection where a table without collisions would be too large."""
+        self._bits = self.values.view(np.uint32)
+        self._hashed = len(self.values) <= _MOST_HASHED
+        if self._hashed:
             self._hash()
+        else:
+            self._order = np.argsort(self._bits).astype(np.uint16)
+            self._sorted = self._bits[self._order]
+
+    def _candidates(self, bits: np.ndarray) -> np.ndarray:
+        """For each value the one index that it can have."""
+        if self._hashed:
+            return np.asarray(self._slots[(bits * self._factor) >> self._shift])
+        return np.asarray(self._order[np.minimum(np.searchsorted(self._sorted, bits), len(self._sorted) - 1)])
 
     def _hash(self) -> None:
         """Slots for the values' bits, one for each, by a multiplication that brings no two into one slot."""
-        self._bits = self.values.view(np.uint32)
         drawn = np.random.default_rng(len(self.values))
         width = max(10, int(np.ceil(2 * np.log2(len(self.values)))))
         while True:
