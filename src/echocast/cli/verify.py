@@ -12,7 +12,7 @@ from echocast.cli.progress import Bar
 
 
 def command(
-    store: Annotated[str, typer.Argument(help="The archive of observations; a folder or a URL.")],
+    store: Annotated[str, typer.Argument(metavar="STORE", help="The archive of observations; a folder or a URL.")],
     models: Annotated[
         str | None,
         typer.Option(

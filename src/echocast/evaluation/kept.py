@@ -63,5 +63,5 @@ class KeptSums:
         return self.folder / f"{block.name}.npz"
 
     def _clear(self) -> None:
-        for path in [*self.folder.glob("*.npz"), self.folder / "job.json"]:
+        for path in [*self.folder.glob("*.npz"), *self.folder.glob(".*.partial.*"), self.folder / "job.json"]:
             path.unlink(missing_ok=True)
