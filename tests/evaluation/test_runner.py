@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,12 +51,14 @@ def job(store: Path, config: VerificationConfig = CONFIG, **models: str) -> Job:
 
 
 class Noisy(EnsembleForecaster):
-    """Persistence times a random factor for each member; the factors of all cases of a batch are one draw."""
+    """Persistence times a random factor for each member of each case."""
 
     members = 5
 
-    def _ensemble(self, past: torch.Tensor, steps: int, members: int, seed: int, context: Context) -> torch.Tensor:
-        factors = torch.rand(len(past), members, generator=torch.Generator().manual_seed(seed)) + 0.5
+    def _ensemble(
+        self, past: torch.Tensor, steps: int, members: int, seeds: Sequence[int], context: Context
+    ) -> torch.Tensor:
+        factors = torch.stack([torch.rand(members, generator=torch.Generator().manual_seed(s)) for s in seeds]) + 0.5
         last = Persistence()._forecast(past, steps, context).unsqueeze(1)
         return last * factors[..., None, None, None, None]
 

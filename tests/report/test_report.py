@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,12 @@ class Shaky(EnsembleForecaster):
 
     members = 3
 
-    def _ensemble(self, past: torch.Tensor, steps: int, members: int, seed: int, context: Context) -> torch.Tensor:
-        factors = torch.rand(members, generator=torch.Generator().manual_seed(seed)) + 0.5
-        return Persistence()._forecast(past, steps, context).unsqueeze(1) * factors.view(1, -1, 1, 1, 1, 1)
+    def _ensemble(
+        self, past: torch.Tensor, steps: int, members: int, seeds: Sequence[int], context: Context
+    ) -> torch.Tensor:
+        factors = torch.stack([torch.rand(members, generator=torch.Generator().manual_seed(s)) for s in seeds]) + 0.5
+        last = Persistence()._forecast(past, steps, context).unsqueeze(1)
+        return last * factors[..., None, None, None, None]
 
 
 class Blurred(Forecaster):

@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 import xarray as xr
 
 from echocast import fields
@@ -128,18 +127,9 @@ def forecasts_of(
             issued = rain.time.values[cases.starts + config.past - 1]
             made[name] = np.stack([source.at(time, leads) for time in issued])
         elif isinstance(source, EnsembleForecaster) and (members := members_of(source, config)):
-            made[name] = _ensembles(source, past, cases.starts, config.leads, members, context)
+            seeds = [int(start) for start in cases.starts]
+            ensembles = source.ensemble(past, config.leads, members=members, seed=seeds, context=context)
+            made[name] = ensembles[:, :, :, 0].numpy()
         else:
             made[name] = source.forecast(past, config.leads, context=context)[:, None, :, 0].numpy()
     return observed, made
-
-
-def _ensembles(
-    source: EnsembleForecaster, past: torch.Tensor, starts: np.ndarray, leads: int, members: int, context: Context
-) -> np.ndarray:
-    """(case, member, lead, y, x): each case by itself, with its own seed."""
-    cases = [
-        source.ensemble(past[case : case + 1], leads, members=members, seed=int(start), context=context)
-        for case, start in enumerate(starts)
-    ]
-    return (cases[0] if len(cases) == 1 else torch.cat(cases))[:, :, :, 0].numpy()
