@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -122,3 +123,16 @@ def test_constraints_pin_every_package_once() -> None:
     assert all(re.fullmatch(r"[\w.-]+==[\w.!]+", line) for line in lines)
     assert len(names) == len(set(names))
     assert "torch==2.13.0" in lines
+
+
+def test_the_lowest_versions_are_the_lower_bounds() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    bounds = [
+        re.match(r"([\w.-]+)>=([\d.]+)", need) for need in project["dependencies"] + extras["formats"] + extras["train"]
+    ]
+    pins = dict(re.findall(r"^([\w.-]+)==(.+)$", (ROOT / "constraints-lowest.txt").read_text(), flags=re.MULTILINE))
+    for bound in bounds:
+        assert bound is not None
+        name, lowest = bound.groups()
+        assert f"{pins[name]}.".startswith(f"{lowest}."), f"{name}>={lowest} in pyproject.toml, {pins[name]} is tested"
