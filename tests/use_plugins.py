@@ -92,7 +92,7 @@ def use_source() -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         times = ["--from", "2024-06-01T12:00", "--to", "2024-06-01T13:30"]
         mirror = f"http://127.0.0.1:{server.server_port}"
-        assert "2 files fetched" in said("download", "acme_hourly", *times, "--mirror", mirror, "--out", "fetched")
+        assert "2 files downloaded" in said("download", "acme_hourly", *times, "--mirror", mirror, "--out", "fetched")
         server.shutdown()
     assert sorted(path.name for path in Path("fetched").glob("*.acme")) == ["20240601T1200.acme", "20240601T1300.acme"]
 

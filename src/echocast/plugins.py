@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from importlib.machinery import PathFinder
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -165,9 +165,9 @@ def _explain(bad: pydantic.ValidationError, where: str, known: list[str]) -> str
 
 
 @cache
-def _added(package: str) -> Mapping[str, tuple[EntryPoint, ...]]:
+def _added(package: str) -> Mapping[str, tuple[Any, ...]]:
     """What installed distributions add to a package, by name."""
-    found: dict[str, tuple[EntryPoint, ...]] = {}
+    found: dict[str, tuple[Any, ...]] = {}
     if package in GROUPS:
         for point in _entry_points():
             if point.group == GROUPS[package]:
@@ -176,8 +176,11 @@ def _added(package: str) -> Mapping[str, tuple[EntryPoint, ...]]:
 
 
 @cache
-def _entry_points() -> tuple[EntryPoint, ...]:
-    """Those of all our groups, read once a process: every distribution has a file of its own."""
+def _entry_points() -> tuple[Any, ...]:
+    """Those of all our groups, read once a process: every distribution has a file of its own.
+
+    Of the standard library, or of the package `importlib_metadata`, which takes its place where it is imported.
+    """
     found = entry_points()
     return tuple(point for group in GROUPS.values() for point in found.select(group=group))
 
@@ -211,7 +214,7 @@ def _asked(package: str, name: str) -> list[str]:
     return [asked.format(name=name) for asked in REQUIRED[package]]
 
 
-def _distribution(point: EntryPoint) -> str:
+def _distribution(point: Any) -> str:
     return point.dist.name if point.dist is not None else "of unknown name"
 
 

@@ -121,7 +121,8 @@ def test_many_values_are_found_by_bisection_as_few_are_by_hashing() -> None:
     assert len(many.values) == 60_001
     frame = drawn.choice(values[:3000], (40, 50))
     frame[3, 4] = np.nan
-    np.testing.assert_array_equal(many.values[many.encode(frame)], few.values[few.encode(frame)])
+    found, expected = many.encode(frame), few.encode(frame)
+    np.testing.assert_array_equal(many.values[found], few.values[expected])
     with pytest.raises(TooMany):
         many.encode(drawn.uniform(60.0, 90.0, 6_000).astype(np.float32))
     np.testing.assert_array_equal(many.values[many.encode(frame)], frame)

@@ -12,7 +12,7 @@ import xarray as xr
 
 from echocast.errors import EchocastError
 
-SUPPORTED = "xarray>=2025.1"
+SUPPORTED = "xarray>=2025.9.1"
 """The versions that this was written for, as in ``pyproject.toml``."""
 
 
