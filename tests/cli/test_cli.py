@@ -185,10 +185,10 @@ def test_broken_files_are_named_and_nothing_is_written(tmp_path: Path, capsys: p
         (["archive", "add", "{in}", "{in}"], ["is no echocast archive"]),
         (["verify", "{in}", "--out", "r"], ["is no echocast archive"]),
         (["verify", "{store}", "--split", "tests", "--out", "r"], ["tests", "train, validation, test"]),
-        (["verify", "{store}", "--split", "test", "--out", "r"], ["runs", "--split all"]),
-        (["verify", "{store}", "--minutes", "900", "--out", "r"], ["no unbroken run"]),
+        (["verify", "{store}", "--split", "test", "--out", "r"], ["segments", "--split all"]),
+        (["verify", "{store}", "--minutes", "900", "--out", "r"], ["no segment (unbroken"]),
         (["train", "no.toml"], ["no.toml", "cannot be read"]),
-        (["train", "{toml}"], ["[training] has no key 'stepz'; did you mean 'steps'"]),
+        (["train", "{toml}"], ["[training] has no key 'max_stepz'; did you mean 'max_steps'"]),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(
@@ -201,7 +201,7 @@ def test_what_is_wrong_is_said_in_one_line(
     source = frames(tmp_path / "in")
     archive.write([source], tmp_path / "store.zarr")
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "e.toml").write_text("[model]\nname='encoder_forecaster'\n[data]\ntrain='a'\n[training]\nstepz=3\n")
+    (tmp_path / "e.toml").write_text("[model]\nname='encoder_forecaster'\n[data]\ntrain='a'\n[training]\nmax_stepz=3\n")
     places = {"in": source, "store": tmp_path / "store.zarr", "toml": tmp_path / "e.toml"}
     message = refused(capsys, *[word.format(**places) for word in line])
     assert all(word in message for word in words)

@@ -26,8 +26,8 @@ def quantiles_of_sorted(
     """
     count = len(members)
     found = np.empty((len(quantiles), *members.shape[1:]), np.float32)
-    for value, quantile in zip(found, quantiles, strict=True):
+    for number, quantile in enumerate(quantiles):
         below, rest = divmod(quantile * (count - 1), 1.0)
         low, high = members[int(below)], members[min(int(below) + 1, count - 1)]
-        value[...] = low + np.float32(rest) * (high - low)
+        found[number] = low + np.float32(rest) * (high - low)
     return found
