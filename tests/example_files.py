@@ -51,7 +51,7 @@ def fmi_pgm(folder: Path, *, time: np.datetime64 = TIME, level: np.ndarray | Non
     head = (
         f"P5\n# obstime {stamp}\n# productname LOWEST\n# projection radar {{\n# type stereographic\n"
         "# centrallongitude 25\n# centrallatitude 90\n# truelatitude 60\n# bottomleft 18.6 57.93\n"
-        f"# topright 34.903 69.005\n# }}\n{level.shape[1]} {level.shape[0]}\n255\n"
+        f"# topright 18.7 57.99\n# }}\n{level.shape[1]} {level.shape[0]}\n255\n"
     )
     content = head.encode() + level.tobytes()
     path = folder / f"{stamp}_fmi.pgm{'.gz' if packed else ''}"
@@ -245,8 +245,8 @@ def nwcsaf(folder: Path, *, time: np.datetime64 = TIME, rate: np.ndarray | None 
         texts["gdal_projection"] = "+proj=geos +a=6378137.0 +b=6356752.3 +lon_0=0.0 +h=35785863.0"
         for name, text in texts.items():
             file.attrs[name] = np.bytes_(text)
-        file["nx"] = -3.3e6 + 3000.0 * np.arange(rate.shape[1])
-        file["ny"] = 5.568e6 - 3000.0 * np.arange(rate.shape[0])
+        file["nx"] = -2.0e6 + 3000.0 * np.arange(rate.shape[1])
+        file["ny"] = 4.5e6 - 3000.0 * np.arange(rate.shape[0])
         file["crr_intensity"] = rate
         for name, value in {"scale_factor": 0.1, "add_offset": 0.0, "_FillValue": np.uint16(65535)}.items():
             file["crr_intensity"].attrs[name] = np.array([value])

@@ -26,13 +26,50 @@ def test_reflectivity_and_back(rate: float, a: float, b: float) -> None:
         np.testing.assert_allclose(fields.rain_rate(dbz, zr), rate, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("units", "kind"), [("mm/h", "rate"), ("dBZ", "reflectivity"), (" kg m-2", "amount")])
-def test_units(units: str, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("units", "kind", "value"),
+    [
+        *[(units, "rate", 1.0) for units in ("mm/h", "mm h**-1", "mm.hr^-1", "kg m-2 h-1", "mm·h⁻¹", "mm per hour")],
+        *[(units, "rate", 3600.0) for units in ("mm/s", "kg m-2 s-1", "kg/m^2/s", "kg m⁻² s⁻¹")],
+        *[(units, "rate", 12.0) for units in ("mm/5min", "mm/5 min", "mm/(5 min)", "mm (5 min)-1", "mm per 5 minutes")],
+        *[(units, "rate", 25.4) for units in ("in/hr", "in h-1", "inch/hour", "inches per hour")],
+        ("m s-1", "rate", 3.6e6),
+        ("cm/day", "rate", 10 / 24),
+        *[(units, "amount", 12.0) for units in ("mm", " kg m-2", "1e-3 m", "l m-2")],
+        ("0.01 mm", "amount", 0.12),
+        ("1/100 mm", "amount", 0.12),
+        ("in", "amount", 304.8),
+    ],
+)
+def test_units(units: str, kind: str, value: float) -> None:
     assert fields.kind_of_unit(units) == kind
+    np.testing.assert_allclose(fields.to_rain_rate(np.ones(1), units, interval_s=300.0), value, rtol=1e-6)
+
+
+@pytest.mark.parametrize("units", ["mm2", "mm/0 min", "h-1", "mm/h/s", "mm -1", "K", "", "m2 s-2", "kg m-3"])
+def test_what_is_no_unit_of_rain_is_refused(units: str) -> None:
+    with pytest.raises(WrongUnits):
+        fields.kind_of_unit(units)
+
+
+def test_reflectivity_is_a_unit() -> None:
+    assert fields.kind_of_unit("dBZ") == fields.kind_of_unit("10*log10(mm6 m-3)") == "reflectivity"
+
+
+def test_corners_are_those_of_the_outer_edges() -> None:
+    field = fields.make(
+        np.zeros((1, 2, 3)), time=[example_files.TIME], y=[10.5, 11.5], x=[20.5, 21.5, 22.5], crs="EPSG:4326"
+    )
+    assert fields.corners(field) == {
+        "upper left": (20.0, 12.0),
+        "upper right": (23.0, 12.0),
+        "lower right": (23.0, 10.0),
+        "lower left": (20.0, 10.0),
+    }
 
 
 def test_unknown_unit_is_named_with_those_known() -> None:
-    with pytest.raises(WrongUnits, match=r"'furlong'.*mm/h.*dbz"):
+    with pytest.raises(WrongUnits, match=r"'furlong'.*mm/h.*dBZ"):
         fields.kind_of_unit("furlong")
 
 

@@ -44,7 +44,11 @@ def test_any_quantity_comes_back_with_its_name_unit_and_grid(
 ) -> None:
     numbers = np.random.default_rng(0).integers(-20, 20, (3, 4, 5)).astype(np.float32)
     numbers[1, 0, 0] = np.nan
-    axes = {"time": example_files.TIME + np.arange(3) * STEP, "y": np.arange(4.0), "x": np.arange(5.0)}
+    axes = {
+        "time": example_files.TIME + np.arange(3) * STEP,
+        "y": 7e6 + 1e3 * np.arange(4.0),
+        "x": 4e5 + 1e3 * np.arange(5.0),
+    }
     field = fields.make(numbers, **axes, crs=crs, quantity=quantity, attrs={"source": "a sample"})
     found = kept(tmp_path / "s.zarr", field, values=values)
     assert found.coords["observed"].values.tolist() == [False, True, True]

@@ -15,7 +15,7 @@ def crs(field: xr.DataArray | xr.Dataset) -> pyproj.CRS:
     """The coordinate reference system of a field; raises `DataError` for a picture, which has none."""
     if "crs" not in field.coords:
         raise DataError("this field does not say where it lies on Earth; give it a grid mapping, as fields.make does")
-    return pyproj.CRS.from_wkt(field.coords["crs"].attrs["crs_wkt"])
+    return known_crs(field.coords["crs"].attrs["crs_wkt"])
 
 
 def crs_name(field: xr.DataArray | xr.Dataset) -> str:
@@ -56,6 +56,41 @@ def grid_km(field: xr.DataArray) -> float:
         km_per_degree = 111.195
         return float(np.sqrt(dy * dx * np.cos(np.radians(y.mean())))) * km_per_degree
     return float(np.sqrt(dy * dx)) * reference.axis_info[0].unit_conversion_factor / 1000.0
+
+
+def corners(field: xr.DataArray | xr.Dataset) -> dict[str, tuple[float, float]]:
+    """Longitude and latitude (degrees) of the outer corners of a field's cells; infinite where they are not on Earth.
+
+    The names are ``upper left``, ``upper right``, ``lower right`` and ``lower left``, as the field is drawn with its
+    north up.
+    """
+    reference = crs(field)
+    left, right = _edges(field.coords["x"].values)
+    bottom, top = _edges(field.coords["y"].values)
+    x, y = np.array([left, right, right, left]), np.array([top, top, bottom, bottom])
+    if not reference.is_geographic:
+        x, y = _to_degrees(reference).transform(x, y)
+    names = ("upper left", "upper right", "lower right", "lower left")
+    return {name: (float(lon), float(lat)) for name, lon, lat in zip(names, x, y, strict=True)}
+
+
+def degrees(field: xr.DataArray | xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Longitude and latitude (degrees) of all cell centres, each (y, x); infinite where they are not on Earth."""
+    reference = crs(field)
+    x, y = np.meshgrid(field.coords["x"].values, field.coords["y"].values)
+    return (x, y) if reference.is_geographic else _to_degrees(reference).transform(x, y)
+
+
+def _edges(centres: np.ndarray) -> tuple[float, float]:
+    """The outer edges of a row of cells, the lower number first."""
+    half = abs(centres[-1] - centres[0]) / max(centres.size - 1, 1) / 2
+    return float(centres.min() - half), float(centres.max() + half)
+
+
+@lru_cache(maxsize=64)
+def _to_degrees(reference: pyproj.CRS) -> pyproj.Transformer:
+    """From a projection to degrees on its own ellipsoid."""
+    return pyproj.Transformer.from_crs(reference, reference.geodetic_crs or "EPSG:4326", always_xy=True)
 
 
 @lru_cache(maxsize=64)

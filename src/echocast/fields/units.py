@@ -1,9 +1,18 @@
 """Units of precipitation as files spell them, and their conversion to rain rate.
 
+A rate is a depth of water, or its mass on a square metre, over a time (``mm/h``, ``m s-1``, ``kg m-2 s-1``,
+``mm/5min``, ``in/hr``); an amount is the same without the time (``mm``, ``kg m-2``, ``0.01 mm``, ``in``).
+
 >>> import numpy as np
 >>> to_rain_rate(np.array([0.1], np.float32), "mm", interval_s=300).tolist()
 [1.2000000476837158]
+>>> to_rain_rate(np.array([0.1], np.float32), "mm/5min").tolist()
+[1.2000000476837158]
 """
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import xarray as xr
@@ -19,45 +28,46 @@ Of what falls on a square kilometre in five minutes no gauge has measured more; 
 bright bands, or damage (the OPERA composites that the tests read go up to 2,734 mm/h).
 """
 
-_UNIT_ALIASES = {
-    "rate": {
-        "mm h-1": 1.0,
-        "mm/h": 1.0,
-        "mm/hr": 1.0,
-        "mm hr-1": 1.0,
-        "mm h^-1": 1.0,
-        "mm h**-1": 1.0,
-        "mm.h-1": 1.0,
-        "mm hour-1": 1.0,
-        "mm/hour": 1.0,
-        "kg m-2 h-1": 1.0,
-        "kg m-2 s-1": 3600.0,
-        "kg m**-2 s**-1": 3600.0,
-        "mm s-1": 3600.0,
-        "mm/s": 3600.0,
-        "mm day-1": 1.0 / 24.0,
-        "mm/day": 1.0 / 24.0,
-    },
-    "reflectivity": {"dbz": 1.0, "10*log10(mm6 m-3)": 1.0},
-    "amount": {
-        "mm": 1.0,
-        "kg m-2": 1.0,
-        "kg/m2": 1.0,
-        "kg m^-2": 1.0,
-        "kg m**-2": 1.0,
-        "0.01 mm": 0.01,
-        "1/100 mm": 0.01,
-    },
+_REFLECTIVITY = ("dbz", "10*log10(mm6 m-3)")
+_DEPTHS_MM = {
+    **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres", "l m-2", "l/m2"), 1.0),
+    **dict.fromkeys(("kg m-2", "kg/m2", "kg/m-2"), 1.0),  # a litre of water
+    **dict.fromkeys(("cm", "centimeter", "centimeters", "centimetre", "centimetres"), 10.0),
+    **dict.fromkeys(("in", "inch", "inches"), 25.4),
+    **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1000.0),
 }
+_TIMES_S = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+}
+_EXAMPLES = "rates such as mm/h, kg m-2 s-1, m s-1, mm/5min and in/hr, amounts such as mm, kg m-2 and 0.01 mm, and dBZ"
+_SUPERSCRIPTS = str.maketrans("⁻¹²", "-12")
+
+
+def _one_of(words: dict[str, float]) -> str:
+    return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+
+
+_UNIT = re.compile(
+    rf"(?:(?P<factor>\d+(?:\.\d+)?(?:e[-+]?\d+)?)(?:/(?P<divisor>\d+))? ?\*? ?)?(?P<depth>{_one_of(_DEPTHS_MM)})"
+    rf"(?:(?: ?/ ?| per )\(?(?P<number>\d+)? ?(?P<time>{_one_of(_TIMES_S)})\)?"
+    rf"| \(?(?P<number_>\d+)? ?(?P<time_>{_one_of(_TIMES_S)})\)?-1)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """What a unit measures, and by what its values are multiplied to be mm/h, dBZ or mm."""
+
+    kind: str
+    factor: float
 
 
 def kind_of_unit(units: str) -> str:
     """What a unit measures: ``"rate"``, ``"reflectivity"`` or ``"amount"``; raises `WrongUnits` for any other."""
-    for kind, aliases in _UNIT_ALIASES.items():
-        if _plain_unit(units) in aliases:
-            return kind
-    known = "; ".join(f"{kind}: {', '.join(sorted(aliases))}" for kind, aliases in _UNIT_ALIASES.items())
-    raise WrongUnits(f"unit {units!r} is not known to echocast; it reads {known}")
+    return _parsed(units).kind
 
 
 def to_rain_rate(
@@ -78,13 +88,16 @@ def to_rain_rate(
     Raises:
         WrongUnits: the unit is unknown, or an amount comes without its interval.
     """
-    kind = kind_of_unit(units)
-    factor = _UNIT_ALIASES[kind][_plain_unit(units)]
-    if kind == "reflectivity":
+    unit = _parsed(units)
+    factor = unit.factor
+    if unit.kind == "reflectivity":
         return rain_rate(values, zr)
-    if kind == "amount":
-        if not interval_s or interval_s <= 0:
-            raise WrongUnits(f"an amount in {units!r} needs its accumulation interval; got {interval_s!r}")
+    if unit.kind == "amount":
+        if not interval_s or not interval_s > 0:
+            raise WrongUnits(
+                f"an amount in {units!r} needs its accumulation interval; got {interval_s!r}: give the minutes with"
+                " --interval"
+            )
         factor *= 3600.0 / interval_s
     if factor == 1.0:
         return np.asarray(values, np.float32)
@@ -100,5 +113,25 @@ def limited(field: xr.DataArray, max_rate: float = MAX_RATE) -> tuple[xr.DataArr
     return field.copy(data=np.clip(values, 0.0, np.float32(max_rate))), wrong
 
 
+@lru_cache(maxsize=256)
+def _parsed(units: str) -> _Unit:
+    plain = _plain_unit(units)
+    if plain in _REFLECTIVITY:
+        return _Unit("reflectivity", 1.0)
+    found = _UNIT.fullmatch(plain)
+    if found is None:
+        raise WrongUnits(f"unit {units!r} is not known to echocast; it reads {_EXAMPLES}")
+    factor = float(found["factor"] or 1.0) / float(found["divisor"] or 1.0) * _DEPTHS_MM[found["depth"]]
+    time, number = found["time"] or found["time_"], float(found["number"] or found["number_"] or 1.0)
+    if time is None:
+        return _Unit("amount", factor)
+    if number <= 0:
+        raise WrongUnits(f"unit {units!r} is an amount over no time; it reads {_EXAMPLES}")
+    return _Unit("rate", factor * 3600.0 / (number * _TIMES_S[time]))
+
+
 def _plain_unit(units: str) -> str:
-    return " ".join(units.strip().lower().split())
+    """Lower case, exponents without a sign of their own (``m^-2``, ``m**-2``, ``m⁻²``), products by spaces."""
+    plain = units.strip().lower().translate(_SUPERSCRIPTS).replace("**", "").replace("^", "").replace("·", " ")
+    plain = plain.replace("(-1)", "-1").replace("(-2)", "-2")
+    return " ".join(re.sub(r"(?<=[a-z0-9])\.(?=[a-z])", " ", plain).split())

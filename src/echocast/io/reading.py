@@ -23,7 +23,7 @@ import xarray as xr
 
 from echocast import fields, plugins
 from echocast.errors import DataError, UnreadableFile
-from echocast.io import damage
+from echocast.io import damage, plausible
 from echocast.io import location as locations
 from echocast.io.location import Location
 from echocast.io.newest import NewestFrames, series
@@ -56,6 +56,9 @@ def formats() -> list[str]:
     return plugins.names(_READERS)
 
 
+_FOR_READERS = ("variable", "units", "zr", "min_quality", "interval", "time_pattern", "missing_value")
+
+
 @dataclass(frozen=True)
 class ReadOptions:
     """How to read a file, where the file or its format leaves it open.
@@ -66,6 +69,10 @@ class ReadOptions:
         units: the unit of a file that does not say it.
         zr: the relation between reflectivity and rain, in place of the file's own or the format's usual one.
         min_quality: cells of lower quality (0 to 1) become missing, where a file has a quality index.
+        interval: the minutes that an amount fell in, where the file does not say it.
+        time_pattern: how the file's name spells its time (UTC), in the signs of ``strptime``:
+            ``radar_%Y%m%d%H%M.tif``.
+        missing_value: numbers of the file, before scaling, that mean "not observed".
         max_rate: higher rain rates (mm/h) are clipped and counted in the log.
     """
 
@@ -74,12 +81,14 @@ class ReadOptions:
     units: str | None = None
     zr: fields.ZR | None = None
     min_quality: float | None = None
+    interval: float | None = None
+    time_pattern: str | None = None
+    missing_value: tuple[float, ...] = ()
     max_rate: float = fields.MAX_RATE
 
     def reader_arguments(self) -> dict[str, Any]:
         """The keyword arguments for a reader: the options that were given."""
-        given = {name: getattr(self, name) for name in ("variable", "units", "zr", "min_quality")}
-        return {name: value for name, value in given.items() if value is not None}
+        return {name: value for name in _FOR_READERS if (value := getattr(self, name)) not in (None, ())}
 
 
 def recognise(path: Path, first: str | None = None) -> str:
@@ -181,7 +190,7 @@ def _fields(
         with damage.named_errors(path, name):
             _check_options(name, reader, arguments)
             for field in take(reader, path, arguments):
-                yield _within(field, options.max_rate, location)
+                yield plausible.check(_within(field, options.max_rate, location), location)
 
 
 @contextmanager

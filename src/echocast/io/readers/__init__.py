@@ -7,8 +7,13 @@ A reader is a module with three names:
   is a file with these first 4096 bytes (decompressed if it is gzip) of this format? An error about damaged data
   means no.
 - ``read(path, *, ...) -> xarray.DataArray``:
-  the checked field (`echocast.fields`) of one file. Of the options ``variable``, ``units``, ``zr`` and
-  ``min_quality`` it has those that mean something for the format, as keyword arguments.
+  the checked field (`echocast.fields`) of one file. Of the options ``variable``, ``units``, ``zr``, ``min_quality``,
+  ``interval`` (minutes), ``time_pattern`` and ``missing_value`` (a tuple of the file's numbers) it has those that mean
+  something for the format, as keyword arguments.
+
+A reader proves what it claims: that the product is rain (it is in a list of what is), its unit, the interval of an
+amount, place and time, and which numbers mean "not observed", "no echo" and "out of range". What it cannot prove it
+refuses by name, with the option that tells it. `echocast.io.plausible` looks at every field afterwards.
 
 and where they are of use:
 

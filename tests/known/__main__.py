@@ -1,0 +1,5 @@
+import sys
+
+from tests.known import main
+
+sys.exit(main())
