@@ -282,12 +282,22 @@ def test_a_store_among_files_is_read_here_a_part_at_a_time(tmp_path: Path, monke
 
 def test_workers_are_used_where_the_rest_takes_long() -> None:
     many, two, one = parallel.Workers(), parallel.Workers(processes=2), parallel.Workers(processes=1)
-    assert encoding._use_workers(two, rest=1, seconds=0.0, done=0)
-    assert encoding._use_workers(parallel.Workers(dask="tcp://somewhere"), rest=1, seconds=0.0, done=0)
-    assert not encoding._use_workers(one, rest=10**6, seconds=1.0, done=1)
-    assert not encoding._use_workers(many, rest=10**6, seconds=0.0, done=0)  # nobody knows how long
-    assert not encoding._use_workers(many, rest=40, seconds=0.1, done=1)
-    assert encoding._use_workers(many, rest=60, seconds=0.1, done=1) == (many.count > 1)
+    assert encoding._use_workers(two, seconds=0.0)
+    assert encoding._use_workers(parallel.Workers(dask="tcp://somewhere"), seconds=0.0)
+    assert not encoding._use_workers(one, seconds=10**6)
+    assert not encoding._use_workers(many, seconds=4.0)
+    assert encoding._use_workers(many, seconds=6.0) == (many.count > 1)
+
+
+def test_the_pace_of_files_leaves_out_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, pace = iter([103.0, 103.5, 104.5]), encoding._Pace()  # the first took three seconds, then .5 and 1
+    monkeypatch.setattr(encoding.time, "monotonic", lambda: next(clock))
+    pace.file_is_done()
+    assert pace.seconds_for(100) == 0.0  # nobody knows how long
+    pace.file_is_done()
+    assert pace.seconds_for(100) == 50.0
+    pace.file_is_done()
+    assert pace.seconds_for(100) == 75.0
 
 
 @pytest.mark.parametrize("workers", [1, 2])

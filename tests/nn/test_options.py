@@ -74,7 +74,7 @@ def test_what_lies_beyond_the_border(mode: Any) -> None:
 def test_borders_in_every_dimension_pass_gradcheck(dims: int, mode: Any) -> None:
     layer = randomised(ConvLSTM(1, 1, dims=dims, padding_mode=mode, **F64))
     x = torch.randn(2, 1, 1, *(3, 2, 2)[:dims], **F64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x, *_: layer(x)[0], (x, *layer.parameters()))
+    assert torch.autograd.gradcheck(lambda x, *_: layer(x)[0], (x, *layer.parameters()), fast_mode=True)
 
 
 def test_circular_input_and_no_state_kernel_make_a_wrapped_shift_exact() -> None:
@@ -123,7 +123,7 @@ def test_normalised_gates_do_not_feel_the_size_of_the_weights(make: Any, norm: s
             cell.weight_h.mul_(7)
     torch.testing.assert_close(layer(x)[0], before, rtol=0, atol=1e-4)  # the 1e-5 under the root is felt
     assert torch.autograd.gradcheck(
-        lambda x, *_: layer(x)[0], (x[:2, :1, :, :2, :2].requires_grad_(), *layer.parameters())
+        lambda x, *_: layer(x)[0], (x[:2, :1, :, :2, :2].requires_grad_(), *layer.parameters()), fast_mode=True
     )
 
 

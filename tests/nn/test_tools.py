@@ -60,7 +60,14 @@ def case(request: pytest.FixtureRequest) -> tuple[nn.Module, Tensor, Tensor, dic
 Case = tuple[nn.Module, Tensor, Tensor, dict[int, Any]]
 
 
+def only(*quick: str) -> pytest.MarkDecorator:
+    """The cases named at once, the others where there is time."""
+    cases = [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in sorted(MODULES)]
+    return pytest.mark.parametrize("case", cases, indirect=True)
+
+
 @pytest.mark.usefixtures("as_users_run")
+@only("convlstm", "lstm_cell")
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 def test_compile(case: Case, backend: str) -> None:
     module, x, other, _ = case
@@ -79,6 +86,7 @@ def test_compile(case: Case, backend: str) -> None:
 
 
 @pytest.mark.usefixtures("as_users_run")
+@only("lstm")
 def test_export_with_any_batch_time_and_grid(case: Case) -> None:
     module, x, other, dynamic = case
     program = torch.export.export(module.eval(), (x,), dynamic_shapes=(dynamic,))
@@ -88,6 +96,7 @@ def test_export_with_any_batch_time_and_grid(case: Case) -> None:
 
 
 @pytest.mark.usefixtures("as_users_run")
+@only("convlstm", "convgru")
 def test_onnx_with_any_batch_time_and_grid(case: Case, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime", reason="it comes with the extra test")
     module, x, other, dynamic = case

@@ -54,13 +54,13 @@ def encoded_files(
     """
     palette = Palette()
     for is_store, group in groupby(enumerate(locations), key=lambda item: _is_store(item[1])):
-        begun, done, rest = time.monotonic(), 0, deque(group)
+        rest, pace = deque(group), _Pace()
         # A Zarr store may be larger than memory: it is read here, a part at a time.
-        while rest and (is_store or not _use_workers(workers, len(rest), time.monotonic() - begun, done)):
+        while rest and (is_store or not _use_workers(workers, pace.seconds_for(len(rest)))):
             number, location = rest.popleft()
             for frames in _encoded(location, options, transforms, palette):
                 yield number, location, frames
-            done += 1
+            pace.file_is_done()
         if rest:
             yield from _encoded_by_workers(rest, options, transforms, palette, workers)
 
@@ -101,8 +101,24 @@ def _is_store(location: Location) -> bool:
     return str(location).endswith("/") or (isinstance(location, Path) and zarr_reader.recognises(b"", location))
 
 
-def _use_workers(workers: Workers, rest: int, seconds: float, done: int) -> bool:
-    """Whether workers read the rest: they were asked for, or at the pace so far it takes long."""
+class _Pace:
+    """How long files take, from the second on: the first one also pays for what is imported and compiled."""
+
+    def __init__(self) -> None:
+        self._done, self._begun, self._now = 0, 0.0, 0.0
+
+    def file_is_done(self) -> None:
+        self._now = time.monotonic()
+        self._begun = self._begun or self._now
+        self._done += 1
+
+    def seconds_for(self, files: int) -> float:
+        """What more files will take at the pace so far; 0 before there is one."""
+        return (self._now - self._begun) / (self._done - 1) * files if self._done > 1 else 0.0
+
+
+def _use_workers(workers: Workers, seconds: float) -> bool:
+    """Whether workers read the rest: they were asked for, or it would take long here."""
     if workers.dask or workers.processes > 1:
         return True
-    return workers.processes == 0 and workers.count > 1 and done > 0 and seconds / done * rest > _MIN_SECONDS
+    return workers.processes == 0 and workers.count > 1 and seconds > _MIN_SECONDS
