@@ -62,7 +62,9 @@ class Grid:
         return same and np.array_equal(self.y, other.y) and np.array_equal(self.x, other.x)
 
     def __str__(self) -> str:
-        return f"{self.y.size} x {self.x.size} cells from {self.y[0]:g}, {self.x[0]:g} to {self.y[-1]:g}, {self.x[-1]:g}"
+        return (
+            f"{self.y.size} x {self.x.size} cells from {self.y[0]:g}, {self.x[0]:g} to {self.y[-1]:g}, {self.x[-1]:g}"
+        )
 
 
 def grid(message: Message) -> Grid:

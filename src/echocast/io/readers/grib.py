@@ -99,7 +99,9 @@ def _wanted(labels: list[str], variable: str | None) -> str:
         return variable
     rain = [label for label in labels if not label.startswith("(")]
     if not rain:
-        raise UnreadableFile(f"holds no rain that is known as such, but {listed}; name it with --variable if it is rain")
+        raise UnreadableFile(
+            f"holds no rain that is known as such, but {listed}; name it with --variable if it is rain"
+        )
     names = [" ".join(label.split()[:2]) if label.startswith("MRMS") else label.split()[0] for label in rain]
     return min(names, key=lambda name: RAIN.index(name.lower()) if name.lower() in RAIN else -1)
 
@@ -194,7 +196,9 @@ def _seconds(frame: _Frame, before: _Frame | None, interval: float | None) -> fl
     hours = frame.what.hours
     own = 3600.0 * hours if hours else frame.when.seconds
     if own and interval and abs(own - 60.0 * interval) > 0.5:
-        raise WrongUnits(f"{frame.label} is an amount of {own / 60:g} min by the file, not of {interval:g}: no --interval")
+        raise WrongUnits(
+            f"{frame.label} is an amount of {own / 60:g} min by the file, not of {interval:g}: no --interval"
+        )
     if before is not None:
         return float((frame.when.end - before.when.end) / np.timedelta64(1, "s"))
     if not own and not interval:
