@@ -44,27 +44,28 @@ class Message:
         return np.asarray(self.codes.codes_get_array(self.handle, "values", np.float64))
 
 
-@cache
 def library() -> ModuleType:
-    """ecCodes, silent from now on; raises `MissingDependency` where it is not installed.
-
-    Its lines on the standard error stream say nothing that is not raised too. Who wants them sets ``ECCODES_DEBUG`` or
-    ``ECCODES_LOG_STREAM``.
-    """
+    """ecCodes, silent from now on; raises `MissingDependency` where it is not installed."""
     try:
         import eccodes
     except (ImportError, RuntimeError) as bad:
         raise MissingDependency("eccodes", "grib") from bad
-    if not any(name in os.environ for name in ("ECCODES_DEBUG", "ECCODES_LOG_STREAM")):
-        eccodes.codes_context_set_logging(_nowhere())
+    _silence(eccodes)
     module: ModuleType = eccodes
     return module
 
 
 @cache
-def _nowhere() -> TextIO:
-    """Kept open, as ecCodes keeps it."""
-    return Path(os.devnull).open("w")
+def _silence(codes: ModuleType) -> TextIO | None:
+    """Send its lines to nowhere, once: they say nothing that is not raised too; the file stays open, as ecCodes keeps it.
+
+    Who wants them sets ``ECCODES_DEBUG`` or ``ECCODES_LOG_STREAM``.
+    """
+    if any(name in os.environ for name in ("ECCODES_DEBUG", "ECCODES_LOG_STREAM")):
+        return None
+    nowhere = Path(os.devnull).open("w")
+    codes.codes_context_set_logging(nowhere)
+    return nowhere
 
 
 def messages(content: bytes, codes: ModuleType) -> Iterator[Message]:

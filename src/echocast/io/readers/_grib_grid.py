@@ -77,10 +77,11 @@ def grid(message: Message) -> Grid:
     rows, columns = message.whole("Nj"), message.whole("Ni")
     if min(rows, columns) < 1 or rows * columns > _MOST_CELLS:
         raise ValueError(f"a grid of {columns} x {rows} cells")
-    flags = [bool(message.whole(key)) for key in ("iScansNegatively", "jScansPositively", "jPointsAreConsecutive")]
+    westward, northward = bool(message.whole("iScansNegatively")), bool(message.whole("jScansPositively"))
+    by_columns, boustrophedon = (bool(message.whole(k)) for k in ("jPointsAreConsecutive", "alternativeRowScanning"))
     along = _degrees if kind == "regular_ll" else _metres
-    crs, y, x = along(message, rows, columns, westward=flags[0], northward=flags[1])
-    return Grid(crs, np.sort(y)[::-1], np.sort(x), *flags, bool(message.whole("alternativeRowScanning")))
+    crs, y, x = along(message, rows, columns, westward=westward, northward=northward)
+    return Grid(crs, np.sort(y)[::-1], np.sort(x), westward, northward, by_columns, boustrophedon)
 
 
 def _degrees(

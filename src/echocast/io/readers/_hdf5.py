@@ -45,7 +45,7 @@ def cells(data: h5py.Dataset, shape: tuple[int, int]) -> np.ndarray:
 
 def check_holds(kind: np.dtype, name: str, numbers: np.ndarray | float) -> None:
     """Raise `UnreadableFile` where numbers with a sign cannot hold what an attribute says of them."""
-    highest = float(np.max(numbers, initial=-np.inf))
+    highest = float(np.max(np.asarray(numbers, float), initial=-np.inf))
     if kind.kind == "i" and highest > np.iinfo(kind).max:
         raise UnreadableFile(
             f"{name} is {highest:g}, which its numbers ({kind}, with a sign) cannot hold; write them as unsigned ones"

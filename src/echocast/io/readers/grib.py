@@ -11,6 +11,7 @@ Source: WMO manual on codes I.2; NOAA MRMS GRIB2 tables (nssl.noaa.gov/projects/
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ SUFFIXES = (".grib2", ".grb2", ".grib", ".grib2.gz", ".grb")
 
 _MOST_BYTES = 2**30
 _STRETCH = 2**17
+_MOST_LISTED = 12
 _NO_COVERAGE_BELOW, _NO_DBZ_BELOW = -0.5, -100.0
 _RESIDUE, _RESIDUE_SHARE = 0.1, 0.01
 """Packing makes numbers a little below zero of dry cells: at most so many mm/h (or mm), and so much of the highest."""
@@ -92,7 +94,8 @@ def _is_named(label: str, name: str) -> bool:
 
 def _wanted(labels: list[str], variable: str | None) -> str:
     """The name to take: the one asked for, else of what is rain the first of the list."""
-    listed = ", ".join(dict.fromkeys(labels)) or "nothing"
+    different = list(dict.fromkeys(labels))
+    listed = ", ".join(different[:_MOST_LISTED]) + (", ..." if len(different) > _MOST_LISTED else "")
     if variable is not None:
         if not any(_is_named(label, variable) for label in labels):
             raise UnreadableFile(f"holds no {variable!r}; it holds {listed}")
@@ -113,7 +116,7 @@ def _frame(message: Message, units: str | None, missing_value: tuple[float, ...]
             f"{what.name} is in {what.units or 'a unit that nobody knows'!r}, which is none of rain; give --units if"
             " the file does not tell it, or name another with --variable"
         )
-    if not what.mrms and (when.is_mean and what.kind == "amount" or _is_sum(when) and what.kind != "amount"):
+    if not what.mrms and (when.is_mean if what.kind == "amount" else _is_sum(when)):
         raise UnreadableFile(
             f"{what.name} in {what.units} is a {'mean' if when.is_mean else 'sum'} over {when.seconds / 60:g} min,"
             " which is no rain"
@@ -144,7 +147,7 @@ def _marked(found: np.ndarray, what: Parameter, missing_value: tuple[float, ...]
 
 def _check_one_each(frames: list[_Frame]) -> None:
     """One frame for each time, all on one grid and of one kind."""
-    for frame, later in zip(frames, frames[1:], strict=False):
+    for frame, later in pairwise(frames):
         if frame.when.end == later.when.end:
             labels = dict.fromkeys(f.label for f in frames if f.when.end == frame.when.end)
             raise UnreadableFile(
@@ -189,7 +192,7 @@ def _new(frame: _Frame, before: _Frame) -> np.ndarray:
             f"{frame.label} loses up to {lost:g} {frame.what.units} from {before.when.end} to {frame.when.end}, though"
             " both are sums from the same start; split the file if they are not"
         )
-    return np.maximum(gained, np.float32(0.0))
+    return np.asarray(np.maximum(gained, np.float32(0.0)))
 
 
 def _seconds(frame: _Frame, before: _Frame | None, interval: float | None) -> float:
@@ -228,4 +231,4 @@ def _without_residue(rate: np.ndarray) -> np.ndarray:
             f"a cell holds {least:g} mm/h, but rain is not negative; give --missing-value if that number of the file"
             " means 'not observed'"
         )
-    return np.maximum(rate, np.float32(0.0))
+    return np.asarray(np.maximum(rate, np.float32(0.0)))
