@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 if "gribapi" in sys.modules and "pyproj" not in sys.modules and hasattr(os, "RTLD_DEEPBIND"):
-    # ecCodes has a PROJ of its own, which would take the place of pyproj's and end the process: let pyproj find its own.
+    # ecCodes brings a PROJ, which would take the place of pyproj's and end the process: pyproj looks for its own first.
     _usual = sys.getdlopenflags()
     sys.setdlopenflags(_usual | os.RTLD_DEEPBIND)
     importlib.import_module("pyproj")

@@ -1,5 +1,6 @@
 """ecCodes as the GRIB reader uses it: loaded after PROJ, without messages of its own, one message at a time."""
 
+import atexit
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,13 +58,14 @@ def library() -> ModuleType:
 
 @cache
 def _silence(codes: ModuleType) -> TextIO | None:
-    """Send its lines to nowhere, once: they say nothing that is not raised too; the file stays open, as ecCodes keeps it.
+    """Send its lines to nowhere, once, as they say nothing that is not raised too.
 
     Who wants them sets ``ECCODES_DEBUG`` or ``ECCODES_LOG_STREAM``.
     """
     if any(name in os.environ for name in ("ECCODES_DEBUG", "ECCODES_LOG_STREAM")):
         return None
-    nowhere = Path(os.devnull).open("w")
+    nowhere = Path(os.devnull).open("w")  # noqa: SIM115 (ecCodes needs it until the end)
+    atexit.register(nowhere.close)
     codes.codes_context_set_logging(nowhere)
     return nowhere
 
