@@ -29,7 +29,12 @@ def write(folder: Path, drawn: np.random.Generator) -> Known:
     units, kind = _KINDS[parameter]
     missing, outside = [(0, 255), (255, 255)][drawn.integers(2)] if units == "dBZ" else (65534, 65535)
     raw = np.zeros(spots.shape, kind)
-    raw[spots.bright] = bright = int(drawn.integers(110, 160)) if units == "dBZ" else int(drawn.integers(150, 2000))
+    bright = (
+        int(drawn.integers(110, 160))
+        if units == "dBZ"
+        else int(drawn.integers(15, 24) * (minutes if units == "mm" else 40))
+    )
+    raw[spots.bright] = bright
     raw[spots.missing] = outside if units == "dBZ" or drawn.integers(2) else missing
     grid, place = _grid(drawn, spots.shape)
     is_forecast = drawn.random() < 0.05
@@ -58,7 +63,7 @@ def write(folder: Path, drawn: np.random.Generator) -> Known:
             calibration.attrs["calibration_out_of_image"] = np.array([outside])
     value = 0.5 * bright - 32 if units == "dBZ" else 0.01 * bright
     rate = {"mm": value * 60 / minutes, "mm/h": value, "dBZ": (10 ** (value / 10) / 200) ** 0.625}[units]
-    cells = [Cell(*place(spots.bright), min(rate, 300.0)), Cell(*place(spots.dry), 0.0), Cell(*place(spots.missing), np.nan)]
+    cells = [Cell(*place(spots.bright), rate), Cell(*place(spots.dry), 0.0), Cell(*place(spots.missing), np.nan)]
     refused = "forecast" if is_forecast else "contradict each other" if is_off else None
     return Known(path, [end], cells, spots.shape, refused=refused)
 

@@ -30,9 +30,10 @@ def write(folder: Path, drawn: np.random.Generator) -> Known:
     turned = where.pop("turned")
     kind = str(drawn.choice(["u1", "u2", "i2", "f4", "f8"]))
     scaling = _FLOAT[drawn.integers(3)] if kind[0] == "f" else _SCALINGS["dBZ" if "H" in quantity else "mm"][kind]
-    value = float(drawn.choice([20.0, 30.0, 40.5]))
+    value = float(drawn.choice([20.0, 30.0, 40.5])) / (1 if quantity != "ACRR" else 10)
     raw = np.full(spots.shape, scaling[3], kind)
-    raw[spots.bright] = np.round((value - scaling[1]) / scaling[0]) if kind[0] != "f" else value / scaling[0]
+    raw[spots.bright] = level = np.round((value - scaling[1]) / scaling[0]) if kind[0] != "f" else value / scaling[0]
+    value = float(level) * scaling[0] + scaling[1]
     raw[spots.missing] = scaling[2]
     refused = _refused(drawn, where, scaling)
     path = folder / f"T_{quantity}_{drawn.integers(100)}.{drawn.choice(['h5', 'hdf'])}"
@@ -42,15 +43,23 @@ def write(folder: Path, drawn: np.random.Generator) -> Known:
         for number, end in enumerate(times, 1):
             group = file.create_group(f"dataset{number}")
             _attributes(drawn, file if where_at_root else group, "where", where)
-            about = dict(zip(("gain", "offset", "nodata", "undetect"), refused[1], strict=True)) | {"quantity": quantity}
+            about = dict(zip(("gain", "offset", "nodata", "undetect"), refused[1], strict=True)) | {
+                "quantity": quantity
+            }
             start = end - np.timedelta64(minutes, "m")
             data = group.create_group("data1")
             packing = {"compression": "gzip", "chunks": True} if drawn.integers(2) else {}
             data.create_dataset("data", data=raw[turned], **packing)
             _attributes(drawn, data if drawn.integers(2) else group, "what", about)
             _attributes(drawn, group, "what", _stamp(drawn, "start", start) | _stamp(drawn, "end", end))
-    rate = value if quantity == "RATE" else value * 60 / minutes if quantity == "ACRR" else (10 ** (value / 10) / 200) ** 0.625
-    cells = [Cell(*place(spots.bright), min(rate, 300.0)), Cell(*place(spots.dry), 0.0), Cell(*place(spots.missing), np.nan)]
+    rate = (
+        value
+        if quantity == "RATE"
+        else value * 60 / minutes
+        if quantity == "ACRR"
+        else (10 ** (value / 10) / 200) ** 0.625
+    )
+    cells = [Cell(*place(spots.bright), rate), Cell(*place(spots.dry), 0.0), Cell(*place(spots.missing), np.nan)]
     return Known(path, times, cells, spots.shape, refused=refused[0], tolerance=2e-3)
 
 
@@ -72,7 +81,9 @@ def _where(drawn: np.random.Generator, which: int, shape: tuple[int, int]) -> tu
     for name in names:
         where[f"{name}_lon"], where[f"{name}_lat"] = _draw.degrees(proj4, *at[name])
     radius_in_km = proj4.replace("6371000", "6371")
-    where["projdef"] = str(drawn.choice([proj4, f"{proj4} +units=m", f"{proj4} +units=km", f"{radius_in_km} +units=km"]))
+    where["projdef"] = str(
+        drawn.choice([proj4, f"{proj4} +units=m", f"{proj4} +units=km", f"{radius_in_km} +units=km"])
+    )
 
     def place(spot: tuple[int, int]) -> tuple[float, float]:
         return _draw.degrees(proj4, left + (spot[1] + 0.5) * cell, top - (spot[0] + 0.5) * cell)
@@ -86,7 +97,7 @@ def _refused(
     """Sometimes make it a file that contradicts itself; the text of its refusal, and its scaling."""
     if drawn.random() < 0.03:
         return "gain 0", (0.0, *scaling[1:])
-    if drawn.random() < 0.03 and "xscale" in where and "UR_lon" in where:
+    if drawn.random() < 0.03 and {"xscale", "UR_lon", "LL_lon"} <= set(where):
         where["xscale"] *= 1.5
         return "contradict each other", scaling
     return None, scaling

@@ -28,6 +28,19 @@ RAIN = (
 )
 """Short names of what is rain, the ones that are taken first before the others."""
 _SPELLED = {"dB": "dBZ"}
+_WMO = {
+    "0.1.7": ("prate", "kg m-2 s-1"),
+    "0.1.8": ("tp", "kg m-2"),
+    "0.1.49": ("twatp", "kg m-2"),
+    "0.1.52": ("tprate", "kg m-2 s-1"),
+    "0.1.65": ("rprate", "kg m-2 s-1"),
+    "0.15.1": ("bref", "dBZ"),
+    "0.16.4": ("rare", "dBZ"),
+    "0.16.5": ("refc", "dBZ"),
+    **{f"table {version} 59": ("prate", "kg m-2 s-1") for version in (1, 2, 3)},
+    **{f"table {version} 61": ("tp", "kg m-2") for version in (1, 2, 3)},
+}
+"""WMO's own numbers, which a decoder may not know of every centre and version of tables: short name and unit."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,8 @@ def parameter(message: Message, units: str | None) -> Parameter:
         return _mrms((message.whole("parameterCategory"), message.whole("parameterNumber")))
     name, known = message.text("shortName"), message.text("units")
     if name == "unknown":
-        return Parameter(_numbers(message), units or "", is_rain=False)
+        numbers = _numbers(message)
+        name, known = _WMO.get(numbers, (numbers, units or ""))
     return Parameter(name, _SPELLED.get(known, known), is_rain=name.lower() in RAIN)
 
 

@@ -14,7 +14,7 @@ _SECONDS = {0: 60, 1: 3600, 2: 86400, 10: 3 * 3600, 11: 6 * 3600, 12: 12 * 3600}
 _SECONDS_1 = _SECONDS | {13: 900, 14: 1800, 254: 1}
 _SECONDS_2 = _SECONDS | {13: 1}
 _INSTANT_1, _INTERVAL_1, _MEAN_1 = (0, 1, 10), (2, 4, 5), 3
-_MEAN, _ACCUMULATION, _DIFFERENCE = 0, 1, 4
+_MEAN, _ACCUMULATION, _DIFFERENCE, _NOT_TOLD = 0, 1, 4, 255
 _PROCESSES = {2: "a maximum", 3: "a minimum", 5: "a root mean square", 6: "a standard deviation"}
 _SECOND = np.timedelta64(1, "s")
 
@@ -57,7 +57,7 @@ def _edition_2(message: Message) -> Interval:
     if not message.has("typeOfStatisticalProcessing"):
         return Interval(start, start)
     process = message.whole("typeOfStatisticalProcessing")
-    if process not in (_MEAN, _ACCUMULATION, _DIFFERENCE):
+    if process not in (_MEAN, _ACCUMULATION, _DIFFERENCE, _NOT_TOLD):
         name = _PROCESSES.get(process, f"statistic {process} of code table 4.10")
         raise UnreadableFile(f"holds {name} over time, neither a mean nor an amount; name another with --variable")
     return Interval(start, _end(message, start), process == _MEAN)

@@ -68,6 +68,7 @@ _LOWER_LEFT = {
 }
 _LOWER_LEFT_WGS84 = (_WGS84, -543_696.835_2, -4_822_088.861_9)
 _CELL = 1000.0
+_USTAR = b"ustar"
 _MOST_MEMBERS = 100_000
 
 
@@ -183,7 +184,7 @@ def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
     """For messages the name within the file, and the (unpacked) content, of each frame."""
     with path.open("rb") as file:
         head = file.read(512)
-    if not _is_tar(head) and _first_member(path) is None:
+    if head[257:262] != _USTAR and _first_member(path) is None:
         yield "", _unpacked(path.read_bytes() if _is_bz2(head) else _packed.content(path))
         return
     with tarfile.open(path, "r|*") as tar:
@@ -196,7 +197,7 @@ def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _is_tar(head: bytes) -> bool:
-    return head[257:262] == b"ustar" or _is_bz2(head)
+    return head[257:262] == _USTAR or _is_bz2(head)
 
 
 def _is_bz2(head: bytes) -> bool:
