@@ -1,4 +1,4 @@
-"""KNMI's HDF5: projections and pixels in metres or kilometres, amounts, rates and reflectivity, images of other kinds."""
+"""KNMI's HDF5: projections and pixels in metres or kilometres, amounts, rates and reflectivity, other images."""
 
 from pathlib import Path
 from typing import Any

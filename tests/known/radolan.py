@@ -1,4 +1,4 @@
-"""DWD's binary composites: amounts and reflectivity of one and two bytes, flags, versions, plain, packed and in tars."""
+"""DWD's binary composites: amounts and reflectivity of one and two bytes, flags, versions, plain, packed, in tars."""
 
 import bz2
 import gzip

@@ -87,8 +87,14 @@ def test_amounts_are_divided_by_their_interval(product: str, middle: str, rate: 
 
 @pytest.mark.parametrize(
     ("product", "what"),
-    [("HG", "a class of hydrometeors"), ("FX", "a forecast"), ("FZ", "a forecast"), ("PG", "a picture"), ("QZ", "none that is known")],
-)  # fmt: skip
+    [
+        ("HG", "a class of hydrometeors"),
+        ("FX", "a forecast"),
+        ("FZ", "a forecast"),
+        ("PG", "a picture"),
+        ("QZ", "none that is known"),
+    ],
+)
 def test_other_products_are_refused_by_name(product: str, what: str, tmp_path: Path) -> None:
     data = content(product, " 3SW   2.21.0PR E-01INT   5", np.array([[120]], np.uint16))
     with pytest.raises(UnreadableFile, match=rf"is the product {product} of DWD, {what}.*RY .* are read"):
