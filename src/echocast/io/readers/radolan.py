@@ -90,10 +90,11 @@ def read(path: Path, *, zr: fields.ZR | None = None) -> xr.DataArray:
         header = _header(name, content)
         if _lead(header):
             continue
-        this = (header["product"].decode(), f"{int(header['rows'])} x {int(header['columns'])}", _earth(header))
+        earth = "on WGS 84" if _is_on_wgs84(header) else "on the sphere"
+        this = (header["product"].decode(), " x ".join(map(str, _shape(header))), earth)
         if kind not in (None, this):
             raise UnreadableFile(f"{name}is {' '.join(this)}, others in this file are {' '.join(kind or ())}; split it")
-        kind, grid = this, grid or _grid(header)
+        kind, grid = this, grid or _grid(_shape(header), on_wgs84=_is_on_wgs84(header))
         rate, time = _rate(header, content, relation), _time(header)
         if time in frames and not np.array_equal(frames[time], rate, equal_nan=True):
             raise UnreadableFile(f"{name}is another {this[0]} of {time} than one before it; split the file")
@@ -165,17 +166,20 @@ def _table(header: re.Match[bytes], zr: fields.ZR) -> np.ndarray:
     return np.asarray((numbers * (precision * 60.0 / minutes)).astype(np.float32))
 
 
-def _earth(header: re.Match[bytes]) -> str:
-    on_wgs84 = int(header["rows"]) == _DE1200[0] and int(header["version"]) >= _FIRST_ON_WGS84
-    return "on WGS 84" if on_wgs84 else "on a sphere"
+def _shape(header: re.Match[bytes]) -> tuple[int, int]:
+    return int(header["rows"]), int(header["columns"])
 
 
-def _grid(header: re.Match[bytes]) -> tuple[pyproj.CRS, np.ndarray, np.ndarray]:
-    shape = (int(header["rows"]), int(header["columns"]))
+def _is_on_wgs84(header: re.Match[bytes]) -> bool:
+    return _shape(header) == _DE1200 and int(header["version"]) >= _FIRST_ON_WGS84
+
+
+def _grid(shape: tuple[int, int], *, on_wgs84: bool = True) -> tuple[pyproj.CRS, np.ndarray, np.ndarray]:
+    """Projection and cell centres; only DE1200 may be on the ellipsoid."""
     if shape not in _LOWER_LEFT:
         known = ", ".join(f"{rows} x {columns}" for rows, columns in _LOWER_LEFT)
         raise UnreadableFile(f"its grid of {shape[0]} x {shape[1]} is none of DWD's ({known})")
-    proj4, left, bottom = _LOWER_LEFT_WGS84 if _earth(header) == "on WGS 84" else _LOWER_LEFT[shape]
+    proj4, left, bottom = _LOWER_LEFT_WGS84 if on_wgs84 and shape == _DE1200 else _LOWER_LEFT[shape]
     y = bottom + (np.arange(shape[0])[::-1] + 0.5) * _CELL
     return fields.known_crs(proj4), y, left + (np.arange(shape[1]) + 0.5) * _CELL
 
