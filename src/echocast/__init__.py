@@ -10,6 +10,8 @@ The face: what most programs need, imported when first used.
 """
 
 import importlib
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from echocast._version import __version__ as __version__
@@ -38,6 +40,13 @@ __all__ = [
     "save",
     "to_netcdf",
 ]
+
+if "gribapi" in sys.modules and "pyproj" not in sys.modules and hasattr(os, "RTLD_DEEPBIND"):
+    # ecCodes brings a PROJ, which would take the place of pyproj's and end the process: pyproj looks for its own first.
+    _usual = sys.getdlopenflags()
+    sys.setdlopenflags(_usual | os.RTLD_DEEPBIND)
+    importlib.import_module("pyproj")
+    sys.setdlopenflags(_usual)
 
 _HOMES = {
     "ConvLSTM": "nn.convlstm",

@@ -25,7 +25,7 @@ def test_a_format_that_does_not_exist_gets_the_nearest(capsys: pytest.CaptureFix
 def test_a_format_is_described_with_its_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["formats", "odim"]) == 0
     told = capsys.readouterr().out
-    assert "takes       --variable --zr --min-quality\n" in told
+    assert "takes       --variable --zr --min-quality --interval --missing-value\n" in told
     assert "endings     .h5 .hdf .hdf5\n" in told
 
 

@@ -1,6 +1,7 @@
 """What every writer of known files draws: a size, three cells, times, and places on Earth."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pyproj
@@ -33,6 +34,11 @@ def time(drawn: np.random.Generator, step_minutes: int = 5) -> np.datetime64:
 
 def degrees(proj4: str, x: float, y: float) -> tuple[float, float]:
     """Longitude and latitude on a projection's own ellipsoid of a place in its metres."""
-    crs = pyproj.CRS.from_user_input(proj4)
-    longitude, latitude = pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True).transform(x, y)
+    longitude, latitude = _to_degrees(proj4).transform(x, y)
     return float(longitude), float(latitude)
+
+
+@lru_cache(maxsize=64)
+def _to_degrees(proj4: str) -> pyproj.Transformer:
+    crs = pyproj.CRS.from_user_input(proj4)
+    return pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)

@@ -145,7 +145,7 @@ def test_radolan_a_forecast_alone_and_an_unknown_grid_are_refused(tmp_path: Path
         reading.read(example_files.radolan(tmp_path, product="RV", lead=15))
     path = example_files.radolan(tmp_path)
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(b"GP 900x 900", b"GP 810x1000")))
-    with pytest.raises(UnreadableFile, match="bytes for 1000 x 810 cells"):
+    with pytest.raises(UnreadableFile, match="grid of 810 x 1000 is none of DWD's"):
         reading.read(path)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from echocast.errors import UnreadableFile
 from echocast.io.damage import as_value_error
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -40,6 +41,15 @@ def cells(data: h5py.Dataset, shape: tuple[int, int]) -> np.ndarray:
     if data.shape != shape or data.size > _MOST_CELLS or kind.kind not in "iuf":
         raise ValueError(f"the data are {kind} of shape {data.shape}, the header says {shape}")
     return np.asarray(data[...])
+
+
+def check_holds(kind: np.dtype, name: str, numbers: np.ndarray | float) -> None:
+    """Raise `UnreadableFile` where numbers with a sign cannot hold what an attribute says of them."""
+    highest = float(np.max(np.asarray(numbers, float), initial=-np.inf))
+    if kind.kind == "i" and highest > np.iinfo(kind).max:
+        raise UnreadableFile(
+            f"{name} is {highest:g}, which its numbers ({kind}, with a sign) cannot hold; write them as unsigned ones"
+        )
 
 
 def values(of: h5py.Group | h5py.Dataset, name: str) -> np.ndarray:

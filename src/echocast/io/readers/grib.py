@@ -1,33 +1,49 @@
-"""GRIB 1 and 2 (plain or gzip): NOAA MRMS PrecipRate and any rain rate, reflectivity or amount on a regular grid.
+"""GRIB 1 and 2, plain or gzip: NOAA MRMS, rain rates, amounts and reflectivity of radars and models, on a plain grid.
 
-One message is one frame; several of one parameter become several times. MRMS' own parameters (discipline 209), which
-carry no unit that decoders know, are translated here: negative rates are missing coverage. Needs ecCodes (extra
-``grib``).
+One message is one frame; several of one parameter become several times. What is rain is in a list; the best of it in
+a file is taken, and `variable` names another, or a level or a member where a file holds several. An amount is divided
+by its own interval and has its end as its time; running sums since the start of a forecast are differenced. MRMS' own
+parameters (discipline 209), which carry no unit that decoders know, are known by number, and so are their special
+numbers: -3 and -1 are missing, in reflectivity -999 is no coverage and -99 no echo. Grids of degrees in any scanning
+mode, Lambert, polar stereographic and Mercator. Needs ecCodes (extra ``grib``).
 
 Source: WMO manual on codes I.2; NOAA MRMS GRIB2 tables (nssl.noaa.gov/projects/mrms/operational/tables.php).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import xarray as xr
 
 from echocast import fields
-from echocast.errors import MissingDependency, UnreadableFile, WrongUnits
-from echocast.io.readers import _packed
+from echocast.errors import GridMismatch, UnreadableFile, WrongUnits
+from echocast.io.readers import _eccodes, _packed
+from echocast.io.readers._eccodes import MISSING, Message
+from echocast.io.readers._grib_grid import Grid, grid
+from echocast.io.readers._grib_parameters import RAIN, Parameter, parameter
+from echocast.io.readers._grib_times import Interval, interval
 
 SUFFIXES = (".grib2", ".grb2", ".grib", ".grib2.gz", ".grb")
 
-_MRMS = {(6, 1): "mm h-1", (6, 2): "mm", (6, 30): "mm", (6, 31): "mm", (6, 32): "mm", (6, 37): "mm"}
-_MRMS |= {(8, number): "dBZ" for number in (0, 1, 2, 3, 4, 5)} | {(10, 0): "dBZ", (9, 0): "dBZ", (9, 1): "dBZ"}
-_MRMS_HOURS = {(6, 2): 1.0, (6, 30): 1.0, (6, 31): 3.0, (6, 32): 6.0, (6, 37): 1.0}
-_MISSING_BELOW = {"mm h-1": 0.0, "mm": 0.0, "dBZ": -90.0}
-_MOST_CELLS = 2**28
 _MOST_BYTES = 2**30
 _STRETCH = 2**17
+_MOST_LISTED = 12
+_NO_COVERAGE_BELOW, _NO_DBZ_BELOW = -0.5, -100.0
+_RESIDUE, _RESIDUE_SHARE = 0.1, 0.01
+"""Packing makes numbers a little below zero of dry cells: at most so many mm/h (or mm), and so much of the highest."""
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """The numbers of one message, in its unit, and what it says about them."""
+
+    label: str
+    what: Parameter
+    when: Interval
+    grid: Grid
+    values: np.ndarray
 
 
 def recognises(head: bytes, path: Path) -> bool:  # noqa: ARG001 (the content is enough)
@@ -35,116 +51,184 @@ def recognises(head: bytes, path: Path) -> bool:  # noqa: ARG001 (the content is
     return head[:4] == b"GRIB"
 
 
-def read(path: Path, *, variable: str | None = None, zr: fields.ZR | None = None) -> xr.DataArray:
+def read(
+    path: Path,
+    *,
+    variable: str | None = None,
+    units: str | None = None,
+    zr: fields.ZR | None = None,
+    interval: float | None = None,
+    missing_value: tuple[float, ...] = (),
+) -> xr.DataArray:
     """The field of one file; raises `MissingDependency` without ecCodes."""
-    codes, relation = _eccodes(), zr or fields.MARSHALL_PALMER
-    frames: dict[np.datetime64, tuple[np.ndarray, tuple[np.ndarray, np.ndarray], str]] = {}
-    kept = ""
-    for handle in _messages(_packed.content(path, _MOST_BYTES), codes):
-        name, units, hours = _parameter(codes, handle)
-        if not units or (variable and variable != name) or (kept and name != kept):
-            continue
-        kept = name
-        time, values = _frame(codes, handle, units)
-        rate = fields.to_rain_rate(values, units, zr=relation, interval_s=None if units != "mm" else 3600.0 * hours)
-        frames[time] = (rate, _axes(codes, handle), units)
-    if not frames:
-        raise UnreadableFile(f"holds no message of {variable or 'a rain rate, reflectivity or amount'}")
-    order = sorted(frames)
-    (y, x), units = frames[order[0]][1], frames[order[0]][2]
-    attrs = {"source": f"GRIB {kept}", "product": kept} | ({"zr": str(relation)} if units == "dBZ" else {})
-    return fields.make(np.stack([frames[t][0] for t in order]), time=order, y=y, x=x, crs="EPSG:4326", attrs=attrs)
+    codes, relation = _eccodes.library(), zr or fields.MARSHALL_PALMER
+    content = _packed.content(path, _MOST_BYTES)
+    name = _wanted([_label(m, parameter(m, units)) for m in _eccodes.messages(content, codes)], variable)
+    frames = [
+        _frame(message, units, missing_value)
+        for message in _eccodes.messages(content, codes)
+        if _is_named(_label(message, parameter(message, units)), name)
+    ]
+    frames.sort(key=lambda frame: (frame.when.end, frame.label))
+    _check_one_each(frames)
+    what, where = frames[0].what, frames[0].grid
+    rates = [_rate(frame, before, interval, relation) for frame, before in zip(frames, _before(frames), strict=True)]
+    attrs = {"source": f"GRIB {what.name}", "product": what.name}
+    attrs |= {"zr": str(relation)} if what.kind == "reflectivity" else {}
+    times = [frame.when.end for frame in frames]
+    return fields.make(np.stack(rates), time=times, y=where.y, x=where.x, crs=where.crs, attrs=attrs)
 
 
-def _eccodes() -> ModuleType:
-    try:
-        import eccodes
-    except (ImportError, RuntimeError) as bad:
-        raise MissingDependency("eccodes", "grib") from bad
-    module: ModuleType = eccodes
-    return module
+def _label(message: Message, what: Parameter) -> str:
+    """Name, level and member of a message, as it is named in errors and by `variable`."""
+    level = f"{message.text('typeOfLevel')} {message.text('level')}" if message.has("level") else ""
+    member = "perturbationNumber" if message.whole("edition") == 2 else "number"
+    is_member = message.has(member) and (message.whole("edition") == 2 or message.whole(member) > 0)
+    label = f"{what.name} {level}".strip() + (f" member {message.whole(member)}" if is_member else "")
+    return label if what.is_rain else f"({label})"
 
 
-@contextmanager
-def _released(codes: ModuleType, handle: int) -> Iterator[int]:
-    try:
-        yield handle
-    finally:
-        codes.codes_release(handle)
+def _is_named(label: str, name: str) -> bool:
+    return f"{label.strip('()')} ".startswith(f"{name} ")
 
 
-def _messages(content: bytes, codes: ModuleType) -> Iterator[int]:
-    """The messages one after the other, each as long as it says."""
-    start = 0
-    while start < len(content):
-        if content[start : start + 4] != b"GRIB":
-            raise ValueError(f"{len(content) - start} bytes that are no message, from byte {start}")
-        edition = content[start + 7] if len(content) > start + 7 else 0
-        length = int.from_bytes(
-            content[start + 8 : start + 16] if edition == 2 else content[start + 4 : start + 7], "big"
+def _wanted(labels: list[str], variable: str | None) -> str:
+    """The name to take: the one asked for, else of what is rain the first of the list."""
+    different = list(dict.fromkeys(labels))
+    listed = ", ".join(different[:_MOST_LISTED]) + (", ..." if len(different) > _MOST_LISTED else "")
+    if variable is not None:
+        if not any(_is_named(label, variable) for label in labels):
+            raise UnreadableFile(f"holds no {variable!r}; it holds {listed}")
+        return variable
+    rain = [label for label in labels if not label.startswith("(")]
+    if not rain:
+        raise UnreadableFile(
+            f"holds no rain that is known as such, but {listed}; name it with --variable if it is rain"
         )
-        message = content[start : start + length]
-        if len(message) != length or message[-4:] != b"7777":
-            raise ValueError(f"a message of {length} bytes is cut off at byte {len(content)}")
-        with _released(codes, codes.codes_new_from_message(message)) as handle:
-            yield handle
-        start += length
+    names = [" ".join(label.split()[:2]) if label.startswith("MRMS") else label.split()[0] for label in rain]
+    return min(names, key=lambda name: RAIN.index(name.lower()) if name.lower() in RAIN else -1)
 
 
-def _parameter(codes: ModuleType, handle: int) -> tuple[str, str, float]:
-    """Name, unit ("" if it is not rain) and the hours of an amount."""
-    if codes.codes_get(handle, "edition") == 2 and codes.codes_get(handle, "discipline", int) == 209:
-        key = (codes.codes_get(handle, "parameterCategory", int), codes.codes_get(handle, "parameterNumber", int))
-        return f"MRMS {key[0]}.{key[1]}", _MRMS.get(key, ""), _MRMS_HOURS.get(key, 1.0)
-    name, units = (str(codes.codes_get(handle, key)) for key in ("shortName", "units"))
-    try:
-        kind = fields.kind_of_unit(units)
-    except WrongUnits:
-        return name, "", 0.0
-    hours = 0.0
-    if kind == "amount":
-        hours = _hours(str(codes.codes_get(handle, "stepRange")))
-    return name, units, hours
+def _frame(message: Message, units: str | None, missing_value: tuple[float, ...]) -> _Frame:
+    what, when, where = parameter(message, units), interval(message), grid(message)
+    if not what.kind:
+        raise WrongUnits(
+            f"{what.name} is in {what.units or 'a unit that nobody knows'!r}, which is none of rain; give --units if"
+            " the file does not tell it, or name another with --variable"
+        )
+    if not what.mrms and (when.is_mean if what.kind == "amount" else _is_sum(when)):
+        raise UnreadableFile(
+            f"{what.name} in {what.units} is a {'mean' if when.is_mean else 'sum'} over {when.seconds / 60:g} min,"
+            " which is no rain"
+        )
+    values = _marked(message.values(where.size), what, missing_value)
+    return _Frame(_label(message, what).strip("()"), what, when, where, where.laid_out(values))
 
 
-def _hours(steps: str) -> float:
-    first, _, last = steps.partition("-")
-    return float(last or first) - (float(first) if last else 0.0)
+def _is_sum(when: Interval) -> bool:
+    return when.seconds > 0 and not when.is_mean
 
 
-def _frame(codes: ModuleType, handle: int, units: str) -> tuple[np.datetime64, np.ndarray]:
-    rows, columns = (codes.codes_get(handle, key, int) for key in ("Nj", "Ni"))
-    if not 0 < rows * columns <= _MOST_CELLS:
-        raise ValueError(f"a grid of {columns} x {rows} cells")
-    date, clock = (codes.codes_get(handle, key, int) for key in ("validityDate", "validityTime"))
-    second = codes.codes_get(handle, "second", int) if codes.codes_is_defined(handle, "second") else 0
-    time = np.datetime64(
-        f"{date // 10000:04}-{date // 100 % 100:02}-{date % 100:02}T{clock // 100:02}:{clock % 100:02}"
-    )
-    if codes.codes_get_size(handle, "values") != rows * columns:
-        raise ValueError(f"{codes.codes_get_size(handle, 'values')} values on a grid of {columns} x {rows}")
-    found = codes.codes_get_array(handle, "values", np.float64)
-    missing = codes.codes_get_double(handle, "missingValue") if codes.codes_get(handle, "bitmapPresent", int) else None
-    values, least = np.empty(found.shape, np.float32), _MISSING_BELOW.get(units, 0.0)
+def _marked(found: np.ndarray, what: Parameter, missing_value: tuple[float, ...]) -> np.ndarray:
+    """The numbers with NaN where nothing is observed."""
+    special = (MISSING, *missing_value)
+    least = -np.inf
+    if what.mrms:
+        least = _NO_DBZ_BELOW if what.kind == "reflectivity" else _NO_COVERAGE_BELOW
+    values = np.empty(found.shape, np.float32)
     for start in range(0, found.size, _STRETCH):  # parts that stay in the processor's cache
         part, into = found[start : start + _STRETCH], values[start : start + _STRETCH]
         into[:] = part
         into[part < least] = np.nan
-        if missing is not None:
-            into[part == missing] = np.nan
-    return time.astype("datetime64[ns]") + np.timedelta64(second, "s"), values.reshape(rows, columns)
+        for number in special:
+            into[part == number] = np.nan
+    return values
 
 
-def _axes(codes: ModuleType, handle: int) -> tuple[np.ndarray, np.ndarray]:
-    kind = codes.codes_get(handle, "gridType")
-    if kind != "regular_ll" or codes.codes_get(handle, "jPointsAreConsecutive", int):
-        raise ValueError(f"its grid is {kind!r}; only regular latitude and longitude is read")
-    axes = []
-    for first, last, count in (
-        ("latitudeOfFirstGridPointInDegrees", "latitudeOfLastGridPointInDegrees", "Nj"),
-        ("longitudeOfFirstGridPointInDegrees", "longitudeOfLastGridPointInDegrees", "Ni"),
-    ):
-        start, stop = (codes.codes_get_double(handle, key) for key in (first, last))
-        axes.append(np.linspace(start, stop, codes.codes_get(handle, count, int)))
-    y, x = axes
-    return y, (x - 360.0 if x.min() >= 180.0 else x)
+def _check_one_each(frames: list[_Frame]) -> None:
+    """One frame for each time, all on one grid and of one kind."""
+    for frame, later in pairwise(frames):
+        if frame.when.end == later.when.end:
+            labels = dict.fromkeys(f.label for f in frames if f.when.end == frame.when.end)
+            raise UnreadableFile(
+                f"holds several messages for {frame.when.end.astype('datetime64[s]')}: {', '.join(labels)}"
+                f" ({' and '.join(f'{f.when.seconds / 60:g} min' for f in (frame, later))}); name one with --variable,"
+                f" such as --variable {later.label!r}, or split the file"
+            )
+        if not frame.grid.is_same(later.grid):
+            raise GridMismatch(
+                f"holds two grids: {frame.label} of {frame.grid} and {later.label} of {later.grid}; name one with"
+                " --variable or split the file"
+            )
+
+
+def _before(frames: list[_Frame]) -> list[_Frame | None]:
+    """For each frame the last one that summed up from the same start: from it on is new."""
+    latest: dict[np.datetime64, _Frame] = {}
+    found = []
+    for frame in frames:
+        is_sum = frame.what.kind == "amount" and _is_sum(frame.when)
+        found.append(latest.get(frame.when.start) if is_sum else None)
+        latest[frame.when.start] = frame
+    return found
+
+
+def _rate(frame: _Frame, before: _Frame | None, interval: float | None, relation: fields.ZR) -> np.ndarray:
+    """mm/h, (y, x)."""
+    what, values = frame.what, frame.values if before is None else _new(frame, before)
+    seconds = _seconds(frame, before, interval) if what.kind == "amount" else None
+    if what.kind == "reflectivity":
+        _check_dbz(values)
+    rate = fields.to_rain_rate(values, what.units, zr=relation, interval_s=seconds)
+    return _without_residue(rate)
+
+
+def _new(frame: _Frame, before: _Frame) -> np.ndarray:
+    """What a running sum gained since an earlier one; a model's interpolation lets single cells lose a little."""
+    gained = frame.values - before.values
+    lost, highest = -float(np.fmin.reduce(gained, axis=None)), float(np.fmax.reduce(frame.values, axis=None))
+    if lost > _RESIDUE + _RESIDUE_SHARE * highest:
+        raise UnreadableFile(
+            f"{frame.label} loses up to {lost:g} {frame.what.units} from {before.when.end} to {frame.when.end}, though"
+            " both are sums from the same start; split the file if they are not"
+        )
+    return np.asarray(np.maximum(gained, np.float32(0.0)))
+
+
+def _seconds(frame: _Frame, before: _Frame | None, interval: float | None) -> float:
+    hours = frame.what.hours
+    own = 3600.0 * hours if hours else frame.when.seconds
+    if own and interval and abs(own - 60.0 * interval) > 0.5:
+        raise WrongUnits(
+            f"{frame.label} is an amount of {own / 60:g} min by the file, not of {interval:g}: no --interval"
+        )
+    if before is not None:
+        return float((frame.when.end - before.when.end) / np.timedelta64(1, "s"))
+    if not own and not interval:
+        raise WrongUnits(
+            f"{frame.label} in {frame.what.units} is an amount whose interval the file does not tell; give its minutes"
+            " with --interval"
+        )
+    return own or 60.0 * (interval or 0.0)
+
+
+def _check_dbz(values: np.ndarray) -> None:
+    low = values[values < _NO_DBZ_BELOW]
+    if low.size:
+        raise UnreadableFile(
+            f"{low.size} cells hold {low.min():g} dBZ, which is no reflectivity; give --missing-value {low.min():g} if"
+            " they were not observed"
+        )
+
+
+def _without_residue(rate: np.ndarray) -> np.ndarray:
+    """Numbers a little below zero become it; raises `UnreadableFile` for lower ones."""
+    least = np.fmin.reduce(rate, axis=None)
+    if not least < 0:
+        return rate
+    if least < -(_RESIDUE + _RESIDUE_SHARE * max(0.0, float(np.fmax.reduce(rate, axis=None)))):
+        raise UnreadableFile(
+            f"a cell holds {least:g} mm/h, but rain is not negative; give --missing-value if that number of the file"
+            " means 'not observed'"
+        )
+    return np.asarray(np.maximum(rate, np.float32(0.0)))

@@ -1,0 +1,97 @@
+"""Which parameters of GRIB are rain: rates, amounts and reflectivities, NOAA MRMS' own and those of WMO and others.
+
+Source: NOAA MRMS GRIB2 tables (nssl.noaa.gov/projects/mrms/operational/tables.php; the same as GDAL's); WMO manual on
+codes I.2, code table 4.2; names of the ECMWF parameter database.
+"""
+
+from dataclasses import dataclass
+
+from echocast import fields
+from echocast.errors import WrongUnits
+from echocast.io.readers._eccodes import Message
+
+_HOURS = (1.0, 3.0, 6.0, 12.0, 24.0, 48.0, 72.0)
+_QPE = ("RadarOnly", "GaugeCorr", "GaugeOnly", "MountainMapper", "MultiSensor Pass1", "MultiSensor Pass2")
+MRMS_AMOUNT_HOURS = {(6, 2 + 7 * n + i): hours for n in range(len(_QPE)) for i, hours in enumerate(_HOURS)}
+MRMS_AMOUNT_HOURS |= {(6, 45): 0.25}
+"""The hours of MRMS' amounts by category and number: seven lengths of six analyses, and RadarOnly of 15 minutes."""
+MRMS_RATES = {(6, 1)}
+MRMS_REFLECTIVITY = {(3, 57), (3, 58), (8, 8), (9, 0), (9, 1), (10, 0), (10, 2), (10, 4), (10, 9)}
+MRMS_REFLECTIVITY |= {(11, number) for number in range(4)}
+MRMS_ALOFT = {(3, number) for number in range(52, 57)} | {(10, 5), (10, 6), (10, 8)}
+"""Reflectivity of ice aloft, which is no rain at the ground: read only when it is named."""
+
+RAIN = (
+    *("prate", "tprate", "avg_tprate", "mtpr", "rprate", "irrate"),
+    *("tp", "twatp", "tirf", "rdp", "estp"),
+    *("bref", "refc", "refd", "rare", "dbz", "dbz_cmax"),
+)
+"""Short names of what is rain, the ones that are taken first before the others."""
+_SPELLED = {"dB": "dBZ"}
+_WMO = {
+    "0.1.7": ("prate", "kg m-2 s-1"),
+    "0.1.8": ("tp", "kg m-2"),
+    "0.1.49": ("twatp", "kg m-2"),
+    "0.1.52": ("tprate", "kg m-2 s-1"),
+    "0.1.65": ("rprate", "kg m-2 s-1"),
+    "0.15.1": ("bref", "dBZ"),
+    "0.16.4": ("rare", "dBZ"),
+    "0.16.5": ("refc", "dBZ"),
+    **{f"table {version} 59": ("prate", "kg m-2 s-1") for version in (1, 2, 3)},
+    **{f"table {version} 61": ("tp", "kg m-2") for version in (1, 2, 3)},
+}
+"""WMO's own numbers, which a decoder may not know of every centre and version of tables: short name and unit."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What a message holds.
+
+    Args:
+        name: ``MRMS 6.1``, a short name such as ``tp``, or the numbers of a parameter that ecCodes does not know.
+        units: as the decoder or MRMS' table knows it; empty if nobody does.
+        is_rain: it is in the list of what is rain.
+        hours: of an amount whose interval its number tells.
+        mrms: it is one of MRMS' own, with MRMS' special numbers.
+    """
+
+    name: str
+    units: str
+    is_rain: bool
+    hours: float | None = None
+    mrms: bool = False
+
+    @property
+    def kind(self) -> str:
+        """``rate``, ``amount``, ``reflectivity``, or nothing if its unit is none of rain."""
+        try:
+            return fields.kind_of_unit(self.units)
+        except WrongUnits:
+            return ""
+
+
+def parameter(message: Message, units: str | None) -> Parameter:
+    """What a message holds; `units` is asked for where nobody knows the unit."""
+    if message.whole("edition") == 2 and message.whole("discipline") == 209:
+        return _mrms((message.whole("parameterCategory"), message.whole("parameterNumber")))
+    name, known = message.text("shortName"), message.text("units")
+    if name == "unknown":
+        numbers = _numbers(message)
+        name, known = _WMO.get(numbers, (numbers, units or ""))
+    return Parameter(name, _SPELLED.get(known, known), is_rain=name.lower() in RAIN)
+
+
+def _mrms(key: tuple[int, int]) -> Parameter:
+    name = f"MRMS {key[0]}.{key[1]}"
+    if key in MRMS_RATES:
+        return Parameter(name, "mm h-1", is_rain=True, mrms=True)
+    if key in MRMS_AMOUNT_HOURS:
+        return Parameter(name, "mm", is_rain=True, hours=MRMS_AMOUNT_HOURS[key], mrms=True)
+    reflectivity = key in MRMS_REFLECTIVITY | MRMS_ALOFT
+    return Parameter(name, "dBZ" if reflectivity else "", is_rain=key in MRMS_REFLECTIVITY, mrms=True)
+
+
+def _numbers(message: Message) -> str:
+    if message.whole("edition") == 1:
+        return f"table {message.whole('table2Version')} {message.whole('indicatorOfParameter')}"
+    return ".".join(str(message.whole(key)) for key in ("discipline", "parameterCategory", "parameterNumber"))
