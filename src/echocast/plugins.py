@@ -58,7 +58,7 @@ REQUIRED = {
 
 def names(package: str, *, skip: tuple[str, ...] = ("base",)) -> list[str]:
     """The modules of a package, sorted, without importing any of them (`skip` and private ones left out)."""
-    return sorted({name for name in _own(package) if name not in skip} | set(_added(package)))
+    return sorted(_own(package).difference(skip) | set(_added(package)))
 
 
 def load(package: str, name: str, *, error: type[Exception] = ValueError) -> ModuleType:
@@ -218,9 +218,10 @@ def _distribution(point: Any) -> str:
     return point.dist.name if point.dist is not None else "of unknown name"
 
 
-def _own(package: str) -> list[str]:
-    """The modules that lie in a package's folder."""
-    return [path.stem for path in _folder(package).glob("*.py") if not path.stem.startswith("_")]
+@cache
+def _own(package: str) -> frozenset[str]:
+    """The modules that lie in a package's folder, looked for once a process."""
+    return frozenset(path.stem for path in _folder(package).glob("*.py") if not path.stem.startswith("_"))
 
 
 def _folder(package: str) -> Path:
