@@ -106,7 +106,7 @@ def _differences(field: xr.DataArray, known: Known) -> Iterator[str]:
 def _place(field: xr.DataArray, cell: Cell) -> tuple[int, int, float]:
     """Row and column of the cell at a place, and how many cells its centre is off."""
     reference = fields.crs(field)
-    if reference.is_geographic:
+    if fields.in_degrees(reference):
         x, y = cell.longitude, cell.latitude
         x += 360.0 * round((float(field.x.values.mean()) - x) / 360.0)
     else:
