@@ -114,7 +114,8 @@ def _place(field: xr.DataArray, cell: Cell) -> tuple[int, int, float]:
     found = []
     for axis, at in (("y", y), ("x", x)):
         centres = field.coords[axis].values
-        spacing = abs(centres[1] - centres[0]) if centres.size > 1 else 1.0
+        along = centres if centres.size > 1 else field.coords["x" if axis == "y" else "y"].values
+        spacing = abs(along[1] - along[0])
         index = int(np.abs(centres - at).argmin())
         found.append((index, abs(centres[index] - at) / spacing))
     (row, row_off), (column, column_off) = found

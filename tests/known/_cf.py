@@ -329,13 +329,7 @@ def _timed(drawn: np.random.Generator, made: Drawn, attrs: dict[str, Any], count
             made.options["interval"] = minutes
         elif way == 3:
             attrs["accum_time_h"] = minutes / 60.0
-    numbers = coded(stamps)
-    if drawn.random() < 0.2:
-        numbers, made_order = numbers[::-1], True
-        made_order = made_order and count > 1
-    else:
-        made_order = False
-    made.variables["time"] = (("time",), numbers[::-1] if made_order else numbers if len(numbers) == 1 else np.sort(numbers), about)
+    made.variables["time"] = (("time",), coded(stamps), about)
 
 
 def _georeferenced(drawn: np.random.Generator, made: Drawn, grid: _Grid) -> dict[str, Any]:
@@ -405,7 +399,7 @@ def _refused(drawn: np.random.Generator, made: Drawn) -> None:
         made.variables[time] = (dims, np.where(np.arange(numbers.size).reshape(numbers.shape) == 0, np.nan, numbers), about)
         made.refused = "has no time"
     elif way == 3:
-        issued = np.float64(numbers.min() - 1)
+        issued = np.float64(numbers.min() - (1 if numbers.dtype.kind == "f" else 600))
         made.variables["forecast_reference_time"] = ((), issued, {"units": about["units"], "standard_name": "forecast_reference_time"})
         made.refused = "is a forecast"
     else:

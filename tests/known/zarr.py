@@ -1,5 +1,6 @@
 """Zarr 2 (its metadata written by hand, as other programs do) and 3: chunks, compression, fill values of any kind."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ def _version_3(path: Path, made: _cf.Drawn, drawn: np.random.Generator) -> None:
         own["codecs"] = [{"name": "bytes"} if array.dtype.itemsize == 1 else _LITTLE]
         own |= {"fill_value": fill if array.dtype.kind == "f" else int(fill), "dimension_names": dims}
         own["attributes"] = _plain(attrs)
+        if "_FillValue" in attrs and array.dtype.kind == "f":  # as xarray spells it
+            own["attributes"]["_FillValue"] = base64.b64encode(np.float64(attrs["_FillValue"]).tobytes()).decode()
         chunk = path / name / "/".join(["c", *"0" * array.ndim])
         chunk.parent.mkdir(parents=True)
         chunk.write_bytes(np.ascontiguousarray(array).tobytes())

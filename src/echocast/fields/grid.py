@@ -114,9 +114,14 @@ def corner(crs: pyproj.CRS, longitude: float, latitude: float) -> tuple[float, f
     """A place on Earth (degrees, on the projection's own ellipsoid) as x and y of a projection; found once."""
     if in_degrees(crs):
         return longitude, latitude
-    to_grid = pyproj.Transformer.from_crs(_on_ellipsoid(crs), crs, always_xy=True)
-    x, y = to_grid.transform(longitude, latitude, errcheck=True)
+    x, y = _from_degrees(crs).transform(longitude, latitude, errcheck=True)
     return float(x), float(y)
+
+
+@lru_cache(maxsize=64)
+def _from_degrees(reference: pyproj.CRS) -> pyproj.Transformer:
+    """From degrees on a projection's own ellipsoid to the projection."""
+    return pyproj.Transformer.from_crs(_on_ellipsoid(reference), reference, always_xy=True)
 
 
 @lru_cache(maxsize=64)

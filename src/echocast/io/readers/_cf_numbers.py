@@ -82,18 +82,19 @@ def packing(variable: xr.Variable, told: tuple[float, ...] = ()) -> Packing:
     attrs, kind = variable.attrs, f"{variable.dtype.kind}{variable.dtype.itemsize}"
     if str(attrs.get("_Unsigned", "")).lower() in ("true", "false") and kind[0] in "iu":
         kind = f"{'u' if str(attrs['_Unsigned']).lower() == 'true' else 'i'}{kind[1:]}"
+    turned = kind[0] != variable.dtype.kind
     declared = [number for key in ("_FillValue", "missing_value", "nodata", "_Nodata") for number in _row(attrs, key)]
     if "_FillValue" not in attrs and ZARR_FILL not in attrs and kind in _DEFAULT_FILLS:
         declared.append(_DEFAULT_FILLS[kind])
-    valid, valid_values = _valid(attrs, kind)
+    valid, valid_values = _valid(attrs, kind, turned)
     return Packing(
         kind,
         scale=float(_row(attrs, "scale_factor", 1.0)[0]),
         offset=float(_row(attrs, "add_offset", 0.0)[0]),
-        missing=_as_numbers([*declared, *told], kind),
+        missing=_as_numbers([*declared, *told], kind, turned),
         valid=valid,
         valid_values=valid_values,
-        dry=_as_numbers([n for key in ("_Undetect", "undetect") for n in _row(attrs, key)], kind),
+        dry=_as_numbers([n for key in ("_Undetect", "undetect") for n in _row(attrs, key)], kind, turned),
         told=bool(told),
     )
 
@@ -167,7 +168,7 @@ def _is_code(number: Any, value: Any, possible: Possible) -> bool:
     return below or abs(value) >= _SURELY or float(number) in _LIMITS or any(map(_CODE.fullmatch, texts))
 
 
-def _valid(attrs: dict[str, Any], kind: str) -> tuple[tuple[float, float], tuple[float, float]]:
+def _valid(attrs: dict[str, Any], kind: str, turned: bool) -> tuple[tuple[float, float], tuple[float, float]]:
     """The valid range in numbers and in values: in values where its type is wider than that of packed numbers."""
     limits = [_limit(attrs, "valid_min", 0), _limit(attrs, "valid_max", 1)]
     packed = "scale_factor" in attrs or "add_offset" in attrs
@@ -178,7 +179,7 @@ def _valid(attrs: dict[str, Any], kind: str) -> tuple[tuple[float, float], tuple
         if packed and kind[0] in "iu" and np.asarray(limit).dtype.kind == "f":
             values[side] = float(limit)
         else:
-            numbers[side] = float(_signed(limit, kind))
+            numbers[side] = float(_signed(limit, kind, turned))
     return (numbers[0], numbers[1]), (values[0], values[1])
 
 
@@ -187,17 +188,20 @@ def _limit(attrs: dict[str, Any], key: str, side: int) -> Any:
     return row[0] if row else None
 
 
-def _signed(number: Any, kind: str) -> Any:
-    """A whole number of the same size with the sign of the data, as ``_Unsigned`` gives it."""
-    own = np.asarray(number)
-    return own.view(kind)[()] if own.dtype.kind in "iu" and own.dtype.itemsize == int(kind[1:]) != 0 else number
+def _signed(number: Any, kind: str, turned: bool) -> Any:
+    """A whole number with the sign of the data, where ``_Unsigned`` turns that."""
+    bits = 8 * int(kind[1:])
+    if not turned or not np.isfinite(number) or number != int(number) or not -(2 ** (bits - 1)) <= number < 2**bits:
+        return number
+    whole = int(number) % 2**bits
+    return whole - 2**bits if kind[0] == "i" and whole >= 2 ** (bits - 1) else whole
 
 
-def _as_numbers(declared: list[Any], kind: str) -> tuple[Any, ...]:
+def _as_numbers(declared: list[Any], kind: str, turned: bool) -> tuple[Any, ...]:
     """Declared numbers in the type of the data; those that it cannot hold occur nowhere."""
     found = []
     for number in declared:
-        meant = _signed(number, kind) if kind[0] in "iu" else number
+        meant = _signed(number, kind, turned)
         if kind[0] == "f":
             with np.errstate(over="ignore"):
                 found.append(np.dtype(kind).type(meant))
