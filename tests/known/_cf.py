@@ -95,7 +95,13 @@ def dataset(drawn: np.random.Generator) -> Drawn:
     _timed(drawn, made, attrs, count)
     attrs |= _georeferenced(drawn, made, grid)
     decoys = _decoys(drawn, made, numbers)
-    order = ("time", "y", "x") if drawn.random() < 0.7 else ("time", "x", "y") if drawn.random() < 0.7 else ("y", "x", "time")
+    order = (
+        ("time", "y", "x")
+        if drawn.random() < 0.7
+        else ("time", "x", "y")
+        if drawn.random() < 0.7
+        else ("y", "x", "time")
+    )
     numbers = numbers.transpose([("time", "y", "x").index(d) for d in order])
     if drawn.random() < 0.2:
         order, numbers = ("level", *order), numbers[None]
@@ -114,11 +120,17 @@ def dataset(drawn: np.random.Generator) -> Drawn:
 
 
 def _grid(drawn: np.random.Generator, shape: tuple[int, int]) -> _Grid:
-    kind = str(drawn.choice(["degrees", "metres", "kilometres", "angles", "rotated", "feet"], p=[0.35, 0.25, 0.15, 0.1, 0.1, 0.05]))
+    kind = str(
+        drawn.choice(
+            ["degrees", "metres", "kilometres", "angles", "rotated", "feet"], p=[0.35, 0.25, 0.15, 0.1, 0.1, 0.05]
+        )
+    )
     rows, columns = (np.arange(n) * 1.0 for n in shape)
     if drawn.random() < 0.6:
         rows = rows[::-1].copy()  # from north to south
-    made: _Grid = {"degrees": _degrees, "rotated": _rotated, "angles": _angles}.get(kind, _projected)(drawn, rows, columns, kind)
+    made: _Grid = {"degrees": _degrees, "rotated": _rotated, "angles": _angles}.get(kind, _projected)(
+        drawn, rows, columns, kind
+    )
     return made
 
 
@@ -132,11 +144,30 @@ def _degrees(drawn: np.random.Generator, rows: np.ndarray, columns: np.ndarray, 
         x = np.where(x < 0, x + 360, x) if drawn.random() < 0.7 else np.where(x >= 180, x - 360, x)
         x = np.where(x >= 360, x - 360, x)
     told = drawn.integers(3)
-    y_attrs: dict[str, Any] = [{"units": "degrees_north"}, {"standard_name": "latitude", "units": "degrees"}, {"standard_name": "latitude", "units": "degree_north", "axis": "Y"}][told]
-    x_attrs: dict[str, Any] = [{"units": "degrees_east"}, {"standard_name": "longitude", "units": "degrees"}, {"standard_name": "longitude", "units": "degreeE", "axis": "X"}][told]
-    mapping = {"grid_mapping_name": "latitude_longitude", "semi_major_axis": 6378137.0, "inverse_flattening": 298.257223563}
+    y_attrs: dict[str, Any] = [
+        {"units": "degrees_north"},
+        {"standard_name": "latitude", "units": "degrees"},
+        {"standard_name": "latitude", "units": "degree_north", "axis": "Y"},
+    ][told]
+    x_attrs: dict[str, Any] = [
+        {"units": "degrees_east"},
+        {"standard_name": "longitude", "units": "degrees"},
+        {"standard_name": "longitude", "units": "degreeE", "axis": "X"},
+    ][told]
+    mapping = {
+        "grid_mapping_name": "latitude_longitude",
+        "semi_major_axis": 6378137.0,
+        "inverse_flattening": 298.257223563,
+    }
     dtype = drawn.choice([np.float32, np.float64]) if step > 0.02 else np.float64
-    return _Grid(y.astype(dtype), x.astype(dtype), y_attrs, x_attrs, mapping if drawn.random() < 0.4 else None, lambda r, c: (float(true[c]), float(y[r])))
+    return _Grid(
+        y.astype(dtype),
+        x.astype(dtype),
+        y_attrs,
+        x_attrs,
+        mapping if drawn.random() < 0.4 else None,
+        lambda r, c: (float(true[c]), float(y[r])),
+    )
 
 
 def _projected(drawn: np.random.Generator, rows: np.ndarray, columns: np.ndarray, kind: str) -> _Grid:
@@ -148,7 +179,9 @@ def _projected(drawn: np.random.Generator, rows: np.ndarray, columns: np.ndarray
         left, bottom, false = 300000.0, 60000.0, 0.0
     x_m, y_m = left + false + columns * cell, bottom + false + rows * cell
     own = {"feet": _FEET, "kilometres": 1000.0}.get(kind, 1.0)
-    unit, factor = [("m", 1.0), ("km", 1000.0), ("metres", 1.0), ("US_survey_foot", _FEET), ("", own)][int(drawn.integers(5))]
+    unit, factor = [("m", 1.0), ("km", 1000.0), ("metres", 1.0), ("US_survey_foot", _FEET), ("", own)][
+        int(drawn.integers(5))
+    ]
     how = int(drawn.integers(1 if kind in ("feet", "kilometres") else 0, 4))
     mapping: dict[str, Any] | None = {"crs_wkt": _wkt(proj4)}
     elsewhere: dict[str, Any] = {}
@@ -165,19 +198,36 @@ def _projected(drawn: np.random.Generator, rows: np.ndarray, columns: np.ndarray
         return float(lon), float(lat)
 
     attrs = {"units": unit} if unit else {}
-    return _Grid(y_m / factor, x_m / factor, attrs | {"standard_name": "projection_y_coordinate"}, attrs | {"axis": "X"}, mapping, place, elsewhere)
+    return _Grid(
+        y_m / factor,
+        x_m / factor,
+        attrs | {"standard_name": "projection_y_coordinate"},
+        attrs | {"axis": "X"},
+        mapping,
+        place,
+        elsewhere,
+    )
 
 
 def _angles(drawn: np.random.Generator, rows: np.ndarray, columns: np.ndarray, _: str) -> _Grid:
     x, y = 1e-4 * drawn.integers(-300, 300) + columns * 5.6e-5, 1e-4 * drawn.integers(200, 900) + rows * 5.6e-5
-    unit, factor = [("rad", 1.0), ("radian", 1.0), ("microradian", 1e6), ("degrees", 180 / np.pi), ("m", 35786023.0)][int(drawn.integers(5))]
+    unit, factor = [("rad", 1.0), ("radian", 1.0), ("microradian", 1e6), ("degrees", 180 / np.pi), ("m", 35786023.0)][
+        int(drawn.integers(5))
+    ]
 
     def place(row: int, column: int) -> tuple[float, float]:
         lon, lat = _of_cf("geostationary").transform(x[column] * 35786023.0, y[row] * 35786023.0)
         return float(lon), float(lat)
 
     name = "projection_{}_coordinate" if unit == "m" else "projection_{}_angular_coordinate"
-    return _Grid(y * factor, x * factor, {"units": unit, "standard_name": name.format("y")}, {"units": unit, "standard_name": name.format("x")}, _GEOS, place)
+    return _Grid(
+        y * factor,
+        x * factor,
+        {"units": unit, "standard_name": name.format("y")},
+        {"units": unit, "standard_name": name.format("x")},
+        _GEOS,
+        place,
+    )
 
 
 def _rotated(drawn: np.random.Generator, rows: np.ndarray, columns: np.ndarray, _: str) -> _Grid:
@@ -188,7 +238,14 @@ def _rotated(drawn: np.random.Generator, rows: np.ndarray, columns: np.ndarray, 
         return float(lon), float(lat)
 
     unit, factor = [("degrees", 1.0), ("radians", np.pi / 180)][int(drawn.integers(2))]
-    return _Grid(y * factor, x * factor, {"units": unit, "standard_name": "grid_latitude"}, {"units": unit, "standard_name": "grid_longitude"}, _ROTATED, place)
+    return _Grid(
+        y * factor,
+        x * factor,
+        {"units": unit, "standard_name": "grid_latitude"},
+        {"units": unit, "standard_name": "grid_longitude"},
+        _ROTATED,
+        place,
+    )
 
 
 def _rates(drawn: np.random.Generator, spots: _draw.Spots, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -200,7 +257,15 @@ def _rates(drawn: np.random.Generator, spots: _draw.Spots, count: int) -> tuple[
     return rates, missing
 
 
-_RATE_UNITS = {"mm/h": 1.0, "mm h-1": 1.0, "kg m-2 s-1": 3600.0, "m s-1": 3.6e6, "mm/5min": 12.0, "mm/day": 1 / 24, "in/hr": 25.4}
+_RATE_UNITS = {
+    "mm/h": 1.0,
+    "mm h-1": 1.0,
+    "kg m-2 s-1": 3600.0,
+    "m s-1": 3.6e6,
+    "mm/5min": 12.0,
+    "mm/day": 1 / 24,
+    "in/hr": 25.4,
+}
 
 
 def _packed(
@@ -220,7 +285,9 @@ def _packed(
         made.options["minutes"] = float(drawn.choice([5, 10, 15, 60]))
         values = rates * made.options["minutes"] / 60.0 / factor
     if drawn.random() < 0.5:
-        attrs["long_name"] = str(drawn.choice(["rain rate", "quality controlled precipitation", "radar reflectivity of rain"]))
+        attrs["long_name"] = str(
+            drawn.choice(["rain rate", "quality controlled precipitation", "radar reflectivity of rain"])
+        )
     numbers, values = _numbers(drawn, attrs, values, missing, kind)
     if kind == "reflectivity":
         out = np.where(values <= 0, 0.0, (10 ** (values / 10) / 200) ** (1 / 1.6))
@@ -240,7 +307,11 @@ def _numbers(
     meant = np.dtype(f"u{dtype.itemsize}") if unsigned else dtype
     top = min(np.iinfo(meant).max, 30000) - 10
     offset = -32.0 if kind == "reflectivity" else 0.0
-    scale = float(np.ceil((values.max() - offset) / top * 1000) / 1000) if values.max() - offset > 0.1 * top else float((values.max() - offset) / top)
+    scale = (
+        float(np.ceil((values.max() - offset) / top * 1000) / 1000)
+        if values.max() - offset > 0.1 * top
+        else float((values.max() - offset) / top)
+    )
     if dtype.itemsize == 1 and kind == "reflectivity":
         scale = 0.5 if meant.kind == "u" else 1.0
     numbers = np.round((values - offset) / scale)
@@ -259,10 +330,16 @@ def _numbers(
     return numbers.view(dtype), np.round((values - offset) / scale) * scale + offset
 
 
-def _code(drawn: np.random.Generator, meant: np.dtype[Any], attrs: dict[str, Any], top: int) -> tuple[int, dict[str, Any] | None]:
+def _code(
+    drawn: np.random.Generator, meant: np.dtype[Any], attrs: dict[str, Any], top: int
+) -> tuple[int, dict[str, Any] | None]:
     """A number for "not observed", and the attributes that tell it; none where it is NetCDF's default."""
     limits = np.iinfo(meant)
-    code = limits.max if meant.kind == "u" else int(drawn.choice([-1 if meant.itemsize == 1 else -9999, limits.min, limits.max]))
+    code = (
+        limits.max
+        if meant.kind == "u"
+        else int(drawn.choice([-1 if meant.itemsize == 1 else -9999, limits.min, limits.max]))
+    )
     number = meant.type(code)
     ways: list[dict[str, Any] | None] = [
         {"_FillValue": number},
@@ -322,8 +399,22 @@ def _timed(drawn: np.random.Generator, made: Drawn, attrs: dict[str, Any], count
             made.variables["time_bnds"] = (("time", "bnds"), coded(np.stack([starts, ends], 1)), {})
             about["bounds"] = "time_bnds"
         elif way == 1:
-            said = [f"{minutes:g} minutes", f"{minutes:g} min", f"{60 * minutes:g} s", f"PT{minutes:g}M", f"{minutes / 60:.10g} hr"]
-            form = str(drawn.choice(["time: sum (interval: {})", "time: sum ( interval: {} )", "area: mean time: sum (interval: {} comment: radar)"]))
+            said = [
+                f"{minutes:g} minutes",
+                f"{minutes:g} min",
+                f"{60 * minutes:g} s",
+                f"PT{minutes:g}M",
+                f"{minutes / 60:.10g} hr",
+            ]
+            form = str(
+                drawn.choice(
+                    [
+                        "time: sum (interval: {})",
+                        "time: sum ( interval: {} )",
+                        "area: mean time: sum (interval: {} comment: radar)",
+                    ]
+                )
+            )
             attrs["cell_methods"] = form.format(said[int(drawn.integers(5))])
         elif way == 2:
             made.options["interval"] = minutes
@@ -370,7 +461,11 @@ def _renamed(drawn: np.random.Generator, made: Drawn, grid: _Grid) -> None:
     time = str(drawn.choice(["time", "t", "valid_time"]))
     new = {"y": y, "x": x, "time": time}
     if drawn.random() < 0.2 and y != "col":
-        new["y"], new["x"] = ("lat", "lon") if "degree" in str(grid.x_attrs) and grid.mapping is not _ROTATED and grid.mapping is not _GEOS else (y, x)
+        new["y"], new["x"] = (
+            ("lat", "lon")
+            if "degree" in str(grid.x_attrs) and grid.mapping is not _ROTATED and grid.mapping is not _GEOS
+            else (y, x)
+        )
 
     def of(name: str) -> str:
         return new.get(name, name)
@@ -396,11 +491,19 @@ def _refused(drawn: np.random.Generator, made: Drawn) -> None:
         made.variables.pop("time_bnds", None)
         made.refused = "--time-pattern"
     elif way == 2 and numbers.dtype.kind == "f":
-        made.variables[time] = (dims, np.where(np.arange(numbers.size).reshape(numbers.shape) == 0, np.nan, numbers), about)
+        made.variables[time] = (
+            dims,
+            np.where(np.arange(numbers.size).reshape(numbers.shape) == 0, np.nan, numbers),
+            about,
+        )
         made.refused = "has no time"
     elif way == 3:
         issued = np.float64(numbers.min() - (1 if numbers.dtype.kind == "f" else 600))
-        made.variables["forecast_reference_time"] = ((), issued, {"units": about["units"], "standard_name": "forecast_reference_time"})
+        made.variables["forecast_reference_time"] = (
+            (),
+            issued,
+            {"units": about["units"], "standard_name": "forecast_reference_time"},
+        )
         made.refused = "is a forecast"
     else:
         order, array, attrs = made.variables["rain_rate"]

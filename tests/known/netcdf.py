@@ -1,6 +1,7 @@
 """CF-NetCDF, classic by SciPy or 4 by h5py: compressed or not, attributes as text or bytes, scalars or rows."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -15,17 +16,48 @@ def write(folder: Path, drawn: np.random.Generator) -> Known:
     if classic and drawn.random() < 0.5:
         _classic(path, made)
     else:
-        _hdf5(path, made, drawn)
+        packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if drawn.integers(2) else {}
+        to_hdf5(path, made.variables, made.attrs, packed=packed, as_bytes=bool(drawn.integers(2)))
     return Known(path, made.times, made.cells, made.shape, _cf.options(made), made.refused, made.tolerance)
 
 
-def _sizes(made: _cf.Drawn) -> dict[str, int]:
-    return {d: n for dims, a, _ in made.variables.values() for d, n in zip(dims, a.shape, strict=True)}
+def to_hdf5(
+    path: Path,
+    variables: dict[str, _cf.Variable],
+    attrs: dict[str, Any],
+    *,
+    packed: dict[str, Any] | None = None,
+    as_bytes: bool = False,
+) -> Path:
+    """Write NetCDF 4 by h5py: variables by name as dims, array and attributes."""
+    sizes = _sizes(variables)
+    with h5py.File(path, "w") as file:
+        file.attrs["_NCProperties"] = "version=2"
+        file.attrs.update(attrs)
+        for name, (dims, array, about) in variables.items():
+            item = file.create_dataset(name, data=array, **((packed or {}) if np.ndim(array) > 1 else {}))
+            for key, value in about.items():
+                item.attrs[key] = np.bytes_(value) if as_bytes and isinstance(value, str) else value
+            if dims == (name,):
+                item.make_scale(name)
+        for d in sizes:
+            if d not in file:
+                file[d] = np.zeros(sizes[d], "f4")
+                file[d].make_scale(f"This is a netCDF dimension but not a netCDF variable.{sizes[d]:10d}")
+        for name, (dims, _, _) in variables.items():
+            for axis, d in enumerate(dims):
+                if d != name:
+                    file[name].dims[axis].attach_scale(file[d])
+    return path
+
+
+def _sizes(variables: dict[str, _cf.Variable]) -> dict[str, int]:
+    return {d: n for dims, a, _ in variables.values() for d, n in zip(dims, np.shape(a), strict=True)}
 
 
 def _classic(path: Path, made: _cf.Drawn) -> None:
     with netcdf_file(path, "w") as file:
-        for name, size in _sizes(made).items():
+        for name, size in _sizes(made.variables).items():
             file.createDimension(name, size)
         for name, (dims, array, attrs) in made.variables.items():
             variable = file.createVariable(name, array.dtype, dims)
@@ -34,27 +66,3 @@ def _classic(path: Path, made: _cf.Drawn) -> None:
                 setattr(variable, key, value)
         for key, value in made.attrs.items():
             setattr(file, key, value)
-
-
-def _hdf5(path: Path, made: _cf.Drawn, drawn: np.random.Generator) -> None:
-    packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if drawn.integers(2) else {}
-    as_bytes = bool(drawn.integers(2))
-    with h5py.File(path, "w") as file:
-        file.attrs["_NCProperties"] = "version=2"
-        sizes = _sizes(made)
-        for name, (dims, array, attrs) in made.variables.items():
-            item = file.create_dataset(name, data=array, **(packed if array.ndim > 1 else {}))
-            for key, value in attrs.items():
-                item.attrs[key] = np.bytes_(value) if as_bytes and isinstance(value, str) else value
-            if dims == (name,):
-                item.make_scale(name)
-        for d in sizes:
-            if d not in file:
-                file[d] = np.zeros(sizes[d], "f4")
-                file[d].make_scale("This is a netCDF dimension but not a netCDF variable.%10d" % sizes[d])
-        for name, (dims, _, _) in made.variables.items():
-            for axis, d in enumerate(dims):
-                if d != name:
-                    file[name].dims[axis].attach_scale(file[d])
-        for key, value in made.attrs.items():
-            file.attrs[key] = value

@@ -55,4 +55,8 @@ def write(folder: Path, drawn: np.random.Generator) -> Known:
 
 
 def _refused(drawn: np.random.Generator) -> str | None:
-    return None if drawn.random() > 0.1 else str(drawn.choice(["that of NWC SAF is in mm/h", "nx is in 'rad'", "begins at"]))
+    return (
+        None
+        if drawn.random() > 0.1
+        else str(drawn.choice(["that of NWC SAF is in mm/h", "nx is in 'rad'", "begins at"]))
+    )

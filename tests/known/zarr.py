@@ -26,7 +26,11 @@ def _version_2(path: Path, made: _cf.Drawn, drawn: np.random.Generator) -> None:
         attrs = dict(attrs)
         fill = attrs.pop("_FillValue", 0 if by_itself else None)
         own = {"zarr_format": 2, "shape": array.shape, "chunks": array.shape, "dtype": array.dtype.str, "order": "C"}
-        own |= {"fill_value": _json(fill), "filters": None, "compressor": {"id": "zlib", "level": 1} if packed else None}
+        own |= {
+            "fill_value": _json(fill),
+            "filters": None,
+            "compressor": {"id": "zlib", "level": 1} if packed else None,
+        }
         (path / name).mkdir()
         content = np.ascontiguousarray(array).tobytes()
         chunk = ".".join("0" * array.ndim) or "0"
@@ -43,7 +47,7 @@ def _version_3(path: Path, made: _cf.Drawn, drawn: np.random.Generator) -> None:
     root: dict[str, Any] = {"zarr_format": 3, "node_type": "group", "attributes": _plain(made.attrs)}
     (path / "zarr.json").write_text(json.dumps(root))
     for name, (dims, array, attrs) in made.variables.items():
-        kind = f"{ {'f': 'float', 'i': 'int', 'u': 'uint'}[array.dtype.kind]}{8 * array.dtype.itemsize}".strip()
+        kind = f"{ {'f': 'float', 'i': 'int', 'u': 'uint'}[array.dtype.kind] }{8 * array.dtype.itemsize}".strip()
         own: dict[str, Any] = {"zarr_format": 3, "node_type": "array", "shape": array.shape, "data_type": kind}
         own["chunk_grid"] = {"name": "regular", "configuration": {"chunk_shape": array.shape}}
         own["chunk_key_encoding"] = {"name": "default", "configuration": {"separator": "/"}}

@@ -84,7 +84,7 @@ def packing(variable: xr.Variable, told: tuple[float, ...] = ()) -> Packing:
         kind = f"{'u' if str(attrs['_Unsigned']).lower() == 'true' else 'i'}{kind[1:]}"
     turned = kind[0] != variable.dtype.kind
     declared = [number for key in ("_FillValue", "missing_value", "nodata", "_Nodata") for number in _row(attrs, key)]
-    if "_FillValue" not in attrs and ZARR_FILL not in attrs and kind in _DEFAULT_FILLS:
+    if "_FillValue" not in attrs and kind in _DEFAULT_FILLS:
         declared.append(_DEFAULT_FILLS[kind])
     valid, valid_values = _valid(attrs, kind, turned)
     return Packing(
@@ -165,7 +165,7 @@ def _is_code(number: Any, value: Any, possible: Possible) -> bool:
         return True
     texts = (f"{number:.7g}" if not whole else str(int(number)), f"{value:.7g}")
     below = possible.no_echo == 0.0 and any(re.fullmatch(r"-99(\.9*)?", text) for text in texts)
-    return below or abs(value) >= _SURELY or float(number) in _LIMITS or any(map(_CODE.fullmatch, texts))
+    return bool(below or abs(value) >= _SURELY or float(number) in _LIMITS or any(map(_CODE.fullmatch, texts)))
 
 
 def _valid(attrs: dict[str, Any], kind: str, turned: bool) -> tuple[tuple[float, float], tuple[float, float]]:
