@@ -17,13 +17,14 @@ def near(longitudes: Float[np.ndarray, "*shape"], middle: float) -> Float[np.nda
     """Longitudes (degrees) moved by whole turns, so that each is within 180 degrees of `middle`."""
     values = np.asarray(longitudes, np.float64)
     with np.errstate(invalid="ignore"):  # of places that are not on Earth
-        return values + 360.0 * np.round((middle - values) / 360.0)
+        return np.asarray(values + 360.0 * np.round((middle - values) / 360.0))
 
 
 def continuous(longitudes: Float[np.ndarray, " cells"]) -> Float[np.ndarray, " cells"]:
     """The longitudes (degrees) of a row of cells without a jump at 0, 180 or 360; their mean is in -180 to 180."""
     row = np.unwrap(np.asarray(longitudes, np.float64), period=360.0)
-    return row - 360.0 * np.ceil((np.abs(row.mean()) - 180.0) / 360.0).clip(0) * np.sign(row.mean())
+    turns = np.ceil((np.abs(row.mean()) - 180.0) / 360.0).clip(0) * np.sign(row.mean())
+    return np.asarray(row - 360.0 * turns)
 
 
 def between(longitudes: Float[np.ndarray, "*shape"], west: float, east: float) -> Bool[np.ndarray, "*shape"]:

@@ -14,7 +14,6 @@ from echocast import fields
 from echocast.archive.transforms import parse
 from echocast.errors import DataError
 from echocast.io import forecast_file, reading
-from echocast.io.readers._cf_time import duration_s
 from echocast.io.reading import ReadOptions
 
 NOON = np.datetime64("2016-09-28T12:00", "ns")
@@ -239,7 +238,7 @@ def test_feet_and_rotated_poles_are_labelled_as_what_they_are(tmp_path: Path) ->
 
 
 def test_a_unit_that_is_none_of_the_projection_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="'x' is in 'degrees'|'y' is in 'degrees'"):
+    with pytest.raises(DataError, match="'y' is in 'degrees'"):
         on(tmp_path, STERE, [60.0, 59.0], [1.0, 2.0, 3.0], "degrees", "projection_{0}_coordinate")
     with pytest.raises(DataError, match="is in 'furlong'"):
         on(tmp_path, STERE, [60.0, 59.0], [1.0, 2.0, 3.0], "furlong", "projection_{0}_coordinate")
@@ -318,7 +317,6 @@ def test_an_interval_that_nothing_tells_is_asked_for(tmp_path: Path) -> None:
         amounts(tmp_path, frames(1.0), (0, 5), interval=10.0)
     with pytest.raises(DataError, match="an interval that is not understood"):
         read(tmp_path, frames(1.0), units="mm", cell_methods="time: sum (interval: 3 moons)")
-    assert duration_s("1h sum") == 3600.0
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def layout(data: xr.Dataset, selection: Selection = Selection(), source: str = "
     other = [d for d in whole.dims if d not in (along, y, x)]
     if any(whole.sizes[d] != 1 for d in other):
         raise UnreadableFile(f"{name!r} has dims {whole.dims}; it needs time, y and x")
-    numbers = whole.squeeze(other)
+    numbers = whole.isel(dict.fromkeys(other, 0))
     times = _times(data, time, along, selection, source)
     count = numbers.sizes[along] if along else 1
     if len(times) != count:
@@ -125,10 +125,9 @@ def layout(data: xr.Dataset, selection: Selection = Selection(), source: str = "
     grid = _cf_place.grid(data, numbers, y, x)
     times, seconds = _ended(data, numbers, (name, units, time), times, selection)
     order = _cf_time.in_order(times)
-    made = Layout(
+    return Layout(
         name, numbers, (along, y, x), times[order], order, None if seconds is None else seconds[order], units, grid
     )
-    return made
 
 
 def _times(data: xr.Dataset, time: str | None, along: str | None, selection: Selection, source: str) -> np.ndarray:
@@ -136,8 +135,8 @@ def _times(data: xr.Dataset, time: str | None, along: str | None, selection: Sel
         return np.array([_cf_time.by_pattern(source, selection.time_pattern)])
     if time is None:
         raise UnreadableFile(
-            "has no time: no variable in seconds (or another unit) since a date; if the name of the file holds the time,"
-            " give --time-pattern"
+            "has no time: no variable in seconds (or another unit) since a date; if the name of the file holds the"
+            " time, give --time-pattern"
         )
     times = _cf_time.moments(data.variables[time], time)
     return times if along else times[:1]
@@ -188,8 +187,8 @@ def _refuse_running_sum(name: str, numbers: xr.Variable, times: np.ndarray) -> N
     words = f"{text(numbers.attrs, 'long_name')} {text(numbers.attrs, 'comment')} {text(numbers.attrs, 'description')}"
     if _cf_time.is_running_sum(np.atleast_3d(amounts) if amounts.ndim < 3 else amounts, words):
         raise UnreadableFile(
-            f"{name!r} is a running sum: it never falls from one time to the next; take the differences first, or say with"
-            " --interval in which time each amount fell"
+            f"{name!r} is a running sum: it never falls from one time to the next; take the differences first, or say"
+            " with --interval in which time each amount fell"
         )
 
 

@@ -151,8 +151,8 @@ def _judge(numbers: np.ndarray, values: np.ndarray, odd: np.ndarray, possible: P
                           if (found[bad] < n).sum() < _MOST_NAMED)  # fmt: skip
         first_bad = f"{found[bad][0]:g}"
         raise UnreadableFile(
-            f"{name!r} holds {int(bad.sum())} numbers that can be no rain and that it does not declare missing: {named};"
-            f" if they mean 'not observed', say so with --missing-value {first_bad}"
+            f"{name!r} holds {int(bad.sum())} numbers that can be no rain and that it does not declare missing:"
+            f" {named}; if they mean 'not observed', say so with --missing-value {first_bad}"
         )
     values[odd & np.isin(numbers, found[code])] = np.nan
 

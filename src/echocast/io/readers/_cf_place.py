@@ -1,4 +1,4 @@
-"""Where the cells of CF data lie: which dims are y and x, their coordinates, and the projection in whose unit they are."""
+"""Where the cells of CF data lie: which dims are y and x, their coordinates, and the projection."""
 
 import json
 import re
@@ -10,6 +10,7 @@ import xarray as xr
 
 from echocast import fields
 from echocast.errors import GridMismatch, UnreadableFile
+from echocast.fields.measures import angle_rad, length_m
 from echocast.io.readers import _cf_numbers
 from echocast.io.readers._cf_choice import text
 
@@ -17,19 +18,6 @@ _PROJECTION_ATTRIBUTES = ("crs_wkt", "proj_string", "proj4", "proj4_params", "gd
 _X_NAMES = ("x", "nx", "xc", "rlon", "easting", "eastings", "col", "cols", "column", "columns", "i", "west_east")
 _Y_NAMES = ("y", "ny", "yc", "rlat", "northing", "northings", "row", "rows", "j", "south_north")
 _LONGITUDES, _LATITUDES = ("lon", "longitude", "lons", "longitudes"), ("lat", "latitude", "lats", "latitudes")
-_METRES = {
-    **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), 1.0),
-    **dict.fromkeys(("km", "kilometre", "kilometres", "kilometer", "kilometers"), 1000.0),
-    **dict.fromkeys(("ft", "foot", "feet", "international foot"), 0.3048),
-    **dict.fromkeys(("us_survey_foot", "us survey foot", "us_survey_feet", "us-ft", "us_ft", "ftus"), 1200 / 3937),
-    **dict.fromkeys(("mi", "mile", "miles"), 1609.344),
-    **dict.fromkeys(("nmi", "nautical_mile", "nautical mile"), 1852.0),
-}
-_RADIANS = {
-    **dict.fromkeys(("rad", "radian", "radians"), 1.0),
-    **dict.fromkeys(("mrad", "milliradian", "milliradians"), 1e-3),
-    **dict.fromkeys(("urad", "microradian", "microradians", "1e-6 rad", "1e-06 rad"), 1e-6),
-}
 _EARTH_M = 1e8
 
 
@@ -50,8 +38,8 @@ def axes(data: xr.Dataset, variable: xr.Variable, name: str, but: str | None) ->
     y, x = (d or (rest[0] if len(rest) == 1 else None) for d in found)
     if not y or not x or y == x or sum(role is not None for role in roles.values()) > 2:
         raise UnreadableFile(
-            f"{name!r} has dims {variable.dims}; it needs time, y and x, each with a coordinate that says so by its name,"
-            " axis, standard_name or unit"
+            f"{name!r} has dims {variable.dims}; it needs time, y and x, each with a coordinate that says so by its"
+            " name, axis, standard_name or unit"
         )
     return y, x
 
@@ -124,7 +112,7 @@ def _values(axis: xr.Variable) -> np.ndarray:
 def _in_unit_of(crs: pyproj.CRS, axis: xr.Variable, dim: str) -> np.ndarray:
     """An axis in the unit of the projection."""
     values, unit = _values(axis), _unit(axis)
-    metres, radians = _length(unit), _angle(unit)
+    metres, radians = length_m(unit), angle_rad(unit)
     own = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
     factor: float | None = None
     if crs.is_geographic:
@@ -148,18 +136,6 @@ def _unit(axis: xr.Variable) -> str:
     return "" if unit in ("1", "-", "none", "unitless") else unit
 
 
-def _length(unit: str) -> float | None:
-    number = re.fullmatch(r"(\d+(?:\.\d*)?(?:e[-+]?\d+)?) ?\*? ?([a-z_ -]+)", unit)
-    times, word = (float(number[1]), number[2]) if number else (1.0, unit)
-    return times * _METRES[word] if word in _METRES else None
-
-
-def _angle(unit: str) -> float | None:
-    if unit.startswith(("deg", "°", "arc_deg", "arcdeg")):
-        return float(np.pi / 180.0)
-    return _RADIANS.get(unit)
-
-
 def _height(crs: pyproj.CRS) -> float | None:
     """The height of a geostationary satellite (m), by which its angles are multiplied."""
     operation = crs.coordinate_operation
@@ -173,7 +149,7 @@ def _crs(data: xr.Dataset, variable: xr.Variable, y: xr.Variable, x: xr.Variable
     if said:
         if said not in data.variables:
             raise UnreadableFile(f"names the grid mapping {said!r}, which it does not hold; add it")
-        return _mapped(said, data.variables[said].attrs, _length(_unit(x)))
+        return _mapped(said, data.variables[said].attrs, length_m(_unit(x)))
     if _is_degrees(y, "lat") and _is_degrees(x, "lon"):
         return fields.known_crs("EPSG:4326")
     found = _written(variable.attrs) or _written(data.attrs)

@@ -11,21 +11,12 @@ import xarray as xr
 
 from echocast import fields
 from echocast.errors import UnreadableFile
+from echocast.fields.measures import duration_s, second_s
 from echocast.io.readers._cf_choice import text
 
 _SINCE = re.compile(
     r"\s*([a-z]+)\s+since\s+\d+-\d+-\d+(?:[T\s]+\d+(?::\d+(?::\d+(?:\.\d*)?)?)?)?\s*(?:Z|UTC|GMT|[+-]\d\d?:?(?:\d\d)?)?\s*",
     re.IGNORECASE,
-)
-_UNITS_S = (
-    ("d", 86400.0),
-    ("h", 3600.0),
-    ("mi", 60.0),
-    ("mil", 1e-3),
-    ("ms", 1e-3),
-    ("u", 1e-6),
-    ("n", 1e-9),
-    ("s", 1.0),
 )
 _NAMES = ("time", "valid_time", "times", "t")
 _LEADS = {
@@ -41,10 +32,6 @@ _LEADS = {
 _ISSUED = {"forecast_reference_time", "reference_time", "reftime", "analysis_time", "init_time", "initialization_time"}
 _SECOND, _MINUTE = np.timedelta64(10**9, "ns"), np.timedelta64(60 * 10**9, "ns")
 _TREMBLE = np.timedelta64(10**7, "ns")
-_DURATION = re.compile(
-    r"(\d+(?:\.\d+)?)[\s_-]*(s|sec|seconds?|min|minutes?|h|hr|hrs|hours?|d|days?)(?![a-z])", re.IGNORECASE
-)
-_ISO = re.compile(r"\bP(?:(\d+)D)?(?:T(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?(?![A-Za-z])")
 _SUMS = re.compile(
     r"accumulated since|since (the )?(start|beginning|model)|cumulative|running (sum|total)|from the start"
 )
@@ -189,17 +176,17 @@ def _decoded(variable: xr.Variable, name: str, about: dict[str, object]) -> np.n
 
 def _on_clock(times: np.ndarray, raw: xr.Variable, unit: str) -> np.ndarray:
     """Times of broken numbers to the second, or to the minute where they are not precise enough for that."""
-    seconds = next((s for start, s in sorted(_UNITS_S, key=lambda u: -len(u[0])) if unit.startswith(start)), 1.0)
+    seconds = second_s(unit)
     finite = np.abs(raw.values[np.isfinite(raw.values)])
     precise = float(np.spacing(finite.max())) * seconds if finite.size else 0.0
     if precise > 20.0:
         raise UnreadableFile(
-            f"its times are {raw.dtype} in {raw.attrs['units']!r}, which tells them to {precise:.0f} s only; if the name"
-            " of the file holds the time, give --time-pattern"
+            f"its times are {raw.dtype} in {raw.attrs['units']!r}, which tells them to {precise:.0f} s only; if the"
+            " name of the file holds the time, give --time-pattern"
         )
     clock = _SECOND if precise < 0.5 else _MINUTE
     near = times.astype("datetime64[ns]") + clock // 2
-    whole = near - (near - np.datetime64(0, "ns")) % clock
+    whole: np.ndarray = near - near.astype(np.int64) % clock.astype(np.int64) * np.timedelta64(1, "ns")
     tolerance = max(_TREMBLE, np.timedelta64(int(precise * 1e9), "ns"))
     return np.where(np.abs(whole - times) <= tolerance, whole, times)
 
@@ -258,26 +245,11 @@ def _told_s(attrs: dict[str, object], name: str) -> float | None:
     return said[0] if said else None
 
 
-def duration_s(words: str) -> float | None:
-    """The seconds of the first duration in a text: ``15 minutes``, ``0.25 hr``, ``PT5M``, ``hourly``; None without one.
-
-    >>> [duration_s(words) for words in ("PT15M", "15min accumulated rainfall", "( 300 s )", "hourly rain", "rain")]
-    [900.0, 900.0, 300.0, 3600.0, None]
-    """
-    iso = _ISO.search(words)
-    if iso and any(iso.groups()):
-        return sum(float(n or 0) * s for n, s in zip(iso.groups(), (86400.0, 3600.0, 60.0, 1.0), strict=True))
-    found = _DURATION.search(words)
-    if found:
-        return float(found[1]) * next(s for start, s in _UNITS_S if found[2].lower().startswith(start))
-    return next((s for word, s in (("hourly", 3600.0), ("daily", 86400.0)) if word in words.lower()), None)
-
-
 def _agreed(seconds: np.ndarray, minutes: float | None) -> np.ndarray:
     if minutes is not None and np.abs(seconds - 60.0 * minutes).max() > 1.0:
         raise UnreadableFile(
-            f"says itself that its amounts fell in {seconds[0] / 60:g} minutes, which --interval {minutes:g} contradicts;"
-            " leave it out"
+            f"says itself that its amounts fell in {seconds[0] / 60:g} minutes, which --interval {minutes:g}"
+            " contradicts; leave it out"
         )
     return seconds
 
