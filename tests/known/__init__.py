@@ -106,7 +106,7 @@ def _differences(field: xr.DataArray, known: Known) -> Iterator[str]:
 def _place(field: xr.DataArray, cell: Cell) -> tuple[int, int, float]:
     """Row and column of the cell at a place, and how many cells its centre is off."""
     reference = fields.crs(field)
-    if reference.is_geographic:
+    if fields.in_degrees(reference):
         x, y = cell.longitude, cell.latitude
         x += 360.0 * round((float(field.x.values.mean()) - x) / 360.0)
     else:
@@ -114,7 +114,8 @@ def _place(field: xr.DataArray, cell: Cell) -> tuple[int, int, float]:
     found = []
     for axis, at in (("y", y), ("x", x)):
         centres = field.coords[axis].values
-        spacing = abs(centres[1] - centres[0]) if centres.size > 1 else 1.0
+        along = centres if centres.size > 1 else field.coords["x" if axis == "y" else "y"].values
+        spacing = abs(along[1] - along[0])
         index = int(np.abs(centres - at).argmin())
         found.append((index, abs(centres[index] - at) / spacing))
     (row, row_off), (column, column_off) = found

@@ -152,7 +152,7 @@ def masks(rain: xr.DataArray, config: VerificationConfig) -> dict[str, np.ndarra
         return found
     lon, lat = _degrees(fields.crs(rain).to_wkt(), rain.x.values.tobytes(), rain.y.values.tobytes())
     for name, (west, south, east, north) in config.regions.items():
-        inside = (lon >= west) & (lon <= east) & (lat >= south) & (lat <= north)
+        inside = fields.between(lon, west, east) & (lat >= south) & (lat <= north)
         if not inside.any():
             raise DataError(
                 f"region {name!r} holds no pixel; the grid spans {lon.min():.2f} to {lon.max():.2f} degrees east and"

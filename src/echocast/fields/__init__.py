@@ -18,7 +18,18 @@ guard; reflectivity becomes rain and back in `echocast.zr`, whose names are here
 """
 
 from echocast.fields.field import check, make
-from echocast.fields.grid import check_same_grid, corner, corners, crs, crs_name, degrees, grid_km, known_crs
+from echocast.fields.grid import (
+    check_same_grid,
+    corner,
+    corners,
+    crs,
+    crs_name,
+    degrees,
+    grid_km,
+    in_degrees,
+    known_crs,
+)
+from echocast.fields.longitude import between, continuous, near
 from echocast.fields.quantities import QUANTITIES, RAINFALL_RATE, Quantity
 from echocast.fields.times import format_time, time_step
 from echocast.fields.units import MAX_RATE, kind_of_unit, limited, to_rain_rate
@@ -37,8 +48,10 @@ __all__ = [
     "ZR",
     "ZR_RELATIONS",
     "Quantity",
+    "between",
     "check",
     "check_same_grid",
+    "continuous",
     "corner",
     "corners",
     "crs",
@@ -46,10 +59,12 @@ __all__ = [
     "degrees",
     "format_time",
     "grid_km",
+    "in_degrees",
     "kind_of_unit",
     "known_crs",
     "limited",
     "make",
+    "near",
     "rain_rate",
     "reflectivity",
     "time_step",

@@ -9,8 +9,10 @@ import xarray as xr
 from jaxtyping import Float
 
 from echocast.errors import DataError, WrongUnits
-from echocast.fields.grid import grid_mapping
+from echocast.fields.grid import grid_mapping, in_degrees
 from echocast.fields.quantities import QUANTITIES, RAINFALL_RATE, Quantity
+
+_UNITS = {"metre": "m", "kilometre": "km", "foot": "ft", "US survey foot": "US_survey_foot", "degree": "degrees"}
 
 
 def make(
@@ -100,11 +102,21 @@ def _axes(crs: Any) -> tuple[tuple[dict[str, str], dict[str, str]], tuple[str, s
         return ({"long_name": "row"}, {"long_name": "column"}), ("1", "1"), {}
     reference, mapping = grid_mapping(crs if isinstance(crs, pyproj.CRS) else pyproj.CRS.from_user_input(crs))
     georeference = {"crs": ((), np.int32(0), dict(mapping))}
-    if reference.is_geographic:
+    if in_degrees(reference):
         named = ({"standard_name": "latitude"}, {"standard_name": "longitude"})
         return named, ("degrees_north", "degrees_east"), georeference
+    if reference.is_geographic:
+        return ({"standard_name": "grid_latitude"}, {"standard_name": "grid_longitude"}), ("degrees",) * 2, georeference
     named = ({"standard_name": "projection_y_coordinate"}, {"standard_name": "projection_x_coordinate"})
-    return named, ("m", "m"), georeference
+    return named, (_unit(reference),) * 2, georeference
+
+
+def _unit(reference: pyproj.CRS) -> str:
+    """The unit of a projection's axes as UDUNITS spells it."""
+    if not reference.axis_info:
+        return "m"
+    axis = reference.axis_info[0]
+    return _UNITS.get(axis.unit_name) or f"{axis.unit_conversion_factor:.15g} m"
 
 
 def _check_quantity(field: xr.DataArray, wanted: str | None) -> None:

@@ -68,7 +68,7 @@ def corners(field: xr.DataArray | xr.Dataset) -> dict[str, tuple[float, float]]:
     left, right = _edges(field.coords["x"].values)
     bottom, top = _edges(field.coords["y"].values)
     x, y = np.array([left, right, right, left]), np.array([top, top, bottom, bottom])
-    if not reference.is_geographic:
+    if not in_degrees(reference):
         x, y = _to_degrees(reference).transform(x, y)
     names = ("upper left", "upper right", "lower right", "lower left")
     return {name: (float(lon), float(lat)) for name, lon, lat in zip(names, x, y, strict=True)}
@@ -78,7 +78,7 @@ def degrees(field: xr.DataArray | xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Longitude and latitude (degrees) of all cell centres, each (y, x); infinite where they are not on Earth."""
     reference = crs(field)
     x, y = np.meshgrid(field.coords["x"].values, field.coords["y"].values)
-    return (x, y) if reference.is_geographic else _to_degrees(reference).transform(x, y)
+    return (x, y) if in_degrees(reference) else _to_degrees(reference).transform(x, y)
 
 
 def _edges(centres: np.ndarray) -> tuple[float, float]:
@@ -87,10 +87,20 @@ def _edges(centres: np.ndarray) -> tuple[float, float]:
     return float(centres.min() - half), float(centres.max() + half)
 
 
+def in_degrees(reference: pyproj.CRS) -> bool:
+    """Whether x and y of a reference system are longitude and latitude; those of a rotated pole are not."""
+    return bool(reference.is_geographic and not reference.is_derived)
+
+
 @lru_cache(maxsize=64)
 def _to_degrees(reference: pyproj.CRS) -> pyproj.Transformer:
     """From a projection to degrees on its own ellipsoid."""
-    return pyproj.Transformer.from_crs(reference, reference.geodetic_crs or "EPSG:4326", always_xy=True)
+    return pyproj.Transformer.from_crs(reference, _on_ellipsoid(reference), always_xy=True)
+
+
+def _on_ellipsoid(reference: pyproj.CRS) -> pyproj.CRS | str:
+    """The longitudes and latitudes of a projection's ellipsoid; those of a rotated pole are not its own."""
+    return (reference.source_crs if reference.is_geographic else reference.geodetic_crs) or "EPSG:4326"
 
 
 @lru_cache(maxsize=64)
@@ -102,9 +112,16 @@ def known_crs(text: str) -> pyproj.CRS:
 @lru_cache(maxsize=64)
 def corner(crs: pyproj.CRS, longitude: float, latitude: float) -> tuple[float, float]:
     """A place on Earth (degrees, on the projection's own ellipsoid) as x and y of a projection; found once."""
-    to_grid = pyproj.Transformer.from_crs(crs.geodetic_crs or "EPSG:4326", crs, always_xy=True)
-    x, y = to_grid.transform(longitude, latitude, errcheck=True)
+    if in_degrees(crs):
+        return longitude, latitude
+    x, y = _from_degrees(crs).transform(longitude, latitude, errcheck=True)
     return float(x), float(y)
+
+
+@lru_cache(maxsize=64)
+def _from_degrees(reference: pyproj.CRS) -> pyproj.Transformer:
+    """From degrees on a projection's own ellipsoid to the projection."""
+    return pyproj.Transformer.from_crs(_on_ellipsoid(reference), reference, always_xy=True)
 
 
 @lru_cache(maxsize=64)

@@ -86,6 +86,7 @@ def _source_cells(
         px = left + (columns + (j + 0.5) / points) * cell
         py = top - (rows + (i + 0.5) / points) * cell
         ox, oy = back.transform(px.ravel(), py.ravel())
+        ox = fields.near(ox, x_axis[0] + x_axis[1] * (x_axis[2] - 1) / 2) if fields.in_degrees(old) else ox
         with np.errstate(invalid="ignore"):
             column = np.round((np.where(np.isfinite(ox), ox, 1e30) - x_axis[0]) / (x_axis[1] or 1.0))
             row = np.round((np.where(np.isfinite(oy), oy, 1e30) - y_axis[0]) / (y_axis[1] or 1.0))

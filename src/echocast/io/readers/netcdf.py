@@ -1,10 +1,10 @@
 """CF-NetCDF, 3 or 4: rain rate (mm/h), reflectivity (dBZ) or amount (mm) on any projected or geographic grid.
 
-The variable is found by its CF standard name, else by its unit, or given by name; its grid mapping, latitude and
-longitude as dimensions, or a projection written in an attribute say where it lies. Amounts are divided by their own
-interval: the time bounds, a start time, the cell methods, else the time step. Reflectivity becomes rain by Marshall and
-Palmer's relation, Z = 200 R^1.6, unless another is asked for. So come in, among others: TAASRAD19, BoM Rainfields,
-RADKLIM, OpenMRG, OpenRainER, and what pysteps exports (one member).
+The variable is found by its CF standard name, else by its unit and a name like rain, or given by name; its grid
+mapping, longitude and latitude as dimensions, or a projection written in an attribute say where it lies. Amounts are
+divided by their own interval and have its end: the time bounds, a start time, the cell methods, else the time step.
+Reflectivity becomes rain by Marshall and Palmer's relation, Z = 200 R^1.6, unless another is asked for. Forecasts and
+running sums are refused. So come in, among others: TAASRAD19, BoM Rainfields, RADKLIM, OpenMRG and OpenRainER.
 
 Source: CF conventions 1.11.
 """
@@ -12,6 +12,7 @@ Source: CF conventions 1.11.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import xarray as xr
@@ -34,32 +35,38 @@ def recognises(head: bytes, path: Path) -> bool:
 
 
 def read(
-    path: Path, *, variable: str | None = None, units: str | None = None, zr: fields.ZR | None = None
+    path: Path,
+    *,
+    variable: str | None = None,
+    units: str | None = None,
+    zr: fields.ZR | None = None,
+    interval: float | None = None,
+    time_pattern: str | None = None,
+    missing_value: tuple[float, ...] = (),
 ) -> xr.DataArray:
     """The field of one file."""
-    with _opened(path) as (data, raw):
-        return _cf.field(data, path.name, _cf.Selection(variable, units, zr), raw=raw)
+    with _opened(path) as data:
+        selection = _cf.Selection(variable, units, zr, interval, time_pattern, missing_value)
+        return _cf.field(data, path.name, selection)
 
 
-def pieces(
-    path: Path, *, variable: str | None = None, units: str | None = None, zr: fields.ZR | None = None
-) -> Iterator[xr.DataArray]:
-    """The field of one file, part by part in time: a file may hold years."""
-    selection = _cf.Selection(variable, units, zr)
-    with _opened(path) as (data, raw):
-        whole = _cf.layout(data, selection)
-        for part in _cf.stretches(whole.sizes["time"], whole[0].size, _STRETCH_BYTES):
-            yield _cf.field(data, path.name, selection, part, raw)
+def pieces(path: Path, **options: Any) -> Iterator[xr.DataArray]:
+    """The field of one file, part by part in time: a file may hold years. The options are those of `read`."""
+    selection = _cf.Selection(**options)
+    with _opened(path) as data:
+        whole = _cf.layout(data, selection, path.name)
+        for part in _cf.stretches(len(whole.times), whole.cells, _STRETCH_BYTES):
+            yield _cf.field(data, path.name, selection, part, whole)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[xr.Dataset, xr.Dataset]]:
-    """The dataset decoded by CF's rules and as it is."""
+def _opened(path: Path) -> Iterator[xr.Dataset]:
+    """The dataset as it is, nothing decoded."""
     engine = _engine(path)
     if engine == "h5netcdf":
         h5py.File(path).close()  # fails cleanly where h5netcdf would leave a half-made object behind
     with xr.open_dataset(path, engine=engine, cache=False, decode_cf=False) as raw:
-        yield xr.decode_cf(raw, decode_timedelta=False), raw
+        yield raw
 
 
 def _engine(path: Path) -> str:
