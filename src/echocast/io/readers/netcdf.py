@@ -65,7 +65,7 @@ def _opened(path: Path) -> Iterator[xr.Dataset]:
     engine = _engine(path)
     if engine == "h5netcdf":
         h5py.File(path).close()  # fails cleanly where h5netcdf would leave a half-made object behind
-    with xr.open_dataset(path, engine=engine, cache=False, decode_cf=False) as raw:
+    with xr.open_dataset(path, engine=engine, cache=False, decode_cf=False, create_default_indexes=False) as raw:
         yield raw
 
 
