@@ -20,7 +20,7 @@ guard; reflectivity becomes rain and back in `echocast.zr`, whose names are here
 from echocast.fields.field import check, make
 from echocast.fields.grid import check_same_grid, corner, corners, crs, crs_name, degrees, grid_km, known_crs
 from echocast.fields.quantities import QUANTITIES, RAINFALL_RATE, Quantity
-from echocast.fields.times import format_time, time_step
+from echocast.fields.times import Clock, clock, follows, format_time, time_step, tolerance
 from echocast.fields.units import MAX_RATE, kind_of_unit, limited, to_rain_rate
 from echocast.zr import MARSHALL_PALMER, ZR, ZR_RELATIONS, rain_rate, reflectivity, zr_relation
 
@@ -36,14 +36,17 @@ __all__ = [
     "UNITS",
     "ZR",
     "ZR_RELATIONS",
+    "Clock",
     "Quantity",
     "check",
     "check_same_grid",
+    "clock",
     "corner",
     "corners",
     "crs",
     "crs_name",
     "degrees",
+    "follows",
     "format_time",
     "grid_km",
     "kind_of_unit",
@@ -53,6 +56,7 @@ __all__ = [
     "rain_rate",
     "reflectivity",
     "time_step",
+    "tolerance",
     "to_rain_rate",
     "zr_relation",
 ]
