@@ -22,6 +22,7 @@ from echocast.io.readers import _packed
 from echocast.io.readers._lookup import through_table
 
 SUFFIXES = (".pgm", ".pgm.gz")
+GZIP = True
 
 _ZR = fields.ZR_RELATIONS["fmi"]
 _NO_DATA = 255

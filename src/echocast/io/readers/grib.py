@@ -20,6 +20,7 @@ from echocast.errors import MissingDependency, UnreadableFile, WrongUnits
 from echocast.io.readers import _packed
 
 SUFFIXES = (".grib2", ".grb2", ".grib", ".grib2.gz", ".grb")
+GZIP = True
 
 _MRMS = {(6, 1): "mm h-1", (6, 2): "mm", (6, 30): "mm", (6, 31): "mm", (6, 32): "mm", (6, 37): "mm"}
 _MRMS |= {(8, number): "dBZ" for number in (0, 1, 2, 3, 4, 5)} | {(10, 0): "dBZ", (9, 0): "dBZ", (9, 1): "dBZ"}

@@ -113,7 +113,7 @@ def _product(name: str, comment: str, variable: str | None) -> str:
 
 
 def _minutes(name: str, comment: str) -> float:
-    """The interval of the amounts; 5 minutes of a name without one, as these composites have."""
+    """The interval of the amounts, which name and comment tell alike."""
     named, commented = _NAMED.search(name), _ACCUMULATED.search(comment)
     told = {int(found[1]) for found in (named, commented) if found}
     if len(told) != 1 or 0 in told:
