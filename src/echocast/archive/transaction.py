@@ -129,7 +129,7 @@ def _create(group: zarr.Group, frames: Sequence[Frame], new_store: NewStore) -> 
 def _position(axis: fields.Clock, frame: Frame) -> int:
     """The frame's position, which may be before 0; raises `MissingFrames` for a time that is not on the axis."""
     if not axis.has(frame.time):
-        off = (frame.time - axis.nearest(frame.time)) / _SECOND
+        off = float((frame.time - np.datetime64(axis.nearest(frame.time).item(), "ns")) / _SECOND)
         raise MissingFrames(
             f"{frame.origin}: its time {frame.time} is not on the store's time axis, which has a frame every"
             f" {axis.step / (60 * _SECOND):g} min from {axis.start}: it is {off:+g} s off, more than"

@@ -56,7 +56,7 @@ __all__ = [
     "rain_rate",
     "reflectivity",
     "time_step",
-    "tolerance",
     "to_rain_rate",
+    "tolerance",
     "zr_relation",
 ]

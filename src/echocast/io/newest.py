@@ -73,7 +73,7 @@ class Search:
         last: np.datetime64 | None = None
         for path in reversed(files):
             if last is not None and self._largest().is_complete_after(last):
-                if timed or path == files[0] and path not in self._unread:
+                if timed or (path == files[0] and path not in self._unread):
                     return True
                 oldest = self._read(files[0])
                 return oldest is None or bool(oldest <= last)

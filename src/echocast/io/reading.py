@@ -93,7 +93,9 @@ def recognise(path: Path, first: str | None = None) -> str:
         raise UnreadableFile(f"{path}: is empty; if it is still being written wait, else fetch it again")
     found = _reader_of(head, path, first)
     if found is None:
-        raise UnreadableFile(f"{path}: {damage.why_unknown(head, path)} ({', '.join(formats())}); name one with --format")
+        raise UnreadableFile(
+            f"{path}: {damage.why_unknown(head, path)} ({', '.join(formats())}); name one with --format"
+        )
     return found
 
 
@@ -324,6 +326,8 @@ def _head(path: Path) -> bytes:
         with gzip.open(path, "rb") as packed:
             return packed.read(_HEAD_BYTES)
     except (EOFError, gzip.BadGzipFile, zlib.error) as bad:
-        raise UnreadableFile(f"{path}: is broken gzip ({bad}); if it is still being written wait, else fetch it again") from bad
+        raise UnreadableFile(
+            f"{path}: is broken gzip ({bad}); if it is still being written wait, else fetch it again"
+        ) from bad
     except OSError as bad:
         raise UnreadableFile(f"{path}: cannot be read ({bad.strerror}); check the path and its permissions") from bad

@@ -1,7 +1,7 @@
-"""Times as names of files and tags of files spell them, the year first; and as a pattern of `strptime` describes them.
+"""Times as names and tags of files spell them, the year first, and as a pattern of `strptime` describes them.
 
-A time with an offset (``+02:00``, ``+0200``) is moved to UTC; ``Z``, ``UTC`` and ``GMT`` are UTC, as is a time without a
-zone. The name of any other zone is refused, as are two different times in one text: nobody can tell which is meant.
+A time with an offset (``+02:00``, ``+0200``) is moved to UTC; ``Z``, ``UTC`` and ``GMT`` are UTC, as is a time without
+a zone. The name of any other zone is refused, as are two different times in one text: nobody can tell which is meant.
 
 >>> str(time_in("201609281445_fmi.pgm"))[:16], time_in("AQC151351825F_00005.801.gif")
 ('2016-09-28T14:45', None)
@@ -76,11 +76,11 @@ def by_pattern(text: str, pattern: str) -> np.datetime64:
 
 
 def _times_in(text: str, *, whole: bool) -> list[np.datetime64]:
-    found = []
+    found: list[np.datetime64] = []
     for stamp in _STAMP.finditer(text):
         parts = [int(stamp[name] or 0) for name in ("year", "month", "day", "hour", "minute", "second")]
         try:
-            time = datetime(*parts)  # type: ignore[arg-type, misc]
+            time = datetime(*parts)  # type: ignore[arg-type]
         except ValueError:
             continue
         if time.year in _YEARS:

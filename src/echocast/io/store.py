@@ -163,7 +163,9 @@ def extend(group: zarr.Group, length: int) -> None:
     part(group, data_name(group)).resize((length, *part(group, data_name(group)).shape[1:]))
     part(group, "observed").resize((length,))
     part(group, "time").resize((length,))
-    times = axis.start + np.arange(now, length) * axis.step + np.timedelta64(500, "ms")  # to the nearest second, not the one before
+    times = (
+        axis.start + np.arange(now, length) * axis.step + np.timedelta64(500, "ms")
+    )  # to the nearest second, not the one before
     part(group, "time")[now:] = times.astype("datetime64[s]").astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Compressed files and archives (gzip, bzip2, xz, zip, tar), unpacked for the time of a block: the one place for all readers.
+"""Compressed files and archives (gzip, bzip2, xz, zip, tar), unpacked for the time of a block, for all readers.
 
 What a file is packed with is told by its first bytes, not by its name. All that it holds is unpacked into a temporary
 folder, within bounds, together with links to the files that a reader needs beside it.
@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import Any
 
 from echocast.errors import UnreadableFile
 
@@ -112,7 +112,7 @@ def _unpack_zip(path: Path, folder: Path) -> None:
                     left -= _copy(source, _inside(folder, member.filename), left)
 
 
-def _stream(path: Path, packed: str) -> IO[bytes]:
+def _stream(path: Path, packed: str) -> Any:
     if packed == "gzip":
         return gzip.open(path, "rb")
     if packed == "bzip2":
@@ -132,14 +132,16 @@ def _inside(folder: Path, name: str) -> Path:
     return target
 
 
-def _copy(source: IO[bytes], target: Path, most: int) -> int:
+def _copy(source: Any, target: Path, most: int) -> int:
     """Write what a stream gives, at most so many bytes; how many they were."""
     written = 0
     with target.open("wb") as file:
         while part := source.read(_CHUNK):
             written += len(part)
             if written > most:
-                raise UnreadableFile(f"unpacks to more than {MOST_BYTES:,} bytes, the limit for one file; unpack it first")
+                raise UnreadableFile(
+                    f"unpacks to more than {MOST_BYTES:,} bytes, the limit for one file; unpack it first"
+                )
             file.write(part)
     return written
 

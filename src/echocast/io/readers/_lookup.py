@@ -1,6 +1,7 @@
 """Numbers of a file: decoded by a table, and those that may mean "not observed" though the file does not say so."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def check_undeclared(
             )
 
 
-def _is_suspicious(number: np.number, gain: float, offset: float, units: str, declared: bool) -> bool:
+def _is_suspicious(number: Any, gain: float, offset: float, units: str, declared: bool) -> bool:
     value = abs(gain) * float(number) + offset if gain else 0.0
     kind = fields.kind_of_unit(units)
     if float(number) in _LIKELY or not _LOWEST[kind] < value < _MOST:

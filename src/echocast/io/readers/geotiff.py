@@ -179,9 +179,7 @@ def _items(metadata: str) -> dict[str, str]:
     return found
 
 
-def _rate(
-    file: Any, band: int, tags: Mapping[str, str], unit: str, zr: fields.ZR, options: _Options
-) -> np.ndarray:
+def _rate(file: Any, band: int, tags: Mapping[str, str], unit: str, zr: fields.ZR, options: _Options) -> np.ndarray:
     raw = file.read(band)
     if raw.dtype.kind not in "iuf":
         raise UnreadableFile(f"its numbers are {raw.dtype}; rain is whole or real numbers")

@@ -147,7 +147,9 @@ def _time(path: Path, folder: Path, pattern: str) -> np.datetime64:
     try:
         return stamps.by_pattern(name, pattern)
     except UnreadableFile as bad:
-        raise UnreadableFile(f"its name is not as {NOTE} says ({bad}); correct pattern, or give --time-pattern") from bad
+        raise UnreadableFile(
+            f"its name is not as {NOTE} says ({bad}); correct pattern, or give --time-pattern"
+        ) from bad
 
 
 def _axes(grid: _Grid, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -57,9 +57,9 @@ def read(
         time_pattern: how the file's name spells its time; its comment may then tell another.
     """
     level, comment = _opened(path)
+    time = stamps.by_pattern(path.name, time_pattern) if time_pattern else _time(path.name, comment)
     product = _product(path.name, comment, variable)
     minutes = interval or _minutes(path.name, comment)
-    time = stamps.by_pattern(path.name, time_pattern) if time_pattern else _time(path.name, comment)
     return fields.make(
         through_table(level, partial(_rate, per_hour=60.0 / minutes))[None],
         time=[time],
@@ -118,7 +118,9 @@ def _minutes(name: str, comment: str) -> float:
     told = {int(found[1]) for found in (named, commented) if found}
     if len(told) != 1 or 0 in told:
         listed = " and ".join(f"{minutes} min" for minutes in sorted(told)) or "no interval"
-        raise UnreadableFile(f"its name and its comment tell {listed} for its amounts; give the minutes with --interval")
+        raise UnreadableFile(
+            f"its name and its comment tell {listed} for its amounts; give the minutes with --interval"
+        )
     return float(told.pop())
 
 
