@@ -6,8 +6,8 @@ batch of frames is one transaction, so whatever happens, the store is as it was 
 run again finishes the work.
 
 Rules: the time axis is the clock of the first files' times (`echocast.fields.clock`); a frame moves to it by no more
-than `echocast.fields.tolerance` and is refused if it is further off; a missing frame is NaN. One store holds one product
-on one grid by one Z-R relation, by the same transforms; a few files of another are passed over and named.
+than `echocast.fields.tolerance` and is refused if it is further off; a missing frame is NaN. One store holds one
+product on one grid by one Z-R relation, by the same transforms; a few files of another are passed over and named.
 `echocast.archive.transaction` says what happens to frames that are there already.
 
     >>> report = write(["radar/"], "radar.zarr")  # doctest: +SKIP
