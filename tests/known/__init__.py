@@ -3,7 +3,8 @@
 A module of this folder is named like a reader and has ``write(folder, drawn) -> Known``: it writes one file, packed in
 one of the ways that the format allows (drawn at random: number type, scale, order of rows, projection, unit, times,
 special values, ...), and tells what must be read from it: one bright cell at a known place on Earth, time and rate, a
-dry cell, and a cell that is not observed. Some are then compressed or put into an archive (`packed`). `judge` reads the file as a user would and compares.
+dry cell, and a cell that is not observed. Some are then compressed or put into an archive. `judge` reads the file as a
+user would and compares.
 
     python -m tests.known --files 5000 --readers odim,grib
 """
@@ -133,29 +134,28 @@ def _place(field: xr.DataArray, cell: Cell) -> tuple[int, int, float]:
     return row, column, max(row_off, column_off)
 
 
-def packed(known: Known, drawn: np.random.Generator) -> Known:
-    """The same file, some of the time compressed, or in an archive with what lies beside it."""
+def packed(known: Known, drawn: np.random.Generator, folder: Path) -> Known:
+    """The same file, some of the time compressed, or in an archive with all that lies in its folder."""
     path = known.path
-    beside = [one for one in path.parent.iterdir() if one != path and one.is_file()]
-    if not path.is_file() or drawn.random() > _SHARE_PACKED or not path.parent.name.isdigit():
+    if not path.is_file() or drawn.random() > _SHARE_PACKED:
         return known
-    kind = str(drawn.choice([*_COMPRESSED, *_ARCHIVED]))
+    kind = str(drawn.choice([*(_COMPRESSED if path.parent == folder else ()), *_ARCHIVED]))
     if kind in _COMPRESSED:
         made = path.with_name(f"{path.name}.{kind}")
         made.write_bytes(_COMPRESSED[kind](path.read_bytes()))
         path.unlink()
         return replace(known, path=made)
-    made = path.with_name(f"packed.{kind}")
+    made, members = folder / f"packed.{kind}", [one for one in folder.rglob("*") if one.is_file()]
     if kind == "zip":
         with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-            for one in (path, *beside):
-                archive.write(one, one.name)
+            for member in members:
+                archive.write(member, member.relative_to(folder))
     else:
         with tarfile.open(made, f"w:{kind.partition('.')[2]}") as tar:
-            for one in (path, *beside):
-                tar.add(one, f"inside/{one.name}")
-    for one in (path, *beside):
-        one.unlink()
+            for member in members:
+                tar.add(member, member.relative_to(folder))
+    for member in members:
+        member.unlink()
     return replace(known, path=made)
 
 
@@ -168,7 +168,7 @@ def run(reader: str, files: int, start: int = 0) -> list[str]:
             folder = Path(place) / str(seed)
             folder.mkdir()
             drawn = np.random.default_rng(seed)
-            wrong = judge(packed(writer.write(folder, drawn), drawn))
+            wrong = judge(packed(writer.write(folder, drawn), drawn, folder))
             if wrong:
                 findings.append(f"{reader} seed {seed}: {wrong}")
             for path in sorted(folder.rglob("*"), reverse=True):

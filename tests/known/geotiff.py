@@ -1,4 +1,4 @@
-"""GeoTIFF: numbers of any type, scaled by the band or by tags, missing by nodata, mask or alpha, time told in many ways."""
+"""GeoTIFF: numbers of any type, scaled by band or tags, missing by nodata, mask or alpha, time told in many ways."""
 
 from dataclasses import dataclass
 from pathlib import Path

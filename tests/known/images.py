@@ -45,7 +45,7 @@ def write(folder: Path, drawn: np.random.Generator) -> Known:
         note["pixel"] = "index"
     path, pattern, options = _place(folder, drawn, kind, time)
     if refused == "name":
-        pattern = f"other_{pattern.rpartition('/')[2]}"
+        pattern, options = f"other_{pattern.rpartition('/')[2]}", None
     grid = f'[grid]\ncrs = "{reference}"\nleft = {left}\ntop = {top}\ncell = {cell}\n'
     rows = "".join(f"{key} = {_toml(value)}\n" for key, value in (note | {"pattern": pattern}).items())
     (folder / "images.toml").write_text(rows + grid)
