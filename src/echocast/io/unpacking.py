@@ -72,6 +72,8 @@ def unpacked(path: Path, companions: Iterable[str] = ()) -> Iterator[Path]:
                 _unpack_zip(path, folder)
             elif packed is not None:
                 _unpack(path, packed, folder)
+        except UnreadableFile as bad:
+            raise UnreadableFile(f"{path}: {bad}") from None
         except _BROKEN as bad:
             why = " ".join(f"{type(bad).__name__}: {bad}".split())[:160]
             raise UnreadableFile(
