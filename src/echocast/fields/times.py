@@ -4,7 +4,7 @@ Clocks tremble: scans begin a second early or late, and times kept as days in fl
 `clock` finds the clock of such times; `tolerance` says for the whole package how far from it a frame may lie.
 
 >>> times = np.datetime64("2016-09-28T12:00:00", "ns") + np.array([0, 301, 599, 900], "timedelta64[s]")
->>> time_step(times) / np.timedelta64(1, "m"), clock(times).positions(times).tolist()
+>>> float(time_step(times) / np.timedelta64(1, "m")), clock(times).positions(times).tolist()
 (5.0, [0, 1, 2, 3])
 """
 

@@ -114,24 +114,8 @@ def _is_time_of_day(digits: str) -> bool:
     return int(digits[:2]) < 24 and int(digits[2:4]) < 60 and int(digits[4:] or 0) < 60
 
 
-_SIGNS = {
-    "Y": r"\d{4}",
-    "y": r"\d\d",
-    "m": r"\d\d?",
-    "d": r"\d\d?",
-    "H": r"\d\d?",
-    "I": r"\d\d?",
-    "M": r"\d\d?",
-    "S": r"\d\d?",
-    "j": r"\d{1,3}",
-    "f": r"\d{1,6}",
-    "z": r"Z|[+-]\d\d:?\d\d",
-    "p": r"[AaPp][Mm]",
-    "b": r"[A-Za-z]{3}",
-    "B": r"[A-Za-z]{3,9}",
-    "a": r"[A-Za-z]{3}",
-    "A": r"[A-Za-z]{6,9}",
-}
+_SIGNS = dict.fromkeys("mdHIMS", r"\d\d?") | dict.fromkeys("ab", r"[A-Za-z]{3}") | dict.fromkeys("AB", r"[A-Za-z]{3,9}")
+_SIGNS |= {"Y": r"\d{4}", "y": r"\d\d", "j": r"\d{1,3}", "f": r"\d{1,6}", "z": r"Z|[+-]\d\d:?\d\d", "p": r"[AaPp][Mm]"}
 _DATE = ({"d", "m"}, {"d", "b"}, {"d", "B"}, {"j"})
 
 
