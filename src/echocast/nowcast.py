@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +27,12 @@ FRAMES = 10
 
 @dataclass(frozen=True)
 class Nowcast:
-    """A forecast, the past it was made from, and the files that held it."""
+    """A forecast, the past it was made from, the files that held it, and why others were passed over."""
 
     forecast: xr.DataArray
     past: xr.DataArray
     files: tuple[Location, ...]
+    passed_over: dict[Location, str] = field(default_factory=dict)
 
     def used(self) -> str:
         """In one line which frames were used."""
@@ -49,6 +50,7 @@ def nowcast(
     frames: int = FRAMES,
     members: int | None = None,
     format: str | None = None,  # noqa: A002 (the option's name)
+    strict: bool = False,
     on_file: Callable[[Location], None] = lambda _: None,
 ) -> Nowcast:
     """The forecast from the newest frames of files, folders and globs.
@@ -60,24 +62,33 @@ def nowcast(
         frames: how many of the newest frames to use; fewer if there are fewer.
         members: how many futures an ensemble forecaster makes; None for one forecast.
         format: the reader to use; by default each file is recognised by its content.
+        strict: a file that would be passed over, because it cannot be read or lies on another grid, is an error.
         on_file: called before each file is read.
 
     Raises:
-        UnreadableFile: a file among the newest cannot be read.
-        GridMismatch: files on different grids.
+        UnreadableFile: no file can be read.
+        GridMismatch: a third of the files, or more, on other grids.
         MissingFrames: too few frames, a gap among the newest, or a time step that the model does not know.
         WrongUnits: frames of another quantity than the model forecasts.
         ModelError: no such model, or weights that do not fit.
     """
     forecaster = base.resolve(model)
-    field, used = reading.newest(reading.find(inputs), frames, options=format, on_file=on_file)
-    past = segments.newest_segment(field, frames)
+    passed_over: dict[Location, str] = {}
+    newest, used = reading.newest(
+        reading.find(inputs, strict=strict),
+        frames,
+        options=format,
+        strict=strict,
+        on_file=on_file,
+        on_passed_over=passed_over.__setitem__,
+    )
+    past = segments.newest_segment(newest, frames)
     forecast = forecast_from(past, forecaster, minutes=minutes, members=members)
     forecast.attrs |= {
         "model": str(model),
         "input_files": " ".join(locations.name(place) for place in used[-len(past) :]),
     }
-    return Nowcast(forecast, past, tuple(used[-len(past) :]))
+    return Nowcast(forecast, past, tuple(used[-len(past) :]), passed_over)
 
 
 def forecast_from(

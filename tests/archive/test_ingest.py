@@ -80,7 +80,7 @@ def test_memory_is_bounded_by_batches_and_each_is_kept(tmp_path: Path, monkeypat
     paths = frames(tmp_path / "in", list(range(10)))
     paths[9].write_bytes(b"broken")
     with pytest.raises(UnreadableFile, match=paths[9].name):
-        archive.write(paths, tmp_path / "store.zarr")
+        archive.write(paths, tmp_path / "store.zarr", strict=True)
     assert 4 <= archive.open(tmp_path / "store.zarr").sizes["time"] < 10
     frames(tmp_path / "in", [9])
     archive.write([tmp_path / "in"], tmp_path / "store.zarr")
@@ -240,9 +240,6 @@ def test_however_many_read_the_store_is_the_same(workers: int, tmp_path: Path) -
     report = archive.write(paths, tmp_path / "s.zarr", workers=parallel.Workers(processes=workers))
     assert (report.added, report.gaps) == (12, 0)
     np.testing.assert_array_equal(archive.open(tmp_path / "s.zarr").values, example_files.blob(12))
-    paths[5].write_bytes(b"CDF\x01broken")
-    with pytest.raises(UnreadableFile, match=paths[5].name):
-        archive.write(paths, tmp_path / "t.zarr", workers=parallel.Workers(processes=workers))
 
 
 def test_workers_know_the_palette_of_the_files_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -395,3 +392,45 @@ def test_real_frames_come_back_as_they_were(data_kit: Path, tmp_path: Path) -> N
     for path in reading.find([folder]):
         segment = reading.read(path)
         np.testing.assert_array_equal(field.sel(time=segment.time).values, segment.values)
+
+
+def test_scan_times_off_by_a_second_are_on_one_clock_and_none_moves_far(tmp_path: Path) -> None:
+    after = np.array([0, 301, 599, 900, 1201, 1500, 1799, 2101, 2400, 2701, 3000, 3300])
+    times = np.datetime64("2016-09-28T12:00:28", "ns") + after * np.timedelta64(1, "s")
+    paths = [example_files.netcdf(tmp_path, time=time, name=f"{n:02d}") for n, time in enumerate(times)]
+    for path, time in zip(paths, times, strict=True):
+        with xr.open_dataset(path, engine="h5netcdf") as data:
+            assert data.time.values[0] == time
+    report = archive.write(paths, tmp_path / "s.zarr")
+    assert (report.time_step / np.timedelta64(1, "m"), report.gaps) == (5.0, 0)
+    stored = archive.open(tmp_path / "s.zarr").time.values
+    assert np.abs(stored - times).max() <= np.timedelta64(1, "s")
+    assert str(stored[-1])[11:19] == "12:55:28"
+
+
+def test_two_frames_of_one_place_on_the_clock_are_counted_as_corrected(tmp_path: Path) -> None:
+    paths = frames(tmp_path / "in", [0, 1, 2])
+    again = example_files.netcdf(tmp_path, time=example_files.TIME + FIVE + np.timedelta64(1, "s"), name="z")
+    assert archive.write([*paths, again], tmp_path / "s.zarr").corrected == 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_bad_file_is_passed_over_and_named(workers: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    paths = frames(tmp_path / "in", [0, 1, 2, 3])
+    paths[1].write_bytes(b"CDF\x01broken")
+    report = archive.write(paths, tmp_path / "s.zarr", workers=parallel.Workers(processes=workers))
+    assert (report.added, report.gaps, list(report.passed_over)) == (3, 1, [paths[1]])
+    assert f"passed over: {paths[1]}" in caplog.text
+    with pytest.raises(UnreadableFile, match=paths[1].name):
+        archive.write(paths, tmp_path / "t.zarr", workers=parallel.Workers(processes=workers), strict=True)
+
+
+@pytest.mark.parametrize("odd", [0, 2, 4])
+def test_one_file_on_another_grid_is_passed_over_wherever_it_stands(odd: int, tmp_path: Path) -> None:
+    paths = frames(tmp_path / "in", [0, 1, 2, 3, 4])
+    example_files.netcdf(tmp_path / "in", time=example_files.TIME + odd * FIVE, rain=example_files.blob(1, 9, 9))
+    report = archive.write(paths, tmp_path / "s.zarr")
+    assert (report.added, list(report.passed_over)) == (4, [paths[odd]])
+    assert archive.open(tmp_path / "s.zarr").shape[1:] == (20, 24)
+    with pytest.raises(GridMismatch):
+        archive.write(paths, tmp_path / "t.zarr", strict=True)

@@ -172,8 +172,44 @@ def test_a_damaged_file_matters_only_if_it_is_needed(tmp_path: Path) -> None:
     paths = frames(tmp_path, 8)
     paths[2].write_bytes(b"P5 rubbish")
     assert reading.newest(paths, 3)[1] == paths[5:]
+    passed: list[str] = []
+    _, used = reading.newest(paths, 6, on_passed_over=lambda path, why: passed.append(f"{path}: {why}"))
+    assert used == [paths[1], *paths[3:]]
+    assert len(passed) == 1
+    assert paths[2].name in passed[0]
     with pytest.raises(UnreadableFile, match=paths[2].name):
-        reading.newest(paths, 6)
+        reading.newest(paths, 6, strict=True)
+
+
+def test_a_truncated_newest_file_gives_way_to_the_frames_before_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = frames(tmp_path, 6)
+    paths[5].write_bytes(paths[5].read_bytes()[:-4])
+    assert reading.newest(paths, 3)[1] == paths[2:5]
+    assert f"passed over: {paths[5]}: holds 26 of 5 x 6 pixels" in caplog.text
+
+
+def test_if_no_file_can_be_read_the_error_of_the_newest_comes(tmp_path: Path) -> None:
+    paths = frames(tmp_path, 40)
+    for path in paths:
+        path.write_bytes(b"P5 rubbish")
+    opened: list[object] = []
+    with pytest.raises(UnreadableFile, match=paths[-1].name):
+        reading.newest(paths, 2, on_file=opened.append)
+    assert len(opened) == 13, "ten more than the frames, and no more"
+
+
+@pytest.mark.parametrize("odd", [0, 3, 7])
+def test_one_file_on_another_grid_is_passed_over_wherever_it_stands(odd: int, tmp_path: Path) -> None:
+    paths = frames(tmp_path, 8)
+    example_files.fmi_pgm(tmp_path, time=at(odd), packed=False, level=np.full((4, 4), 100, np.uint8))
+    passed: list[object] = []
+    _, used = reading.newest(paths, 8, on_passed_over=lambda path, _: passed.append(path))
+    assert passed == [paths[odd]]
+    assert used == [path for path in paths if path != paths[odd]]
+    with pytest.raises(GridMismatch, match="compared with"):
+        reading.newest(paths, 8, strict=True)
 
 
 def test_of_nothing_there_is_no_frame() -> None:

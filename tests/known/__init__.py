@@ -3,17 +3,23 @@
 A module of this folder is named like a reader and has ``write(folder, drawn) -> Known``: it writes one file, packed in
 one of the ways that the format allows (drawn at random: number type, scale, order of rows, projection, unit, times,
 special values, ...), and tells what must be read from it: one bright cell at a known place on Earth, time and rate, a
-dry cell, and a cell that is not observed. `judge` reads the file as a user would and compares.
+dry cell, and a cell that is not observed. Some are then compressed or put into an archive. `judge` reads the file as a
+user would and compares.
 
     python -m tests.known --files 5000 --readers odim,grib
 """
 
 import argparse
+import bz2
+import gzip
 import importlib
+import lzma
 import pkgutil
+import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +63,13 @@ class Known:
     tolerance: float = 1e-3
 
 
+_SHARE_PACKED = 0.15
+_COMPRESSED = {
+    "gz": lambda data: gzip.compress(data, 1),
+    "bz2": bz2.compress,
+    "xz": lambda data: lzma.compress(data, preset=0),
+}
+_ARCHIVED = ("zip", "tar", "tar.gz", "tar.bz2")
 _MOST_CELLS_OFF = 0.05
 """How far from where it should be the centre of a cell may come out, in cells."""
 
@@ -122,6 +135,31 @@ def _place(field: xr.DataArray, cell: Cell) -> tuple[int, int, float]:
     return row, column, max(row_off, column_off)
 
 
+def packed(known: Known, drawn: np.random.Generator, folder: Path) -> Known:
+    """The same file, some of the time compressed, or in an archive with all that lies in its folder."""
+    path = known.path
+    if not path.is_file() or drawn.random() > _SHARE_PACKED:
+        return known
+    kind = str(drawn.choice([*(_COMPRESSED if path.parent == folder else ()), *_ARCHIVED]))
+    if kind in _COMPRESSED:
+        made = path.with_name(f"{path.name}.{kind}")
+        made.write_bytes(_COMPRESSED[kind](path.read_bytes()))
+        path.unlink()
+        return replace(known, path=made)
+    made, members = folder / f"packed.{kind}", [one for one in folder.rglob("*") if one.is_file()]
+    if kind == "zip":
+        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+            for member in members:
+                archive.write(member, member.relative_to(folder))
+    else:
+        with tarfile.open(made, f"w:{kind.partition('.')[2]}") as tar:
+            for member in members:
+                tar.add(member, member.relative_to(folder))
+    for member in members:
+        member.unlink()
+    return replace(known, path=made)
+
+
 def run(reader: str, files: int, start: int = 0) -> list[str]:
     """Write and read files of one format; what was read wrong, each with its seed."""
     writer = importlib.import_module(f"tests.known.{reader}")
@@ -130,7 +168,8 @@ def run(reader: str, files: int, start: int = 0) -> list[str]:
         for seed in range(start, start + files):
             folder = Path(place) / str(seed)
             folder.mkdir()
-            wrong = judge(writer.write(folder, np.random.default_rng(seed)))
+            drawn = np.random.default_rng(seed)
+            wrong = judge(packed(writer.write(folder, drawn), drawn, folder))
             if wrong:
                 findings.append(f"{reader} seed {seed}: {wrong}")
             for path in sorted(folder.rglob("*"), reverse=True):

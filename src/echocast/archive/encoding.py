@@ -17,7 +17,7 @@ import numpy as np
 
 from echocast.archive import transforms as transforming
 from echocast.archive.transforms import Transform
-from echocast.errors import UnreadableFile
+from echocast.errors import DataError, UnreadableFile
 from echocast.io import reading
 from echocast.io.location import Location
 from echocast.io.palette import EncodedFrames, Palette, encode_field
@@ -28,7 +28,8 @@ from echocast.parallel import Workers, parallel_map
 _MIN_SECONDS = 5.0
 """Seconds of reading that are worth the start of processes."""
 
-Encoded = tuple[int, Location, EncodedFrames]
+Encoded = tuple[int, Location, EncodedFrames | DataError]
+"""The number of a file, the file, and some of its frames or what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,10 @@ def encoded_files(
 ) -> Iterator[Encoded]:
     """The transformed and encoded fields of many files in their order, each with its number and location.
 
+    In place of the fields of a file that cannot be read comes the error, after those that could be.
+
     Raises:
-        UnreadableFile: a file cannot be read, or reading it killed its process.
+        UnreadableFile: reading a file killed its process.
         DataError: the Dask scheduler does not answer.
     """
     palette = Palette()
@@ -81,19 +84,29 @@ def _encoded_by_workers(
     work = partial(_encode_task, options=options, transforms=transforms)
     for task, encoded in parallel_map(work, tasks(), workers, error=UnreadableFile):
         for frames in encoded:
-            if frames.indices is not None:
+            if isinstance(frames, EncodedFrames) and frames.indices is not None:
                 known = frames.palette
             yield task.number, task.location, frames
 
 
-def _encode_task(task: _Task, options: ReadOptions, transforms: tuple[Transform, ...]) -> list[EncodedFrames]:
+def _encode_task(
+    task: _Task, options: ReadOptions, transforms: tuple[Transform, ...]
+) -> list[EncodedFrames | DataError]:
     return list(_encoded(task.location, options, transforms, Palette(task.palette)))
 
 
 def _encoded(
     location: Location, options: ReadOptions, transforms: tuple[Transform, ...], palette: Palette
-) -> Iterator[EncodedFrames]:
-    for field in reading.pieces(location, options):
+) -> Iterator[EncodedFrames | DataError]:
+    fields = reading.pieces(location, options)
+    while True:
+        try:
+            field = next(fields, None)
+        except DataError as bad:
+            yield bad
+            return
+        if field is None:
+            return
         yield encode_field(transforming.apply(field, transforms), palette)
 
 

@@ -26,6 +26,7 @@ from echocast.io.palette import Palette, TooMany
 log = logging.getLogger(__name__)
 
 _ATTEMPTS = 8
+_SECOND = np.timedelta64(1, "s")
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _commit(repository: icechunk.Repository, frames: Sequence[Frame], new_store:
     if "observed" not in group:
         _create(group, frames, new_store)
     axis = stores.time_axis(group)
-    found = {_position(axis, frame): frame for frame in _latest(frames, counts)}
+    found = _latest(frames, axis, counts)
     before = -min(0, *found)
     if before:
         stores.put_before(group, before)
@@ -119,33 +120,36 @@ def _create(group: zarr.Group, frames: Sequence[Frame], new_store: NewStore) -> 
                 f"{frames[0].origin}: one frame tells no time step; give more files, or --time-step MINUTES"
             )
         time_step = fields.time_step(times)
+    start = fields.clock(times).start if len(times) > 1 else times[0]
     transforms = json.dumps([str(transform) for transform in new_store.transforms])
     notes = {"transforms": transforms} if new_store.transforms else {}
-    stores.create(group, new_store.grid, times[0], time_step, notes)
+    stores.create(group, new_store.grid, start, time_step, notes)
 
 
-def _position(axis: stores.TimeAxis, frame: Frame) -> int:
-    """The frame's position, which may be before 0; raises `MissingFrames` for a time between two positions."""
-    position = axis.position(frame.time)
-    if abs(position - round(position)) > 0.1:
+def _position(axis: fields.Clock, frame: Frame) -> int:
+    """The frame's position, which may be before 0; raises `MissingFrames` for a time that is not on the axis."""
+    if not axis.has(frame.time):
+        off = float((frame.time - np.datetime64(axis.nearest(frame.time).item(), "ns")) / _SECOND)
         raise MissingFrames(
             f"{frame.origin}: its time {frame.time} is not on the store's time axis, which has a frame every"
-            f" {axis.step / np.timedelta64(60, 's'):g} min from {axis.start}; archive it into a store of its own, or"
-            " make the store with another --time-step"
+            f" {axis.step / (60 * _SECOND):g} min from {axis.start}: it is {off:+g} s off, more than"
+            f" {fields.tolerance(axis.step) / _SECOND:g} s; archive it into a store of its own, or make the store with"
+            " another --time-step"
         )
-    return round(position)
+    return int(axis.positions(frame.time))
 
 
-def _latest(frames: Sequence[Frame], counts: Counts) -> list[Frame]:
-    """One frame for each time: of repeated ones that of the last file."""
-    kept: dict[np.datetime64, Frame] = {}
+def _latest(frames: Sequence[Frame], axis: fields.Clock, counts: Counts) -> dict[int, Frame]:
+    """One frame for each position: of repeated ones that of the last file."""
+    kept: dict[int, Frame] = {}
     for frame in frames:
-        if frame.time in kept:
-            same = kept[frame.time].equals(frame)
+        position = _position(axis, frame)
+        if position in kept:
+            same = kept[position].equals(frame)
             counts.duplicates += same
             counts.corrected += not same
-        kept[frame.time] = frame
-    return list(kept.values())
+        kept[position] = frame
+    return kept
 
 
 def _for_store(group: zarr.Group, found: dict[int, Frame]) -> dict[int, np.ndarray]:

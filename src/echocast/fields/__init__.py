@@ -31,7 +31,7 @@ from echocast.fields.grid import (
 )
 from echocast.fields.longitude import between, continuous, near
 from echocast.fields.quantities import QUANTITIES, RAINFALL_RATE, Quantity
-from echocast.fields.times import format_time, time_step
+from echocast.fields.times import Clock, clock, follows, format_time, time_step, tolerance
 from echocast.fields.units import MAX_RATE, kind_of_unit, limited, to_rain_rate
 from echocast.zr import MARSHALL_PALMER, ZR, ZR_RELATIONS, rain_rate, reflectivity, zr_relation
 
@@ -47,16 +47,19 @@ __all__ = [
     "UNITS",
     "ZR",
     "ZR_RELATIONS",
+    "Clock",
     "Quantity",
     "between",
     "check",
     "check_same_grid",
+    "clock",
     "continuous",
     "corner",
     "corners",
     "crs",
     "crs_name",
     "degrees",
+    "follows",
     "format_time",
     "grid_km",
     "in_degrees",
@@ -69,5 +72,6 @@ __all__ = [
     "reflectivity",
     "time_step",
     "to_rain_rate",
+    "tolerance",
     "zr_relation",
 ]

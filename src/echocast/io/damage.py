@@ -37,12 +37,44 @@ _LIBRARIES = {
 }
 """Exceptions of libraries that are none of the above; a library that was never imported raises nothing."""
 _MAX_REASON = 200
+_BEGINNINGS = {
+    b"\x89HDF\r\n\x1a\n": "HDF5",
+    b"CDF": "NetCDF",
+    b"GRIB": "GRIB",
+    b"II*\x00": "TIFF",
+    b"MM\x00*": "TIFF",
+    b"P5": "PGM",
+}
+_WAIT = "if it is still being written wait, else fetch it again"
 
 
 def is_damage(error: BaseException) -> bool:
     """Whether an exception that came out of a reader means a damaged file."""
     known = tuple(getattr(sys.modules[module], name) for module, name in _LIBRARIES.items() if module in sys.modules)
     return isinstance(error, (*_DAMAGE, *known)) and not isinstance(error, _MISTAKES)
+
+
+def why_unknown(head: bytes, path: Path) -> str:
+    """Why no reader takes a file that begins with `head`; made to be followed by the formats that there are."""
+    if not head.strip(b"\x00"):
+        return f"holds nothing but zeros; {_WAIT}. It is of no format that echocast knows"
+    for magic, name in _BEGINNINGS.items():
+        if head.startswith(magic):
+            whole = name != "HDF5" or _is_whole_hdf5(path)
+            if whole and name == "HDF5":
+                return "is HDF5, but none of the formats that echocast knows"
+            return f"begins as {name}, but is incomplete or broken; {_WAIT}. Else it is of none of the formats known"
+    return "is of no format that echocast knows"
+
+
+def _is_whole_hdf5(path: Path) -> bool:
+    import h5py
+
+    try:
+        h5py.File(path).close()
+    except (OSError, RuntimeError, ValueError):
+        return False
+    return True
 
 
 @contextmanager

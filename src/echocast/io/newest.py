@@ -8,8 +8,9 @@ far as the files confirm them: see `echocast.io.reading.newest`.
     [['r/20160928_1445.nc'], ['r/9.nc', 'r/10.nc']]
 """
 
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import xarray as xr
@@ -18,14 +19,119 @@ from echocast import fields
 from echocast.errors import DataError, GridMismatch, UnreadableFile
 from echocast.io import location as locations
 from echocast.io.location import Location
-from echocast.io.stamps import time_in
+from echocast.io.stamps import by_pattern, time_in
 
+log = logging.getLogger(__name__)
+
+_MOST_PASSED_OVER = 10
+"""More files than this, and than the frames that are wanted, are not passed over: something else is wrong."""
 _DIGITS = re.compile(r"\d+")
 
 
-def series(paths: Sequence[Location]) -> list[tuple[list[Location], bool]]:
-    """The files in their series, oldest first as far as names tell, and whether the names of a series hold times."""
-    timed = {path: time_in(locations.name(path)) for path in paths}
+class Search:
+    """The search for the newest frames of some files: see `echocast.io.reading.newest`.
+
+    Args:
+        paths: the files.
+        frames: how many frames are wanted.
+        content: the fields of a file.
+        strict: a file that would be passed over is an error.
+        time_pattern: how names spell their time, if that was told.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Location],
+        frames: int,
+        content: Callable[[Location], Iterable[xr.DataArray]],
+        *,
+        strict: bool = False,
+        time_pattern: str | None = None,
+    ) -> None:
+        self.passed_over: dict[Location, str] = {}
+        self._series = series(paths, time_pattern)
+        self._unread = dict.fromkeys(paths)
+        self._content, self._strict, self._wanted = content, strict, frames
+        self._grids: list[NewestFrames] = []
+        self._first_error: DataError | None = None
+
+    def found(self) -> tuple[xr.DataArray, list[Location]]:
+        """The newest frames, and the file of each."""
+        count = len(self._unread)
+        for files, timed in self._series:
+            if not self._is_in_order(files, timed):
+                log.warning("%s: names of files do not tell which are newer, so all %d are read", files[0], count)
+                for path in list(self._unread):
+                    self._read(path)
+                break
+        if not self._grids and self._first_error is not None:
+            raise self._first_error
+        return self._main().field() if self._grids else NewestFrames(self._wanted).field()
+
+    def _is_in_order(self, files: list[Location], timed: bool) -> bool:
+        """Read a series from its end as far as needed; whether its files are as old as their names tell."""
+        last: np.datetime64 | None = None
+        for path in reversed(files):
+            if last is not None and self._largest().is_complete_after(last):
+                if timed or (path == files[0] and path not in self._unread):
+                    return True
+                oldest = self._read(files[0])
+                return oldest is None or bool(oldest <= last)
+            time = self._read(path)
+            if time is not None and last is not None and time > last:
+                return False
+            last = last if time is None else time
+        return True
+
+    def _read(self, path: Location) -> np.datetime64 | None:
+        """Read a file; the time of its newest frame, or None if it is passed over."""
+        del self._unread[path]
+        frames, times = NewestFrames(self._wanted), []
+        try:
+            for field in self._content(path):
+                frames.add(field, path)
+                times.append(field.time.values[-1])
+        except DataError as bad:
+            self._first_error = self._first_error or bad
+            self.passed_over[path] = str(bad)
+            if self._strict or len(self.passed_over) > _MOST_PASSED_OVER + self._wanted:
+                raise self._first_error from None
+            return None
+        if not times:
+            return None
+        grid = next((known for known in self._grids if known.is_on_grid(frames)), None)
+        if grid is None:
+            self._grids.append(frames)
+        else:
+            grid.take(frames)
+        return np.datetime64(max(times), "ns")
+
+    def _largest(self) -> "NewestFrames":
+        return max(self._grids, key=lambda grid: len(grid.files))
+
+    def _main(self) -> "NewestFrames":
+        """The frames of the grid that most files lie on; the others are passed over if they are few."""
+        main = self._largest()
+        others = [path for grid in self._grids if grid is not main for path in grid.files]
+        for grid in (grid for grid in self._grids if grid is not main):
+            for path in grid.files:
+                try:
+                    main.check_grid(grid, path)
+                except GridMismatch as bad:
+                    if self._strict or 2 * len(others) >= len(main.files):
+                        raise
+                    self.passed_over[path] = str(bad)
+        return main
+
+
+def series(paths: Sequence[Location], time_pattern: str | None = None) -> list[tuple[list[Location], bool]]:
+    """The files in their series, oldest first as far as names tell, and whether the names of a series hold times.
+
+    Args:
+        paths: the files.
+        time_pattern: how names spell their time, in the signs of ``strptime``; by default it is found.
+    """
+    timed = {path: _named_time(locations.name(path), time_pattern) for path in paths}
     untimed: dict[str, list[Location]] = {}
     for path in paths:
         if timed[path] is None:
@@ -46,6 +152,8 @@ class NewestFrames:
         self._most = most
         self._kept: dict[np.datetime64, tuple[xr.DataArray, Location]] = {}
         self._first: tuple[xr.DataArray, Location] | None = None
+        self.files: dict[Location, None] = {}
+        """The files that frames came from, also those of which none is left."""
 
     def add(self, field: xr.DataArray, path: Location) -> None:
         """Keep what is among the newest of a file's frames.
@@ -54,7 +162,9 @@ class NewestFrames:
             GridMismatch: it lies on another grid than the file that was added first.
             DataError: another file holds a different frame of the same time.
         """
+        self._first = self._first or (field[:1], path)
         self._check_grid(field, path)
+        self.files[path] = None
         for number in range(max(0, field.sizes["time"] - self._most), field.sizes["time"]):
             frame = field[number : number + 1]
             time = frame.time.values[0]
@@ -65,6 +175,24 @@ class NewestFrames:
             self._kept[time] = (known, earlier)
         for time in sorted(self._kept)[: -self._most]:
             del self._kept[time]
+
+    def take(self, other: "NewestFrames") -> None:
+        """Keep what is among the newest of other frames; raises as `add` does."""
+        for frame, path in other._kept.values():
+            self.add(frame, path)
+
+    def is_on_grid(self, other: "NewestFrames") -> bool:
+        """Whether other frames lie on the same grid."""
+        try:
+            self.check_grid(other, "")
+        except GridMismatch:
+            return False
+        return True
+
+    def check_grid(self, other: "NewestFrames", path: Location) -> None:
+        """Raise `GridMismatch`, which names `path`, unless other frames lie on the same grid."""
+        if other._first is not None:
+            self._check_grid(other._first[0], path)
 
     def is_complete_after(self, time: np.datetime64) -> bool:
         """Whether there are as many frames as wanted, and all of them are later than a time."""
@@ -80,12 +208,19 @@ class NewestFrames:
         return joined, [self._kept[time][1] for time in order]
 
     def _check_grid(self, field: xr.DataArray, path: Location) -> None:
-        if self._first is None:
-            self._first = (field[:1], path)
-        try:
-            fields.check_same_grid(self._first[0], field, str(path))
-        except GridMismatch as bad:
-            raise GridMismatch(f"{bad}; compared with {self._first[1]}") from None
+        if self._first is not None:
+            try:
+                fields.check_same_grid(self._first[0], field, str(path))
+            except GridMismatch as bad:
+                raise GridMismatch(f"{bad}; compared with {self._first[1]}") from None
+
+
+def _named_time(name: str, pattern: str | None) -> np.datetime64 | None:
+    """The time that a name tells; None if it tells none or is not understood."""
+    try:
+        return by_pattern(name, pattern) if pattern else time_in(name)
+    except UnreadableFile:
+        return None
 
 
 def _numbers(path: Location) -> tuple[int, ...]:

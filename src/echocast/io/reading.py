@@ -5,13 +5,11 @@
 ...     field = read(path)
 """
 
-import fnmatch
-import glob
 import gzip
 import inspect
 import logging
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,32 +21,20 @@ import xarray as xr
 
 from echocast import fields, plugins
 from echocast.errors import DataError, UnreadableFile
-from echocast.io import damage, plausible
+from echocast.io import damage, listing, plausible, unpacking
 from echocast.io import location as locations
+from echocast.io.listing import find
 from echocast.io.location import Location
-from echocast.io.newest import NewestFrames, series
+from echocast.io.newest import NewestFrames, Search
+
+__all__ = ["ReadOptions", "Recogniser", "find", "formats", "newest", "pieces", "read", "recognise"]
 
 log = logging.getLogger(__name__)
 
 _READERS = "echocast.io.readers"
 _HEAD_BYTES = 4096
-_NOT_DATA = (".md", ".json", ".toml", ".png", ".py", ".sh", ".partial")
-"""Endings that a folder of radar files may also hold; files given by name are never passed over."""
-
-
-def find(inputs: Iterable[Location]) -> list[Location]:
-    """What is meant by files, folders (with all below them), globs, Zarr stores and URLs of these, each once, sorted.
-
-    In folders hidden files and notes (``.md``, ``.json``, ...) are passed over; every other file is meant. A store is
-    one place; its URL ends with a slash.
-
-    Raises:
-        UnreadableFile: a path that does not exist, a folder or glob without files, a URL that cannot be reached.
-    """
-    found: dict[Location, None] = {}
-    for given in inputs:
-        found |= dict.fromkeys(_at_url(str(given)) if locations.is_url(given) else _expand(str(given)))
-    return sorted(found, key=str)
+_MOST_PACKED = 2
+"""An archive may hold compressed files, and no more than that."""
 
 
 def formats() -> list[str]:
@@ -100,19 +86,26 @@ def recognise(path: Path, first: str | None = None) -> str:
             of a special kind goes before it.
 
     Raises:
-        UnreadableFile: no reader recognises it, or it is empty.
+        UnreadableFile: no reader recognises it, or it is empty or incomplete.
     """
     head = b"" if path.is_dir() else _head(path)
     if not head and not path.is_dir():
-        raise UnreadableFile(f"{path}: is empty; fetch it again")
+        raise UnreadableFile(f"{path}: is empty; if it is still being written wait, else fetch it again")
+    found = _reader_of(head, path, first)
+    if found is None:
+        raise UnreadableFile(
+            f"{path}: {damage.why_unknown(head, path)} ({', '.join(formats())}); name one with --format"
+        )
+    return found
+
+
+def _reader_of(head: bytes, path: Path, first: str | None = None) -> str | None:
     if first is not None and not _is_general(first) and _recognises(first, head, path):
         return first
     for name in sorted(plugins.load_all(_READERS), key=lambda name: (_is_general(name), name)):
         if _recognises(name, head, path):
             return name
-    raise UnreadableFile(
-        f"{path}: is of no format that echocast knows ({', '.join(formats())}); name one with --format"
-    )
+    return None
 
 
 class Recogniser:
@@ -141,8 +134,13 @@ def read(location: Location, options: ReadOptions | str | None = None) -> xr.Dat
             name, or it has no such option. The message names the file.
         MissingDependency: the reader needs a package that is not installed.
     """
-    (field,) = _fields(location, _options(options), _whole, recognise)
-    return field
+    found = list(_fields(location, _options(options), _whole, recognise))
+    if len(found) == 1:
+        return found[0]
+    joined = NewestFrames(sum(field.sizes["time"] for field in found))
+    for field in found:
+        joined.add(field, location)
+    return joined.field()[0]
 
 
 def pieces(
@@ -183,14 +181,52 @@ def _fields(
     location: Location, options: ReadOptions, take: _Take, recognise: Callable[[Path], str]
 ) -> Iterator[xr.DataArray]:
     """Fields within the limit of rain; every error names the location."""
-    arguments = options.reader_arguments()
     with _reachable_by_a_reader(location) as path:
-        name = "zarr" if isinstance(path, str) else options.format or recognise(path)
-        reader = plugins.load(_READERS, name, error=DataError)
-        with damage.named_errors(path, name):
-            _check_options(name, reader, arguments)
-            for field in take(reader, path, arguments):
-                yield plausible.check(_within(field, options.max_rate, location), location)
+        if isinstance(path, str):
+            yield from _of_reader("zarr", path, location, options, take)
+        else:
+            yield from _of_file(path, location, options, take, recognise)
+
+
+def _of_file(
+    path: Path, location: Location, options: ReadOptions, take: _Take, recognise: Callable[[Path], str], depth: int = 0
+) -> Iterator[xr.DataArray]:
+    """The fields of a local file, or of all files that are packed in it; messages call it `location`."""
+    packed = None if path.is_dir() or not path.exists() else unpacking.kind(path)
+    if packed is None or depth >= _MOST_PACKED or _takes_packed(path, packed, options.format):
+        yield from _of_reader(options.format or recognise(path), path, location, options, take)
+        return
+    with unpacking.unpacked(path, listing.companions()) as folder:
+        members = sorted(listing.inside(folder))
+        if not members:
+            raise UnreadableFile(f"{location}: holds no radar files; look at it")
+        is_archive = len(members) > 1 or packed in ("zip", "tar")
+        for member in members:
+            called = f"{location}/{member.relative_to(folder)}" if is_archive else location
+            with damage.renamed(member, called):
+                yield from _of_file(member, called, options, take, recognise, depth + 1)
+
+
+def _takes_packed(path: Path, packed: str, name: str | None) -> bool:
+    """Whether a reader reads a packed file as it is: the named one, or any."""
+    try:
+        head = _head(path)
+    except UnreadableFile:
+        return False
+    found = name if name and name in formats() and _recognises(name, head, path) else None
+    found = found or (_reader_of(head, path) if name is None else None)
+    return found is not None and (packed != "gzip" or bool(getattr(plugins.load(_READERS, found), "GZIP", False)))
+
+
+def _of_reader(
+    name: str, path: Location, location: Location, options: ReadOptions, take: _Take
+) -> Iterator[xr.DataArray]:
+    reader = plugins.load(_READERS, name, error=DataError)
+    arguments = options.reader_arguments()
+    with damage.named_errors(path, name):
+        _check_options(name, reader, arguments)
+        for field in take(reader, path, arguments):
+            yield plausible.check(_within(field, options.max_rate, location), location)
 
 
 @contextmanager
@@ -227,7 +263,9 @@ def newest(
     frames: int,
     *,
     options: ReadOptions | str | None = None,
+    strict: bool = False,
     on_file: Callable[[Location], None] = lambda _: None,
+    on_passed_over: Callable[[Location, str], None] = lambda *_: None,
 ) -> tuple[xr.DataArray, list[Location]]:
     """The newest frames of many files as one field, and the files that hold them.
 
@@ -236,96 +274,34 @@ def newest(
     read too, to confirm the order. If a file with an older name turns out to be newer, all files are read, which the
     log tells. So a file that was not needed may be damaged, or of another grid, without notice.
 
+    A file that cannot be read, or that lies on another grid than most, is passed over, which the log tells with the
+    reason; the frames are then the newest of the others.
+
     Args:
         paths: files as `find` gives them.
         frames: how many frames are wanted; fewer come if there are fewer.
         options: see `ReadOptions`; a text is the reader's name.
+        strict: a file that would be passed over is an error.
         on_file: called before each file is read.
+        on_passed_over: called with each file that is passed over, and the reason.
 
     Raises:
-        GridMismatch: a file lies on another grid than the newest; both are named.
+        GridMismatch: a third of the files, or more, lie on another grid than the others; two are named.
         DataError: two files hold different frames of one time; both are named. Or as `read` does.
-        UnreadableFile: a file cannot be read.
+        UnreadableFile: no file, or too many files, cannot be read.
     """
-    found, recogniser, unread = NewestFrames(frames), Recogniser(), dict.fromkeys(paths)
+    recogniser, chosen = Recogniser(), _options(options)
 
-    def newest_time(path: Location) -> np.datetime64:
-        """Read a file; the time of its newest frame."""
-        del unread[path]
+    def content(path: Location) -> Iterator[xr.DataArray]:
         on_file(path)
-        times = []
-        for field in pieces(path, options, recognise=recogniser):
-            found.add(field, path)
-            times.append(field.time.values[-1])
-        return max(times)
+        return pieces(path, chosen, recognise=recogniser)
 
-    def is_in_order(files: list[Location], timed: bool) -> bool:
-        """Read a series from its end as far as needed; whether its files are as old as their names tell."""
-        time = newest_time(files[-1])
-        for path in reversed(files[:-1]):
-            if found.is_complete_after(time):  # so are all that are left, if names tell the truth
-                return timed or bool(newest_time(files[0]) <= time)
-            later, time = time, newest_time(path)
-            if time > later:
-                return False
-        return True
-
-    for files, timed in series(list(unread)):
-        if not is_in_order(files, timed):
-            log.warning("%s: names of files do not tell which are newer, so all %d are read", files[0], len(paths))
-            for path in list(unread):
-                newest_time(path)
-            break
-    return found.field()
-
-
-def _at_url(url: str) -> list[Location]:
-    url = url.rstrip("/")
-    if locations.scheme(url) == "file":
-        return list(_expand(url.removeprefix("file://")))
-    if not any(sign in url for sign in "*[") and locations.has_file(url, *plugins.load(_READERS, "zarr").MARKS):
-        return [f"{url}/"]
-    return list(locations.list_files(url))
-
-
-def _expand(given: str) -> list[Path]:
-    path = Path(given)
-    if path.is_dir():
-        inside = list(_inside(path))
-        if not inside:
-            raise UnreadableFile(f"{path}: holds no radar files; give a folder that does")
-        return inside
-    if path.exists():
-        return [path]
-    matches = [Path(match) for match in glob.glob(given, recursive=True)]  # noqa: PTH207 (absolute patterns too)
-    files = [match for match in matches if match.is_file() or _is_store(match)]
-    if not files:
-        raise UnreadableFile(f"{given}: no such file or folder, and no glob that matches one")
-    return files
-
-
-def _inside(folder: Path) -> Iterator[Path]:
-    """A folder that is a store, else the files and stores below it."""
-    if _is_store(folder):
-        yield folder
-        return
-    companions = {p for reader in plugins.load_all(_READERS).values() for p in getattr(reader, "COMPANIONS", ())}
-    pictured = (folder / "images.toml").is_file()
-    for path in folder.iterdir():
-        if path.name.startswith(".") or any(fnmatch.fnmatch(path.name, pattern) for pattern in companions):
-            continue
-        if path.is_dir():
-            yield from _inside(path)
-        elif not _passed_over(path) or (pictured and path.suffix.lower() == ".png"):
-            yield path
-
-
-def _is_store(path: Path) -> bool:
-    return path.is_dir() and plugins.load(_READERS, "zarr").recognises(b"", path)
-
-
-def _passed_over(path: Path) -> bool:
-    return path.suffix.lower() in _NOT_DATA or path.stem.upper() in ("README", "LICENSE")
+    search = Search(paths, frames, content, strict=strict, time_pattern=chosen.time_pattern)
+    field, used = search.found()
+    for path, why in search.passed_over.items():
+        log.warning("passed over: %s", why)
+        on_passed_over(path, why)
+    return field, used
 
 
 def _is_general(name: str) -> bool:
@@ -350,6 +326,8 @@ def _head(path: Path) -> bytes:
         with gzip.open(path, "rb") as packed:
             return packed.read(_HEAD_BYTES)
     except (EOFError, gzip.BadGzipFile, zlib.error) as bad:
-        raise UnreadableFile(f"{path}: is broken gzip ({bad}); fetch it again") from bad
+        raise UnreadableFile(
+            f"{path}: is broken gzip ({bad}); if it is still being written wait, else fetch it again"
+        ) from bad
     except OSError as bad:
         raise UnreadableFile(f"{path}: cannot be read ({bad.strerror}); check the path and its permissions") from bad

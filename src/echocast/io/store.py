@@ -11,7 +11,6 @@ does its batch again.
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import xarray as xr
 import zarr
 from zarr.codecs import BloscCodec
 
+from echocast import fields
 from echocast._version import __version__
 from echocast.errors import DataError
 from echocast.io import location as locations
@@ -34,18 +34,6 @@ _SLAB_CHUNKS = 4
 _SECOND = np.timedelta64(1, "s")
 
 icechunk.set_logs_filter("icechunk=error")  # its warning of concurrent writers is answered by `alone`
-
-
-@dataclass(frozen=True)
-class TimeAxis:
-    """The times of a store's frames: a start and a step."""
-
-    start: np.datetime64
-    step: np.timedelta64
-
-    def position(self, time: np.datetime64) -> float:
-        """A time in steps from the start."""
-        return float((time - self.start) / self.step)
 
 
 def repository(location: Location, *, create: bool) -> icechunk.Repository:
@@ -160,10 +148,10 @@ def create(
     group.attrs.update(described | notes)
 
 
-def time_axis(group: zarr.Group) -> TimeAxis:
+def time_axis(group: zarr.Group) -> fields.Clock:
     """The times of a store's frames."""
     seconds = float(str(group.attrs["step_seconds"]))
-    return TimeAxis(np.datetime64(str(group.attrs["start"]), "ns"), np.timedelta64(round(seconds * 1e9), "ns"))
+    return fields.Clock(np.datetime64(str(group.attrs["start"]), "ns"), np.timedelta64(round(seconds * 1e9), "ns"))
 
 
 def extend(group: zarr.Group, length: int) -> None:
@@ -175,7 +163,9 @@ def extend(group: zarr.Group, length: int) -> None:
     part(group, data_name(group)).resize((length, *part(group, data_name(group)).shape[1:]))
     part(group, "observed").resize((length,))
     part(group, "time").resize((length,))
-    times = axis.start + np.arange(now, length) * axis.step
+    times = (
+        axis.start + np.arange(now, length) * axis.step + np.timedelta64(500, "ms")
+    )  # to the nearest second, not the one before
     part(group, "time")[now:] = times.astype("datetime64[s]").astype(np.int64)
 
 

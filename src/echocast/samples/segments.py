@@ -30,7 +30,8 @@ def segments(field: xr.DataArray) -> list[slice]:
     observed = _observed(field)
     follows = np.zeros(len(observed), bool)
     if len(observed) > 1:
-        follows[1:] = (np.diff(field.time.values) == fields.time_step(field.time.values)) & observed[:-1] & observed[1:]
+        step = fields.time_step(field.time.values)
+        follows[1:] = fields.follows(field.time.values, step) & observed[:-1] & observed[1:]
     first = np.flatnonzero(observed & ~follows)
     last = np.flatnonzero(observed & ~np.append(follows[1:], False))
     return [slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True)]
@@ -45,18 +46,41 @@ def window_starts(segments: Sequence[slice], past: int, future: int, stride: int
 
 
 def newest_segment(field: xr.DataArray, frames: int) -> xr.DataArray:
-    """The newest `frames` frames, or all if there are fewer; raises `MissingFrames` if one among them is missing."""
+    """The newest `frames` frames, or all if there are fewer, at the times of their clock.
+
+    Times that tremble are moved to the clock that they are on, by no more than `fields.tolerance`.
+
+    Raises:
+        MissingFrames: one among them is missing, or comes between two others.
+    """
     newest = field[-frames:]
-    gaps = np.diff(newest.time.values)
-    step = gaps.min() if len(gaps) else np.timedelta64(0)
-    for late in np.flatnonzero(gaps != step):
-        before, after = newest.time.values[late], newest.time.values[late + 1]
-        raise MissingFrames(
-            f"no frame between {fields.format_time(before)} and {fields.format_time(after)}, though one comes every"
-            f" {step / _MINUTE:g} min;"
-            f" add the missing file, or use only what follows with --frames {len(newest) - late - 1}"
-        )
-    return newest
+    times = newest.time.values
+    if len(times) < 2:
+        return newest
+    step = fields.time_step(times)
+    for late in np.flatnonzero(~fields.follows(times, step)):
+        raise MissingFrames(_gap(times[late], times[late + 1], step, len(newest) - int(late) - 1))
+    return _on_the_clock(newest)
+
+
+def _gap(before: np.datetime64, after: np.datetime64, step: np.timedelta64, rest: int) -> str:
+    """What is wrong with two neighbouring frames, and what helps."""
+    often = f"though one comes every {step / _MINUTE:g} min"
+    use = f"use only what follows with --frames {rest}"
+    if after - before < step:
+        return f"frames at {str(before)[:19]} and {str(after)[:19]}, {often}; remove one of them, or {use}"
+    between = f"no frame between {fields.format_time(before)} and {fields.format_time(after)}"
+    return f"{between}, {often}; add the missing file, or {use}"
+
+
+def _on_the_clock(field: xr.DataArray) -> xr.DataArray:
+    """The field at the times of its clock; unchanged if one of its frames is not on it."""
+    times = field.time.values
+    clock = fields.clock(times)
+    nearest = clock.nearest(times)
+    if not clock.has(times).all() or np.array_equal(nearest, times):
+        return field
+    return field.assign_coords(time=("time", nearest, field.time.attrs))
 
 
 def _observed(field: xr.DataArray) -> np.ndarray:

@@ -187,7 +187,7 @@ def test_fmi_geotiff_is_that_of_gdal() -> None:
         level, bounds = file.read(1), file.bounds
     dbz = np.where(level == 255, np.nan, level.astype(float) / 2 - 32)
     dbz[level == 0] = -32
-    same(field.values[0], np.where(dbz <= 0, 0.0, (10 ** (dbz / 10) / 200) ** (1 / 1.6)).astype(np.float32))
+    same(field.values[0], np.where(dbz <= 0, 0.0, (10 ** (dbz / 10) / 223) ** (1 / 1.53)).astype(np.float32))
     assert (float(field.x[0]), float(field.y[0])) == pytest.approx((bounds.left + 125, bounds.top - 125), abs=0.1)
 
 

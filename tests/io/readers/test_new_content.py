@@ -162,7 +162,9 @@ def test_a_gzip_bomb_is_refused(tmp_path: Path) -> None:
 
 def test_geotiff_with_fmis_tags(tmp_path: Path) -> None:
     field = reading.read(example_files.geotiff(tmp_path))
-    np.testing.assert_allclose(field.values[0], [[0.0, 2.734, np.nan], [0.0, 0.4862, 0.0]], rtol=1e-3)
+    # FMI's own relation, as in its PGM: 124 is 30 dBZ, (1000 / 223)^(1 / 1.53) = 2.667
+    np.testing.assert_allclose(field.values[0], [[0.0, 2.6665, np.nan], [0.0, 0.4382, 0.0]], rtol=1e-3)
+    assert field.attrs["zr"] == "Z = 223 R^1.53 (FMI)"
     assert (field.x.values[0], field.y.values[0]) == (50_500.0, 7_799_500.0)
     assert "TM35FIN" in fields.crs(field).name
 

@@ -20,6 +20,7 @@ and where they are of use:
 - ``pieces(path, *, ...) -> Iterator[xarray.DataArray]``:
   the same, part by part in time, for what may not fit into memory.
 - ``COMPANIONS``: patterns of files that lie beside the data and are read with them.
+- ``GZIP = True``: it reads files packed by gzip itself; for others they are unpacked (`echocast.io.unpacking`).
 - ``PAGE``: the address of its page, for a reader of another project.
 - ``GENERAL = True``: asked last, as a reader of a special kind of the same format goes before.
 

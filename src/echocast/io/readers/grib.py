@@ -26,6 +26,7 @@ from echocast.io.readers._grib_parameters import RAIN, Parameter, parameter
 from echocast.io.readers._grib_times import Interval, interval
 
 SUFFIXES = (".grib2", ".grb2", ".grib", ".grib2.gz", ".grb")
+GZIP = True
 
 _MOST_BYTES = 2**30
 _STRETCH = 2**17

@@ -1,4 +1,4 @@
-"""Pictures in a folder (PNG, GIF, NPY) whose meaning stands in an images.toml beside them.
+"""Pictures in a folder (PNG, GIF, NPY) whose meaning stands in an images.toml beside them, or in a folder above.
 
 ::
 
@@ -15,6 +15,10 @@
     top = 7800000.0
     cell = 1000.0                       # or cell_x and cell_y
 
+A pixel is the grey that it shows, 0 to 255 (0 to 65535 in a PNG of 16 bits), also where the picture has a palette;
+``pixel = "index"`` says that it is the number in the palette. Transparent pixels are without coverage. A pattern with a
+slash, ``%Y/%m/%d/%H%M.png``, describes the path from the folder of images.toml; ``*`` in it stands for anything.
+
 In place of gain and offset, ``palette = [{ color = "#0000ff", value = 1.5 }, ...]`` gives the value of each colour;
 ``nodata`` and ``dry`` then hold colours, and a colour that is in none of them is refused.
 
@@ -23,9 +27,10 @@ Source: this project; Pillow and NumPy read the files.
 
 import tomllib
 import warnings
-from datetime import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pydantic
@@ -35,19 +40,22 @@ from PIL import Image
 
 from echocast import fields
 from echocast.errors import UnreadableFile, WrongUnits
+from echocast.io import stamps
 from echocast.io.damage import as_value_error
 
 SUFFIXES = (".png", ".gif", ".npy")
 NOTE = "images.toml"
+COMPANIONS = (NOTE,)
 
 _MAGIC = (b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"\x93NUMPY")
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _MOST_CELLS = 2**28
+_FOLDERS_UP = 8
 _Colour = Annotated[str, pydantic.Field(pattern="^#[0-9a-fA-F]{6}$")]
 
 
 class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class _Entry(_Strict):
@@ -70,6 +78,7 @@ class _Note(_Strict):
     grid: _Grid
     gain: float | None = None
     offset: float = 0.0
+    pixel: Literal["grey", "index"] = "grey"
     palette: list[_Entry] | None = None
     nodata: list[int | _Colour] = []
     dry: list[int | _Colour] = []
@@ -77,35 +86,36 @@ class _Note(_Strict):
     source: str = "pictures"
 
 
+def note_of(folder: Path) -> Path | None:
+    """The images.toml of a folder: its own, or that of the nearest folder above it that has one."""
+    here = folder.absolute()
+    found = (place / NOTE for place in (here, *here.parents[:_FOLDERS_UP]))
+    return next((path for path in found if path.is_file()), None)
+
+
 def recognises(head: bytes, path: Path) -> bool:
-    """PNG, GIF or NPY with an images.toml beside it."""
-    return head.startswith(_MAGIC) and (path.parent / NOTE).is_file()
+    """PNG, GIF or NPY with an images.toml beside it or in a folder above it."""
+    return head.startswith(_MAGIC) and note_of(path.parent) is not None
 
 
-def read(path: Path, *, zr: fields.ZR | None = None) -> xr.DataArray:
+def read(
+    path: Path, *, zr: fields.ZR | None = None, interval: float | None = None, time_pattern: str | None = None
+) -> xr.DataArray:
     """The field of one picture; raises `UnreadableFile` if images.toml is wrong or the picture does not fit it."""
-    note = _note(path.parent / NOTE)
-    try:
-        time = np.datetime64(datetime.strptime(path.name, note.pattern), "ns")
-    except ValueError as bad:
-        raise UnreadableFile(f"its name is not as {NOTE} says ({note.pattern})") from bad
+    place = note_of(path.parent)
+    if place is None:
+        raise UnreadableFile(f"{NOTE} is needed beside the pictures or in a folder above; write one")
+    note = _note(place)
+    time = _time(path, place.parent, time_pattern or note.pattern)
     values = _by_palette(path, note) if note.palette is not None else _by_scale(path, note)
-    seconds = None if note.interval_minutes is None else 60.0 * note.interval_minutes
-    rate = fields.to_rain_rate(values, note.units, zr=zr or fields.MARSHALL_PALMER, interval_s=seconds)
-    width, height = note.grid.cell_x or note.grid.cell, note.grid.cell_y or note.grid.cell
-    if width is None or height is None:
-        raise UnreadableFile(f"{NOTE}: [grid] needs cell, or cell_x and cell_y")
+    minutes = interval or note.interval_minutes
+    relation = zr or fields.MARSHALL_PALMER
+    rate = fields.to_rain_rate(values, note.units, zr=relation, interval_s=60.0 * minutes if minutes else None)
     attrs = {"source": note.source}
     if fields.kind_of_unit(note.units) == "reflectivity":
-        attrs["zr"] = str(zr or fields.MARSHALL_PALMER)
-    return fields.make(
-        rate[None],
-        time=[time],
-        y=note.grid.top - (np.arange(rate.shape[0]) + 0.5) * height,
-        x=note.grid.left + (np.arange(rate.shape[1]) + 0.5) * width,
-        crs=note.grid.crs,
-        attrs=attrs,
-    )
+        attrs["zr"] = str(relation)
+    y, x = _axes(note.grid, rate.shape)
+    return fields.make(rate[None], time=[time], y=y, x=x, crs=note.grid.crs, attrs=attrs)
 
 
 def _note(path: Path) -> _Note:
@@ -124,27 +134,47 @@ def _note(path: Path) -> _Note:
         raise WrongUnits(f"{NOTE}: {bad}") from None
     if (note.gain is None) == (note.palette is None):
         raise UnreadableFile(f"{NOTE}: needs either gain (and offset) or palette")
+    wanted, other = ("colours", int) if note.palette is not None else ("numbers", str)
+    wrong = [value for value in (*note.nodata, *note.dry) if isinstance(value, other)]
+    if wrong:
+        raise UnreadableFile(f"{NOTE}: nodata and dry are {wanted} here, not {wrong[0]!r}")
     return note
 
 
+def _time(path: Path, folder: Path, pattern: str) -> np.datetime64:
+    """The time of a picture: of its name, or of its path from a folder where the pattern has a slash."""
+    name = path.absolute().relative_to(folder).as_posix() if "/" in pattern else path.name
+    try:
+        return stamps.by_pattern(name, pattern)
+    except UnreadableFile as bad:
+        raise UnreadableFile(
+            f"its name is not as {NOTE} says ({bad}); correct pattern, or give --time-pattern"
+        ) from bad
+
+
+def _axes(grid: _Grid, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    width, height = grid.cell_x or grid.cell, grid.cell_y or grid.cell
+    if width is None or height is None:
+        raise UnreadableFile(f"{NOTE}: [grid] needs cell, or cell_x and cell_y")
+    return grid.top - (np.arange(shape[0]) + 0.5) * height, grid.left + (np.arange(shape[1]) + 0.5) * width
+
+
 def _by_scale(path: Path, note: _Note) -> np.ndarray:
-    level = _pixels(path, colours=False)
-    if level.ndim != 2:
-        raise UnreadableFile(f"is a colour picture; {NOTE} gives a gain, which needs one number a pixel")
+    level, unseen = _levels(path, index=note.pixel == "index")
     values = ((note.gain or 0.0) * level.astype(np.float64) + note.offset).astype(np.float32)
-    dry, nodata = ([v for v in some if isinstance(v, int)] for some in (note.dry, note.nodata))
-    values[np.isin(level, dry)] = -32.0 if fields.kind_of_unit(note.units) == "reflectivity" else 0.0
-    values[np.isin(level, nodata)] = np.nan
+    values[np.isin(level, note.dry)] = _zero(note)
+    values[np.isin(level, note.nodata) | unseen] = np.nan
     return values
 
 
 def _by_palette(path: Path, note: _Note) -> np.ndarray:
-    colours = _pixels(path, colours=True)
+    with _opened(path) as picture:
+        colours = np.array(picture.convert("RGBA"))
     packed = colours[..., 0].astype(np.int64) << 16 | colours[..., 1].astype(np.int64) << 8 | colours[..., 2]
-    zero = -32.0 if fields.kind_of_unit(note.units) == "reflectivity" else 0.0
+    packed[colours[..., 3] == 0] = -1
     table = {_number(entry.color): entry.value for entry in note.palette or []}
-    table |= {_number(c): zero for c in note.dry if isinstance(c, str)}
-    table |= {_number(c): np.nan for c in note.nodata if isinstance(c, str)}
+    table |= {_number(str(c)): _zero(note) for c in note.dry} | {_number(str(c)): np.nan for c in note.nodata}
+    table[-1] = np.nan
     seen, where = np.unique(packed, return_inverse=True)
     unknown = [f"#{int(c):06x}" for c in seen if int(c) not in table]
     if unknown:
@@ -155,15 +185,46 @@ def _by_palette(path: Path, note: _Note) -> np.ndarray:
     return np.array([table[int(c)] for c in seen], np.float32)[where].reshape(packed.shape)
 
 
+def _zero(note: _Note) -> float:
+    return -32.0 if fields.kind_of_unit(note.units) == "reflectivity" else 0.0
+
+
 def _number(colour: str) -> int:
     return int(colour[1:], 16)
 
 
-def _pixels(path: Path, *, colours: bool) -> np.ndarray:
+def _levels(path: Path, *, index: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels of a picture as numbers, and which are transparent."""
     with path.open("rb") as file:
-        head = file.read(6)
-        if head == b"\x93NUMPY":
-            return _array(path)
+        head = file.read(26)
+    if head[:6] == b"\x93NUMPY":
+        level = _array(path)
+        return level, np.zeros(level.shape, bool)
+    with _opened(path) as picture:
+        if picture.mode.startswith("I"):  # a grey PNG of 16 bits
+            level = np.array(picture)
+            return level, level == picture.info.get("transparency", -1)
+        if head[1:4] == b"PNG" and head[24] == 16:
+            raise UnreadableFile("is a PNG of 16 bits with colour or alpha; write it as plain grey, or 8 bits")
+        colours = np.array(picture.convert("RGBA"))
+        if index:
+            if picture.mode != "P":
+                raise UnreadableFile(f'is a picture without palette; {NOTE} says pixel = "index": leave that out')
+            return np.array(picture), colours[..., 3] == 0
+    unseen = colours[..., 3] == 0
+    if ((colours[..., :1] != colours[..., 1:3]).any(-1) & ~unseen).any():
+        raise UnreadableFile(
+            f"is a colour picture; {NOTE} gives a gain, which needs one number a pixel: give a palette, or"
+            ' pixel = "index" if the number in the picture\'s own palette is meant'
+        )
+    return colours[..., 0], unseen
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """A whole picture of one frame; raises `ValueError` if it is damaged, `UnreadableFile` if it is an animation."""
+    with path.open("rb") as file:
+        head = file.read(4)
         file.seek(max(0, path.stat().st_size - len(_PNG_END)))
         if head[1:4] == b"PNG" and file.read() != _PNG_END:
             raise ValueError("the picture's end is missing")
@@ -172,11 +233,16 @@ def _pixels(path: Path, *, colours: bool) -> np.ndarray:
         with Image.open(path, formats=["PNG", "GIF"]) as picture:
             if picture.width * picture.height > _MOST_CELLS:
                 raise ValueError(f"{picture.width} x {picture.height} pixels")
-            return np.array(picture.convert("RGB") if colours else picture)
+            frames = getattr(picture, "n_frames", 1)
+            if frames > 1:
+                raise UnreadableFile(
+                    f"is an animation of {frames} pictures, but its name tells one time; save each as a file of its own"
+                )
+            yield picture
 
 
 def _array(path: Path) -> np.ndarray:
     found: Any = np.load(path, mmap_mode="r", allow_pickle=False)
-    if found.size > _MOST_CELLS or found.dtype.kind not in "iuf":
-        raise ValueError(f"an array of {found.dtype} and shape {found.shape}")
+    if found.size > _MOST_CELLS or found.dtype.kind not in "iuf" or found.ndim != 2:
+        raise ValueError(f"an array of {found.dtype} and shape {found.shape}, not numbers of rows and columns")
     return np.array(found)

@@ -20,6 +20,7 @@ import xarray as xr
 from echocast import fields
 from echocast.errors import UnreadableFile
 from echocast.io.damage import as_value_error
+from echocast.io.readers._lookup import check_undeclared
 
 SUFFIXES = (".npz",)
 COMPANIONS = ("radar_coords_*.npz",)
@@ -41,18 +42,31 @@ def recognises(head: bytes, path: Path) -> bool:
         return {"data.npy", "dates.npy"} <= set(packed.namelist())
 
 
-def read(path: Path) -> xr.DataArray:
-    """The field of one file; raises `UnreadableFile` if its coordinates are not found."""
+def read(path: Path, *, missing_value: tuple[float, ...] = ()) -> xr.DataArray:
+    """The field of one file; raises `UnreadableFile` if its coordinates are not found.
+
+    Args:
+        path: the file.
+        missing_value: more numbers that mean "not observed".
+    """
     with _zip(path) as packed:
         amount, dates = _array(packed, "data.npy"), _dates(packed)
-    if amount.ndim != 3 or amount.dtype.kind not in "iu" or len(dates) != len(amount):
-        raise ValueError(f"{len(dates)} dates for data of shape {amount.shape}")
+    if amount.ndim != 3 or amount.dtype.kind not in "iuf" or len(dates) != len(amount):
+        raise ValueError(f"{len(dates)} dates for data of {amount.dtype} and shape {amount.shape}")
     y, x = _axes(_coordinates(path), amount.shape[1:])
-    values = np.where(amount == _MISSING, np.nan, amount.astype(np.float32))
+    unknown = np.isin(amount, [*_missing(amount.dtype), *missing_value]) | ~np.isfinite(amount)
+    declared = (_MISSING, *missing_value)
+    check_undeclared(amount, unknown, 0.01, 0.0, "mm", declared)
+    values = np.where(unknown, np.nan, amount.astype(np.float32))
     order = np.argsort(dates, kind="stable")
     rate = fields.to_rain_rate(values[order], _HUNDREDTHS, interval_s=_INTERVAL_S)
     attrs = {"source": "Météo-France MeteoNet rainfall"}
     return fields.make(rate, time=dates[order], y=y, x=x, crs="EPSG:4326", attrs=attrs)
+
+
+def _missing(kind: np.dtype) -> tuple[int, ...]:
+    """-1, and of unsigned numbers what -1 becomes among them."""
+    return (_MISSING, int(np.iinfo(kind).max)) if kind.kind == "u" else (_MISSING,)
 
 
 def _array(packed: zipfile.ZipFile, name: str) -> np.ndarray:

@@ -28,6 +28,7 @@ from echocast.io.damage import is_damage
 from echocast.io.readers import _packed
 
 SUFFIXES = (".gz", ".bin", ".tar", ".tar.bz2", ".tar.gz")
+GZIP = True
 
 _START = re.compile(rb"(?P<product>[A-Z][A-Z0-9])(?P<time>\d{6})(?P<site>\d{5})(?P<month>\d{4})BY")
 _HEADER = re.compile(
