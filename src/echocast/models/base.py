@@ -61,6 +61,9 @@ class Forecaster(nn.Module, ABC):
     coarsens: ClassVar[bool] = True
     """Whether a grid finer than the one trained on is forecast as means over blocks; else it is given as it is."""
 
+    takes_blank_frames: ClassVar[bool] = False
+    """Whether it knows that a past frame without any observed cell is missing; else it would take it for a dry one."""
+
     @property
     def quantity(self) -> str:
         """The quantity of `echocast.fields` that it forecasts, in whose unit past and future are."""
