@@ -21,8 +21,15 @@ from echocast.models import base
 from echocast.products import ensemble
 from echocast.samples import segments, tensors
 
+Bbox = tuple[float, float, float, float]
+"""West, south, east, north in degrees."""
+
 FRAMES = 10
 """Past frames that a nowcast uses unless told otherwise."""
+
+
+MAX_STEPS = 1000
+"""Lead times of the longest forecast."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,8 @@ def nowcast(
     minutes: float = 90,
     frames: int = FRAMES,
     members: int | None = None,
-    format: str | None = None,  # noqa: A002 (the option's name)
+    options: reading.ReadOptions | str | None = None,
+    bbox: Bbox | None = None,
     on_file: Callable[[Location], None] = lambda _: None,
 ) -> Nowcast:
     """The forecast from the newest frames of files, folders and globs.
@@ -59,7 +67,8 @@ def nowcast(
         minutes: how far to forecast, rounded up to whole time steps.
         frames: how many of the newest frames to use; fewer if there are fewer.
         members: how many futures an ensemble forecaster makes; None for one forecast.
-        format: the reader to use; by default each file is recognised by its content.
+        options: how to read the files (see `echocast.io.reading.ReadOptions`); a text is the reader's name.
+        bbox: (west, south, east, north) in degrees: the field is cut to the smallest rectangle of cells that holds it.
         on_file: called before each file is read.
 
     Raises:
@@ -70,26 +79,29 @@ def nowcast(
         ModelError: no such model, or weights that do not fit.
     """
     forecaster = base.resolve(model)
-    field, used = reading.newest(reading.find(inputs), frames, options=format, on_file=on_file)
-    past = segments.newest_segment(field, frames)
+    field, used = reading.newest(reading.find(inputs), frames, options=options, on_file=on_file)
+    past = segments.newest_segment(field if bbox is None else fields.cropped(field, bbox), frames)
     forecast = forecast_from(past, forecaster, minutes=minutes, members=members)
-    forecast.attrs |= {
-        "model": str(model),
-        "input_files": " ".join(locations.name(place) for place in used[-len(past) :]),
-    }
-    return Nowcast(forecast, past, tuple(used[-len(past) :]))
+    files = tuple(place for place, time in zip(used, field.time.values, strict=True) if time in past.time.values)
+    forecast.attrs |= {"model": str(model), "input_files": " ".join(locations.name(place) for place in files)}
+    return Nowcast(forecast, past, files)
 
 
 def forecast_from(
     past: xr.DataArray, forecaster: base.Forecaster, *, minutes: float = 90, members: int | None = None
 ) -> xr.DataArray:
     """The forecast (lead, y, x), or (member, lead, y, x), that follows a field's frames; raises like `nowcast`."""
-    if minutes <= 0:
+    if not 0 < minutes < np.inf:
         raise ModelError(f"a forecast of {minutes:g} minutes is none; give a positive number")
+    _refuse_blank(past, forecaster)
     if past.sizes["time"] < 2:
         raise MissingFrames(f"one frame, of {past.time.values[-1]}, tells no motion; give the files before it too")
     step = float(fields.time_step(past.time.values) / np.timedelta64(1, "m"))
     forecaster.check_past(past.sizes["time"], step, str(past.name))
+    if minutes > MAX_STEPS * step:
+        raise ModelError(
+            f"{minutes:g} minutes are more than {MAX_STEPS} steps of {step:g} min, the most; give fewer with --minutes"
+        )
     steps = max(1, int(np.ceil(minutes / step - 1e-6)))
     tensor, context = tensors.to_tensor(past), tensors.context_of(past, steps=steps)
     if members is None:
@@ -102,6 +114,20 @@ def forecast_from(
     forecast = tensors.to_forecast(future, past)
     forecast.attrs |= {"model": type(forecaster).__name__, "echocast_version": __version__}
     return forecast
+
+
+def _refuse_blank(past: xr.DataArray, forecaster: base.Forecaster) -> None:
+    """A frame without any observed cell is a missing frame, and the newest must be there."""
+    blank = ~np.isfinite(past.values).any(axis=tuple(range(1, past.ndim)))
+    times = [fields.format_time(time) for time in past.time.values[blank]]
+    if blank[-1]:
+        raise MissingFrames(f"no cell of the newest frame, of {times[-1]} UTC, is observed; leave that frame out")
+    if times and not forecaster.takes_blank_frames:
+        after = len(blank) - 1 - int(np.flatnonzero(blank)[-1])
+        raise MissingFrames(
+            f"no cell is observed at {', '.join(times)} UTC, which {type(forecaster).__name__} would take for dry;"
+            f" use --model lagrangian or optical_flow, which pass over such frames, or --frames {after}"
+        )
 
 
 def to_netcdf(forecast: xr.DataArray, path: str | Path, *, command: str = "echocast.to_netcdf") -> None:

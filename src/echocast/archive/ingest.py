@@ -6,7 +6,7 @@ batch of frames is one transaction, so whatever happens, the store is as it was 
 run again finishes the work.
 
 Rules: the time step is the most common difference of the first files' times; a frame whose time is off the time axis by
-more than a tenth of a step is refused; a missing frame is NaN. One store holds one product on one grid by one Z-R
+more than a tenth of a step is refused; a missing frame is NaN, and one in which no cell is observed is missing. One store holds one product on one grid by one Z-R
 relation, by the same transforms; anything else is refused by name. `echocast.archive.transaction` says what happens to
 frames that are there already.
 
@@ -16,6 +16,7 @@ frames that are there already.
 """
 
 import json
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
@@ -30,12 +31,14 @@ from echocast.archive import transforms as transforming
 from echocast.archive.encoding import encoded_files
 from echocast.archive.transaction import Frame, NewStore, write_frames
 from echocast.archive.transforms import Transform
-from echocast.errors import DataError, GridMismatch
+from echocast.errors import DataError, GridMismatch, MissingFrames
 from echocast.io import reading
 from echocast.io import store as stores
 from echocast.io.location import Location
 from echocast.io.palette import EncodedFrames, grid_of
 from echocast.parallel import Workers
+
+log = logging.getLogger(__name__)
 
 _BATCH_BYTES = 128 * 2**20
 _SAME = ("quantity", "product", "zr")
@@ -45,7 +48,8 @@ _SAME = ("quantity", "product", "zr")
 class Report:
     """What was written to a store, and what it holds afterwards.
 
-    `added`, `duplicates` and `corrected` count frames; `clipped` counts cells outside the limits of rain; `files` is
+    `added`, `duplicates`, `corrected` and `blank` count frames, `blank` those without any observed cell, which are left
+    out; `clipped` counts cells outside the limits of rain; `files` is
     how many were read. `frames` and `gaps` count the observed and the missing frames of the whole store, from `start`
     to `end`.
     """
@@ -53,6 +57,7 @@ class Report:
     added: int = 0
     duplicates: int = 0
     corrected: int = 0
+    blank: int = 0
     clipped: int = 0
     files: int = 0
     frames: int = 0
@@ -98,6 +103,8 @@ def write(
         on_file(number, len(paths))
         writer.add(location, encoded)
     writer.flush()
+    if report.blank and not stores.there(store):
+        raise MissingFrames(f"no cell is observed in any of the {report.blank} frames; give files that hold data")
     _summarise(contents.open(store), report)
     return report
 
@@ -126,7 +133,12 @@ class _Writer:
         _check_alike(self._grid, encoded.grid, name)
         self._report.clipped += int(encoded.grid.attrs.get("clipped_cells", 0))
         for time, data in zip(encoded.grid.time.values, encoded.frames(), strict=True):
-            self._batch.append(Frame(time, data, encoded.palette, name))
+            frame = Frame(time, data, encoded.palette, name)
+            if frame.is_blank():
+                self._report.blank += 1
+                log.info("%s: no cell is observed at %s; this frame is left out", name, time)
+            else:
+                self._batch.append(frame)
         if sum(frame.data.nbytes for frame in self._batch) > _BATCH_BYTES and len(self._batch) > 1:
             self.flush()
 

@@ -18,7 +18,7 @@ guard; reflectivity becomes rain and back in `echocast.zr`, whose names are here
 """
 
 from echocast.fields.field import check, make
-from echocast.fields.grid import check_same_grid, corner, corners, crs, crs_name, degrees, grid_km, known_crs
+from echocast.fields.grid import check_same_grid, corner, corners, cropped, crs, crs_name, degrees, grid_km, known_crs
 from echocast.fields.quantities import QUANTITIES, RAINFALL_RATE, Quantity
 from echocast.fields.times import format_time, time_step
 from echocast.fields.units import MAX_RATE, kind_of_unit, limited, to_rain_rate
@@ -41,6 +41,7 @@ __all__ = [
     "check_same_grid",
     "corner",
     "corners",
+    "cropped",
     "crs",
     "crs_name",
     "degrees",

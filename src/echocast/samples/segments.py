@@ -11,6 +11,7 @@ share one.
     [0, 1]
 """
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,8 @@ from jaxtyping import Int
 
 from echocast import fields
 from echocast.errors import MissingFrames
+
+log = logging.getLogger(__name__)
 
 _MINUTE = np.timedelta64(1, "m")
 
@@ -45,8 +48,15 @@ def window_starts(segments: Sequence[slice], past: int, future: int, stride: int
 
 
 def newest_segment(field: xr.DataArray, frames: int) -> xr.DataArray:
-    """The newest `frames` frames, or all if there are fewer; raises `MissingFrames` if one among them is missing."""
-    newest = field[-frames:]
+    """The newest `frames` frames, or all if there are fewer, from the first to the last in which anything is observed.
+
+    A frame without any observed cell is a missing frame: at either end it is left out, and the log tells of the newest;
+    between others it stays, since its time is known.
+
+    Raises:
+        MissingFrames: a frame among them is missing, or none of them observed anything.
+    """
+    newest = _between_observed(field[-frames:])
     gaps = np.diff(newest.time.values)
     step = gaps.min() if len(gaps) else np.timedelta64(0)
     for late in np.flatnonzero(gaps != step):
@@ -57,6 +67,24 @@ def newest_segment(field: xr.DataArray, frames: int) -> xr.DataArray:
             f" add the missing file, or use only what follows with --frames {len(newest) - late - 1}"
         )
     return newest
+
+
+def _between_observed(field: xr.DataArray) -> xr.DataArray:
+    """The field from its first to its last frame that observed anything."""
+    seen = np.flatnonzero(_observed(field))
+    if not len(seen):
+        raise MissingFrames(
+            f"no cell is observed in any of the {field.sizes['time']} newest frames, up to"
+            f" {fields.format_time(field.time.values[-1])} UTC; give files that hold data"
+        )
+    if (blank := field.sizes["time"] - 1 - seen[-1]) > 0:
+        log.warning(
+            "the newest %d frames, up to %s UTC, are blank: no cell is observed; the forecast is issued at %s UTC",
+            blank,
+            fields.format_time(field.time.values[-1]),
+            fields.format_time(field.time.values[seen[-1]]),
+        )
+    return field[seen[0] : seen[-1] + 1]
 
 
 def _observed(field: xr.DataArray) -> np.ndarray:
