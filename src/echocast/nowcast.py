@@ -4,6 +4,8 @@
 >>> to_netcdf(made.forecast, Path("forecast.nc"))  # doctest: +SKIP
 """
 
+import logging
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +16,14 @@ import xarray as xr
 from echocast import fields
 from echocast._version import __version__
 from echocast.errors import MissingFrames, ModelError
-from echocast.io import forecast_file, reading
+from echocast.io import forecast_file, forecast_formats, reading
 from echocast.io import location as locations
 from echocast.io.location import Location
 from echocast.models import base
 from echocast.products import ensemble
 from echocast.samples import segments, tensors
+
+log = logging.getLogger(__name__)
 
 Bbox = tuple[float, float, float, float]
 """West, south, east, north in degrees."""
@@ -78,10 +82,19 @@ def nowcast(
         WrongUnits: frames of another quantity than the model forecasts.
         ModelError: no such model, or weights that do not fit.
     """
+    began = time.monotonic()
     forecaster = base.resolve(model)
+    log.info("model %s: loaded in %.1f s", model, time.monotonic() - began)
     field, used = reading.newest(reading.find(inputs), frames, options=options, on_file=on_file)
     past = segments.newest_segment(field if bbox is None else fields.cropped(field, bbox), frames)
+    log.info(
+        "%d frames of %d x %d cells, %.1f s since the start",
+        *past.shape[:1],
+        *past.shape[-2:],
+        time.monotonic() - began,
+    )
     forecast = forecast_from(past, forecaster, minutes=minutes, members=members)
+    log.info("%d lead times forecast, %.1f s since the start", forecast.sizes["lead"], time.monotonic() - began)
     files = tuple(place for place, time in zip(used, field.time.values, strict=True) if time in past.time.values)
     forecast.attrs |= {"model": str(model), "input_files": " ".join(locations.name(place) for place in files)}
     return Nowcast(forecast, past, files)
@@ -144,6 +157,31 @@ def to_netcdf(forecast: xr.DataArray, path: str | Path, *, command: str = "echoc
     Raises:
         DataError: it is no forecast, the disk is full or read-only, or there is no such folder.
     """
+    forecast_file.to_netcdf(forecast, path, products=_products(forecast), command=command)
+
+
+def to_file(forecast: xr.DataArray, path: str | Path, *, command: str = "echocast.to_file") -> None:
+    """Write a forecast as the suffix of its path says: ``.nc`` CF-NetCDF, ``.zarr`` Zarr, ``.tif`` GeoTIFF.
+
+    NetCDF and Zarr hold the products of an ensemble of rain rates too (see `to_netcdf`), a GeoTIFF only the mean of its
+    members.
+
+    Args:
+        forecast: a field with leads, (lead, y, x) or (member, lead, y, x).
+        path: what to write, or to replace.
+        command: what the history says made it.
+
+    Raises:
+        DataError: another suffix, it is no forecast, or it cannot be written.
+        MissingDependency: GeoTIFF without rasterio.
+    """
+    if forecast_formats.WRITERS.get(Path(path).suffix.lower()) == "geotiff" and "member" in forecast.dims:
+        log.warning("%s: holds the mean of %d members; NetCDF and Zarr hold all", path, forecast.sizes["member"])
+        forecast = ensemble.mean(forecast)
+    forecast_formats.to_file(forecast, path, products=_products(forecast), command=command)
+
+
+def _products(forecast: xr.DataArray) -> xr.Dataset | None:
+    """What is written beside an ensemble of rain rates."""
     is_rain_ensemble = "member" in forecast.dims and forecast.name == fields.NAME
-    products = ensemble.products(forecast) if is_rain_ensemble else None
-    forecast_file.to_netcdf(forecast, path, products=products, command=command)
+    return ensemble.products(forecast) if is_rain_ensemble else None

@@ -127,7 +127,9 @@ def _problems(made: Survey) -> list[str]:
             f"only {100 * made.wet:.2f} % of the observed cells are wet ({WET_MM_H} mm/h or more): add rainy days"
         )
     if made.blank:
-        found.append(f"{made.blank} frames are blank (no cell observed): make the archive again, so that they are missing")
+        found.append(
+            f"{made.blank} frames are blank (no cell observed): make the archive again, so that they are missing"
+        )
     if made.repeated:
         found.append(f"{made.repeated} frames repeat the one before: did the data feed stop?")
     if made.outliers is not None and made.outliers > _MAX_OUTLIERS * made.frames * made.shape[0] * made.shape[1]:

@@ -13,7 +13,7 @@ from echocast import models, plugins
 from echocast.errors import DataError, MissingDependency, ModelError, UnreadableFile
 
 FORECASTS = (".nc", ".tif", ".tiff", ".zarr")
-"""Suffixes of forecasts: those of `echocast.io.forecast_file.WRITERS`."""
+"""Suffixes of forecasts: those of `echocast.io.forecast_formats.WRITERS`."""
 _PICTURES = {".png": "--png", ".gif": "--gif"}
 _STORE_FILES = ("zarr.json", ".zgroup", ".zarray", ".zmetadata", "refs", "repo")
 
@@ -51,10 +51,12 @@ def check_archive(store: str) -> None:
     path = Path(store)
     if _is_url(store) or (path.is_dir() and _is_store(path)):
         return
-    if not path.exists():
-        raise DataError(f"{store}: no such archive; make it with `echocast archive add {store} INPUT...`")
-    what = "a folder without an archive" if path.is_dir() else "a file, not an archive"
-    raise DataError(f"{store}: is {what}; make one of it with `echocast archive add radar.zarr {store}`")
+    made = (
+        f"of it with `echocast archive add radar.zarr {store}`"
+        if path.exists()
+        else f"with `echocast archive add {store} INPUT...`"
+    )
+    raise DataError(f"{store}: is no echocast archive; make one {made}")
 
 
 def check_forecast_file(path: Path, inputs: Iterable[str] = ()) -> None:

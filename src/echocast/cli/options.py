@@ -13,9 +13,7 @@ Format = Annotated[
     str | None,
     typer.Option("--format", metavar="NAME", help="Format of the files (see `echocast formats`). Default: by content."),
 ]
-Variable = Annotated[
-    str | None, typer.Option("--variable", metavar="NAME", help="Variable, quantity or band to read.")
-]
+Variable = Annotated[str | None, typer.Option("--variable", metavar="NAME", help="Variable, quantity or band to read.")]
 Units = Annotated[
     str | None, typer.Option("--units", metavar="UNIT", help="Unit of the values where the files do not say it.")
 ]
@@ -47,17 +45,13 @@ TimePattern = Annotated[
 ]
 MissingValue = Annotated[
     list[float] | None,
-    typer.Option(
-        "--missing-value", metavar="N", help="Number in the files that means not observed. May be repeated."
-    ),
+    typer.Option("--missing-value", metavar="N", help="Number in the files that means not observed. May be repeated."),
 ]
 Bbox = Annotated[
     str | None,
     typer.Option("--bbox", metavar="W,S,E,N", help="Crop to west, south, east, north, in degrees."),
 ]
-Strict = Annotated[
-    bool, typer.Option("--strict", help="Refuse files that would be passed over, and missing frames.")
-]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse files that would be passed over, and missing frames.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 

@@ -13,8 +13,6 @@ from rich.text import Text
 _PIPED_WIDTH = 10_000
 """Characters in a line of a file or a pipe: no table is wrapped there."""
 
-log = logging.getLogger(__name__)
-
 
 class _Quiet:
     on = False
@@ -89,6 +87,4 @@ class LogLines(logging.Handler):
         shown = Console(stderr=True)
         shown.print(line, soft_wrap=True)
         if record.exc_info:
-            shown.print(self.formatter_of_tracebacks.formatException(record.exc_info), soft_wrap=True, markup=False)
-
-    formatter_of_tracebacks = logging.Formatter()
+            shown.print(Text(logging.Formatter().formatException(record.exc_info)), soft_wrap=True)

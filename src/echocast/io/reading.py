@@ -187,6 +187,7 @@ def _fields(
     with _reachable_by_a_reader(location) as path:
         name = "zarr" if isinstance(path, str) else options.format or recognise(path)
         reader = plugins.load(_READERS, name, error=DataError)
+        log.info("%s: read as %s", location, name)
         with damage.named_errors(path, name):
             _check_options(name, reader, arguments)
             for field in take(reader, path, arguments):

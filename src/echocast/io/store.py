@@ -261,9 +261,12 @@ def _local(folder: Path, *, create: bool) -> icechunk.Repository:
 
 def _no_archive(folder: Path) -> str:
     """What to say about a path without an archive; never to make one over what is there."""
-    if not folder.exists():
-        return f"{folder}: no such archive; make it with `echocast archive add {folder} INPUT...`"
-    return f"{folder}: is no echocast archive; make one of it with `echocast archive add radar.zarr {folder}`"
+    made = (
+        f"of it with `echocast archive add radar.zarr {folder}`"
+        if folder.exists()
+        else f"with `echocast archive add {folder} INPUT...`"
+    )
+    return f"{folder}: is no echocast archive; make one {made}"
 
 
 def _remote(url: str) -> icechunk.Storage:
