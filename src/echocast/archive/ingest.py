@@ -6,9 +6,9 @@ batch of frames is one transaction, so whatever happens, the store is as it was 
 run again finishes the work.
 
 Rules: the time step is the most common difference of the first files' times; a frame whose time is off the time axis by
-more than a tenth of a step is refused; a missing frame is NaN, and one in which no cell is observed is missing. One store holds one product on one grid by one Z-R
-relation, by the same transforms; anything else is refused by name. `echocast.archive.transaction` says what happens to
-frames that are there already.
+more than a tenth of a step is refused; a missing frame is NaN, and one in which no cell is observed is missing. One
+store holds one product on one grid by one Z-R relation, by the same transforms; anything else is refused by name.
+`echocast.archive.transaction` says what happens to frames that are there already.
 
     >>> report = write(["radar/"], "radar.zarr")  # doctest: +SKIP
     >>> open("radar.zarr").sizes  # doctest: +SKIP

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
 from echocast.cli import arguments, options, output
 from echocast.cli.progress import Bar
 from echocast.errors import DataError

@@ -64,7 +64,7 @@ def check_forecast_file(path: Path, inputs: Iterable[str] = ()) -> None:
     suffix = path.suffix.lower()
     if suffix in _PICTURES:
         raise DataError(
-            f"--out {path}: a picture is no forecast; give --out FILE.nc, and the picture with {_PICTURES[suffix]} {path}"
+            f"--out {path}: a picture is no forecast; give --out FILE.nc, and {_PICTURES[suffix]} {path} beside it"
         )
     check_output(path, "--out", FORECASTS, inputs)
     if suffix in (".tif", ".tiff") and importlib.util.find_spec("rasterio") is None:
@@ -95,7 +95,7 @@ def check_output(path: Path, option: str, suffixes: Sequence[str], inputs: Itera
 
 
 def check_output_folder(path: Path, option: str, inputs: Iterable[str] = ()) -> None:
-    """Raise `DataError` unless files can be written into a folder, which may not exist yet, and is none of the inputs."""
+    """Raise `DataError` unless files can be written into a folder that is none of the inputs; it may not exist yet."""
     there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     _check_folder(there, f"{option} {path}")
     for given in inputs:

@@ -30,8 +30,8 @@ def to_file(
         command: what the history says made it.
 
     Raises:
-        DataError: another suffix; or as `echocast.io.forecast_file.to_netcdf`, `echocast.io.forecast_geotiff.to_geotiff` and
-            `echocast.io.forecast_zarr.to_zarr` do.
+        DataError: another suffix; or as `forecast_file.to_netcdf`, `forecast_geotiff.to_geotiff` and
+            `forecast_zarr.to_zarr` do.
     """
     kind = WRITERS.get(Path(path).suffix.lower())
     if kind == "netcdf":

@@ -59,7 +59,7 @@ def _check(forecast: xr.DataArray) -> None:
     several = [name for name in ("member", "channel") if name in forecast.dims]
     if several:
         raise DataError(
-            f"a GeoTIFF has one band for each lead time, so it holds no {several[0]}s; write NetCDF or Zarr, or the mean"
+            f"a GeoTIFF has a band for each lead time, so it holds no {several[0]}s; write NetCDF or Zarr, or the mean"
         )
     if "crs" not in forecast.coords:
         raise DataError("a GeoTIFF holds what lies on Earth, and this forecast does not; write NetCDF or Zarr")

@@ -11,6 +11,7 @@ only seen in part, the frames around it tell the motion of the rest.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -60,7 +61,7 @@ def pairs_of(frames: Float[np.ndarray, "time y x"], count: int) -> list[Pair]:
     """
     seen = _seeing(frames, count + 2)
     used = list(seen)[-count - 1 :]
-    neighbours = list(zip(used, used[1:], strict=False))
+    neighbours = list(pairwise(used))
     plain = [Pair(a, b, len(neighbours) - 1 - number) for number, (a, b) in enumerate(neighbours)]
     if all(np.array_equal(seen[k], seen[used[0]]) for k in used[1:]):
         return plain
