@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -25,6 +25,8 @@ from torch import Tensor
 from echocast._version import __version__
 from echocast.atomic import write_bytes
 from echocast.errors import CheckpointMismatch
+
+T = TypeVar("T")
 
 FORMAT = "echocast checkpoint 2"
 
@@ -82,9 +84,23 @@ def read(path: Path, *, task: str) -> Checkpoint:
         raise CheckpointMismatch(f"{path}: holds weights of a {header.get('task')}, not of a {task}; give another file")
     try:
         arguments = _unmarked(json.loads(header["arguments"]))
-        return Checkpoint(task, header["name"], arguments, weights)
+        return Checkpoint(task, header["name"], arguments, without_wrappers(weights))
     except (KeyError, ValueError) as bad:
         raise CheckpointMismatch(f"{path}: its header is broken ({bad}); train or convert it again") from bad
+
+
+def without_wrappers(weights: Mapping[str, T]) -> dict[str, T]:
+    """Weights by the names that they have without PyTorch's wrappers.
+
+    `torch.nn.DataParallel` puts ``module.`` before every name, `torch.compile` puts ``_orig_mod.`` into it.
+
+    >>> without_wrappers({"module._orig_mod.bias": 1})
+    {'bias': 1}
+    """
+    found = {name.replace("_orig_mod.", ""): value for name, value in weights.items()}
+    while found and all(name.startswith("module.") for name in found):
+        found = {name.removeprefix("module."): value for name, value in found.items()}
+    return found if len(found) == len(weights) else dict(weights)
 
 
 def _marked(value: Any) -> Any:

@@ -4,6 +4,8 @@
 >>> to_netcdf(made.forecast, Path("forecast.nc"))  # doctest: +SKIP
 """
 
+import logging
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +16,24 @@ import xarray as xr
 from echocast import fields
 from echocast._version import __version__
 from echocast.errors import MissingFrames, ModelError
-from echocast.io import forecast_file, reading
+from echocast.io import forecast_file, forecast_formats, reading
 from echocast.io import location as locations
 from echocast.io.location import Location
 from echocast.models import base
 from echocast.products import ensemble
 from echocast.samples import segments, tensors
 
+log = logging.getLogger(__name__)
+
+Bbox = tuple[float, float, float, float]
+"""West, south, east, north in degrees."""
+
 FRAMES = 10
 """Past frames that a nowcast uses unless told otherwise."""
+
+
+MAX_STEPS = 1000
+"""Lead times of the longest forecast."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,8 @@ def nowcast(
     minutes: float = 90,
     frames: int = FRAMES,
     members: int | None = None,
-    format: str | None = None,  # noqa: A002 (the option's name)
+    options: reading.ReadOptions | str | None = None,
+    bbox: Bbox | None = None,
     strict: bool = False,
     on_file: Callable[[Location], None] = lambda _: None,
 ) -> Nowcast:
@@ -61,7 +73,8 @@ def nowcast(
         minutes: how far to forecast, rounded up to whole time steps.
         frames: how many of the newest frames to use; fewer if there are fewer.
         members: how many futures an ensemble forecaster makes; None for one forecast.
-        format: the reader to use; by default each file is recognised by its content.
+        options: how to read the files (see `echocast.io.reading.ReadOptions`); a text is the reader's name.
+        bbox: (west, south, east, north) in degrees: the field is cut to the smallest rectangle of cells that holds it.
         strict: a file that would be passed over, because it cannot be read or lies on another grid, is an error.
         on_file: called before each file is read.
 
@@ -72,35 +85,57 @@ def nowcast(
         WrongUnits: frames of another quantity than the model forecasts.
         ModelError: no such model, or weights that do not fit.
     """
+    began = time.monotonic()
     forecaster = base.resolve(model)
+    log.info("model %s: loaded in %.1f s", model, time.monotonic() - began)
     passed_over: dict[Location, str] = {}
     newest, used = reading.newest(
         reading.find(inputs, strict=strict),
         frames,
-        options=format,
+        options=options,
         strict=strict,
         on_file=on_file,
         on_passed_over=passed_over.__setitem__,
     )
-    past = segments.newest_segment(newest, frames)
+    past, files = _newest_past(newest, used, frames, bbox)
+    log.info(
+        "%d frames of %d x %d cells, %.1f s since the start",
+        *past.shape[:1],
+        *past.shape[-2:],
+        time.monotonic() - began,
+    )
     forecast = forecast_from(past, forecaster, minutes=minutes, members=members)
-    forecast.attrs |= {
-        "model": str(model),
-        "input_files": " ".join(locations.name(place) for place in used[-len(past) :]),
-    }
-    return Nowcast(forecast, past, tuple(used[-len(past) :]), passed_over)
+    log.info("%d lead times forecast, %.1f s since the start", forecast.sizes["lead"], time.monotonic() - began)
+    forecast.attrs |= {"model": str(model), "input_files": " ".join(locations.name(place) for place in files)}
+    return Nowcast(forecast, past, files, passed_over)
+
+
+def _newest_past(
+    newest: xr.DataArray, used: list[Location], frames: int, bbox: Bbox | None
+) -> tuple[xr.DataArray, tuple[Location, ...]]:
+    """The past to forecast from, and the file of each of its frames."""
+    found = newest if bbox is None else fields.cropped(newest, bbox)
+    past = segments.newest_segment(found, frames)
+    tolerance = fields.tolerance(fields.time_step(past.time.values)) if len(past) > 1 else np.timedelta64(0)
+    near = np.abs(newest.time.values[:, None] - past.time.values).min(axis=1) <= tolerance
+    return past, tuple(place for place, is_used in zip(used, near, strict=True) if is_used)
 
 
 def forecast_from(
     past: xr.DataArray, forecaster: base.Forecaster, *, minutes: float = 90, members: int | None = None
 ) -> xr.DataArray:
     """The forecast (lead, y, x), or (member, lead, y, x), that follows a field's frames; raises like `nowcast`."""
-    if minutes <= 0:
+    if not 0 < minutes < np.inf:
         raise ModelError(f"a forecast of {minutes:g} minutes is none; give a positive number")
+    _refuse_blank(past, forecaster)
     if past.sizes["time"] < 2:
         raise MissingFrames(f"one frame, of {past.time.values[-1]}, tells no motion; give the files before it too")
     step = float(fields.time_step(past.time.values) / np.timedelta64(1, "m"))
     forecaster.check_past(past.sizes["time"], step, str(past.name))
+    if minutes > MAX_STEPS * step:
+        raise ModelError(
+            f"{minutes:g} minutes are more than {MAX_STEPS} steps of {step:g} min, the most; give fewer with --minutes"
+        )
     steps = max(1, int(np.ceil(minutes / step - 1e-6)))
     tensor, context = tensors.to_tensor(past), tensors.context_of(past, steps=steps)
     if members is None:
@@ -113,6 +148,20 @@ def forecast_from(
     forecast = tensors.to_forecast(future, past)
     forecast.attrs |= {"model": type(forecaster).__name__, "echocast_version": __version__}
     return forecast
+
+
+def _refuse_blank(past: xr.DataArray, forecaster: base.Forecaster) -> None:
+    """A frame without any observed cell is a missing frame, and the newest must be there."""
+    blank = ~np.isfinite(past.values).any(axis=tuple(range(1, past.ndim)))
+    times = [fields.format_time(time) for time in past.time.values[blank]]
+    if blank[-1]:
+        raise MissingFrames(f"no cell of the newest frame, of {times[-1]} UTC, is observed; leave that frame out")
+    if times and not forecaster.takes_blank_frames:
+        after = len(blank) - 1 - int(np.flatnonzero(blank)[-1])
+        raise MissingFrames(
+            f"no cell is observed at {', '.join(times)} UTC, which {type(forecaster).__name__} would take for dry;"
+            f" use --model lagrangian or optical_flow, which pass over such frames, or --frames {after}"
+        )
 
 
 def to_netcdf(forecast: xr.DataArray, path: str | Path, *, command: str = "echocast.to_netcdf") -> None:
@@ -129,6 +178,31 @@ def to_netcdf(forecast: xr.DataArray, path: str | Path, *, command: str = "echoc
     Raises:
         DataError: it is no forecast, the disk is full or read-only, or there is no such folder.
     """
+    forecast_file.to_netcdf(forecast, path, products=_products(forecast), command=command)
+
+
+def to_file(forecast: xr.DataArray, path: str | Path, *, command: str = "echocast.to_file") -> None:
+    """Write a forecast as the suffix of its path says: ``.nc`` CF-NetCDF, ``.zarr`` Zarr, ``.tif`` GeoTIFF.
+
+    NetCDF and Zarr hold the products of an ensemble of rain rates too (see `to_netcdf`), a GeoTIFF only the mean of its
+    members.
+
+    Args:
+        forecast: a field with leads, (lead, y, x) or (member, lead, y, x).
+        path: what to write, or to replace.
+        command: what the history says made it.
+
+    Raises:
+        DataError: another suffix, it is no forecast, or it cannot be written.
+        MissingDependency: GeoTIFF without rasterio.
+    """
+    if forecast_formats.WRITERS.get(Path(path).suffix.lower()) == "geotiff" and "member" in forecast.dims:
+        log.warning("%s: holds the mean of %d members; NetCDF and Zarr hold all", path, forecast.sizes["member"])
+        forecast = ensemble.mean(forecast)
+    forecast_formats.to_file(forecast, path, products=_products(forecast), command=command)
+
+
+def _products(forecast: xr.DataArray) -> xr.Dataset | None:
+    """What is written beside an ensemble of rain rates."""
     is_rain_ensemble = "member" in forecast.dims and forecast.name == fields.NAME
-    products = ensemble.products(forecast) if is_rain_ensemble else None
-    forecast_file.to_netcdf(forecast, path, products=products, command=command)
+    return ensemble.products(forecast) if is_rain_ensemble else None

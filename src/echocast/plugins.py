@@ -21,18 +21,19 @@ import inspect
 import logging
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib.machinery import PathFinder
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
-
-import pydantic
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from echocast.errors import PluginError
+
+if TYPE_CHECKING:
+    import pydantic
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -71,12 +72,17 @@ def load(package: str, name: str, *, error: type[Exception] = ValueError) -> Mod
     """
     known = names(package)
     if name not in known:
-        near = get_close_matches(name, known)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}."
-        raise error(f"{name!r} is not one of {package}; {hint}")
+        raise error(f"{name!r} is not one of {package}; {hint(name, known)}")
     if name in _added(package):
         return _load_added(package, name)
     return importlib.import_module(f"{package}.{name}")
+
+
+def hint(name: str, known: Sequence[str]) -> str:
+    """What to say about a name that is not known: the nearest, and all there are."""
+    near = get_close_matches(name, known)
+    there = f"there are: {', '.join(known)}"
+    return f"did you mean {near[0]!r}? {there}" if near else there
 
 
 @cache
@@ -138,6 +144,8 @@ def construct(
         error: the class to raise, with every wrong key and value in one line.
         given: positional arguments, not checked.
     """
+    import pydantic  # a tenth of a second, for what few commands need
+
     hints = typing.get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
     parameters = [p for p in inspect.signature(factory).parameters.values() if p.kind is p.KEYWORD_ONLY]
     fields: dict[str, Any] = {
@@ -151,7 +159,7 @@ def construct(
     return factory(*given, **{name: getattr(checked, name) for name in fields if name in table})
 
 
-def _explain(bad: pydantic.ValidationError, where: str, known: list[str]) -> str:
+def _explain(bad: "pydantic.ValidationError", where: str, known: list[str]) -> str:
     parts = []
     for item in bad.errors():
         key = ".".join(str(part) for part in item["loc"])
@@ -225,6 +233,10 @@ def _own(package: str) -> frozenset[str]:
 
 
 def _folder(package: str) -> Path:
+    """Where a package lies; of echocast's own without an import, for the packages above may take seconds."""
+    own = Path(__file__).parent.joinpath(*package.split(".")[1:])
+    if package.startswith("echocast.") and (own / "__init__.py").is_file():
+        return own
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise ValueError(f"{package!r} is not a package")

@@ -6,8 +6,9 @@ batch of frames is one transaction, so whatever happens, the store is as it was 
 run again finishes the work.
 
 Rules: the time axis is the clock of the first files' times (`echocast.fields.clock`); a frame moves to it by no more
-than `echocast.fields.tolerance` and is refused if it is further off; a missing frame is NaN. One store holds one
-product on one grid by one Z-R relation, by the same transforms; a few files of another are passed over and named.
+than `echocast.fields.tolerance` and is refused if it is further off; a missing frame is NaN, and one without any
+observed cell is missing. One store holds one product on one grid by one Z-R relation, by the same transforms; a few
+files of another are passed over and named.
 `echocast.archive.transaction` says what happens to frames that are there already.
 
     >>> report = write(["radar/"], "radar.zarr")  # doctest: +SKIP
@@ -31,7 +32,7 @@ from echocast.archive import transforms as transforming
 from echocast.archive.encoding import encoded_files
 from echocast.archive.transaction import Frame, NewStore, write_frames
 from echocast.archive.transforms import Transform
-from echocast.errors import DataError, GridMismatch
+from echocast.errors import DataError, GridMismatch, MissingFrames
 from echocast.io import reading
 from echocast.io import store as stores
 from echocast.io.location import Location
@@ -48,14 +49,16 @@ _SAME = ("quantity", "product", "zr")
 class Report:
     """What was written to a store, and what it holds afterwards.
 
-    `added`, `duplicates` and `corrected` count frames; `clipped` counts cells outside the limits of rain; `files` is
-    how many were given, and `passed_over` tells for each that was not used the reason. `frames` and `gaps` count the
-    observed and the missing frames of the whole store, from `start` to `end`.
+    `added`, `duplicates`, `corrected` and `blank` count frames, `blank` those without any observed cell, which are left
+    out; `clipped` counts cells outside the limits of rain; `files` is how many were given, and `passed_over` tells for
+    each that was not used the reason. `frames` and `gaps` count the observed and the missing frames of the whole store,
+    from `start` to `end`.
     """
 
     added: int = 0
     duplicates: int = 0
     corrected: int = 0
+    blank: int = 0
     clipped: int = 0
     files: int = 0
     passed_over: dict[Location, str] = dataclass_field(default_factory=dict)
@@ -110,6 +113,8 @@ def write(
     writer.finish()
     for why in report.passed_over.values():
         log.warning("passed over: %s", why)
+    if report.blank and not stores.there(store):
+        raise MissingFrames(f"no cell is observed in any of the {report.blank} frames; give files that hold data")
     _summarise(contents.open(store), report)
     return report
 
@@ -171,6 +176,7 @@ class _Writer:
         batch = self._chosen()
         self._grid, self._batches = batch.grid, [_Batch(batch.grid)]
         self._taken |= batch.files
+        self._report.blank += batch.blank
         if not batch.frames:
             return
         if self._repository is None:
@@ -215,7 +221,7 @@ class _Batch:
         self.grid = grid
         self.frames: list[Frame] = []
         self.files: dict[Location, None] = {}
-        self.size = self.clipped = 0
+        self.size = self.clipped = self.blank = 0
 
     def takes(self, encoded: EncodedFrames, name: str) -> bool:
         """Whether frames belong to these."""
@@ -238,8 +244,13 @@ class _Batch:
         self.files[location] = None
         self.clipped += int(encoded.grid.attrs.get("clipped_cells", 0))
         for time, data in zip(encoded.grid.time.values, encoded.frames(), strict=True):
-            self.frames.append(Frame(time, data, encoded.palette, str(location)))
-            self.size += data.nbytes
+            frame = Frame(time, data, encoded.palette, str(location))
+            if frame.is_blank():
+                self.blank += 1
+                log.info("%s: no cell is observed at %s; this frame is left out", location, time)
+            else:
+                self.frames.append(frame)
+                self.size += data.nbytes
 
 
 def _agreed_transforms(

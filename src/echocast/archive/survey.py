@@ -26,9 +26,10 @@ _PART_BYTES = 64 * 2**20
 class Survey:
     """What was found.
 
-    The last five need every frame read and are None otherwise: `observed` is the share of the cells of all frames,
-    `wet` the share of the observed cells, `outliers` a number of cells, `highest` a rain rate in mm/h, and `repeated`
-    the number of frames that equal the one before although it rains in them.
+    The last six need every frame read and are None otherwise: `observed` is the share of the cells of all frames,
+    `wet` the share of the observed cells, `outliers` a number of cells, `highest` a rain rate in mm/h, `repeated` the
+    number of frames that equal the one before although it rains in them, and `blank` that of frames in which no cell is
+    observed.
     """
 
     frames: int
@@ -51,6 +52,7 @@ class Survey:
     outliers: int | None = None
     highest: float | None = None
     repeated: int | None = None
+    blank: int | None = None
     problems: list[str] = field(default_factory=list)
 
 
@@ -89,14 +91,15 @@ def _read_frames(rain: xr.DataArray, made: Survey) -> None:
     cells = rain.sizes["y"] * rain.sizes["x"]
     part = max(1, _PART_BYTES // (4 * cells))
     there = rain.observed.values
-    observed = wet = outliers = repeated = 0
+    observed = wet = outliers = repeated = blank = 0
     highest, last = 0.0, None
     for start in range(0, len(there), part):
         for offset, frame in enumerate(rain[start : start + part].values):
             if not there[start + offset]:
                 last = None
                 continue
-            observed += int(np.isfinite(frame).sum())
+            seen = int(np.isfinite(frame).sum())
+            observed, blank = observed + seen, blank + (seen == 0)
             with np.errstate(invalid="ignore"):
                 is_wet = frame >= WET_MM_H
                 outliers += int((frame > OUTLIER_MM_H).sum())
@@ -106,7 +109,7 @@ def _read_frames(rain: xr.DataArray, made: Survey) -> None:
             last = frame
     made.observed = observed / max(1, cells * made.frames)
     made.wet = wet / max(1, observed)
-    made.outliers, made.highest, made.repeated = outliers, highest, repeated
+    made.outliers, made.highest, made.repeated, made.blank = outliers, highest, repeated, blank
 
 
 def _problems(made: Survey) -> list[str]:
@@ -122,6 +125,10 @@ def _problems(made: Survey) -> list[str]:
     if made.wet is not None and made.wet < _MIN_WET:
         found.append(
             f"only {100 * made.wet:.2f} % of the observed cells are wet ({WET_MM_H} mm/h or more): add rainy days"
+        )
+    if made.blank:
+        found.append(
+            f"{made.blank} frames are blank (no cell observed): make the archive again, so that they are missing"
         )
     if made.repeated:
         found.append(f"{made.repeated} frames repeat the one before: did the data feed stop?")

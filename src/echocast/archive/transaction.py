@@ -42,6 +42,12 @@ class Frame:
         """The frame in mm/h, float32."""
         return self.data if self.data.dtype == np.float32 else self.palette[self.data]
 
+    def is_blank(self) -> bool:
+        """Whether no cell is observed."""
+        if self.data.dtype == np.float32:
+            return not np.isfinite(self.data).any()
+        return not np.isfinite(self.palette)[self.data].any()
+
     def equals(self, other: "Frame") -> bool:
         """Whether both hold the same values, NaN included."""
         return np.array_equal(self.values(), other.values(), equal_nan=True)

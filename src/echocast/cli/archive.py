@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+from echocast.cli import arguments, options, output
 from echocast.cli.progress import Bar
+from echocast.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,28 +38,23 @@ def add(
             metavar="INPUT...", help="Radar files, folders, globs, Zarr stores; s3://, gs://, https:// too."
         ),
     ],
-    format: Annotated[  # noqa: A002 (the option's name)
-        str | None,
-        typer.Option("--format", help="Format of the files (see `echocast formats`). Default: by their content."),
-    ] = None,
-    variable: Annotated[
-        str | None, typer.Option("--variable", metavar="NAME", help="Variable, quantity or band to read.")
-    ] = None,
-    units: Annotated[
-        str | None, typer.Option("--units", help="Unit of the values where the files do not say it.")
-    ] = None,
-    zr: Annotated[
-        str | None,
-        typer.Option(
-            "--zr", metavar="A,B", help="Z-R relation Z = A R^B, or its name (marshall-palmer, fmi, wsr-88d, ...)."
-        ),
-    ] = None,
-    min_quality: Annotated[
-        float | None,
-        typer.Option("--min-quality", min=0, max=1, help="Cells of lower quality (QIND of ODIM) become missing."),
-    ] = None,
+    format: options.Format = None,  # noqa: A002 (the option's name)
+    variable: options.Variable = None,
+    units: options.Units = None,
+    zr: options.ZR = None,
+    min_quality: options.MinQuality = None,
+    interval: options.Interval = None,
+    time_pattern: options.TimePattern = None,
+    missing_value: options.MissingValue = None,
     max_rate: Annotated[
-        float, typer.Option("--max-rate", metavar="MM/H", min=1, help="Rain rates above this are set to it.")
+        float,
+        typer.Option(
+            "--max-rate",
+            metavar="MM/H",
+            min=1,
+            callback=arguments.finite,
+            help="Rain rates above this are set to it.",
+        ),
     ] = 300.0,
     transform: Annotated[
         list[str] | None,
@@ -69,9 +65,14 @@ def add(
     time_step: Annotated[
         float | None,
         typer.Option(
-            "--time-step", metavar="MINUTES", min=0.1, help="Time step of a new archive. Default: the files'."
+            "--time-step",
+            metavar="MINUTES",
+            min=0.1,
+            callback=arguments.finite,
+            help="Time step of a new archive. Default: the files'.",
         ),
     ] = None,
+    strict: options.Strict = False,
     workers: Annotated[
         int,
         typer.Option(
@@ -93,59 +94,75 @@ def add(
 
     Example: echocast archive add radar.zarr radar/2016/ --transform 'coarsen factor=2'
     """
+    arguments.check_format(format)
+    _check_store(store, inputs)
+    arguments.check_inputs(inputs)
+    chosen = options.read_options(
+        format=format,
+        variable=variable,
+        units=units,
+        zr=zr,
+        min_quality=min_quality,
+        interval=interval,
+        time_pattern=time_pattern,
+        missing_value=missing_value,
+        max_rate=max_rate,
+    )
     import numpy as np
 
     from echocast import archive, fields
     from echocast.archive import transforms as transforming
-    from echocast.io.reading import ReadOptions
     from echocast.parallel import Workers
 
-    relation = fields.zr_relation(zr) if zr else None
-    options = ReadOptions(
-        format=format, variable=variable, units=units, zr=relation, min_quality=min_quality, max_rate=max_rate
-    )
     step = None if time_step is None else np.timedelta64(round(time_step * 60), "s").astype("timedelta64[ns]")
     with Bar("archiving", "files") as bar:
         report = archive.write(
             inputs,
             store,
-            options=options,
+            options=chosen,
             time_step=step,
             transforms=transforming.parse(transform) if transform else None,
             workers=Workers(workers, dask),
             on_file=bar.to,
+            strict=strict,
         )
+    blank = f" {report.blank} without any observed cell were left out." if report.blank else ""
     clipped = f" {report.clipped} cells were outside 0 to {max_rate:g} mm/h and clipped." if report.clipped else ""
-    _say(
+    output.say(
         f"{store}: {report.added} frames added from {report.files} files,"
-        f" {report.duplicates} already there, {report.corrected} corrected.{clipped}\n"
+        f" {report.duplicates} already there, {report.corrected} corrected.{blank}{clipped}\n"
         f"It holds {report.frames} frames from {fields.format_time(report.start)} to {fields.format_time(report.end)}"
         f" UTC, every {_minutes(report.time_step)} min, {report.gaps} missing."
     )
 
 
 @app.command()
-def info(store: Store) -> None:
+def info(store: Store, as_json: options.Json = False) -> None:
     """Describe an archive from its coordinates: times, gaps, grid, source, size.
 
     Example: echocast archive info radar.zarr
     """
+    arguments.check_archive(store)
     from echocast.archive import survey
 
-    _say_rows(_described(store, survey.survey(store, read_frames=False)))
+    _say_found(store, survey.survey(store, read_frames=False), as_json=as_json)
 
 
 @app.command()
-def check(store: Store) -> None:
+def check(store: Store, as_json: options.Json = False) -> None:
     """Read every frame of an archive and say whether it is fit for training; exit status 1 if not.
 
     Example: echocast archive check radar.zarr
     """
+    arguments.check_archive(store)
     from echocast.archive import survey
 
     found = survey.survey(store, read_frames=True)
-    _say_rows(_described(store, found))
-    _say("fit for training" if not found.problems else "not fit for training:\n  " + "\n  ".join(found.problems))
+    _say_found(store, found, as_json=as_json)
+    if not as_json:
+        output.say(
+            "fit for training" if not found.problems else "not fit for training:\n  " + "\n  ".join(found.problems)
+        )
     if found.problems:
         raise typer.Exit(1)
 
@@ -161,6 +178,8 @@ def clutter(
 
     Example: echocast archive clutter radar.zarr --out mask.nc
     """
+    arguments.check_archive(store)
+    arguments.check_output(out, "--out", (".nc",), [store])
     from echocast import archive
     from echocast.archive import clutter as clutters
     from echocast.io import forecast_file
@@ -171,8 +190,30 @@ def clutter(
     forecast_file.series_to_netcdf(mask, out)
     for month in found:
         means = ", ".join(f"{mean:.3f}" for mean in month.cluster_means)
-        _say(f"{month.month}: {int(month.cells.sum())} cells of clutter; mean grey levels of the clusters: {means}")
-    _say(f"{out}: {int(mask.values.sum())} cells marked; use it with --transform 'mask file={out}'")
+        output.say(
+            f"{month.month}: {int(month.cells.sum())} cells of clutter; mean grey levels of the clusters: {means}"
+        )
+    output.say(f"{out}: {int(mask.values.sum())} cells marked; use it with --transform 'mask file={out}'")
+
+
+def _check_store(store: str, inputs: list[str]) -> None:
+    """Raise unless an archive can be made there or is there, and is none of the inputs."""
+    path = Path(store)
+    if "://" in store:
+        return
+    if path.is_file():
+        raise DataError(f"{store}: is a file, not an archive; give another STORE")
+    for given in inputs:
+        inside = path.resolve() == Path(given).resolve() or Path(given).resolve() in path.resolve().parents
+        if inside and Path(given).exists() and "://" not in given:
+            raise DataError(f"{store}: the archive lies in an input ({given}); give a STORE elsewhere")
+
+
+def _say_found(store: str, found: "Survey", *, as_json: bool) -> None:
+    if as_json:
+        output.say_json({"archive": store} | vars(found))
+    else:
+        output.say_rows(_described(store, found))
 
 
 def _described(store: str, found: "Survey") -> list[tuple[str, str]]:
@@ -201,6 +242,7 @@ def _described(store: str, found: "Survey") -> list[tuple[str, str]]:
             ("wet", f"{100 * found.wet:.2f} % of the observed cells ({WET_MM_H} mm/h or more)"),
             ("highest", f"{found.highest:.1f} mm/h, {found.outliers} cells above {OUTLIER_MM_H:g} mm/h"),
             ("repeated", f"{found.repeated} frames equal to the one before"),
+            ("blank", f"{found.blank} frames without any observed cell"),
         ]
     return lines + [("gaps" if number == 0 else "", text) for number, text in enumerate(_gaps(found))]
 
@@ -220,11 +262,3 @@ def _minutes(step: "np.timedelta64") -> str:
     import numpy as np
 
     return f"{step / np.timedelta64(1, 'm'):g}"
-
-
-def _say_rows(rows: list[tuple[str, str]]) -> None:
-    _say("\n".join(f"{title:<12} {text}" for title, text in rows))
-
-
-def _say(text: str) -> None:
-    Console().print(text, markup=False, highlight=False, soft_wrap=True)

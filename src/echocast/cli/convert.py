@@ -4,8 +4,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
+
+from echocast import plugins
+from echocast.cli import arguments, output
+from echocast.errors import CheckpointMismatch, UnreadableFile
+
+_CONVERTERS, _OTHERS = "echocast.nn.compat", ("base", "files")
 
 
 def command(
@@ -33,25 +37,26 @@ def command(
 
     Example: echocast convert model.pt --from ndrplz --prefix encoder. --to layer.safetensors
     """
-    from echocast.errors import CheckpointMismatch
+    if not weights.is_file():
+        raise UnreadableFile(f"{weights}: no such file; give a file of weights")
+    known = plugins.names(_CONVERTERS, skip=_OTHERS)
+    arguments.check_name(source, known, "implementation", error=CheckpointMismatch)
+    arguments.check_output(to, "--to", (".safetensors",), [str(weights)])
+    hints = dict(_setting(text) for text in settings or [])
     from echocast.nn import compat, storage
     from echocast.nn.compat import files
 
-    hints = {}
-    for setting in settings or []:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise CheckpointMismatch(f"--set {setting}: write KEY=VALUE")
-        hints[key] = value
     made = compat.convert(source, files.read(weights), prefix=prefix, **hints)
     layer = made.layer()
     storage.save(layer, to)
-    table = Table(box=None, pad_edge=False)
-    for title in ("weight", "shape"):
-        table.add_column(title)
-    for name, tensor in layer.state_dict().items():
-        table.add_row(name, " x ".join(map(str, tensor.shape)))
-    console = Console()
-    console.print(table)
-    count = sum(tensor.numel() for tensor in layer.state_dict().values())
-    console.print(f"{to}: {count:,} weights of {source}", markup=False, highlight=False, soft_wrap=True)
+    shapes = layer.state_dict()
+    output.say_table(("weight", "shape"), [(name, " x ".join(map(str, one.shape))) for name, one in shapes.items()])
+    count = sum(one.numel() for one in shapes.values())
+    output.say(f"{to}: {count:,} weights of {source}")
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise CheckpointMismatch(f"--set {text}: write KEY=VALUE")
+    return key, value

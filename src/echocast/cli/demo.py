@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from echocast.cli import arguments, output
 from echocast.cli.progress import Bar
 
 _PAST, _LEADS, _FRAMES = 10, 18, 70
@@ -27,6 +27,7 @@ def command(
 
     Example: echocast demo --out demo/
     """
+    arguments.check_output_folder(out, "--out")
     from echocast import evaluation, nowcast, report
     from echocast.cli.tables import show
     from echocast.models import base
@@ -54,13 +55,9 @@ def command(
         panels.to_png(forecast, out / "forecast.png", past=past, observed=observed)
         bar.to(5, 6)
         animation.to_gif(forecast, out / "forecast.gif", past=past, observed=observed)
-    console = Console()
-    show(result, console)
-    console.print(
+    show(result, output.console())
+    output.say(
         f"{result.cases} forecasts of one {storm.attrs['source']}. The storm is not real, the network never saw its"
         " like, and its flow never changes, which suits optical flow: the model card has the scores on real radar.\n"
         f"Look at {out / 'forecast.gif'} and {out / 'forecast.png'}; the forecast itself is {out / 'forecast.nc'}.",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
     )

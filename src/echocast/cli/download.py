@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from echocast import plugins
+from echocast.cli import arguments, output
 from echocast.cli.progress import Bar
 from echocast.errors import DataError
 
@@ -34,19 +35,18 @@ def command(
 
     Example: echocast download mrms --from 2024-06-01T00:00 --to 2024-06-01T01:00 --out mrms/
     """
+    arguments.check_name(source, plugins.names("echocast.fetch.sources"), "source")
+    folder = out or Path(source)
+    arguments.check_output_folder(folder, "--out")
     from echocast.fetch import download
     from echocast.fetch.transfer import DownloadOptions
 
-    folder = out or Path(source)
     options = DownloadOptions(parallel=parallel)
     with Bar("downloading", "files") as bar:
         report = download.get(source, start, end, folder, mirror=mirror, options=options, on_file=bar.to)
-    Console().print(
+    output.say(
         f"{folder}: {report.downloaded} files downloaded ({report.bytes / 2**20:.1f} MiB), {report.there} already"
         f" there, {report.missing} missing at the source, {len(report.failed)} failed",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
     )
     if report.failed:
         name, why = next(iter(report.failed.items()))

@@ -10,18 +10,19 @@ import logging
 import signal
 import sys
 import threading
+import time
 import warnings
 from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.text import Text
 from typer.core import TyperGroup
 
 from echocast import plugins
 from echocast._version import __version__
+from echocast.cli import output
 from echocast.errors import EchocastError
 
 VERBS = (
@@ -38,6 +39,11 @@ VERBS = (
     "convert",
 )
 """The order of the verbs in the help; others follow."""
+
+HELPERS = ("main", "arguments", "options", "output", "progress", "tables")
+"""Modules of this folder that are no verbs."""
+_EVERYWHERE = ("-q", "--quiet", "-v", "--verbose")
+"""Options that may stand before the verb or behind it."""
 
 stderr = Console(stderr=True)
 log = logging.getLogger(__name__)
@@ -63,7 +69,7 @@ def make() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_common)
-    for name in plugins.names("echocast.cli", skip=("main", "tables", "progress")):
+    for name in plugins.names("echocast.cli", skip=HELPERS):
         verb = importlib.import_module(f"echocast.cli.{name}")
         if hasattr(verb, "app"):
             app.add_typer(verb.app, name=name)
@@ -80,8 +86,9 @@ def run() -> None:
 
 def status(arguments: list[str]) -> int:
     """Run one command line and give its exit status; what went wrong is one line on standard error."""
+    began = time.monotonic()
     try:
-        result = make()(args=arguments, prog_name="echocast", standalone_mode=False)
+        result = make()(args=_ordered(arguments), prog_name="echocast", standalone_mode=False)
     except EchocastError as bad:
         log.info("what led to this error:", exc_info=bad)  # seen with --verbose
         return _say(" ".join(str(bad).split()), 1)
@@ -93,10 +100,27 @@ def status(arguments: list[str]) -> int:
     except BrokenPipeError:
         return 141  # the reader of our output went away, as `| head` does
     except MemoryError:
-        return _say("not enough memory for this grid; crop the input or use a machine with more", 1)
+        return _say(_NO_MEMORY, 1)
+    except RuntimeError as bad:
+        if not any(words in str(bad).lower() for words in _OUT_OF_MEMORY):
+            raise
+        return _say(_NO_MEMORY, 1)
+    log.info("%.1f s in all", time.monotonic() - began)
     if result == 130:
         return _interrupted()  # typer turns Ctrl-C into this
     return result if isinstance(result, int) else 0
+
+
+_NO_MEMORY = "not enough memory for this grid; crop the input with --bbox, ask for less, or use a machine with more"
+_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+"""What PyTorch says, as a RuntimeError, where there is no more memory."""
+
+
+def _ordered(arguments: list[str]) -> list[str]:
+    """The command line with the options of all verbs before the verb; behind ``--`` nothing is an option."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    moved = [word for word in arguments[:end] if word in _EVERYWHERE]
+    return moved + [word for word in arguments[:end] if word not in _EVERYWHERE] + arguments[end:]
 
 
 _MOMENT_S = 0.1
@@ -136,16 +160,18 @@ def _version(wanted: bool) -> bool:
 
 def _common(
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Print more of what is done, and the traceback of an error.")
+        bool, typer.Option("--verbose", "-v", help="Print what is done, and the traceback of an error.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
     version: Annotated[  # noqa: ARG001 (its callback does the work)
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(message)s",
-        handlers=[RichHandler(console=stderr, show_path=False, show_time=False)],
-    )
+    if verbose and quiet:
+        raise typer.BadParameter("--verbose and --quiet do not go together")
+    output.be_quiet(quiet)
+    level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[output.LogLines()])
+    logging.getLogger("echocast").setLevel(level)
     if not verbose:
         warnings.simplefilter("ignore")  # libraries' warnings are for developers; ours are errors or log lines

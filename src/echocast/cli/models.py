@@ -2,23 +2,23 @@
 
 import logging
 
-from rich.console import Console
-from rich.table import Table
+from echocast.cli import options, output
 
 log = logging.getLogger(__name__)
 
 
-def command() -> None:
+def command(as_json: options.Json = False) -> None:
     """List the forecasters, one line each; weights "shipped" means ready to use by name."""
     from echocast.errors import PluginError
     from echocast.models import base
 
-    table = Table(box=None, pad_edge=False)
-    for title in ("model", "weights", "what it is"):
-        table.add_column(title, no_wrap=title != "what it is")
+    found = []
     for name in base.names():
         try:
-            table.add_row(name, base.weights(name), base.summary(name))
+            found.append({"model": name, "weights": base.weights(name), "description": base.summary(name)})
         except PluginError as bad:  # one broken plug-in does not hide the other models
             log.warning("%s", bad)
-    Console().print(table)
+    if as_json:
+        output.say_json(found)
+    else:
+        output.say_table(("model", "weights", "what it is"), [tuple(one.values()) for one in found])

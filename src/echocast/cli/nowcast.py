@@ -3,21 +3,41 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+
+from echocast.cli import arguments, options, output
+
+if TYPE_CHECKING:
+    from echocast.nowcast import Nowcast
+
+_LONGEST_MINUTES = 10_080.0
 
 
 def command(
     inputs: Annotated[
         list[str], typer.Argument(metavar="INPUT...", help="Radar files, folders, globs or Zarr stores; URLs too.")
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.nc", help="The forecast to write, as CF-NetCDF.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="FILE", help="The forecast to write: .nc CF-NetCDF, .zarr Zarr, .tif GeoTIFF (COG)."
+        ),
+    ],
     model: Annotated[
         str, typer.Option("--model", metavar="NAME|PATH", help="A forecaster (see `echocast models`) or a checkpoint.")
     ] = "lagrangian",
-    minutes: Annotated[float, typer.Option("--minutes", min=1, help="Length of the forecast in minutes.")] = 90,
+    minutes: Annotated[
+        float,
+        typer.Option(
+            "--minutes",
+            min=1,
+            max=_LONGEST_MINUTES,
+            callback=arguments.finite,
+            help="Length of the forecast in minutes.",
+        ),
+    ] = 90,
     frames: Annotated[int, typer.Option("--frames", min=2, help="Number of newest frames to forecast from.")] = 10,
     members: Annotated[
         int | None,
@@ -25,38 +45,98 @@ def command(
             "--members", metavar="N", min=1, help="Make an ensemble of N members (models lagrangian and steps)."
         ),
     ] = None,
-    format: Annotated[  # noqa: A002 (the option's name)
-        str | None,
-        typer.Option("--format", help="Format of the files (see `echocast formats`). Default: by their content."),
-    ] = None,
-    gif: Annotated[Path | None, typer.Option("--gif", metavar="FILE", help="Also write an animation.")] = None,
+    format: options.Format = None,  # noqa: A002 (the option's name)
+    variable: options.Variable = None,
+    units: options.Units = None,
+    zr: options.ZR = None,
+    min_quality: options.MinQuality = None,
+    interval: options.Interval = None,
+    time_pattern: options.TimePattern = None,
+    missing_value: options.MissingValue = None,
+    bbox: options.Bbox = None,
+    strict: options.Strict = False,
+    gif: Annotated[Path | None, typer.Option("--gif", metavar="FILE.gif", help="Also write an animation.")] = None,
     png: Annotated[
-        Path | None, typer.Option("--png", metavar="FILE", help="Also write a picture of panels by lead time.")
+        Path | None, typer.Option("--png", metavar="FILE.png", help="Also write a picture of panels by lead time.")
     ] = None,
+    as_json: options.Json = False,
 ) -> None:
     """Forecast rain for the next minutes from the newest radar frames.
 
     Uses the newest frames of the given files, on any grid, and says which they are. A missing frame among them, or a
-    time step that the model was not trained for, is an error. Every file is written whole or not at all. The file of an
-    ensemble also holds the mean, quantiles and the probability of rain rates and amounts; the animation shows the mean,
-    the panels show the mean, two members and the probability of 1 mm/h.
+    time step that the model was not trained for, is an error. A frame without any observed cell counts as missing.
+    Every file is written whole or not at all. NetCDF and Zarr files of an ensemble also hold the mean, quantiles and
+    the probability of rain rates and amounts; a GeoTIFF holds the mean. The animation shows the mean, the panels show
+    the mean, two members and the probability of 1 mm/h.
 
     Example: echocast nowcast radar/ --minutes 90 --out forecast.nc --gif forecast.gif
     """
-    from echocast import nowcast as nowcasts
-    from echocast.plotting import animation, panels
-    from echocast.products import ensemble as ensembles
-
-    console = Console()
-    with Console(stderr=True).status("reading and forecasting"):
-        made = nowcasts.nowcast(inputs, model, minutes=minutes, frames=frames, members=members, format=format)
-    console.print(made.used(), markup=False, highlight=False, soft_wrap=True)
-    nowcasts.to_netcdf(made.forecast, out, command=shlex.join(["echocast", *sys.argv[1:]]))
-    if gif:
-        animation.to_gif(ensembles.mean(made.forecast), gif, past=made.past)
-    if png:
-        panels.to_png(made.forecast, png, past=made.past)
-    written = ", ".join(str(path) for path in (out, gif, png) if path)
-    console.print(
-        f"wrote {made.forecast.sizes['lead']} lead times to {written}", markup=False, highlight=False, soft_wrap=True
+    _check(inputs, model, out, gif, png)
+    cut = arguments.box(bbox)
+    reading = options.read_options(
+        format=format,
+        variable=variable,
+        units=units,
+        zr=zr,
+        min_quality=min_quality,
+        interval=interval,
+        time_pattern=time_pattern,
+        missing_value=missing_value,
     )
+    from echocast import nowcast as nowcasts
+
+    with output.console(stderr=True).status("reading and forecasting"):
+        made = nowcasts.nowcast(
+            inputs, model, minutes=minutes, frames=frames, members=members, options=reading, bbox=cut, strict=strict
+        )
+    if not as_json:
+        output.say(made.used())
+    nowcasts.to_file(made.forecast, out, command=shlex.join(["echocast", *sys.argv[1:]]))
+    _write_pictures(made, gif, png)
+    written = [str(path) for path in (out, gif, png) if path]
+    if as_json:
+        output.say_json(_summary(made, written))
+    else:
+        output.say(f"wrote {made.forecast.sizes['lead']} lead times to {', '.join(written)}")
+
+
+def _check(inputs: list[str], model: str, out: Path, gif: Path | None, png: Path | None) -> None:
+    """All that can be known of the command line before anything is imported or read."""
+    arguments.check_model(model)
+    arguments.check_forecast_file(out, inputs)
+    for path, option, suffix in ((gif, "--gif", ".gif"), (png, "--png", ".png")):
+        if path is not None:
+            arguments.check_output(path, option, (suffix,), inputs)
+    arguments.check_distinct((out, gif, png))
+    arguments.check_inputs(inputs)
+
+
+def _write_pictures(made: "Nowcast", gif: Path | None, png: Path | None) -> None:
+    if gif:
+        from echocast.plotting import animation
+        from echocast.products import ensemble
+
+        animation.to_gif(ensemble.mean(made.forecast), gif, past=made.past)
+    if png:
+        from echocast.plotting import panels
+
+        panels.to_png(made.forecast, png, past=made.past)
+
+
+def _summary(made: "Nowcast", written: list[str]) -> dict[str, Any]:
+    """What a script wants to know of a nowcast."""
+    forecast, past = made.forecast, made.past
+    return {
+        "model": forecast.attrs["model"],
+        "forecast_reference_time": forecast.forecast_reference_time.values[()],
+        "valid_times": list(forecast.time.values),
+        "lead_minutes": list(forecast.lead.values),
+        "members": forecast.sizes.get("member"),
+        "passed_over": {str(place): why for place, why in made.passed_over.items()},
+        "variable": str(forecast.name),
+        "units": forecast.attrs["units"],
+        "shape": [forecast.sizes["y"], forecast.sizes["x"]],
+        "frames": list(past.time.values),
+        "input_files": [str(place) for place in made.files],
+        "output_files": written,
+    }

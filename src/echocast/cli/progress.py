@@ -3,6 +3,8 @@
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from echocast.cli.output import is_quiet
+
 
 class Bar:
     """A progress bar in one line: what is done, the share that is done, how many of how many, the time."""
@@ -16,6 +18,7 @@ class Bar:
             TimeElapsedColumn(),
             console=Console(stderr=True),
             transient=True,
+            disable=is_quiet(),
         )
         self._task = self._progress.add_task(what, total=None)
 

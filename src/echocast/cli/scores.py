@@ -2,11 +2,10 @@
 
 import math
 
-from rich.console import Console
-from rich.table import Table
+from echocast.cli import options, output
 
 
-def command() -> None:
+def command(as_json: options.Json = False) -> None:
     """List the families of scores, and each score with its perfect value and unit.
 
     A score without a perfect value is one that depends on the weather.
@@ -14,11 +13,18 @@ def command() -> None:
     from echocast import plugins
     from echocast.verification import families
 
-    table = Table(box=None, pad_edge=False)
-    for title in ("family", "score", "perfect", "unit", "title"):
-        table.add_column(title, no_wrap=title != "title", justify="right" if title == "perfect" else "left")
-    for family, module in plugins.load_all(families.PACKAGE).items():
-        for row, (name, score) in enumerate(module.SCORES.items()):
-            perfect = "" if math.isnan(score.perfect) else f"{score.perfect:g}"
-            table.add_row("" if row else family, name, perfect, score.plain_unit, score.title)
-    Console().print(table)
+    found = [
+        {"family": family, "score": name, "perfect": score.perfect, "unit": score.plain_unit, "title": score.title}
+        for family, module in plugins.load_all(families.PACKAGE).items()
+        for name, score in module.SCORES.items()
+    ]
+    if as_json:
+        output.say_json(found)
+        return
+    rows, last = [], None
+    for one in found:
+        perfect = "" if math.isnan(one["perfect"]) else f"{one['perfect']:g}"
+        family = "" if one["family"] == last else one["family"]
+        rows.append((family, one["score"], perfect, one["unit"], one["title"]))
+        last = one["family"]
+    output.say_table(("family", "score", "perfect", "unit", "title"), rows, right=("perfect",))

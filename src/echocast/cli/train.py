@@ -2,10 +2,15 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+
+from echocast.cli import arguments, output
+from echocast.errors import ExperimentError, MissingDependency
+
+if TYPE_CHECKING:
+    from echocast.training.experiment import Experiment
 
 
 def command(
@@ -30,25 +35,31 @@ def command(
 
     Example: echocast train experiments/taasrad19.toml --set training.max_steps=2000 --out runs/short
     """
-    from echocast.errors import MissingDependency
-
+    if not experiment.is_file():
+        raise ExperimentError(f"{experiment}: cannot be read: no such file; give an experiment file")
+    folder = out or Path("runs") / experiment.stem
+    arguments.check_output_folder(folder, "--out")
     try:
         from echocast.training import experiment as experiments
         from echocast.training import fit
         from echocast.training.progress import TrainingBar
     except ModuleNotFoundError as missing:
         raise MissingDependency(str(missing.name), "train") from missing
-    folder = out or Path("runs") / experiment.stem
     plan = experiments.load(experiment, settings or [])
-    console = Console()
+    _refuse_inputs(folder, experiment, plan, resume=resume)
     first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started, one speaks
     finished = fit.fit(plan, folder, resume=resume, callbacks=(TrainingBar(),) if first else ())
     if not finished:
-        console.print(
-            f"stopped; {folder} holds the last checkpoint: go on with --resume", markup=False, highlight=False
-        )
+        output.say(f"stopped; {folder} holds the last checkpoint: go on with --resume")
         raise typer.Exit(130)
     if first:
-        console.print(
-            f"{folder / 'weights.safetensors'}: use it as --model", markup=False, highlight=False, soft_wrap=True
-        )
+        output.say(f"{folder / 'weights.safetensors'}: use it as --model")
+
+
+def _refuse_inputs(folder: Path, experiment: Path, plan: "Experiment", *, resume: bool) -> None:
+    """Raise if the run would write over what it reads."""
+    data = plan.data
+    archives = [str(path) for path in (data.train, data.validation, *data.auxiliary) if path is not None]
+    arguments.check_output_folder(folder, "--out", archives)
+    if not resume and experiment.resolve() == (folder / "experiment.toml").resolve():
+        raise ExperimentError(f"--out {folder}: would write over {experiment}; give another folder")

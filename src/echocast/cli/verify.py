@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from echocast import plugins
+from echocast.cli import arguments, output
 from echocast.cli.progress import Bar
+from echocast.errors import DataError, ModelError
 
 
 def command(
@@ -35,9 +37,14 @@ def command(
         str, typer.Option("--split", help="The part of the archive to use: all, train, validation or test.")
     ] = "all",
     past: Annotated[int, typer.Option("--past", min=2, help="Frames given to each forecast.")] = 10,
-    minutes: Annotated[float, typer.Option("--minutes", min=1, help="The longest lead time.")] = 90,
+    minutes: Annotated[
+        float, typer.Option("--minutes", min=1, callback=arguments.finite, help="The longest lead time.")
+    ] = 90,
     stride: Annotated[
-        float, typer.Option("--stride", min=1, help="Minutes between the issue times of two forecasts.")
+        float,
+        typer.Option(
+            "--stride", min=1, callback=arguments.finite, help="Minutes between the issue times of two forecasts."
+        ),
     ] = 30,
     thresholds: Annotated[
         str,
@@ -94,6 +101,16 @@ def command(
 
     Example: echocast verify test.zarr --models persistence,optical_flow,lagrangian --out report/
     """
+    arguments.check_archive(store)
+    named = _words(models) if models is not None else ([] if forecasts else list(_DEFAULT_MODELS))
+    folders = dict(_folder(text) for text in forecasts or [])
+    _check_names(named, folders, scores)
+    arguments.check_output_folder(out, "--out", [store, *folders.values()])
+    limits, only_leads = tuple(_numbers(thresholds)), tuple(_numbers(leads, "--leads", 1)) if leads else ()
+    only_months = tuple(int(month) for month in _numbers(months, "--months", 1)) if months else ()
+    regions = dict(_region(text) for text in region or [])
+    if not named and not folders:
+        raise typer.BadParameter("name at least one forecaster", param_hint="--models")
     import numpy as np
 
     from echocast import archive, evaluation, fields, parallel, report
@@ -106,36 +123,39 @@ def command(
         past=past,
         leads=max(1, round(minutes / step)),
         stride=max(1, round(stride / step)),
-        thresholds=tuple(_numbers(thresholds)),
+        thresholds=limits,
         scores=tuple(chosen) or None,
-        lead_minutes=tuple(_numbers(leads, "--leads", 1)) if leads else (),
-        months=tuple(int(month) for month in _numbers(months, "--months", 1)) if months else (),
-        regions=dict(_region(text) for text in region or []),
+        lead_minutes=only_leads,
+        months=only_months,
+        regions=regions,
         members=members,
     )
-    named = _words(models) if models is not None else ([] if forecasts else list(_DEFAULT_MODELS))
     job = evaluation.Job(
         store=store,
         models={_label(name): name for name in named},
-        forecasts=dict(_folder(text) for text in forecasts or []),
+        forecasts=folders,
         config=config,
         split=split,
     )
-    if not job.models and not job.forecasts:
-        raise typer.BadParameter("name at least one forecaster", param_hint="--models")
     with Bar("forecasting and scoring", "cases") as bar:
         processes = parallel.Workers(workers, dask)
         result = evaluation.run(job, workers=processes, keep=out / ".unfinished", on_case=bar.to)
     panels = report.case_panels(result, job.rain, job.sources, config)
     report.write_report(result, out, command=shlex.join(["echocast", *sys.argv[1:]]), panels=panels)
-    console = Console()
-    show(result, console)
-    console.print(
-        f"{result.cases} cases; the full report is {out / 'report.html'} ({out / 'report.md'})",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    show(result, output.console())
+    output.say(f"{result.cases} cases; the full report is {out / 'report.html'} ({out / 'report.md'})")
+
+
+def _check_names(named: list[str], folders: dict[str, str], scores: str | None) -> None:
+    """Raise for a forecaster, a folder of forecasts or a family of scores that does not exist."""
+    for name in named:
+        arguments.check_model(name)
+    for folder in folders.values():
+        if not Path(folder).is_dir():
+            raise DataError(f"{folder}: no such folder; give a folder of forecasts of `echocast nowcast`")
+    for family in _words(scores or ""):
+        if family != "all":
+            arguments.check_name(family, plugins.names("echocast.verification.scores"), "family", error=ModelError)
 
 
 _DEFAULT_MODELS = ("persistence", "optical_flow", "lagrangian")
@@ -156,7 +176,7 @@ def _numbers(text: str, option: str = "--thresholds", least: int = 2) -> list[fl
         found = sorted({float(word) for word in _words(text)})
     except ValueError as bad:
         raise typer.BadParameter(f"{text!r} is not a list of numbers such as 0.5,1,2", param_hint=option) from bad
-    if len(found) < least or found[0] <= 0:
+    if len(found) < least or not all(0 < number < float("inf") for number in found):
         count = "two numbers" if least == 2 else "one number"
         raise typer.BadParameter(f"{text!r} must hold at least {count} above 0", param_hint=option)
     return found

@@ -81,6 +81,30 @@ def degrees(field: xr.DataArray | xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     return (x, y) if in_degrees(reference) else _to_degrees(reference).transform(x, y)
 
 
+def cropped(field: xr.DataArray, bbox: tuple[float, float, float, float]) -> xr.DataArray:
+    """The smallest rectangle of cells that holds every cell whose centre lies in (west, south, east, north), degrees.
+
+    A west greater than the east means a box across the date line.
+
+    Raises:
+        GridMismatch: no cell lies in it.
+        DataError: the field does not say where it lies, or the box has no width or height.
+    """
+    west, south, east, north = bbox
+    if not np.isfinite(bbox).all() or south >= north or west == east:
+        raise DataError(f"{west:g},{south:g},{east:g},{north:g} is no box; give WEST,SOUTH,EAST,NORTH in degrees")
+    longitude, latitude = degrees(field)
+    with np.errstate(invalid="ignore"):
+        inside = (latitude >= south) & (latitude <= north) & ((longitude - west) % 360 <= (east - west) % 360)
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    if not len(rows):
+        found = ", ".join(f"{name} {lon:.2f} E {lat:.2f} N" for name, (lon, lat) in corners(field).items())
+        raise GridMismatch(
+            f"no cell lies in {west:g} to {east:g} E, {south:g} to {north:g} N; the corners are: {found}"
+        )
+    return field.isel(y=slice(int(rows[0]), int(rows[-1]) + 1), x=slice(int(columns[0]), int(columns[-1]) + 1))
+
+
 def _edges(centres: np.ndarray) -> tuple[float, float]:
     """The outer edges of a row of cells, the lower number first."""
     half = abs(centres[-1] - centres[0]) / max(centres.size - 1, 1) / 2

@@ -53,7 +53,7 @@ def to_netcdf(
     Raises:
         DataError: it is no forecast, the disk is full or read-only, or there is no such folder.
     """
-    data = _dataset(fields.check(forecast), products, command)
+    data = dataset(fields.check(forecast), products, command)
     grids = {str(name): v.variable for name, v in data.data_vars.items() if v.dims[-2:] == ("y", "x")}
     about = data.drop_vars(grids).assign_coords({name: data[name] for name in ("y", "x")})
     encoding: dict[str, dict[str, Any]] = {str(name): {"_FillValue": None} for name in about.variables}
@@ -106,7 +106,8 @@ def _name_of_forecast(data: xr.Dataset) -> str:
     return max(found, key=lambda name: data[name].ndim)
 
 
-def _dataset(forecast: xr.DataArray, products: xr.Dataset | None, command: str) -> xr.Dataset:
+def dataset(forecast: xr.DataArray, products: xr.Dataset | None, command: str) -> xr.Dataset:
+    """The variables, coordinates and attributes of a forecast's file, and its products beside them."""
     minutes = _minutes(forecast.lead.values)
     attrs = {name: forecast.attrs[name] for name in _OF_FIELD if name in forecast.attrs}
     attrs["coordinates"] = "forecast_reference_time forecast_period time"
@@ -130,7 +131,7 @@ def _dataset(forecast: xr.DataArray, products: xr.Dataset | None, command: str) 
         for name in ("y", "x", "member", "channel")
         if name in forecast.dims
     }
-    made = xr.Dataset(variables, coords=coords, attrs=_provenance(forecast, command))
+    made = xr.Dataset(variables, coords=coords, attrs=provenance(forecast, command))
     return made if products is None else made.merge(_without_shared(products, made))
 
 
@@ -142,7 +143,8 @@ def _without_shared(products: xr.Dataset, made: xr.Dataset) -> xr.Dataset:
     return added
 
 
-def _provenance(forecast: xr.DataArray, command: str) -> dict[str, str]:
+def provenance(forecast: xr.DataArray, command: str) -> dict[str, str]:
+    """Where a forecast came from: the attributes of its file."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     known = {name: str(forecast.attrs[name]) for name in _GLOBAL if name in forecast.attrs}
     return known | {

@@ -223,6 +223,7 @@ def _of_reader(
 ) -> Iterator[xr.DataArray]:
     reader = plugins.load(_READERS, name, error=DataError)
     arguments = options.reader_arguments()
+    log.info("%s: read as %s", location, name)
     with damage.named_errors(path, name):
         _check_options(name, reader, arguments)
         for field in take(reader, path, arguments):

@@ -235,7 +235,7 @@ def _local(folder: Path, *, create: bool) -> icechunk.Repository:
     storage = icechunk.local_filesystem_storage(str(folder))
     if (folder.is_dir() and any(folder.iterdir())) or not create:
         if not folder.is_dir() or (not (folder / "refs").is_dir() and not (folder / "repo").exists()):
-            raise DataError(f"{folder}: is no echocast archive; make one with `echocast archive add {folder} INPUT...`")
+            raise DataError(_no_archive(folder))
         with errors(folder):
             return icechunk.Repository.open(storage)
     if folder.exists() and not folder.is_dir():
@@ -247,6 +247,16 @@ def _local(folder: Path, *, create: bool) -> icechunk.Repository:
         icechunk.Repository.create(icechunk.local_filesystem_storage(str(partial)))
         partial.replace(folder)  # so that a store is there whole or not at all
         return icechunk.Repository.open(storage)
+
+
+def _no_archive(folder: Path) -> str:
+    """What to say about a path without an archive; never to make one over what is there."""
+    made = (
+        f"of it with `echocast archive add radar.zarr {folder}`"
+        if folder.exists()
+        else f"with `echocast archive add {folder} INPUT...`"
+    )
+    return f"{folder}: is no echocast archive; make one {made}"
 
 
 def _remote(url: str) -> icechunk.Storage:

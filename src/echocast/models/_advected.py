@@ -20,6 +20,7 @@ class Advected(Forecaster):
     """
 
     min_frames = 2
+    takes_blank_frames = True
 
     @abstractmethod
     def motion(self, past: Float[Tensor, "batch time channel y x"]) -> Float[Tensor, "batch 2 y x"]:
@@ -53,7 +54,7 @@ class FlowAdvected(Advected):
 
     def motion(self, past: Float[Tensor, "batch time channel y x"]) -> Float[Tensor, "batch 2 y x"]:
         """The displacement along y and x in pixels per step; 0 where it cannot be estimated."""
-        newest = past[:, -self.pairs - 1 :, 0].detach().cpu().to(torch.float32).numpy()
+        frames = past[:, :, 0].detach().cpu().to(torch.float32).numpy()  # all of them: the newest may be blank
         find = type(self)._flow
-        flows = [find(case, pairs=self.pairs, smoothing_px=self.smoothing_px) for case in newest]
+        flows = [find(case, pairs=self.pairs, smoothing_px=self.smoothing_px) for case in frames]
         return torch.from_numpy(np.stack(flows)).to(past)

@@ -1,13 +1,17 @@
 """ROVER, the optical flow baseline of the paper; `rover1`, `rover2` and `rover3` differ in the flows they average."""
 
 import math
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from echocast.models._advected import Advected
+from echocast.motion.pairs import Pair, compared, mean_motion, pairs_of
 from echocast.motion.variational import combined_flow
 from echocast.zr import MARSHALL_PALMER
 
@@ -44,17 +48,53 @@ class Rover(Advected):
 
     def motion(self, past: Float[Tensor, "batch time channel y x"]) -> Float[Tensor, "batch 2 y x"]:
         """The mean flow, in pixels per step; 0 on grids too small to tell."""
-        pairs = min(len(self.pair_weights), past.shape[1] - 1)
-        if min(past.shape[-2:]) < SMALLEST or pairs < 1:
+        if min(past.shape[-2:]) < SMALLEST or past.shape[1] < 2:
             return past.new_zeros(len(past), 2, *past.shape[-2:])
-        images = arctan_image(past[:, -pairs - 1 :, 0].to(torch.float32))
-        before, after = images[:, :-1], images[:, 1:]
-        flows = combined_flow(
-            before.flatten(0, 1), after.flatten(0, 1), alpha=self.alpha, rho=self.rho, sigma=self.sigma
-        )
-        flows = flows.reshape(*before.shape[:2], *flows.shape[1:])
-        weights = flows.new_tensor(self.pair_weights[:pairs]).flip(0)
-        return torch.einsum("btcyx,t->bcyx", flows, weights / weights.sum()).to(past.dtype)
+        images = arctan_image(past[:, :, 0].to(torch.float32))
+        solve = partial(combined_flow, alpha=self.alpha, rho=self.rho, sigma=self.sigma)
+        return mean_flow(images, self.pair_weights, solve).to(past.dtype)
+
+
+Solve = Callable[[Tensor, Tensor], Float[Tensor, "batch 2 y x"]]
+"""The flow from some images to the next."""
+
+
+def mean_flow(
+    images: Float[Tensor, "batch time y x"], pair_weights: Sequence[float], solve: Solve
+) -> Float[Tensor, "batch 2 y x"]:
+    """The weighted mean of the flows between the newest images, in pixels per step.
+
+    An image without any observed cell is passed over; what one image lacks is told by those around it.
+
+    Args:
+        images: oldest first, NaN where nothing is observed.
+        pair_weights: of the flow between each pair, newest first; with fewer images the last are left out.
+        solve: the flow of many pairs at once.
+    """
+    chosen = [pairs_of(case.detach().cpu().numpy(), len(pair_weights)) for case in images]
+    count = min(len(pair_weights), images.shape[1] - 1)
+    if all(len(pairs) == count and all(p.weight is None and p.steps == 1 for p in pairs) for pairs in chosen):
+        newest = images[:, -count - 1 :]
+        before, after = newest[:, :-1], newest[:, 1:]
+        flows = solve(before.flatten(0, 1), after.flatten(0, 1)).reshape(*before.shape[:2], 2, *before.shape[2:])
+        weights = flows.new_tensor(pair_weights[:count]).flip(0)
+        return torch.einsum("btcyx,t->bcyx", flows, weights / weights.sum())
+    return torch.stack([_of_case(case, pairs, pair_weights, solve) for case, pairs in zip(images, chosen, strict=True)])
+
+
+def _of_case(images: Tensor, pairs: Sequence[Pair], pair_weights: Sequence[float], solve: Solve) -> Tensor:
+    """The mean flow of one case, whose images did not all see the same; 0 where no pair did."""
+    if not pairs:
+        return images.new_zeros(2, *images.shape[-2:])
+    values = images.detach().cpu().numpy()
+    before = np.stack([compared(values[pair.before], pair) for pair in pairs])
+    after = np.stack([compared(values[pair.after], pair) for pair in pairs])
+    flows = solve(torch.from_numpy(before).to(images), torch.from_numpy(after).to(images))
+    motions = list(flows.permute(0, 2, 3, 1).cpu().numpy())
+    mean, believed = mean_motion(motions, pairs, [pair_weights[pair.age] for pair in pairs])
+    plain = np.mean([motion / pair.steps for motion, pair in zip(motions, pairs, strict=True)], axis=0)
+    filled = np.where(believed[..., None] > 0, mean, plain)
+    return torch.from_numpy(np.ascontiguousarray(filled.transpose(2, 0, 1), np.float32)).to(images)
 
 
 def arctan_image(rain_mm_h: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -33,13 +33,12 @@ from echocast import checkpoint, plugins
 from echocast.checkpoint import Checkpoint
 from echocast.context import UNKNOWN, Context
 from echocast.errors import CheckpointMismatch, MissingFrames, ModelError, PluginError, WrongUnits
-from echocast.models import resolution
+from echocast.models import NOT_MODELS, resolution
 from echocast.models.scaling import Scaling
 
 TASK = "forecaster"
 """What a checkpoint of a forecaster says it is for."""
 _PACKAGE = "echocast.models"
-_NO_MODELS = ("base", "scaling", "resolution")
 
 
 class Forecaster(nn.Module, ABC):
@@ -60,6 +59,9 @@ class Forecaster(nn.Module, ABC):
 
     coarsens: ClassVar[bool] = True
     """Whether a grid finer than the one trained on is forecast as means over blocks; else it is given as it is."""
+
+    takes_blank_frames: ClassVar[bool] = False
+    """Whether it knows that a past frame without any observed cell is missing; else it would take it for a dry one."""
 
     @property
     def quantity(self) -> str:
@@ -277,7 +279,7 @@ def _one_for_each(seed: int | Sequence[int], cases: int) -> list[int]:
 
 def names() -> list[str]:
     """The forecasters there are."""
-    return plugins.names(_PACKAGE, skip=_NO_MODELS)
+    return plugins.names(_PACKAGE, skip=NOT_MODELS)
 
 
 def summary(name: str) -> str:
@@ -297,9 +299,8 @@ def weights(name: str) -> str:
 def forecaster_class(name: str) -> type[Forecaster]:
     """The class of a forecaster by its short name; raises `ModelError`, with the names there are, for any other."""
     if name not in names():
-        raise ModelError(
-            f"there is no model {name!r}; there are: {', '.join(names())}, or give the path of a checkpoint"
-        )
+        hint = plugins.hint(name, names())
+        raise ModelError(f"there is no model {name!r}; {hint}, or give the path of a checkpoint")
     module = plugins.load(_PACKAGE, name)
     for found in vars(module).values():
         if inspect.isclass(found) and found.__module__ == module.__name__ and issubclass(found, Forecaster):

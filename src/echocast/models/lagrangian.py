@@ -101,6 +101,7 @@ class Lagrangian(Network, LearnedEnsemble):
 
     min_frames = 2
     coarsens = False
+    takes_blank_frames = True
     scaling: RainScaling
 
     def __init__(
@@ -174,7 +175,7 @@ class Lagrangian(Network, LearnedEnsemble):
     def motion(self, rain_mm_h: Float[Tensor, "batch time channel y x"]) -> Float[Tensor, "batch 2 y x"]:
         """The motion of the newest frames in pixels per time step."""
         settings = self.motion_settings
-        cases = rain_mm_h[:, -settings.pairs - 1 :, 0].detach().cpu().to(torch.float32).numpy()
+        cases = rain_mm_h[:, :, 0].detach().cpu().to(torch.float32).numpy()
         estimate = partial(
             dense_flow, pairs=settings.pairs, min_smoothing_px=settings.min_smoothing_px, method=settings.method
         )

@@ -19,6 +19,8 @@ class Persistence(Forecaster):
     Source: the reference forecast of Germann and Zawadzki 2002, "Eulerian persistence".
     """
 
+    takes_blank_frames = True
+
     def _forecast(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Float[Tensor, "batch steps channel y x"]:

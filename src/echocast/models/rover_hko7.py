@@ -5,12 +5,14 @@
 (2, 3, 1, 40, 50)
 """
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from echocast.context import Context
-from echocast.models._rover import SMALLEST, arctan_image
+from echocast.models._rover import SMALLEST, arctan_image, mean_flow
 from echocast.models.base import Forecaster
 from echocast.motion.advection import advect_repeatedly
 from echocast.motion.variational import varflow
@@ -37,6 +39,7 @@ class RoverHko7(Forecaster):
     """
 
     min_frames = 2
+    takes_blank_frames = True
 
     def __init__(
         self,
@@ -61,15 +64,14 @@ class RoverHko7(Forecaster):
         if min(past.shape[-2:]) < SMALLEST:
             motion = past.new_zeros(len(past), 2, *past.shape[-2:])
         else:
-            images = arctan_image(past[:, -2:, 0].to(torch.float32))
-            motion = varflow(
-                images[:, 0],
-                images[:, 1],
+            solve = partial(
+                varflow,
                 alpha=self.alpha,
                 rho=self.rho,
                 sigma=self.sigma,
                 max_level=self.max_level,
                 start_level=self.start_level,
                 sweeps=2 * (self.n1 + self.n2),
-            ).to(past.dtype)
+            )
+            motion = mean_flow(arctan_image(past[:, :, 0].to(torch.float32)), (1.0,), solve).to(past.dtype)
         return advect_repeatedly(past[:, -1], motion, steps)

@@ -9,13 +9,14 @@ A motion is (2, y, x): displacement along y and along x in pixels per step, forw
 """
 
 import math
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Literal
 
 import cv2
 import numpy as np
 from jaxtyping import Float
 
+from echocast.motion.pairs import Pair, compared, mean_motion, pairs_of
 from echocast.zr import reflectivity
 
 _SMALLEST = 32
@@ -49,7 +50,8 @@ def dense_flow(
     rain does, so that rain can arrive there.
 
     Args:
-        frames: rain rate in mm/h, oldest first; NaN counts as dry.
+        frames: rain rate in mm/h, oldest first; NaN where nothing is observed. What a frame did not see where another
+            did has no weight (see `echocast.motion.pairs`).
         pairs: how many of the newest pairs of frames to average over.
         smoothing_px: standard deviation of the Gaussian; by default a fortieth of the shorter side.
         min_smoothing_px: the least that it is by default.
@@ -63,32 +65,58 @@ def dense_flow(
     """
     height, width = frames.shape[1:]
     smoothing_px = smoothing_px or max(min_smoothing_px, min(height, width) / 40)
+    chosen = pairs_of(frames, pairs)
     shrink = round(math.sqrt(height * width / _LARGE))
-    if shrink > 1:
-        rows, columns = -(-height // shrink), -(-width // shrink)
-        newest = frames[-pairs - 1 :]
-        few = [cv2.resize(np.nan_to_num(one), (columns, rows), interpolation=cv2.INTER_AREA) for one in newest]
-        slow = dense_flow(np.stack(few), pairs=pairs, smoothing_px=smoothing_px / shrink, method=method)
+    if shrink > 1 and chosen:
+        newest = frames[min(pair.before for pair in chosen) :]
+        few = np.stack([_coarser(one, shrink, plain=chosen[0].weight is None) for one in newest])
+        slow = dense_flow(few, pairs=pairs, smoothing_px=smoothing_px / shrink, method=method)
         fast = [cv2.resize(part, (width, height)) for part in slow]
-        return np.stack([fast[0] * (height / rows), fast[1] * (width / columns)])
+        return np.stack([fast[0] * (height / few.shape[1]), fast[1] * (width / few.shape[2])])
     enlarge = min(4, -(-_ENLARGED_BELOW // min(height, width)))
-    if len(frames) < 2 or min(height, width) * enlarge < _SMALLEST or not (frames[-pairs - 1 :] > 0).any():
+    used = {number for pair in chosen for number in (pair.before, pair.after)}
+    if min(height, width) * enlarge < _SMALLEST or not any((frames[number] > 0).any() for number in used):
         return np.zeros((2, height, width), np.float32)
-    images = [_image(frame, enlarge) for frame in frames[-pairs - 1 :]]
-    start = np.zeros((*images[0].shape, 2), np.float32)
+    flows = [_flows(frames, pair, enlarge, method) for pair in chosen]
+    mean, believed = _mean(flows, chosen, enlarge, (width, height))
+    smooth = _smooth(mean, frames[-1], smoothing_px, believed)
+    return np.ascontiguousarray(smooth.transpose(2, 0, 1)[::-1], np.float32)
+
+
+def _coarser(frame: np.ndarray, shrink: int, *, plain: bool) -> np.ndarray:
+    """Means over blocks of cells; unless `plain`, NaN where less than half of a block was seen."""
+    size = (-(-frame.shape[1] // shrink), -(-frame.shape[0] // shrink))
+    coarse = np.asarray(cv2.resize(np.nan_to_num(frame), size, interpolation=cv2.INTER_AREA))
+    if plain and np.isfinite(frame).any():
+        return coarse
+    share = cv2.resize(np.isfinite(frame).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return np.asarray(np.where(share >= 0.5, coarse, np.nan), np.float32)
+
+
+def _flows(frames: np.ndarray, pair: Pair, enlarge: int, method: Method) -> list[np.ndarray]:
+    """The flow of a pair (y, x, 2) on the enlarged grid, by each method; (x, y) in its pixels."""
+    before, after = (_image(compared(frames[number], pair), enlarge) for number in (pair.before, pair.after))
+    start = np.zeros((*before.shape, 2), np.float32)
     flows: list[np.ndarray] = []
     if method != "farneback":
         search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         search.setFinestScale(0)
-        flows += [search.calc(before, after, start.copy()) for before, after in pairwise(images)]
+        flows.append(search.calc(before, after, start.copy()))
     if method != "dis":
-        flows += [
-            cv2.calcOpticalFlowFarneback(before, after, start.copy(), 0.5, _levels(start), 25, 3, 7, 1.5, 0)
-            for before, after in pairwise(images)
-        ]
-    mean = cv2.resize(np.mean(flows, axis=0), (width, height), interpolation=cv2.INTER_AREA) / enlarge
-    smooth = _smooth(mean, frames[-1], smoothing_px)
-    return np.ascontiguousarray(smooth.transpose(2, 0, 1)[::-1], np.float32)
+        found = cv2.calcOpticalFlowFarneback(before, after, start.copy(), 0.5, _levels(start), 25, 3, 7, 1.5, 0)
+        flows.append(found)
+    return flows
+
+
+def _mean(
+    flows: Sequence[Sequence[np.ndarray]], pairs: Sequence[Pair], enlarge: int, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The mean flow in pixels of the grid per step, and how far it is believed; None for everywhere alike."""
+    if all(pair.weight is None and pair.steps == 1 for pair in pairs):
+        by_method = [flow for methods in zip(*flows, strict=True) for flow in methods]
+        return cv2.resize(np.mean(by_method, axis=0), size, interpolation=cv2.INTER_AREA) / enlarge, None
+    each = [cv2.resize(np.mean(flow, axis=0), size, interpolation=cv2.INTER_AREA) / enlarge for flow in flows]
+    return mean_motion(each, pairs, [1.0] * len(pairs))
 
 
 def sparse_flow(
@@ -101,7 +129,7 @@ def sparse_flow(
     difference. The kept vectors are spread by the Gaussians of `dense_flow`.
 
     Args:
-        frames: rain rate in mm/h, oldest first; NaN counts as dry.
+        frames: rain rate in mm/h, oldest first; NaN where nothing is observed, as for `dense_flow`.
         pairs: how many of the newest pairs of frames to use.
         smoothing_px: standard deviation of the narrowest Gaussian; by default a tenth of the shorter side, at least 4.
         corners: at most so many in a pair.
@@ -115,10 +143,10 @@ def sparse_flow(
     height, width = frames.shape[1:]
     enlarge = min(4, -(-_ENLARGED_BELOW // min(height, width)))
     found = np.zeros((2, height, width), np.float32)
-    if len(frames) < 2 or min(height, width) * enlarge < _SMALLEST:
+    chosen = pairs_of(frames, pairs)
+    if not chosen or min(height, width) * enlarge < _SMALLEST:
         return found
-    images = [_image(frame, enlarge) for frame in frames[-pairs - 1 :]]
-    tracks = [_tracked(before, after, corners) for before, after in pairwise(images)]
+    tracks = [_tracked(frames, pair, enlarge, corners) for pair in chosen]
     start, moved = (np.concatenate(parts) / enlarge for parts in zip(*tracks, strict=True))
     if not len(start):
         return found
@@ -131,10 +159,12 @@ def sparse_flow(
     return np.ascontiguousarray(flow.transpose(2, 0, 1)[::-1], np.float32)
 
 
-def _tracked(before: np.ndarray, after: np.ndarray, corners: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where corners are (x, y), and how far they move."""
+def _tracked(frames: np.ndarray, pair: Pair, enlarge: int, corners: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where corners are (x, y), and how far they move in a step, in pixels of the enlarged grid."""
     nothing = np.zeros((0, 2), np.float32)
-    points = cv2.goodFeaturesToTrack(before, corners, qualityLevel=0.01, minDistance=4, blockSize=5)
+    before, after = (_image(compared(frames[number], pair), enlarge) for number in (pair.before, pair.after))
+    where = None if pair.weight is None else _enlarged((pair.weight > 0.5).astype(np.uint8), enlarge)
+    points = cv2.goodFeaturesToTrack(before, corners, qualityLevel=0.01, minDistance=4, blockSize=5, mask=where)
     if points is None:
         return nothing, nothing
     levels, start = _levels(before), np.asarray(points, np.float32)
@@ -142,7 +172,12 @@ def _tracked(before: np.ndarray, after: np.ndarray, corners: int) -> tuple[np.nd
     back, ok_back, _ = cv2.calcOpticalFlowPyrLK(after, before, there, there.copy(), winSize=(31, 31), maxLevel=levels)
     points, there, back = (np.asarray(p).reshape(-1, 2) for p in (points, there, back))
     good = (np.ravel(ok) == 1) & (np.ravel(ok_back) == 1) & (np.linalg.norm(points - back, axis=1) < 1)
-    return points[good], (there - points)[good]
+    moved = (there - points)[good]
+    return points[good], moved if pair.steps == 1 else moved / pair.steps
+
+
+def _enlarged(values: np.ndarray, enlarge: int) -> np.ndarray:
+    return np.asarray(np.repeat(np.repeat(values, enlarge, axis=0), enlarge, axis=1))
 
 
 def _levels(image: np.ndarray) -> int:
@@ -158,17 +193,21 @@ def _image(frame: np.ndarray, enlarge: int) -> np.ndarray:
     return image if enlarge == 1 else np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR))
 
 
-def _smooth(flow: np.ndarray, frame: np.ndarray, sigma: float) -> np.ndarray:
-    """The flow smoothed over rain, from the widest Gaussian to that of `sigma`."""
+def _smooth(flow: np.ndarray, frame: np.ndarray, sigma: float, believed: np.ndarray | None) -> np.ndarray:
+    """The flow smoothed over rain, as far as it is believed, from the widest Gaussian to that of `sigma`."""
     wet = (np.nan_to_num(frame) > _WET_MM_H).astype(np.float32)[..., None]
     if not wet.any():
         wet = np.ones_like(wet)
+    if believed is not None:
+        wet = wet * believed[..., None]
     return _spread(np.concatenate([flow * wet, wet], axis=-1).astype(np.float32), sigma, prior=_PRIOR)
 
 
 def _spread(weighted: np.ndarray, sigma: float, *, prior: float) -> np.ndarray:
     """Weighted vectors and their weights (y, x, 3) as a smooth flow, from the widest Gaussian to that of `sigma`."""
     total = weighted.sum(axis=(0, 1))
+    if not total[2] > 0:
+        return np.zeros((*weighted.shape[:2], 2), np.float32)  # no rain was seen twice
     filled = np.broadcast_to(total[:2] / total[2], (*weighted.shape[:2], 2))
     widest = int(np.log2(max(min(weighted.shape[:2]) / sigma, 1.0)))
     for doublings in range(widest, -1, -1):

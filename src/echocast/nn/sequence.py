@@ -258,6 +258,8 @@ class RecurrentLayers(nn.Module, Generic[C]):
                 raise ValueError("without an input the initial state must be given")
             return self._zero_states(x)
         given = (state,) if self.num_states == 1 else tuple(state)
+        if self.num_states > 1 and len(cells) > 1:
+            self._refuse_pairs(state)
         if len(given) != self.num_states or any(len(tensors) != len(cells) for tensors in given):
             names = "h_0" if self.num_states == 1 else "(h_0, c_0)"
             raise ValueError(
@@ -274,6 +276,18 @@ class RecurrentLayers(nn.Module, Generic[C]):
                 batch = tensors[0].shape[0] if x is None else x.shape[1]
                 cell.check_state(f"{name} of layer {k}", tensor, batch, size)
         return states
+
+    def _refuse_pairs(self, state: Any) -> None:
+        """Raise for what may be a list of ``(h, c)`` by layer, as other packages have it, and not ``(h_0, c_0)``."""
+        pairs = isinstance(state, list) or len(state) != self.num_states
+        by_layer = len(state) == len(self.cells) and all(
+            not isinstance(one, Tensor) and len(one) == self.num_states for one in state
+        )
+        if pairs and by_layer:
+            raise ValueError(
+                f"the state is a {type(state).__name__} of {len(state)} pairs, which may be (h, c) by layer; give the"
+                " tuple (h_0, c_0), each with all layers: tuple(zip(*pairs)) turns (h, c) by layer into it"
+            )
 
     def _zero_states(self, x: Tensor) -> list[CellState]:
         states: list[CellState] = []

@@ -11,6 +11,7 @@ share one.
     [0, 1]
 """
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,8 @@ from jaxtyping import Int
 
 from echocast import fields
 from echocast.errors import MissingFrames
+
+log = logging.getLogger(__name__)
 
 _MINUTE = np.timedelta64(1, "m")
 
@@ -48,12 +51,14 @@ def window_starts(segments: Sequence[slice], past: int, future: int, stride: int
 def newest_segment(field: xr.DataArray, frames: int) -> xr.DataArray:
     """The newest `frames` frames, or all if there are fewer, at the times of their clock.
 
-    Times that tremble are moved to the clock that they are on, by no more than `fields.tolerance`.
+    Times that tremble are moved to the clock that they are on, by no more than `fields.tolerance`. A frame without any
+    observed cell is a missing frame: at either end it is left out, and the log tells of the newest; between others it
+    stays, since its time is known.
 
     Raises:
-        MissingFrames: one among them is missing, or comes between two others.
+        MissingFrames: one among them is missing or comes between two others, or none of them observed anything.
     """
-    newest = field[-frames:]
+    newest = _between_observed(field[-frames:])
     times = newest.time.values
     if len(times) < 2:
         return newest
@@ -81,6 +86,24 @@ def _on_the_clock(field: xr.DataArray) -> xr.DataArray:
     if not clock.has(times).all() or np.array_equal(nearest, times):
         return field
     return field.assign_coords(time=("time", nearest, field.time.attrs))
+
+
+def _between_observed(field: xr.DataArray) -> xr.DataArray:
+    """The field from its first to its last frame that observed anything."""
+    seen = np.flatnonzero(_observed(field))
+    if not len(seen):
+        raise MissingFrames(
+            f"no cell is observed in any of the {field.sizes['time']} newest frames, up to"
+            f" {fields.format_time(field.time.values[-1])} UTC; give files that hold data"
+        )
+    if (blank := field.sizes["time"] - 1 - seen[-1]) > 0:
+        log.warning(
+            "the newest %d frames, up to %s UTC, are blank: no cell is observed; the forecast is issued at %s UTC",
+            blank,
+            fields.format_time(field.time.values[-1]),
+            fields.format_time(field.time.values[seen[-1]]),
+        )
+    return field[seen[0] : seen[-1] + 1]
 
 
 def _observed(field: xr.DataArray) -> np.ndarray:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from echocast.models._lagrangian.changes import Changes
@@ -26,13 +26,32 @@ _MIN_WEIGHT = 0.05
 def frames_at_issue(
     past: Float[Tensor, "batch time channel y x"], motion: Float[Tensor, "batch 2 y x"]
 ) -> tuple[Float[Tensor, "batch time 1 y x"], Float[Tensor, "batch time 1 y x"]]:
-    """Each frame carried forward to the time of the newest, 0 where unknown; and the observed fraction of each cell."""
+    """Each frame carried forward to the time of the newest, 0 where unknown; and the observed fraction of each cell.
+
+    A frame without any observed cell is what lies between the frames before and after it, carried as they are.
+    """
     both = torch.stack([past[:, :, 0].nan_to_num(0.0), past[:, :, 0].isfinite().to(past)], dim=2)
     carried = [both[:, -1]]
     for age, points in enumerate(departure_points(motion, past.shape[1] - 1), start=2):
         carried.append(sample(both[:, -age], points, "zeros"))
-    together = torch.stack(carried[::-1], dim=1)
+    together = _between(torch.stack(carried[::-1], dim=1), past[:, :, 0].isfinite().flatten(2).any(dim=2))
     return together[:, :, :1], together[:, :, 1:]
+
+
+def _between(
+    frames: Float[Tensor, "batch time 2 y x"], seen: Bool[Tensor, "batch time"]
+) -> Float[Tensor, "batch time 2 y x"]:
+    """Frames that saw nothing as the mean of their neighbours in time, weighted by distance; the others as they are."""
+    if seen.all() or not seen.any(dim=1).all():
+        return frames
+    frames = frames.clone()
+    for case, number in (~seen).nonzero().tolist():
+        known = seen[case].nonzero()[:, 0].tolist()
+        before = max((k for k in known if k < number), default=known[0])
+        after = min((k for k in known if k > number), default=known[-1])
+        weight = (number - before) / max(1, after - before) if before < number < after else 0.0
+        frames[case, number] = torch.lerp(frames[case, before], frames[case, after], weight)
+    return frames
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from echocast import plugins
+from echocast.checkpoint import without_wrappers
 from echocast.errors import CheckpointMismatch
 from echocast.nn.convlstm import ConvLSTM
 from echocast.nn.lstm import LSTM
@@ -72,7 +73,10 @@ class Imported:
         # One number for all layers where they are alike, so that their states come stacked as in nn.LSTM.
         alike = len(set(hidden)) == 1 and settings.get("padding", "same") == "same"
         settings["num_layers"] = len(hidden) if alike else None
-        layer = build(first.x.shape[1], hidden[0] if alike else hidden, **settings)
+        try:
+            layer = build(first.x.shape[1], hidden[0] if alike else hidden, **settings)
+        except ValueError as bad:
+            raise CheckpointMismatch(f"echocast has no layer for these weights: {bad}") from bad
         with torch.no_grad():
             for cell, weights in zip(layer.cells, self.cells, strict=True):
                 for name in ("weight_x", "weight_h", "bias", "peephole"):
@@ -88,12 +92,16 @@ class Weights:
     Args:
         tensors: by name, as PyTorch or NumPy have them.
         source: the implementation, for messages.
-        prefix: what every name begins with, such as ``encoder.``; other names are left alone.
+        prefix: what every name begins with, such as ``encoder.``; other names are left alone. The ``module.`` and
+            ``_orig_mod.`` of PyTorch's wrappers are seen through.
     """
 
     def __init__(self, tensors: Mapping[str, Any], source: str, prefix: str = "") -> None:
         self.source = source
-        chosen = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        plain = without_wrappers(tensors)
+        if prefix and not any(name.startswith(prefix) for name in plain):
+            prefix = next(iter(without_wrappers({prefix: None})))
+        chosen = {k.removeprefix(prefix): v for k, v in plain.items() if k.startswith(prefix)}
         if not chosen:
             raise CheckpointMismatch(f"no weight's name begins with prefix={prefix!r}; the names are: {_few(tensors)}")
         self._left = {name: _tensor(value) for name, value in chosen.items()}

@@ -1,0 +1,85 @@
+"""Options that several verbs share, each with one name and one text."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from echocast.cli.arguments import check_format, finite
+
+if TYPE_CHECKING:
+    from echocast.io.reading import ReadOptions
+
+Format = Annotated[
+    str | None,
+    typer.Option("--format", metavar="NAME", help="Format of the files (see `echocast formats`). Default: by content."),
+]
+Variable = Annotated[str | None, typer.Option("--variable", metavar="NAME", help="Variable, quantity or band to read.")]
+Units = Annotated[
+    str | None, typer.Option("--units", metavar="UNIT", help="Unit of the values where the files do not say it.")
+]
+ZR = Annotated[
+    str | None,
+    typer.Option(
+        "--zr", metavar="A,B", help="Z-R relation Z = A R^B, or its name (marshall-palmer, fmi, wsr-88d, ...)."
+    ),
+]
+MinQuality = Annotated[
+    float | None,
+    typer.Option("--min-quality", min=0, max=1, callback=finite, help="Cells of lower quality become missing."),
+]
+Interval = Annotated[
+    float | None,
+    typer.Option(
+        "--interval",
+        metavar="MINUTES",
+        min=0.1,
+        callback=finite,
+        help="Minutes that an amount fell in, where the files do not say it.",
+    ),
+]
+TimePattern = Annotated[
+    str | None,
+    typer.Option(
+        "--time-pattern", metavar="PATTERN", help="How file names spell the time (UTC), as 'radar_%Y%m%d%H%M.tif'."
+    ),
+]
+MissingValue = Annotated[
+    list[float] | None,
+    typer.Option("--missing-value", metavar="N", help="Number in the files that means not observed. May be repeated."),
+]
+Bbox = Annotated[
+    str | None,
+    typer.Option("--bbox", metavar="W,S,E,N", help="Crop to west, south, east, north, in degrees."),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse files that would be passed over, and missing frames.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+def read_options(
+    *,
+    format: str | None,  # noqa: A002 (the option's name)
+    variable: str | None,
+    units: str | None,
+    zr: str | None,
+    min_quality: float | None,
+    interval: float | None,
+    time_pattern: str | None,
+    missing_value: list[float] | None,
+    max_rate: float | None = None,
+) -> "ReadOptions":
+    """The options for reading files; the format's name is checked before anything heavy is imported."""
+    check_format(format)
+    from echocast import fields
+    from echocast.io.reading import ReadOptions
+
+    return ReadOptions(
+        format=format,
+        variable=variable,
+        units=units,
+        zr=fields.zr_relation(zr) if zr else None,
+        min_quality=min_quality,
+        interval=interval,
+        time_pattern=time_pattern,
+        missing_value=tuple(missing_value or ()),
+        max_rate=fields.MAX_RATE if max_rate is None else max_rate,
+    )

@@ -1,0 +1,44 @@
+"""The formats that a forecast is written in, chosen by the suffix of its path.
+
+>>> to_file(forecast, "forecast.tif")  # doctest: +SKIP
+"""
+
+from pathlib import Path
+
+import xarray as xr
+
+from echocast.errors import DataError
+from echocast.io import forecast_file, forecast_geotiff, forecast_zarr
+
+WRITERS = {".nc": "netcdf", ".tif": "geotiff", ".tiff": "geotiff", ".zarr": "zarr"}
+"""What is written, by the suffix of the path."""
+
+
+def to_file(
+    forecast: xr.DataArray,
+    path: str | Path,
+    *,
+    products: xr.Dataset | None = None,
+    command: str = "echocast.io.forecast_formats.to_file",
+) -> None:
+    """Write a forecast as the suffix of its path says: ``.nc`` NetCDF, ``.tif`` GeoTIFF, ``.zarr`` Zarr.
+
+    Args:
+        forecast: a field with leads.
+        path: what to write, or to replace.
+        products: variables to stand beside it, which a GeoTIFF has no place for.
+        command: what the history says made it.
+
+    Raises:
+        DataError: another suffix; or as `forecast_file.to_netcdf`, `forecast_geotiff.to_geotiff` and
+            `forecast_zarr.to_zarr` do.
+    """
+    kind = WRITERS.get(Path(path).suffix.lower())
+    if kind == "netcdf":
+        forecast_file.to_netcdf(forecast, path, products=products, command=command)
+    elif kind == "geotiff":
+        forecast_geotiff.to_geotiff(forecast, path, command=command)
+    elif kind == "zarr":
+        forecast_zarr.to_zarr(forecast, path, products=products, command=command)
+    else:
+        raise DataError(f"{path}: the name must end in one of {', '.join(WRITERS)}, which says what is written")
