@@ -168,7 +168,7 @@ def main() -> int:
     parser.add_argument("--start", type=int, default=0, help="the first seed")
     parser.add_argument("--readers", default="", help="only these, separated by commas")
     given = parser.parse_args()
-    readers = given.readers.split(",") if given.readers else plugins.names("echocast.io.readers")
+    readers = given.readers.split(",") if given.readers else plugins.names("echocast.readers")
     bad = 0
     shared = "/dev/shm" if Path("/dev/shm").is_dir() else None
     with tempfile.TemporaryDirectory(dir=shared) as place:

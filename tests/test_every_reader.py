@@ -19,7 +19,7 @@ from echocast.cli.main import status
 from echocast.errors import DataError, GridMismatch, UnreadableFile, WrongUnits
 from echocast.io import reading
 
-READERS = plugins.names("echocast.io.readers")
+READERS = plugins.names("echocast.readers")
 
 every_reader = pytest.mark.parametrize("name", READERS)
 
@@ -55,14 +55,14 @@ def whole_or_mark(path: Path) -> Path:
 
 @every_reader
 def test_says_what_it_is(name: str) -> None:
-    assert 20 < len(plugins.summary("echocast.io.readers", name)) < 121
-    assert all(s.startswith(".") for s in plugins.load("echocast.io.readers", name).SUFFIXES)
+    assert 20 < len(plugins.summary("echocast.readers", name)) < 121
+    assert all(s.startswith(".") for s in plugins.load("echocast.readers", name).SUFFIXES)
 
 
 @every_reader
 @pytest.mark.parametrize("content", [b"", b"garbage" * 300, b"P5\n# obstime 1\n# projection\nx", bytes(5000)])
 def test_refuses_what_is_no_radar_file_by_name(name: str, content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / f"broken{plugins.load('echocast.io.readers', name).SUFFIXES[0]}"
+    path = tmp_path / f"broken{plugins.load('echocast.readers', name).SUFFIXES[0]}"
     path.write_bytes(content)
     if name == "images":
         getattr(example_files, name)(tmp_path)
@@ -85,7 +85,7 @@ def test_refuses_a_truncated_file(name: str, share: float, tmp_path: Path) -> No
 @every_reader
 def test_an_option_that_means_nothing_is_refused(name: str, tmp_path: Path) -> None:
     path = getattr(example_files, name)(tmp_path)
-    taken = inspect.signature(plugins.load("echocast.io.readers", name).read).parameters
+    taken = inspect.signature(plugins.load("echocast.readers", name).read).parameters
     given = {"variable": "x", "units": "mm", "zr": fields.MARSHALL_PALMER, "min_quality": 0.5}
     for key in set(given) - set(taken):
         with pytest.raises(DataError, match=f"has no option {key}"):
@@ -95,7 +95,7 @@ def test_an_option_that_means_nothing_is_refused(name: str, tmp_path: Path) -> N
 @every_reader
 def test_reflectivity_takes_the_relation_asked_for(name: str, tmp_path: Path) -> None:
     usual = reading.read(getattr(example_files, name)(tmp_path))
-    if "zr" not in inspect.signature(plugins.load("echocast.io.readers", name).read).parameters:
+    if "zr" not in inspect.signature(plugins.load("echocast.readers", name).read).parameters:
         return
     other = reading.read(
         getattr(example_files, name)(tmp_path), reading.ReadOptions(zr=fields.ZR(300.0, 1.4, "as asked for"))
@@ -140,7 +140,7 @@ def test_a_mistake_in_a_reader_and_a_lack_of_memory_pass_through(
     monkeypatch.setattr(fields, "make", fails)  # the last that every reader calls
     with pytest.raises(error, match=r"^as it is$"):
         reading.read(path)
-    monkeypatch.setattr(plugins.load("echocast.io.readers", name), "recognises", fails)
+    monkeypatch.setattr(plugins.load("echocast.readers", name), "recognises", fails)
     with pytest.raises(error, match=r"^as it is$"):
         reading.recognise(path)
 
@@ -168,9 +168,9 @@ def test_it_brings_its_page_and_describes_itself(name: str, capsys: pytest.Captu
     assert page.read_text(encoding="utf-8").startswith("# ")
     assert status(["formats", name]) == 0
     told = capsys.readouterr().out
-    assert plugins.summary("echocast.io.readers", name) in told
+    assert plugins.summary("echocast.readers", name) in told
     assert f"formats/{name}.html" in told
-    reader = plugins.load("echocast.io.readers", name)
+    reader = plugins.load("echocast.readers", name)
     for option in set(inspect.signature(reader.read).parameters) - {"path"}:
         written = f"--{option.replace('_', '-')}"
         assert written in told

@@ -8,10 +8,10 @@ import pytest
 from tests import fuzz
 
 from echocast import plugins
-from echocast.io.readers import netcdf
+from echocast.readers import netcdf
 
 
-@pytest.mark.parametrize("reader", plugins.names("echocast.io.readers"))
+@pytest.mark.parametrize("reader", plugins.names("echocast.readers"))
 def test_damaged_files_are_refused_or_correct(reader: str) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as place:
         outcomes, findings = fuzz.run(reader, 150, place, start=10**6)

@@ -19,7 +19,7 @@ def test_files_of_known_truth_are_read_right(reader: str) -> None:
 
 
 def test_every_reader_has_such_files() -> None:
-    assert known.names() == plugins.names("echocast.io.readers")
+    assert known.names() == plugins.names("echocast.readers")
 
 
 def test_what_is_read_wrong_is_seen(tmp_path: Path) -> None:

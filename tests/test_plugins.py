@@ -13,7 +13,7 @@ from echocast import plugins
 from echocast.errors import CheckpointMismatch, PluginError
 
 PAGE = Path(__file__).parents[1] / "docs" / "plugins.md"
-READERS = "echocast.io.readers"
+READERS = "echocast.readers"
 
 Install = Callable[..., None]
 
@@ -120,9 +120,9 @@ def test_listing_imports_nothing(installed: Install) -> None:
 BROKEN = {
     "fails": ({"acme": "acme_fails"}, r"cannot be imported \(ZeroDivisionError: division by zero\)"),
     "is missing": ({"acme": "acme_nowhere"}, "cannot be imported .*No module named 'acme_nowhere'"),
-    "lacks names": ({"acme": "acme_lacks"}, "lacks recognises, read, which echocast.io.readers asks"),
+    "lacks names": ({"acme": "acme_lacks"}, "lacks recognises, read, which echocast.readers asks"),
     "is no module": ({"acme": "acme_lacks:Reader"}, "its name must be a Python name and its value a module"),
-    "has a name of ours": ({"netcdf": "acme_lacks"}, "has the name of echocast.io.readers.netcdf"),
+    "has a name of ours": ({"netcdf": "acme_lacks"}, "has the name of echocast.readers.netcdf"),
 }
 
 

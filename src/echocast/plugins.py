@@ -10,7 +10,7 @@ The groups are the values of `GROUPS`. Listing imports nothing; loading imports 
 is answered with those that do, a module that is broken with what is wrong with it and where it comes from.
 
     >>> from echocast import plugins
-    >>> "netcdf" in plugins.names("echocast.io.readers")
+    >>> "netcdf" in plugins.names("echocast.readers")
     True
 """
 
@@ -39,7 +39,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 GROUPS = {
-    "echocast.io.readers": "echocast.readers",
+    "echocast.readers": "echocast.readers",
     "echocast.models": "echocast.models",
     "echocast.verification.scores": "echocast.scores",
     "echocast.fetch.sources": "echocast.sources",
@@ -48,7 +48,7 @@ GROUPS = {
 """The group of entry points that adds modules to a package."""
 
 REQUIRED = {
-    "echocast.io.readers": ("SUFFIXES", "recognises", "read"),
+    "echocast.readers": ("SUFFIXES", "recognises", "read"),
     "echocast.models": (),  # a class of its own, which `models.base` looks for
     "echocast.verification.scores": ("SCORES", "statistics", "values"),
     "echocast.fetch.sources": ("BASE", "STEP_MINUTES", "addresses"),

@@ -136,7 +136,7 @@ def test_a_store_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
 
 KILLED = """
 import os, random, signal, sys, time
-import echocast.archive.transforms, echocast.io.readers.netcdf, h5netcdf
+import echocast.archive.transforms, echocast.readers.netcdf, h5netcdf
 from echocast import archive, parallel
 from echocast.archive import ingest
 from echocast.io import store as stores

@@ -14,7 +14,7 @@ from echocast.cli.main import status
 def test_all_formats_are_listed_in_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["formats"]) == 0
     told = capsys.readouterr().out
-    assert all(f"\n{name} " in told for name in plugins.names("echocast.io.readers"))
+    assert all(f"\n{name} " in told for name in plugins.names("echocast.readers"))
 
 
 def test_a_format_that_does_not_exist_gets_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from echocast import plugins
 from echocast.errors import DataError, GridMismatch, UnreadableFile
 from echocast.io import reading
 from echocast.io.newest import series
-from echocast.io.readers import fmi_pgm
+from echocast.readers import fmi_pgm
 
 FIVE = np.timedelta64(5, "m")
 
@@ -74,8 +74,8 @@ def test_of_ten_thousand_files_as_many_are_read_as_are_needed(
 
 def test_readers_are_asked_once_for_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    for name in plugins.names("echocast.io.readers"):
-        reader = plugins.load("echocast.io.readers", name)
+    for name in plugins.names("echocast.readers"):
+        reader = plugins.load("echocast.readers", name)
         original = reader.recognises
 
         def counted(head: bytes, path: Path, name: str = name, original: object = original) -> bool:

@@ -21,9 +21,9 @@ from echocast.errors import DataError, UnreadableFile
 from echocast.io import reading
 from echocast.io.location import Location
 from echocast.io.palette import EncodedFrames, Palette, encode_field
-from echocast.io.readers import zarr as zarr_reader
 from echocast.io.reading import ReadOptions
 from echocast.parallel import Workers, parallel_map
+from echocast.readers import zarr as zarr_reader
 
 _MIN_SECONDS = 5.0
 """Seconds of reading that are worth the start of processes."""

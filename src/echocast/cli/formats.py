@@ -6,7 +6,7 @@ import typer
 
 from echocast.cli import arguments, options, output
 
-_READERS = "echocast.io.readers"
+_READERS = "echocast.readers"
 _PAGES = "https://echocast.readthedocs.io/en/latest/formats"
 
 

@@ -16,7 +16,7 @@ T = TypeVar("T", bound=Location)
 
 log = logging.getLogger(__name__)
 
-_READERS = "echocast.io.readers"
+_READERS = "echocast.readers"
 _NOTES = (".md", ".json", ".toml", ".png", ".py", ".sh")
 """Endings of notes that a folder of radar files may also hold; files given by name are never passed over."""
 _UNFINISHED = (".part", ".partial", ".tmp", ".temp", ".filepart", ".crdownload", ".download", ".swp", ".lock")

@@ -31,7 +31,7 @@ __all__ = ["ReadOptions", "Recogniser", "find", "formats", "newest", "pieces", "
 
 log = logging.getLogger(__name__)
 
-_READERS = "echocast.io.readers"
+_READERS = "echocast.readers"
 _HEAD_BYTES = 4096
 _MOST_PACKED = 2
 """An archive may hold compressed files, and no more than that."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from echocast.errors import UnreadableFile
-from echocast.io.readers._eccodes import Message
+from echocast.readers._eccodes import Message
 
 _SECONDS = {0: 60, 1: 3600, 2: 86400, 10: 3 * 3600, 11: 6 * 3600, 12: 12 * 3600}
 _SECONDS_1 = _SECONDS | {13: 900, 14: 1800, 254: 1}

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from echocast.errors import UnreadableFile
-from echocast.io.readers._lookup import levels_of
+from echocast.readers._lookup import levels_of
 
 ZARR_FILL = "zarr_fill_value"
 """An attribute for the fill value 0 of Zarr 2, which stands there unless its writer chose another."""

@@ -18,8 +18,8 @@ import xarray as xr
 
 from echocast import fields
 from echocast.errors import GridMismatch, UnreadableFile
-from echocast.io.readers import _packed
-from echocast.io.readers._lookup import through_table
+from echocast.readers import _packed
+from echocast.readers._lookup import through_table
 
 SUFFIXES = (".pgm", ".pgm.gz")
 GZIP = True

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from echocast.errors import UnreadableFile
-from echocast.io.readers import _hdf5
+from echocast.readers import _hdf5
 
 
 def decoder(

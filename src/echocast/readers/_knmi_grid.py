@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pyproj
 
-from echocast.io.readers import _hdf5
-from echocast.io.readers._projection import check_corners, in_metres, place
+from echocast.readers import _hdf5
+from echocast.readers._projection import check_corners, in_metres, place
 
 _METRES = {"KM": 1000.0, "M": 1.0}
 _CORNERS = ("LL", "UL", "UR", "LR")

@@ -18,7 +18,7 @@ import h5py
 import xarray as xr
 
 from echocast import fields
-from echocast.io.readers import _cf, _hdf5
+from echocast.readers import _cf, _hdf5
 
 SUFFIXES = (".nc", ".nc4", ".cdf", ".h5")
 GENERAL = True

@@ -10,7 +10,7 @@ import pyproj
 
 from echocast import fields
 from echocast.errors import UnreadableFile
-from echocast.io.readers._eccodes import Message
+from echocast.readers._eccodes import Message
 
 _PROJECTED = {
     "lambert": ("DxInMetres", "DyInMetres"),

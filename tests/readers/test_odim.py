@@ -11,7 +11,7 @@ from tests import example_files
 from echocast import fields
 from echocast.errors import DataError, GridMismatch, UnreadableFile, WrongUnits
 from echocast.io import reading
-from echocast.io.readers._odim_times import stamp
+from echocast.readers._odim_times import stamp
 
 UPPER_LEFT = (-39.5357864125034, 67.0228327624372)
 

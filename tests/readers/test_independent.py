@@ -16,7 +16,7 @@ import xarray as xr
 from echocast import fields
 from echocast.errors import UnreadableFile
 from echocast.io import reading
-from echocast.io.readers import radolan
+from echocast.readers import radolan
 
 DATA = Path(os.environ.get("ECHOCAST_DATA", "nowhere"))
 

@@ -19,11 +19,11 @@ import xarray as xr
 
 from echocast import fields
 from echocast.errors import GridMismatch, UnreadableFile, WrongUnits
-from echocast.io.readers import _eccodes, _packed
-from echocast.io.readers._eccodes import MISSING, Message
-from echocast.io.readers._grib_grid import Grid, grid
-from echocast.io.readers._grib_parameters import RAIN, Parameter, parameter
-from echocast.io.readers._grib_times import Interval, interval
+from echocast.readers import _eccodes, _packed
+from echocast.readers._eccodes import MISSING, Message
+from echocast.readers._grib_grid import Grid, grid
+from echocast.readers._grib_parameters import RAIN, Parameter, parameter
+from echocast.readers._grib_times import Interval, interval
 
 SUFFIXES = (".grib2", ".grb2", ".grib", ".grib2.gz", ".grb")
 GZIP = True

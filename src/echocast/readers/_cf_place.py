@@ -11,8 +11,8 @@ import xarray as xr
 from echocast import fields
 from echocast.errors import GridMismatch, UnreadableFile
 from echocast.fields.measures import angle_rad, length_m
-from echocast.io.readers import _cf_numbers
-from echocast.io.readers._cf_choice import text
+from echocast.readers import _cf_numbers
+from echocast.readers._cf_choice import text
 
 _PROJECTION_ATTRIBUTES = ("crs_wkt", "proj_string", "proj4", "proj4_params", "gdal_projection", "projection", "crs")
 _X_NAMES = ("x", "nx", "xc", "rlon", "easting", "eastings", "col", "cols", "column", "columns", "i", "west_east")

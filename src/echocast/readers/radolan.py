@@ -25,7 +25,7 @@ import xarray as xr
 from echocast import fields
 from echocast.errors import UnreadableFile
 from echocast.io.damage import is_damage
-from echocast.io.readers import _packed
+from echocast.readers import _packed
 
 SUFFIXES = (".gz", ".bin", ".tar", ".tar.bz2", ".tar.gz")
 GZIP = True

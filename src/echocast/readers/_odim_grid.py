@@ -9,8 +9,8 @@ import numpy as np
 import pyproj
 
 from echocast.errors import UnreadableFile
-from echocast.io.readers import _hdf5
-from echocast.io.readers._projection import check_corners, in_metres, place
+from echocast.readers import _hdf5
+from echocast.readers._projection import check_corners, in_metres, place
 
 _NAMES = ("UL", "UR", "LL", "LR")
 _Number = Callable[[str, float], float]

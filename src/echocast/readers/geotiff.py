@@ -22,7 +22,7 @@ import xarray as xr
 from echocast import fields
 from echocast.errors import MissingDependency, UnreadableFile, WrongUnits
 from echocast.io import stamps
-from echocast.io.readers._lookup import check_undeclared, through_table
+from echocast.readers._lookup import check_undeclared, through_table
 
 log = logging.getLogger(__name__)
 

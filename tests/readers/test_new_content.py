@@ -255,7 +255,7 @@ def test_zarr_of_both_versions(version: int, tmp_path: Path) -> None:
 
 
 def test_zarr_comes_a_stretch_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from echocast.io.readers import zarr
+    from echocast.readers import zarr
 
     monkeypatch.setattr(zarr, "_STRETCH_BYTES", 3 * 4 * 20 * 24)
     path = example_files.zarr(tmp_path, rain=example_files.blob(7))
@@ -316,7 +316,7 @@ def test_pictures_as_arrays(tmp_path: Path) -> None:
 
 
 def test_netcdf_comes_a_stretch_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from echocast.io.readers import netcdf
+    from echocast.readers import netcdf
 
     monkeypatch.setattr(netcdf, "_STRETCH_BYTES", 3 * 4 * 20 * 24)
     path = example_files.netcdf(tmp_path, rain=example_files.blob(7))

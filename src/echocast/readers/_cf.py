@@ -10,8 +10,8 @@ import xarray as xr
 
 from echocast import fields
 from echocast.errors import UnreadableFile, WrongUnits
-from echocast.io.readers import _cf_choice, _cf_numbers, _cf_place, _cf_time
-from echocast.io.readers._cf_choice import kind, text
+from echocast.readers import _cf_choice, _cf_numbers, _cf_place, _cf_time
+from echocast.readers._cf_choice import kind, text
 
 _MOST_CELLS = 2**29
 _NOISE_MM_H, _MOST_MM_H = -0.5, 1e4

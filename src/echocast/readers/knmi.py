@@ -18,9 +18,9 @@ import xarray as xr
 
 from echocast import fields
 from echocast.errors import UnreadableFile, WrongUnits
-from echocast.io.readers import _hdf5
-from echocast.io.readers._knmi_grid import grid
-from echocast.io.readers._lookup import through_table
+from echocast.readers import _hdf5
+from echocast.readers._knmi_grid import grid
+from echocast.readers._lookup import through_table
 
 SUFFIXES = (".h5", ".hdf5")
 

@@ -12,7 +12,7 @@ import xarray as xr
 from echocast import fields
 from echocast.errors import UnreadableFile
 from echocast.fields.measures import duration_s, second_s
-from echocast.io.readers._cf_choice import text
+from echocast.readers._cf_choice import text
 
 _SINCE = re.compile(
     r"\s*([a-z]+)\s+since\s+\d+-\d+-\d+(?:[T\s]+\d+(?::\d+(?::\d+(?:\.\d*)?)?)?)?\s*(?:Z|UTC|GMT|[+-]\d\d?:?(?:\d\d)?)?\s*",

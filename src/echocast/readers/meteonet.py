@@ -20,7 +20,7 @@ import xarray as xr
 from echocast import fields
 from echocast.errors import UnreadableFile
 from echocast.io.damage import as_value_error
-from echocast.io.readers._lookup import check_undeclared
+from echocast.readers._lookup import check_undeclared
 
 SUFFIXES = (".npz",)
 COMPANIONS = ("radar_coords_*.npz",)

@@ -22,8 +22,8 @@ from echocast.errors import UnreadableFile
 from echocast.io import location as locations
 from echocast.io.damage import as_value_error
 from echocast.io.palette import INDEX, PALETTE, decoded, is_archive
-from echocast.io.readers import _cf
-from echocast.io.readers._cf_numbers import ZARR_FILL
+from echocast.readers import _cf
+from echocast.readers._cf_numbers import ZARR_FILL
 
 SUFFIXES = (".zarr",)
 

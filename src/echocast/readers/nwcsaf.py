@@ -15,8 +15,8 @@ import xarray as xr
 
 from echocast import fields
 from echocast.errors import GridMismatch, WrongUnits
-from echocast.io.readers import _hdf5
-from echocast.io.readers._lookup import through_table
+from echocast.readers import _hdf5
+from echocast.readers._lookup import through_table
 
 SUFFIXES = (".nc",)
 

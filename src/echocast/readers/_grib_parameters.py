@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from echocast import fields
 from echocast.errors import WrongUnits
-from echocast.io.readers._eccodes import Message
+from echocast.readers._eccodes import Message
 
 _HOURS = (1.0, 3.0, 6.0, 12.0, 24.0, 48.0, 72.0)
 _QPE = ("RadarOnly", "GaugeCorr", "GaugeOnly", "MountainMapper", "MultiSensor Pass1", "MultiSensor Pass2")

@@ -21,11 +21,11 @@ import xarray as xr
 
 from echocast import fields
 from echocast.errors import GridMismatch, UnreadableFile, WrongUnits
-from echocast.io.readers import _hdf5
-from echocast.io.readers._lookup import through_table
-from echocast.io.readers._odim_data import decoder
-from echocast.io.readers._odim_grid import Grid
-from echocast.io.readers._odim_times import stamp
+from echocast.readers import _hdf5
+from echocast.readers._lookup import through_table
+from echocast.readers._odim_data import decoder
+from echocast.readers._odim_grid import Grid
+from echocast.readers._odim_times import stamp
 
 log = logging.getLogger(__name__)
 

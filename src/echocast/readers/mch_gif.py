@@ -22,7 +22,7 @@ from echocast import fields
 from echocast.errors import UnreadableFile
 from echocast.io import stamps
 from echocast.io.damage import as_value_error
-from echocast.io.readers._lookup import through_table
+from echocast.readers._lookup import through_table
 
 SUFFIXES = (".gif",)
 
