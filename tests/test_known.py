@@ -13,6 +13,7 @@ from echocast import plugins
 FILES = 500
 
 
+@pytest.mark.usefixtures("as_users_run")
 @pytest.mark.parametrize("reader", known.names())
 def test_files_of_known_truth_are_read_right(reader: str) -> None:
     assert known.run(reader, FILES, start=10**6) == []

@@ -110,7 +110,7 @@ def test_names_in_disorder_change_nothing(seed: int, tmp_path: Path, caplog: pyt
 def test_numbers_in_names_are_ordered_as_numbers(
     tmp_path: Path, read: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.WARNING)
     paths = untimed(tmp_path, [f"run_{n}" for n in range(12)])
     _, used = reading.newest(sorted(paths), 3)
     assert used == paths[9:]
