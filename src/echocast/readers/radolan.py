@@ -70,6 +70,7 @@ _LOWER_LEFT = {
 _LOWER_LEFT_WGS84 = (_WGS84, -543_696.835_2, -4_822_088.861_9)
 _CELL = 1000.0
 _USTAR = b"ustar"
+_TAR_NAME = re.compile(r"\.(tar|tgz|tbz2?)(\.\w+)?$")
 _MOST_MEMBERS = 100_000
 
 
@@ -237,4 +238,5 @@ def _tar_of_radolan(path: Path) -> bool:
     if first is None:
         return False
     name, head = first
-    return _START.match(head) is not None or re.match(r"(DE1200_|raa01-)", Path(name).name) is not None
+    is_named_so = re.match(r"(DE1200_|raa01-)", Path(name).name) is not None and not _TAR_NAME.search(name)
+    return _START.match(head) is not None or is_named_so
