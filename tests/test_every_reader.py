@@ -207,3 +207,14 @@ def test_a_damaged_file_is_refused_or_still_a_field(name: str, data: st.DataObje
         path = next((p for p in first.parents if p.suffix == ".zarr"), first)
         with suppress(DataError):
             fields.check(reading.read(path, name))
+
+
+def test_the_table_of_formats_has_each_readers_options() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "formats" / "README.md").read_text(encoding="utf-8")
+    head, _, *rows = [line.strip("| ").split(" | ") for line in text.split("\n\n")[2].splitlines()]
+    assert [row[0] for row in rows] == [f"[{name}]({name}.md)" for name in READERS]
+    for name in READERS:
+        row = next(line for line in text.splitlines() if line.startswith(f"| [{name}]"))
+        marks = [mark.strip() for mark in row.strip("|").split("|")]
+        told = {option.strip("`-").replace("-", "_") for option, mark in zip(head, marks, strict=True) if mark == "x"}
+        assert told == set(inspect.signature(plugins.load("echocast.readers", name).read).parameters) - {"path"}, name
