@@ -29,9 +29,7 @@ def forecast(*, flipped: bool = False, crs: str = example_files.CRS, members: in
 
 @pytest.mark.parametrize("flipped", [False, True])
 @pytest.mark.parametrize("crs", [example_files.CRS, "EPSG:3067"])
-def test_a_geotiff_is_cloud_optimised_and_has_everything_in_its_place(
-    flipped: bool, crs: str, tmp_path: Path
-) -> None:
+def test_a_geotiff_is_cloud_optimised_and_has_everything_in_its_place(flipped: bool, crs: str, tmp_path: Path) -> None:
     made = forecast(flipped=flipped, crs=crs)
     forecast_formats.to_file(made, tmp_path / "f.tif", command="echocast nowcast in --out f.tif")
     with rasterio.open(tmp_path / "f.tif") as file:
