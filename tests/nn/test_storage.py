@@ -165,7 +165,7 @@ def test_convert_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtu
         (["--from", "ndrplz", "--set", "forget_bias=1"], "ndrplz has no key 'forget_bias'"),
         (["--from", "ndrplz", "--set", "forget_bias"], "--set forget_bias: write KEY=VALUE"),
         (["--from", "nobody"], "there is no implementation 'nobody'"),
-        (["--from", "files"], "'files' is no implementation; there are: automan000"),
+        (["--from", "files"], "there is no implementation 'files'; there are: automan000"),
     ):
         assert status(["convert", str(source), *arguments, "--to", str(tmp_path / "none.safetensors")]) == 1
         assert message in " ".join(capsys.readouterr().err.split())
