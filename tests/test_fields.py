@@ -117,3 +117,21 @@ def test_step_is_the_commonest_difference() -> None:
     assert fields.time_step(example_files.TIME + minutes) == np.timedelta64(5, "m")
     with pytest.raises(DataError, match="at least two"):
         fields.time_step([example_files.TIME])
+
+
+def test_a_field_is_cropped_to_a_box_also_across_the_date_line() -> None:
+    field = fields.make(
+        np.arange(30.0).reshape(1, 5, 6),
+        time=[np.datetime64("2016-09-28T14:45")],
+        y=[14.0, 13.0, 12.0, 11.0, 10.0],
+        x=[177.0, 178.0, 179.0, 180.0, 181.0, 182.0],
+        crs="EPSG:4326",
+    )
+    cut = fields.cropped(field, (178.5, 10.5, -178.5, 12.5))
+    assert cut.x.values.tolist() == [179.0, 180.0, 181.0]
+    assert cut.y.values.tolist() == [12.0, 11.0]
+    assert cut.values.tolist() == [[[14.0, 15.0, 16.0], [20.0, 21.0, 22.0]]]
+    with pytest.raises(GridMismatch, match=r"no cell lies in 0 to 10 E, 10 to 12 N; the corners are: upper left 176.5"):
+        fields.cropped(field, (0, 10, 10, 12))
+    with pytest.raises(DataError, match="is no box"):
+        fields.cropped(field, (0, 12, 10, 12))

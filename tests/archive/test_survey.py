@@ -8,6 +8,7 @@ from tests import example_files
 
 from echocast import archive
 from echocast.archive.survey import survey
+from echocast.archive.transaction import Frame
 
 
 def test_a_survey_tells_what_a_store_holds(tmp_path: Path) -> None:
@@ -32,3 +33,16 @@ def test_a_survey_tells_what_a_store_holds(tmp_path: Path) -> None:
         "1 cells above 150 mm/h: clutter or interference? use --transform 'clip max_rate=..'",
     ]  # fmt: skip
     assert survey(tmp_path / "s.zarr", read_frames=False).wet is None
+
+
+def test_blank_frames_that_an_archive_says_are_there_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Frame, "is_blank", lambda _: False)  # as in an archive of another program
+    rain = example_files.blob(4)
+    rain[1] = np.nan
+    for number in range(4):
+        time = example_files.TIME + number * np.timedelta64(5, "m")
+        example_files.netcdf(tmp_path, time=time, rain=rain[number : number + 1])
+    archive.write([tmp_path], tmp_path / "s.zarr")
+    made = survey(tmp_path / "s.zarr", read_frames=True)
+    assert (made.frames, made.blank) == (4, 1)
+    assert any("1 frames are blank (no cell observed)" in problem for problem in made.problems)

@@ -418,3 +418,24 @@ def test_a_layer_inside_a_larger_model() -> None:
     weights = {f"encoder.{name}": value for name, value in draw.made.items()} | {"head.weight": torch.zeros(1)}
     x = torch.randn(2, 1, INPUTS, *SIZE, dtype=torch.float64)
     assert (compat.convert("ndrplz", weights, prefix="encoder.").layer()(x)[0] - run(x)[0]).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize(
+    "wrapped", ["module.{}", "_orig_mod.{}", "module._orig_mod.encoder.{}", "encoder._orig_mod.{}"]
+)
+def test_the_prefixes_of_wrapped_models_are_seen_through(wrapped: str) -> None:
+    draw = Draw()
+    run = ndrplz(draw)
+    weights = {wrapped.format(name): value for name, value in draw.made.items()}
+    x = torch.randn(2, 1, INPUTS, *SIZE, dtype=torch.float64)
+    prefix = "encoder." if "encoder" in wrapped else ""
+    for given in {prefix, wrapped.format("")}:  # as the names are without the wrappers, or as they are
+        layer = compat.convert("ndrplz", weights, prefix=given).layer()
+        assert (layer(x)[0] - run(x)[0]).abs().max() < 1e-10
+
+
+def test_a_layer_that_echocast_does_not_have_is_told() -> None:
+    with pytest.raises(CheckpointMismatch, match=r"echocast has no layer for these weights: .*odd"):
+        compat.convert("ndrplz", {"cell_list.0.conv.weight": torch.zeros(8, 3, 4, 4)}).layer()
+    with pytest.raises(CheckpointMismatch, match=r"echocast has no layer for these weights: .*swoosh"):
+        compat.convert("ndrplz", {"cell_list.0.conv.weight": torch.zeros(8, 3, 3, 3)}).layer(activation="swoosh")

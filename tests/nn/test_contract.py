@@ -236,3 +236,24 @@ def test_layers_differ_in_size_and_kernel_and_each_is_the_book(tmp_path: Any) ->
         close(c_n[k], c)
     close(output, below)
     close(layer.all_layers(x)[0][1], below)
+
+
+def test_a_list_of_states_by_layer_is_not_taken_for_all_h_and_all_c() -> None:
+    x = torch.randn(3, 2, 1, 5, 6)
+    layers = ConvLSTM(1, [4, 4])
+    with torch.no_grad():
+        _, (h, c) = layers(x)
+        expected = layers(x, (h, c))[0]
+        pairs = list(zip(h, c, strict=True))
+        for wrong in (pairs, [list(h), list(c)]):
+            with pytest.raises(ValueError, match=r"may be \(h, c\) by layer; give the tuple \(h_0, c_0\)"):
+                layers(x, wrong)
+            with pytest.raises(ValueError, match="by layer"):
+                layers.step(x[0], wrong)
+        stacked = (torch.stack(list(h)), torch.stack(list(c)))
+        for right in ((h, c), (list(h), list(c)), tuple(zip(*pairs, strict=True)), stacked, list(stacked)):
+            assert torch.equal(layers(x, right)[0], expected)
+        three = ConvLSTM(1, [4, 4, 4])
+        _, (h, c) = three(x)
+        with pytest.raises(ValueError, match="by layer"):
+            three(x, list(zip(h, c, strict=True)))

@@ -21,6 +21,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from pathlib import Path
 
 import icechunk
 import numpy as np
@@ -33,6 +34,7 @@ from echocast.archive.encoding import encoded_files
 from echocast.archive.transaction import Frame, NewStore, write_frames
 from echocast.archive.transforms import Transform
 from echocast.errors import DataError, GridMismatch, MissingFrames
+from echocast.io import location as locations
 from echocast.io import reading
 from echocast.io import store as stores
 from echocast.io.location import Location
@@ -102,7 +104,7 @@ def write(
         MissingFrames: a time that is not on the store's time axis.
         DataError: the location is no store, cannot be written, or holds another product, Z-R relation or transforms.
     """
-    paths = reading.find(inputs, strict=strict)
+    paths = [path for path in reading.find(inputs, strict=strict) if not _is_part_of(path, store)]
     chosen = options if isinstance(options, reading.ReadOptions) else reading.ReadOptions(format=options)
     report = Report(files=len(paths))
     grid = grid_of(contents.open(store)) if stores.there(store) else None
@@ -117,6 +119,14 @@ def write(
         raise MissingFrames(f"no cell is observed in any of the {report.blank} frames; give files that hold data")
     _summarise(contents.open(store), report)
     return report
+
+
+def _is_part_of(path: Location, store: Location) -> bool:
+    """Whether a file is the store itself, or in it: the store may lie in a folder of the files that it is made from."""
+    path, store = locations.normalise(path), locations.normalise(store)
+    if isinstance(path, Path) and isinstance(store, Path):
+        return path.resolve() == store.resolve() or store.resolve() in path.resolve().parents
+    return path == store
 
 
 class _Writer:

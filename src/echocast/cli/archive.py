@@ -204,9 +204,8 @@ def _check_store(store: str, inputs: list[str]) -> None:
     if path.is_file():
         raise DataError(f"{store}: is a file, not an archive; give another STORE")
     for given in inputs:
-        inside = path.resolve() == Path(given).resolve() or Path(given).resolve() in path.resolve().parents
-        if inside and Path(given).exists() and "://" not in given:
-            raise DataError(f"{store}: the archive lies in an input ({given}); give a STORE elsewhere")
+        if "://" not in given and path.resolve() == Path(given).resolve():
+            raise DataError(f"{store}: is both the archive and an input; give another STORE")
 
 
 def _say_found(store: str, found: "Survey", *, as_json: bool) -> None:

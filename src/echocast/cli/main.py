@@ -171,7 +171,6 @@ def _common(
         raise typer.BadParameter("--verbose and --quiet do not go together")
     output.be_quiet(quiet)
     level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
-    logging.basicConfig(level=max(level, logging.WARNING), handlers=[output.LogLines()])
-    logging.getLogger("echocast").setLevel(level)
+    output.print_log(level)
     if not verbose:
         warnings.simplefilter("ignore")  # libraries' warnings are for developers; ours are errors or log lines

@@ -32,6 +32,7 @@ def command(
         float,
         typer.Option(
             "--minutes",
+            metavar="MINUTES",
             min=1,
             max=_LONGEST_MINUTES,
             callback=arguments.finite,

@@ -25,7 +25,9 @@ ZR = Annotated[
 ]
 MinQuality = Annotated[
     float | None,
-    typer.Option("--min-quality", min=0, max=1, callback=finite, help="Cells of lower quality become missing."),
+    typer.Option(
+        "--min-quality", metavar="SHARE", min=0, max=1, callback=finite, help="Cells of lower quality become missing."
+    ),
 ]
 Interval = Annotated[
     float | None,

@@ -78,6 +78,16 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | str) or value is None else str(value)
 
 
+def print_log(level: int) -> None:
+    """Print echocast's log from a level on, and what other packages warn of, unless only errors are wanted."""
+    root = logging.getLogger()
+    for handler in [one for one in root.handlers if isinstance(one, LogLines)]:
+        root.removeHandler(handler)
+    root.addHandler(LogLines())
+    root.setLevel(max(level, logging.WARNING))
+    logging.getLogger("echocast").setLevel(level)
+
+
 class LogLines(logging.Handler):
     """Log lines on standard error, one line each, whatever the width."""
 

@@ -27,12 +27,12 @@ def read(path: str | Path) -> dict[str, Any]:
         UnreadableFile: not a file of weights.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UnreadableFile(f"{path}: no such file; give a file of weights")
     if path.suffix not in SUFFIXES:
         raise UnreadableFile(
             f"{path}: weights are read from files that end in {', '.join(SUFFIXES)}; save them as one of these"
         )
+    if not path.is_file():
+        raise UnreadableFile(f"{path}: no such file; give a file of weights")
     try:
         found: dict[str, Any] = _READERS[path.suffix](path)  # type: ignore[operator]  # mixed signatures
         return found
