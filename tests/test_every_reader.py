@@ -1,17 +1,11 @@
 """Every reader there is: found by listing the folder, tried with a file that `tests.samples` writes."""
 
-import gzip
 import inspect
-import tempfile
-from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tests import example_files
 
 from echocast import fields, plugins
@@ -176,37 +170,6 @@ def test_it_brings_its_page_and_describes_itself(name: str, capsys: pytest.Captu
         assert written in told
         assert written in page.read_text(encoding="utf-8"), f"{page.name} does not tell of {written}"
     assert all(suffix in told for suffix in reader.SUFFIXES)
-
-
-@cache
-def _sample(name: str) -> dict[str, bytes]:
-    """A sample's files, unpacked; the same in every example, unlike HDF5 files written anew; the one read first."""
-    with tempfile.TemporaryDirectory() as folder:
-        path: Path = getattr(example_files, name)(Path(folder))
-        found = sorted(Path(folder).rglob("*"), key=lambda p: not p.is_relative_to(path))
-        contents = {str(p.relative_to(folder)): p.read_bytes() for p in found if p.is_file()}
-    return {n: gzip.decompress(c) if c[:2] == b"\x1f\x8b" else c for n, c in contents.items()}
-
-
-# Libraries warn of damaged data as they like. h5netcdf's finaliser stumbles over a file object whose making failed.
-@pytest.mark.filterwarnings("ignore")
-@every_reader
-@settings(max_examples=60, deadline=None)
-@given(data=st.data())
-def test_a_damaged_file_is_refused_or_still_a_field(name: str, data: st.DataObject) -> None:
-    whole = _sample(name)
-    damaged = data.draw(st.sampled_from(list(whole)))
-    content = bytearray(whole[damaged])
-    for _ in range(data.draw(st.integers(1, 6))):
-        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    with tempfile.TemporaryDirectory() as folder:
-        for other, untouched in whole.items():
-            (Path(folder) / other).parent.mkdir(parents=True, exist_ok=True)
-            (Path(folder) / other).write_bytes(content if other == damaged else untouched)
-        first = Path(folder) / next(iter(whole))
-        path = next((p for p in first.parents if p.suffix == ".zarr"), first)
-        with suppress(DataError):
-            fields.check(reading.read(path, name))
 
 
 def test_the_table_of_formats_has_each_readers_options() -> None:

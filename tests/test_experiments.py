@@ -36,6 +36,7 @@ def test_moving_mnist(tmp_path: Path, data_kit: Path) -> None:
     assert {path.name for path in tmp_path.glob("*.png")} == {"curves.png", "examples.png"}
 
 
+@pytest.mark.slow
 def test_radar_echo(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     for part, day in (("train", 1), ("validation", 5)):

@@ -172,7 +172,7 @@ print(killed)
 """
 
 
-@pytest.mark.parametrize("rounds", [8, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [4, pytest.param(50, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_no_committed_frame_is_lost(rounds: int, tmp_path: Path) -> None:
     """A real process, killed; after each kill every frame that is there is the source's, and the last run finishes."""
     source, store = tmp_path / "in", tmp_path / "store.zarr"
@@ -211,7 +211,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.slow), "2"])
 def test_interrupted_it_says_so_and_goes_on(workers: str, tmp_path: Path) -> None:
     source, store = tmp_path / "in", tmp_path / "store.zarr"
     frames(source, list(range(40)))
@@ -297,7 +297,7 @@ def test_the_pace_of_files_leaves_out_the_first(monkeypatch: pytest.MonkeyPatch)
     assert pace.seconds_for(100) == 75.0
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_more_values_than_a_palette_holds_are_kept_as_they_are(workers: int, tmp_path: Path) -> None:
     rain = np.random.default_rng(0).uniform(0.1, 50.0, (4, 300, 300)).astype(np.float32)  # 90,000 values in a frame
     rain[:2] = np.round(rain[:2])  # which first fit

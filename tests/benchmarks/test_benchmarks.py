@@ -109,7 +109,7 @@ def test_a_process_that_is_measured_does_not_count_its_parents_memory() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("what", ["verify", "nowcast"])
+@pytest.mark.parametrize("what", ["verify", pytest.param("nowcast", marks=pytest.mark.slow)])
 def test_scores_and_nowcasts_are_measured(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("pysteps", reason="pysteps is not installed")
     assert main([what, "--quick", "--rounds", "1", "--out", str(tmp_path / "t.md")]) == 0

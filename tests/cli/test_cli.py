@@ -131,7 +131,7 @@ def test_any_grid_is_forecast(height: int, width: int, tmp_path: Path) -> None:
     assert status(["nowcast", str(source), "--minutes", "10", "--out", str(tmp_path / "f.nc")]) == 0
 
 
-@pytest.mark.parametrize("model", ["lagrangian", "optical_flow"])
+@pytest.mark.parametrize("model", ["lagrangian", pytest.param("optical_flow", marks=pytest.mark.slow)])
 def test_dry_frames_give_a_dry_forecast(model: str, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for number in range(10):
@@ -177,7 +177,7 @@ def test_broken_files_are_named_and_nothing_is_written(tmp_path: Path, capsys: p
         bad = source / name
         bad.write_bytes(content)
         for line in (["nowcast", source, "--out", tmp_path / "f.nc"], ["archive", "add", tmp_path / "s.zarr", source]):
-            assert name in refused(capsys, *line)
+            assert name in refused(capsys, *line, "--strict")
         bad.unlink()
     assert not (tmp_path / "f.nc").exists()
 
@@ -263,6 +263,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
     assert archive.open(tmp_path / "store.zarr").sizes["time"] == 40
 
 
+@pytest.mark.slow  # CI runs the demonstration itself
 def test_demo_makes_all_it_promises(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["demo", "--out", str(tmp_path / "demo")]) == 0
     said = capsys.readouterr().out
