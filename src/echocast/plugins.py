@@ -62,6 +62,13 @@ def names(package: str, *, skip: tuple[str, ...] = ("base",)) -> list[str]:
     return sorted(_own(package).difference(skip) | set(_added(package)))
 
 
+def full_name(package: str, name: str) -> str:
+    """The name itself, or the only one of the package that begins with it and an underscore: ``fmi`` is ``fmi_pgm``."""
+    known = names(package)
+    longer = [one for one in known if one.startswith(f"{name}_")]
+    return longer[0] if name not in known and len(longer) == 1 else name
+
+
 def load(package: str, name: str, *, error: type[Exception] = ValueError) -> ModuleType:
     """Import one module of a package by its short name.
 

@@ -121,3 +121,10 @@ def test_what_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(unpacking, "MOST_BYTES", 1000)
     with pytest.raises(UnreadableFile, match=r"rain\.nc\.gz: unpacks to more than 1,000 bytes"):
         reading.read(packed)
+
+
+def test_a_format_is_known_by_the_beginning_of_its_name(tmp_path: Path) -> None:
+    path = example_files.fmi_pgm(tmp_path)
+    xr.testing.assert_identical(reading.read(path, "fmi"), reading.read(path, "fmi_pgm"))
+    with pytest.raises(DataError, match="'fm' is not one of"):
+        reading.read(path, "fm")

@@ -36,7 +36,7 @@ def check_name(name: str, known: Sequence[str], what: str, *, error: type[Except
 def check_format(name: str | None) -> None:
     """Raise `DataError` unless there is a reader of this name."""
     if name is not None:
-        check_name(name, plugins.names("echocast.readers"), "format")
+        check_name(plugins.full_name("echocast.readers", name), plugins.names("echocast.readers"), "format")
 
 
 def check_inputs(given: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """echocast show: what one radar file holds, in words and as a picture."""
 
 import logging
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -148,6 +149,8 @@ def _observed(found: dict[str, Any]) -> str:
 
 
 def _degrees(longitude: float, latitude: float) -> str:
+    if not (math.isfinite(longitude) and math.isfinite(latitude)):
+        return "not on Earth"
     return f"{abs(longitude):.3f} {'E' if longitude >= 0 else 'W'} {abs(latitude):.3f} {'N' if latitude >= 0 else 'S'}"
 
 

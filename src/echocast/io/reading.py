@@ -11,7 +11,7 @@ import logging
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -174,7 +174,8 @@ def _in_pieces(reader: ModuleType, path: Location, arguments: dict[str, Any]) ->
 
 
 def _options(options: ReadOptions | str | None) -> ReadOptions:
-    return options if isinstance(options, ReadOptions) else ReadOptions(format=options)
+    options = options if isinstance(options, ReadOptions) else ReadOptions(format=options)
+    return options if options.format is None else replace(options, format=plugins.full_name(_READERS, options.format))
 
 
 def _fields(
