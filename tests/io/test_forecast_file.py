@@ -1,6 +1,7 @@
 """A forecast file that others can read."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,7 +69,11 @@ def test_gdal_finds_every_pixel_where_it_lies(upside_down: bool, crs: str, tmp_p
 @pytest.mark.parametrize("crs", [example_files.CRS, "EPSG:21781"])
 def test_an_independent_checker_finds_no_error(crs: str, tmp_path: Path) -> None:
     forecast_file.to_netcdf(forecast(crs=crs), tmp_path / "f.nc")
-    line = [str(Path(sys.executable).with_name("compliance-checker")), "--test=cf:1.11", "--format=json"]
+    beside = Path(sys.executable).with_name(
+        "compliance-checker"
+    )  # with the lowest versions it is elsewhere on the path
+    checker = str(beside) if beside.exists() else str(shutil.which("compliance-checker"))
+    line = [checker, "--test=cf:1.11", "--format=json"]
     result = subprocess.run(
         [*line, f"--output={tmp_path / 'r.json'}", str(tmp_path / "f.nc")], capture_output=True, text=True, check=False
     )

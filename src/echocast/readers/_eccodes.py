@@ -62,11 +62,12 @@ def _silence(codes: ModuleType) -> TextIO | None:
 
     Who wants them sets ``ECCODES_DEBUG`` or ``ECCODES_LOG_STREAM``.
     """
-    if any(name in os.environ for name in ("ECCODES_DEBUG", "ECCODES_LOG_STREAM")):
+    set_logging = getattr(codes, "codes_context_set_logging", None)  # older releases print their lines
+    if set_logging is None or any(name in os.environ for name in ("ECCODES_DEBUG", "ECCODES_LOG_STREAM")):
         return None
     nowhere = Path(os.devnull).open("w")  # noqa: SIM115 (ecCodes needs it until the end)
     atexit.register(nowhere.close)
-    codes.codes_context_set_logging(nowhere)
+    set_logging(nowhere)
     return nowhere
 
 
