@@ -378,7 +378,9 @@ def test_mixed_products_and_relations_are_refused_by_name(attribute: str, other:
             example_files.odim(tmp_path),
             example_files.odim(tmp_path, time=example_files.TIME + FIVE, how={"zr_a": 3e2, "zr_b": 1.4}),
         )
-    with pytest.raises(GridMismatch, match=rf"{second.name}: is of {attribute}.*give each a store of its own"):
+    with pytest.raises(
+        GridMismatch, match=rf"{second.name}: is of {attribute}.*give each by itself, in a folder or a store"
+    ):
         archive.write([first, second], tmp_path / "s.zarr")
     assert not (tmp_path / "s.zarr").exists()
 

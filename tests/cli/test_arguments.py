@@ -227,3 +227,12 @@ def test_a_blank_frame_is_a_missing_frame_of_an_archive(places: Path, capsys: py
 def test_the_helpers_are_no_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     out, _ = said(capsys, "--help")
     assert not any(f" {name} " in out for name in HELPERS)
+
+
+@pytest.mark.parametrize("name", ["f.nc", "f.tif", "f.zarr"])
+def test_a_forecast_in_the_folder_of_the_radar_files_is_replaced(name: str, places: Path) -> None:
+    line = ["nowcast", "in", "--model", "persistence", "--minutes", "10", "--out", f"in/{name}", "--gif", "in/f.gif"]
+    assert status(line) == 0
+    assert status(line) == 0  # both are no radar files, and there is no harm in writing them anew
+    observed = min(Path("in").glob("r*.nc"))
+    assert status([*line[:-3], str(observed)]) == 1

@@ -13,6 +13,7 @@ from tests import example_files
 from echocast import plugins
 from echocast.errors import DataError, GridMismatch, UnreadableFile
 from echocast.io import reading
+from echocast.io.location import Location
 from echocast.io.newest import series
 from echocast.readers import fmi_pgm
 
@@ -215,3 +216,22 @@ def test_one_file_on_another_grid_is_passed_over_wherever_it_stands(odd: int, tm
 def test_of_nothing_there_is_no_frame() -> None:
     with pytest.raises(UnreadableFile, match="there is no frame"):
         reading.newest([], 3)
+
+
+def test_products_are_not_mixed(tmp_path: Path) -> None:
+    step = np.timedelta64(15, "m")
+    times = [example_files.TIME + n * step for n in range(8)]
+    for n, time in enumerate(times):
+        named = (
+            tmp_path / f"composite_{np.datetime_as_string(time, unit='m').translate(str.maketrans('', '', '-T:'))}.h5"
+        )
+        example_files.odim(tmp_path, time=time, quantity="ACRR" if n in (2, 5) else "RATE").rename(named)
+    told: dict[Location, str] = {}
+    _, used = reading.newest(reading.find([tmp_path]), 6, on_passed_over=told.__setitem__)
+    assert len(used) == 6
+    assert len(told) == 2
+    assert all("is of product 'ACRR COMP', the others are of 'RATE COMP'" in why for why in told.values())
+    for time in times[1::2]:
+        example_files.odim(tmp_path, time=time + step // 3, quantity="ACRR")
+    with pytest.raises(GridMismatch, match=r"is of product '\w+ COMP', the others are of"):
+        reading.newest(reading.find([tmp_path]), 6)

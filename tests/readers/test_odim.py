@@ -47,7 +47,7 @@ def test_what_is_no_time_is_refused(written: str, tmp_path: Path) -> None:
 def test_a_number_that_lost_its_zeros_is_read_where_it_means_one_time() -> None:
     assert str(stamp("20241126", "90500", is_text=False))[11:19] == "09:05:00"
     assert str(stamp("20241126", "0", is_text=False))[11:19] == "00:00:00"
-    with pytest.raises(ValueError, match="HHMM or MMSS"):
+    with pytest.raises(UnreadableFile, match="HHMM or MMSS"):
         stamp("20241126", "1205", is_text=False)
 
 

@@ -44,7 +44,6 @@ from echocast.parallel import Workers
 log = logging.getLogger(__name__)
 
 _BATCH_BYTES = 128 * 2**20
-_SAME = ("quantity", "product", "zr")
 
 
 @dataclass
@@ -281,10 +280,7 @@ def _agreed_transforms(
 def _check_alike(grid: xr.Dataset, other: xr.Dataset, name: str) -> None:
     """Refuse what does not belong into one store with the frames before."""
     fields.check_same_grid(grid, other, name)
-    for key in _SAME:
-        a, b = grid.attrs.get(key), other.attrs.get(key)
-        if a and b and a != b:
-            raise GridMismatch(f"{name}: is of {key} {b!r}, the others are of {a!r}; give each a store of its own")
+    fields.check_same_product(grid, other, name)
 
 
 def _summarise(field: xr.DataArray, report: Report) -> None:

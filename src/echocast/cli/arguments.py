@@ -3,6 +3,7 @@
 import glob
 import importlib.util
 import math
+import mmap
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -144,8 +145,18 @@ def _refuse_input(path: Path, option: str, given: str) -> None:
 
 
 def _is_read(path: Path) -> bool:
-    """Whether a folder of radar files would be read with this file."""
-    return path.exists() and (path.suffix.lower() != ".png" or (path.parent / "images.toml").is_file())
+    """Whether a folder of radar files would be read with this file; a forecast of echocast there is none of them."""
+    if not path.exists() or (path.suffix.lower() == ".png" and not (path.parent / "images.toml").is_file()):
+        return False
+    return not (_is_forecast_store(path) if path.is_dir() else _is_forecast(path))
+
+
+def _is_forecast(path: Path) -> bool:
+    """Whether a file holds the name of echocast's version, as each forecast and animation that it writes does."""
+    if path.stat().st_size == 0:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(b"echocast_version") >= 0
 
 
 def _is_same_or_inside(path: Path, folder: Path) -> bool:

@@ -53,7 +53,7 @@ Bbox = Annotated[
     str | None,
     typer.Option("--bbox", metavar="W,S,E,N", help="Crop to west, south, east, north, in degrees."),
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="Refuse files that would be passed over, and missing frames.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse files that would be passed over.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 

@@ -20,6 +20,7 @@ guard; reflectivity becomes rain and back in `echocast.zr`, whose names are here
 from echocast.fields.field import check, make
 from echocast.fields.grid import (
     check_same_grid,
+    check_same_product,
     corner,
     corners,
     cropped,
@@ -53,6 +54,7 @@ __all__ = [
     "between",
     "check",
     "check_same_grid",
+    "check_same_product",
     "clock",
     "continuous",
     "corner",

@@ -47,6 +47,27 @@ def check_same_grid(
         raise GridMismatch(f"{name} is in projection {b.name!r}, the others are in {a.name!r}")
 
 
+def check_same_product(
+    field: xr.DataArray | xr.Dataset, other: xr.DataArray | xr.Dataset, name: str = "the second field"
+) -> None:
+    """Raise `GridMismatch`, naming `name`, if two fields say that they hold different products.
+
+    That is: different quantities, products of a service, or Z-R relations. What a field does not say is not compared.
+    """
+    ours, theirs = _product(field), _product(other)
+    for key in ours.keys() & theirs.keys():
+        if ours[key] != theirs[key]:
+            raise GridMismatch(
+                f"{name}: is of {key} {theirs[key]!r}, the others are of {ours[key]!r}; give each by itself, in a"
+                " folder or a store of its own"
+            )
+
+
+def _product(field: xr.DataArray | xr.Dataset) -> dict[str, str]:
+    said = {key: str(field.attrs[key]) for key in ("quantity", "product", "zr") if field.attrs.get(key)}
+    return said | ({"quantity": str(field.name)} if isinstance(field, xr.DataArray) else {})
+
+
 def grid_km(field: xr.DataArray) -> float:
     """The mean cell size of a field in kilometres (on the ground for geographic grids, at the grid's middle)."""
     reference = crs(field)

@@ -52,7 +52,7 @@ class Search:
         self._series = series(paths, time_pattern)
         self._unread = dict.fromkeys(paths)
         self._content, self._strict, self._wanted = content, strict, frames
-        self._grids: list[NewestFrames] = []
+        self._groups: list[NewestFrames] = []
         self._first_error: DataError | None = None
 
     def found(self) -> tuple[xr.DataArray, list[Location]]:
@@ -64,9 +64,9 @@ class Search:
                 for path in list(self._unread):
                     self._read(path)
                 break
-        if not self._grids and self._first_error is not None:
+        if not self._groups and self._first_error is not None:
             raise self._first_error
-        return self._main().field() if self._grids else NewestFrames(self._wanted).field()
+        return self._main().field() if self._groups else NewestFrames(self._wanted).field()
 
     def _is_in_order(self, files: list[Location], timed: bool) -> bool:
         """Read a series from its end as far as needed; whether its files are as old as their names tell."""
@@ -99,24 +99,24 @@ class Search:
             return None
         if not times:
             return None
-        grid = next((known for known in self._grids if known.is_on_grid(frames)), None)
-        if grid is None:
-            self._grids.append(frames)
+        group = next((known for known in self._groups if known.is_alike(frames)), None)
+        if group is None:
+            self._groups.append(frames)
         else:
-            grid.take(frames)
+            group.take(frames)
         return np.datetime64(max(times), "ns")
 
     def _largest(self) -> "NewestFrames":
-        return max(self._grids, key=lambda grid: len(grid.files))
+        return max(self._groups, key=lambda group: len(group.files))
 
     def _main(self) -> "NewestFrames":
-        """The frames of the grid that most files lie on; the others are passed over if they are few."""
+        """The frames of the grid and the product that most files have; the others are passed over if they are few."""
         main = self._largest()
-        others = [path for grid in self._grids if grid is not main for path in grid.files]
-        for grid in (grid for grid in self._grids if grid is not main):
-            for path in grid.files:
+        others = [path for group in self._groups if group is not main for path in group.files]
+        for group in (group for group in self._groups if group is not main):
+            for path in group.files:
                 try:
-                    main.check_grid(grid, path)
+                    main.check_alike(group, path)
                 except GridMismatch as bad:
                     if self._strict or 2 * len(others) >= len(main.files):
                         raise
@@ -159,11 +159,11 @@ class NewestFrames:
         """Keep what is among the newest of a file's frames.
 
         Raises:
-            GridMismatch: it lies on another grid than the file that was added first.
+            GridMismatch: it lies on another grid, or is of another product, than the file that was added first.
             DataError: another file holds a different frame of the same time.
         """
         self._first = self._first or (field[:1], path)
-        self._check_grid(field, path)
+        self._check_alike(field, path)
         self.files[path] = None
         for number in range(max(0, field.sizes["time"] - self._most), field.sizes["time"]):
             frame = field[number : number + 1]
@@ -171,7 +171,9 @@ class NewestFrames:
             known, origin = self._kept.get(time, (frame, path))
             earlier, later = sorted((path, origin), key=str)
             if not np.array_equal(known.values, frame.values, equal_nan=True):
-                raise DataError(f"{later}: differs from {earlier} of the same time {time}; remove one of them")
+                raise DataError(
+                    f"{later}: differs from {earlier} of the same time {str(time)[:19]}; remove one of them"
+                )
             self._kept[time] = (known, earlier)
         for time in sorted(self._kept)[: -self._most]:
             del self._kept[time]
@@ -181,18 +183,18 @@ class NewestFrames:
         for frame, path in other._kept.values():
             self.add(frame, path)
 
-    def is_on_grid(self, other: "NewestFrames") -> bool:
-        """Whether other frames lie on the same grid."""
+    def is_alike(self, other: "NewestFrames") -> bool:
+        """Whether other frames are of the same product on the same grid."""
         try:
-            self.check_grid(other, "")
+            self.check_alike(other, "")
         except GridMismatch:
             return False
         return True
 
-    def check_grid(self, other: "NewestFrames", path: Location) -> None:
-        """Raise `GridMismatch`, which names `path`, unless other frames lie on the same grid."""
+    def check_alike(self, other: "NewestFrames", path: Location) -> None:
+        """Raise `GridMismatch`, which names `path`, unless other frames are of the same product on the same grid."""
         if other._first is not None:
-            self._check_grid(other._first[0], path)
+            self._check_alike(other._first[0], path)
 
     def is_complete_after(self, time: np.datetime64) -> bool:
         """Whether there are as many frames as wanted, and all of them are later than a time."""
@@ -207,10 +209,11 @@ class NewestFrames:
         joined = xr.concat(frames, dim="time", join="override", combine_attrs="override")
         return joined, [self._kept[time][1] for time in order]
 
-    def _check_grid(self, field: xr.DataArray, path: Location) -> None:
+    def _check_alike(self, field: xr.DataArray, path: Location) -> None:
         if self._first is not None:
             try:
                 fields.check_same_grid(self._first[0], field, str(path))
+                fields.check_same_product(self._first[0], field, str(path))
             except GridMismatch as bad:
                 raise GridMismatch(f"{bad}; compared with {self._first[1]}") from None
 

@@ -276,8 +276,8 @@ def newest(
     read too, to confirm the order. If a file with an older name turns out to be newer, all files are read, which the
     log tells. So a file that was not needed may be damaged, or of another grid, without notice.
 
-    A file that cannot be read, or that lies on another grid than most, is passed over, which the log tells with the
-    reason; the frames are then the newest of the others.
+    A file that cannot be read, or that lies on another grid or is of another product than most, is passed over, which
+    the log tells with the reason; the frames are then the newest of the others.
 
     Args:
         paths: files as `find` gives them.
@@ -288,7 +288,8 @@ def newest(
         on_passed_over: called with each file that is passed over, and the reason.
 
     Raises:
-        GridMismatch: a third of the files, or more, lie on another grid than the others; two are named.
+        GridMismatch: a third of the files, or more, lie on another grid or are of another product than the others; two
+            are named.
         DataError: two files hold different frames of one time; both are named. Or as `read` does.
         UnreadableFile: no file, or too many files, cannot be read.
     """

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from echocast import fields
+from echocast._version import __version__
 from echocast.atomic import atomic_write
 from echocast.plotting import maps
 from echocast.plotting.colours import HIGHLIGHT, INK
@@ -57,7 +58,14 @@ def to_gif(
     durations = [milliseconds] * (len(small) - 1) + [5 * milliseconds]
     with atomic_write(path) as partial:
         small[0].save(
-            partial, format="GIF", save_all=True, append_images=small[1:], duration=durations, loop=0, optimize=True
+            partial,
+            format="GIF",
+            save_all=True,
+            append_images=small[1:],
+            duration=durations,
+            loop=0,
+            optimize=True,
+            comment=f"echocast_version {__version__}".encode(),
         )
 
 

@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 
+from echocast.errors import UnreadableFile
+
 
 def stamp(date: str, time: str, *, is_text: bool = True) -> np.datetime64:
     """A moment from its date and its time.
@@ -15,13 +17,14 @@ def stamp(date: str, time: str, *, is_text: bool = True) -> np.datetime64:
         is_text: not a number, whose zeros are lost.
 
     Raises:
-        ValueError: it is none of these, or no time of a day.
+        UnreadableFile: it has another number of digits.
+        ValueError: it is no time of a day.
     """
     digits = _digits(time.partition(".")[0])
     if not is_text:
         digits = _of_number(digits)
     if len(digits) not in (4, 5, 6):
-        raise ValueError(f"the time {time!r} is not of the form HHMMSS")
+        raise UnreadableFile(f"the time {time!r} is not of the form HHMMSS; write it with six digits")
     whole = f"{digits:0>6}" if len(digits) >= 5 else f"{digits}00"
     day = _digits(date.partition(".")[0])
     if len(day) != 8:
@@ -32,7 +35,9 @@ def stamp(date: str, time: str, *, is_text: bool = True) -> np.datetime64:
 def _of_number(digits: str) -> str:
     """Zeros before a number are lost: 0 is midnight and 90500 is 9:05; 1205 could be 0:12:05 or 12:05."""
     if 0 < len(digits.lstrip("0")) <= 4:
-        raise ValueError(f"the time is the number {digits}, which may be HHMM or MMSS; write it as text of six digits")
+        raise UnreadableFile(
+            f"the time is the number {digits}, which may be HHMM or MMSS; write it as text of six digits"
+        )
     return f"{digits:0>6}"
 
 
