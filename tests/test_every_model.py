@@ -14,6 +14,8 @@ from echocast.models.base import EnsembleForecaster, Forecaster, LearnedEnsemble
 from echocast.synthetic import storms
 
 SMALL: dict[str, dict[str, Any]] = {
+    "conv_predictor": {"hidden_channels": [6, 6]},
+    "convlstm_predictor": {"hidden_channels": [6, 6]},
     "encoder_forecaster": {"hidden_channels": [6, 6], "patch": 4},
     "fc_lstm": {"hidden_sizes": [12, 12], "grid": (24, 32)},
     "lagrangian": {"hidden_channels": [6, 6]},
