@@ -11,6 +11,7 @@ from echocast.context import UNKNOWN, Context
 from echocast.models.base import LearnedForecaster
 
 Frames = Float[Tensor, "batch time channel y x"]
+Future = Float[Tensor, "batch steps channel y x"]
 
 
 class NextFrameForecaster(LearnedForecaster):
@@ -60,7 +61,7 @@ class NextFrameForecaster(LearnedForecaster):
             name = type(self).__name__
             raise ValueError(f"this {name} has channels={self.channels}; got frames of {frames.shape[2]} channels")
 
-    def _forecast(self, past: Frames, steps: int, context: Context) -> Frames:
+    def _forecast(self, past: Frames, steps: int, context: Context) -> Future:
         height, width = past.shape[-2:]
         future = torch.sigmoid(self(self.padded(self.scaling.to_level(past)), steps))
         return self.scaling.to_values(future[..., :height, :width])

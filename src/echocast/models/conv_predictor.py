@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from echocast.context import UNKNOWN, Context
-from echocast.models._next_frame import Frames, NextFrameForecaster
+from echocast.models._next_frame import Frames, Future, NextFrameForecaster
 from echocast.models.scaling import AnyScaling, RainScaling
 from echocast.nn.patches import from_patches, to_patches
 
@@ -77,7 +77,7 @@ class ConvPredictor(NextFrameForecaster):
         logits: Tensor = self.layers(seen.flatten(0, 1))
         return from_patches(logits.reshape(*seen.shape[:2], -1, *seen.shape[3:]), self.patch)
 
-    def forward(self, past: Frames, steps: int, context: Context = UNKNOWN) -> Frames:
+    def forward(self, past: Frames, steps: int, context: Context = UNKNOWN) -> Future:
         """The future's logits, each frame from the last ones, its own forecasts among them.
 
         Args:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from echocast.context import UNKNOWN, Context
-from echocast.models._next_frame import Frames, NextFrameForecaster
+from echocast.models._next_frame import Frames, Future, NextFrameForecaster
 from echocast.models.scaling import AnyScaling, RainScaling
 from echocast.nn.convlstm import ConvLSTM
 from echocast.nn.patches import from_patches, to_patches
@@ -74,7 +74,7 @@ class ConvLSTMPredictor(NextFrameForecaster):
         self.check_channels(frames)
         return self._read(frames, None)[0]
 
-    def forward(self, past: Frames, steps: int, context: Context = UNKNOWN) -> Frames:
+    def forward(self, past: Frames, steps: int, context: Context = UNKNOWN) -> Future:
         """The future's logits, each frame from its own forecast of the one before.
 
         Args:

@@ -30,9 +30,9 @@ def layer_of(config: Mapping[str, Any], prefix: str) -> KerasLayer | None:
 
     The files of Keras 3 number the layers of each class by their order, older ones have the layers' own names.
     """
-    for path, layer in _layers(config, "layers"):
-        if prefix.startswith(f"{path}/"):
-            return _described(layer, prefix)
+    around = [(path, layer) for path, layer in _layers(config, "layers") if prefix.startswith(f"{path}/")]
+    if around:
+        return _described(max(around, key=lambda pair: len(pair[0]))[1], prefix)
     parts = prefix.split("/")
     own = [layer for _, layer in _layers(config, "") if layer.get("config", {}).get("name") in parts]
     return _described(own[-1], prefix) if own else None

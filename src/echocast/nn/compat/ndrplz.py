@@ -8,7 +8,7 @@ from echocast.nn.compat.base import CellWeights, Imported, Weights, in_order, sp
 
 MARKS = (
     r"(?P<prefix>.*?)cell_list\.0\.conv\.weight",
-    r"(?P<prefix>(.*[./])?[^./]*([Cc]ell|[Ll][Ss][Tt][Mm])[^./]*\.(\d+\.)?)conv\.weight",
+    r"(?P<prefix>(.*[./])?(?!cell_list\.)[^./]*([Cc]ell|[Ll][Ss][Tt][Mm])[^./]*\.(\d+\.)?)conv\.weight",
 )
 _ORDER = "ifog"
 
