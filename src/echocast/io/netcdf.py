@@ -23,10 +23,8 @@ from xarray.core import indexing
 
 _SMALL_BYTES = 2**20
 """Variables up to this size are read at once; others when they are wanted, and as much of them as is."""
-_HIDDEN = frozenset(
-    ("CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "_NCProperties", "_Netcdf4Coordinates", "_Netcdf4Dimid")
-    + ("_nc3_strict",)
-)
+_OF_DIMENSIONS = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Coordinates", "_Netcdf4Dimid"}
+_HIDDEN = frozenset(_OF_DIMENSIONS | {"_NCProperties", "_nc3_strict"})
 """Attributes with which NetCDF 4 keeps its own books."""
 _NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable."
 _BESIDE_A_DIMENSION = "_nc4_non_coord_"
