@@ -128,7 +128,7 @@ def _dims(file: h5py.File, name: str, item: h5py.Dataset, sizes: dict[str, int])
 
 
 def _is_its_own(scale: h5py.Dataset) -> bool:
-    return scale.attrs["_Netcdf4Coordinates"].tolist() == [scale.attrs.get("_Netcdf4Dimid")]
+    return bool(scale.attrs["_Netcdf4Coordinates"].tolist() == [scale.attrs.get("_Netcdf4Dimid")])
 
 
 def _is_plain(kind: np.dtype) -> bool:
