@@ -4,7 +4,7 @@ Both are made for one sequence and have the same methods; the plain one defines 
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from echocast.nn import fused
 from echocast.nn.activations import hard_sigmoid_keras2
 
 
+@runtime_checkable
 class Operations(Protocol):
     """What happens in each layer, of tensors (batch, channel, y, x)."""
 

@@ -19,7 +19,7 @@ A_0 is the frame and Â_0 its prediction, made before it is seen. What is not ob
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple, Self, get_args
+from typing import ClassVar, Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Float
@@ -89,7 +89,7 @@ class PredNet(LearnedForecaster):
         self.layers = Layers([channels, *hidden_channels])
 
     @classmethod
-    def from_keras(cls, path: Path | str) -> Self:
+    def from_keras(cls, path: Path | str) -> "PredNet":
         """The network of a file of weights (HDF5) of the authors' code, for images.
 
         Raises:
@@ -148,7 +148,7 @@ class PredNet(LearnedForecaster):
 
     def predictions(
         self, frames: Float[Tensor, "batch time channel y x"], steps: int = 0
-    ) -> Float[Tensor, "batch time+steps channel y x"]:
+    ) -> Float[Tensor, "batch frame channel y x"]:
         """The prediction of each frame before it was seen, and of `steps` more; the first is made from nothing."""
         return torch.stack([step.prediction for step in self.unroll(frames, steps, depth=0)], dim=1)
 
