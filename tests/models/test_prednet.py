@@ -152,7 +152,9 @@ def test_the_losses_are_those_of_the_paper(loss: str) -> None:
 
 
 def test_the_fast_path_gives_the_same_and_the_same_gradients() -> None:
-    model, video = small(loss="L_all"), frames(4, 12, 20)  # 6 and 3 rows are no whole number of tiles
+    torch.manual_seed(0)
+    # Layers of few and of many channels go different ways; 6 and 3 rows are no whole number of tiles.
+    model, video = PredNet(channels=2, hidden_channels=[16, 24], loss="L_all"), frames(4, 12, 20)
     video[0, 2, :, 3:] = torch.nan
     found = {}
     for name, path in (("plain", fused.plain), ("fast", fused.always)):

@@ -88,9 +88,9 @@ class _Fused:
     def __init__(self, layers: Layers, spaces: list[tuple[int, int]]) -> None:
         from echocast.nn.fused import predictive, repeated
 
-        def prepared(part: nn.ModuleList) -> list[repeated.RepeatedConvolution]:
+        def prepared(part: nn.ModuleList) -> list[repeated.Convolution]:
             return [
-                repeated.RepeatedConvolution(one.weight, one.bias, space=space)  # type: ignore[arg-type]
+                repeated.prepare(one.weight, one.bias, space=space)  # type: ignore[arg-type]
                 for one, space in zip(part, spaces, strict=False)
             ]
 

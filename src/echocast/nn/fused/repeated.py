@@ -4,17 +4,18 @@ Inputs need not be concatenated: each is copied to its place among the channels 
 at half the size and is repeated to 2x2 cells on the way. The convolution goes by Winograd's filtering; see `winograd`.
 
     >>> import torch
-    >>> convolution = RepeatedConvolution(torch.ones(4, 3, 3, 3), torch.zeros(4), space=(8, 8))
+    >>> convolution = prepare(torch.ones(4, 3, 3, 3), torch.zeros(4), space=(8, 8))
     >>> tuple(convolution(torch.ones(2, 1, 8, 8), halved=torch.ones(2, 2, 4, 4)).shape)
     (2, 4, 8, 8)
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import conv2d, interpolate
 
 from echocast.nn.fused import winograd
 from echocast.nn.fused.buffers import empty
@@ -22,9 +23,24 @@ from echocast.nn.fused.buffers import empty
 _KERNEL, _BORDER = 3, 1
 _TILES = 256
 """Tiles multiplied at a time: enough for a matrix product, few enough for the cache."""
+_WORTHWHILE = 512
+"""Weights of one tap under which the filtering costs more than it saves."""
 
 
-class RepeatedConvolution:
+@runtime_checkable
+class Convolution(Protocol):
+    """What `prepare` gives."""
+
+    def __call__(
+        self, *images: Float[Tensor, "batch _ y x"], halved: Float[Tensor, "batch c half_y half_x"] | None = None
+    ) -> Float[Tensor, "batch out y x"]:
+        """The result for images side by side in their channels, those of half the size last; channels-last in memory.
+
+        It can be differentiated once.
+        """
+
+
+def prepare(weight: Tensor, bias: Tensor, *, space: tuple[int, int]) -> Convolution:
     """A convolution with stride 1 and zero padding, for all time steps of one sequence.
 
     Args:
@@ -32,6 +48,24 @@ class RepeatedConvolution:
         bias: (out,).
         space: rows and columns of the images.
     """
+    if weight[:, :, 0, 0].numel() < _WORTHWHILE:
+        return _Direct(weight, bias)
+    return _Filtered(weight, bias, space=space)
+
+
+class _Direct:
+    """PyTorch's own convolution."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        self._weight, self._bias = weight.contiguous(memory_format=torch.channels_last), bias
+
+    def __call__(self, *images: Tensor, halved: Tensor | None = None) -> Tensor:
+        large = [] if halved is None else [interpolate(halved, scale_factor=2.0, mode="nearest")]
+        return conv2d(torch.cat([*images, *large], dim=1), self._weight, self._bias, padding=_BORDER)
+
+
+class _Filtered:
+    """By Winograd's filtering."""
 
     def __init__(self, weight: Tensor, bias: Tensor, *, space: tuple[int, int]) -> None:
         self.space, self._bias, self._weight = space, bias.detach(), weight.detach()
@@ -42,13 +76,7 @@ class RepeatedConvolution:
         self._begin()
         self._collected = _Collected.apply(self, weight, bias)  # type: ignore[no-untyped-call]
 
-    def __call__(
-        self, *images: Float[Tensor, "batch _ y x"], halved: Float[Tensor, "batch c half_y half_x"] | None = None
-    ) -> Float[Tensor, "batch out y x"]:
-        """The result for images side by side in their channels, those of half the size last; channels-last in memory.
-
-        It can be differentiated once.
-        """
+    def __call__(self, *images: Tensor, halved: Tensor | None = None) -> Tensor:
         made: Tensor = _Applied.apply(self, self._collected, halved, *images)  # type: ignore[no-untyped-call]
         return made
 
@@ -154,7 +182,7 @@ class _Collected(torch.autograd.Function):
     """What every time step depends on, so that its backward pass runs after all of theirs."""
 
     @staticmethod
-    def forward(ctx: Any, owner: RepeatedConvolution, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, owner: _Filtered, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.owner = owner
         return weight.new_zeros(())
 
@@ -167,7 +195,7 @@ class _Applied(torch.autograd.Function):
     """One time step."""
 
     @staticmethod
-    def forward(ctx: Any, owner: RepeatedConvolution, _: Tensor, halved: Tensor | None, *images: Tensor) -> Tensor:
+    def forward(ctx: Any, owner: _Filtered, _: Tensor, halved: Tensor | None, *images: Tensor) -> Tensor:
         ctx.owner, ctx.halves = owner, halved is not None
         ctx.sizes = [part.shape[1] for part in images] + ([] if halved is None else [halved.shape[1]])
         buffer = owner.joined(images, halved)
