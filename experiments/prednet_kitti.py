@@ -141,7 +141,9 @@ def table(found: dict[str, dict[str, float]], about: str) -> str:
     lines += [
         f"| {name} | {row['windows']:.0f} | {row['prednet']:.5f} | {row['copy']:.5f} |" for name, row in found.items()
     ]
-    return "\n".join([*lines, "", "Mean squared error of grey levels from 0 to 1, of every frame but the first."]) + "\n"
+    return (
+        "\n".join([*lines, "", "Mean squared error of grey levels from 0 to 1, of every frame but the first."]) + "\n"
+    )
 
 
 @torch.no_grad()

@@ -18,9 +18,7 @@ from echocast.nn.activations import hard_sigmoid_keras2
 class Operations(Protocol):
     """What happens in each layer, of tensors (batch, channel, y, x)."""
 
-    def cell(
-        self, layer: int, r: Tensor, c: Tensor, e: Tensor, above: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    def cell(self, layer: int, r: Tensor, c: Tensor, e: Tensor, above: Tensor | None) -> tuple[Tensor, Tensor]:
         """The new representation and cell state, of the old ones, the error, and the representation above."""
 
     def prediction(self, layer: int, r: Tensor) -> Tensor:
@@ -53,7 +51,11 @@ class Layers(nn.Module):
         rows, columns = frames.shape[-2:]
         spaces = [(rows >> layer, columns >> layer) for layer in range(len(self.sizes))]
         weights = list(self.parameters())
-        kernels = [part[layer].weight.numel() for part in (self.cells, self.predictions) for layer in range(len(spaces))]
+        kernels = [
+            part[layer].get_parameter("weight").numel()
+            for part in (self.cells, self.predictions)
+            for layer in range(len(spaces))
+        ]
         products = len(frames) * sum(n * y * x for n, (y, x) in zip(kernels, spaces * 2, strict=True))
         wide = not torch.is_autocast_enabled("cpu") and all(t.dtype == torch.float32 for t in (frames, *weights))
         fast = wide and fused.takes(frames, *weights, products=products)
@@ -64,9 +66,7 @@ class _Plain:
     def __init__(self, layers: Layers) -> None:
         self._layers = layers
 
-    def cell(
-        self, layer: int, r: Tensor, c: Tensor, e: Tensor, above: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    def cell(self, layer: int, r: Tensor, c: Tensor, e: Tensor, above: Tensor | None) -> tuple[Tensor, Tensor]:
         seen = [r, e] if above is None else [r, e, interpolate(above, scale_factor=2.0, mode="nearest")]
         i, f, o, g = self._layers.cells[layer](torch.cat(seen, dim=1)).chunk(4, dim=1)
         c = hard_sigmoid_keras2(f) * c + hard_sigmoid_keras2(i) * torch.tanh(g)
@@ -98,9 +98,7 @@ class _Fused:
         self._targets = prepared(layers.targets)
         self._pointwise = predictive
 
-    def cell(
-        self, layer: int, r: Tensor, c: Tensor, e: Tensor, above: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    def cell(self, layer: int, r: Tensor, c: Tensor, e: Tensor, above: Tensor | None) -> tuple[Tensor, Tensor]:
         return self._pointwise.cell(self._cells[layer](r, e, halved=above), c)
 
     def prediction(self, layer: int, r: Tensor) -> Tensor:

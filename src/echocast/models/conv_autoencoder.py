@@ -68,8 +68,7 @@ class ConvAutoencoder(LearnedForecaster):
         with torch.no_grad():
             for weight in self.parameters():
                 weight.uniform_(-0.08, 0.08)
-            bias = self.recurrent.cells[0].bias
-            bias[hidden_channels : 2 * hidden_channels] = 1.0  # type: ignore[index]  # a cell with a bias
+            self.recurrent.cells[0].get_parameter("bias")[hidden_channels : 2 * hidden_channels] = 1.0
 
     def next_frames(
         self, frames: Float[Tensor, "batch time channel y x"], state: State | None = None
@@ -84,9 +83,9 @@ class ConvAutoencoder(LearnedForecaster):
         rows, columns = frames.shape[-2:]
         even = pad(frames.nan_to_num(0.0), (0, columns % 2, 0, rows % 2))
         coded = max_pool2d(torch.tanh(self.coder(even.flatten(0, 1))), 2)
-        hidden, state = self._recur(coded.unflatten(0, even.shape[:2]), state)
+        hidden, state = self._recur(coded.reshape(*even.shape[:2], *coded.shape[1:]), state)
         made = self.decoder(interpolate(hidden.flatten(0, 1), scale_factor=2.0, mode="nearest"))
-        return made.unflatten(0, even.shape[:2])[..., :rows, :columns], state
+        return made.reshape(*even.shape[:2], *made.shape[1:])[..., :rows, :columns], state
 
     def training_loss(
         self, windows: Float[Tensor, "batch time channel y x"], past: int, context: Context = UNKNOWN

@@ -1,4 +1,4 @@
-"""Keras' example of next-frame prediction: four ConvLSTMs with batch normalisation, and one convolution in space and time.
+"""Keras' example of next-frame prediction: ConvLSTMs with batch normalisation, a convolution in space and time.
 
 ::
 

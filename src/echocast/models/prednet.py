@@ -127,7 +127,9 @@ class PredNet(LearnedForecaster):
         """`unroll` of frames whose sides all layers can halve."""
         sizes, seen = self.layers.sizes, frames.shape[1]
         do = self.layers.operations(frames)
-        start = [frames.new_zeros(len(frames), n, *(side >> k for side in frames.shape[-2:])) for k, n in enumerate(sizes)]
+        start = [
+            frames.new_zeros(len(frames), n, *(side >> k for side in frames.shape[-2:])) for k, n in enumerate(sizes)
+        ]
         r, c, e = list(start), list(start), [torch.cat([zero, zero], dim=1) for zero in start]
         prediction = start[0]
         for t in range(seen + steps):

@@ -8,11 +8,11 @@ from echocast.errors import DataError
 
 
 def resize_and_crop(field: xr.DataArray, *, height: int, width: int) -> xr.DataArray:
-    """Pictures of one size from pictures of any: `height` rows, pixels as square as before, the middle `width` columns.
+    """Pictures of one size from pictures of any: `height` rows, pixels of the same shape, the middle `width` columns.
 
-    Rows and columns count from 0 afterwards, so that sequences of different sizes go into one archive. It is how PredNet
-    was trained on KITTI (Lotter et al. 2017, arXiv:1605.08104, section 3.2: height=128 width=160); pixels are means over
-    the area here, and not interpolated.
+    Rows and columns count from 0 afterwards, so that sequences of different sizes go into one archive. PredNet was
+    trained on KITTI so (Lotter et al. 2017, arXiv:1605.08104: height=128 width=160); here pixels are means over the
+    area, and not interpolated.
     """
     if "crs" in field.coords:
         raise DataError(

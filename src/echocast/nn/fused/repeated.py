@@ -1,4 +1,4 @@
-"""A 3x3 convolution that many time steps apply with the same weight, on the CPU: prepared once, its gradient summed once.
+"""A 3x3 convolution that many time steps apply with one weight, on the CPU: prepared once, its gradient summed once.
 
 Inputs need not be concatenated: each is copied to its place among the channels of one buffer, and one of them may come
 at half the size and is repeated to 2x2 cells on the way. The convolution goes by Winograd's filtering; see `winograd`.
@@ -84,7 +84,7 @@ class _Filtered:
         """A bordered buffer (image, row, column, channel) with all images side by side."""
         sizes = [part.shape[1] for part in images] + ([] if halved is None else [halved.shape[1]])
         buffer = self._bordered(len(images[0]), sum(sizes))
-        within = self._inner(buffer).split(sizes, dim=-1)
+        within = torch.split(self._inner(buffer), sizes, dim=-1)
         for place, part in zip(within, images, strict=False):
             place.copy_(part.movedim(1, -1))
         if halved is not None:
@@ -144,10 +144,10 @@ class _Filtered:
         """Some images, or some lines of one, at a time."""
         lines, columns = (side // winograd.TILE for side in self._whole)
         if lines * columns <= _TILES:
-            yield from images.split(max(1, _TILES // (lines * columns)))
+            yield from torch.split(images, max(1, _TILES // (lines * columns)))
             return
         height = winograd.TILE * max(1, _TILES // columns)
-        for image in images.split(1):
+        for image in torch.split(images, 1):
             for begin in range(0, self._whole[0], height):
                 yield image[:, begin : min(begin + height, self._whole[0]) + 2 * border]
 
@@ -182,7 +182,7 @@ class _Collected(torch.autograd.Function):
     """What every time step depends on, so that its backward pass runs after all of theirs."""
 
     @staticmethod
-    def forward(ctx: Any, owner: _Filtered, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, owner: _Filtered, weight: Tensor, _: Tensor) -> Tensor:
         ctx.owner = owner
         return weight.new_zeros(())
 
