@@ -14,9 +14,12 @@ from echocast.models.base import EnsembleForecaster, Forecaster, LearnedEnsemble
 from echocast.synthetic import storms
 
 SMALL: dict[str, dict[str, Any]] = {
+    "conv_autoencoder": {"features": 4, "hidden_channels": 6, "kernel": 3},
     "encoder_forecaster": {"hidden_channels": [6, 6], "patch": 4},
     "fc_lstm": {"hidden_sizes": [12, 12], "grid": (24, 32)},
+    "keras_next_frame": {"hidden_channels": [6, 6]},
     "lagrangian": {"hidden_channels": [6, 6]},
+    "prednet": {"channels": 1, "hidden_channels": [4, 6]},
     "steps": {"members": 3},
 }
 """Arguments that make a model quick to test."""

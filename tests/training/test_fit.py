@@ -281,7 +281,7 @@ def test_pictures_are_learned_from_too(tmp_path: Path, monkeypatch: pytest.Monke
     assert base.load(tmp_path / "run/weights.safetensors").time_step_minutes is None
     for table, key, wrong, words in (
         ("data", "sampling", "by_rain", r"holds 'image', not rain: set data\.sampling = 'uniform'"),
-        ("data", "synthetic", {"name": "storms"}, "there is moving_mnist"),
+        ("data", "synthetic", {"name": "storms"}, "there are: .*moving_mnist"),
         ("data", "synthetic", {"name": "moving_mnist", "protocols": "x"}, "has no key 'protocols'"),
         ("training", "keep_best", "csi", "is for rain"),
         ("model", "scaling", {"kind": "rain"}, "scaling is for 'rainfall_rate'"),

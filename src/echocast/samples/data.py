@@ -19,8 +19,8 @@ class Data:
     Args:
         train: an archive; with no `validation` it is split into train, validation and test.
         validation: another archive, whose frames no training window has.
-        synthetic: fields made from a seed, in place of archives: ``name = "moving_mnist"`` and the options of
-            `echocast.synthetic.moving_mnist.training_fields`.
+        synthetic: fields made from a seed, in place of archives: ``name = "moving_mnist"``, or another module of
+            `echocast.synthetic`, and the options of its function ``training_fields``.
         past: frames of input.
         future: frames to forecast.
         stride: frames between the starts of neighbouring training windows.

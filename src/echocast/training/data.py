@@ -11,13 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from echocast import archive, fields
+from echocast import archive, fields, plugins, synthetic
 from echocast.errors import DataError, ExperimentError
-from echocast.plugins import construct
 from echocast.samples import segments, splits
 from echocast.samples.data import Data
 from echocast.samples.sources import Source, evenly, of_archive, of_auxiliary
-from echocast.synthetic import moving_mnist
 
 Part = tuple[xr.DataArray, list[slice]]
 """A field and the segments of it that are used."""
@@ -70,16 +68,27 @@ def _archived(data: Data) -> tuple[Part, Part]:
 
 
 def _synthetic(options: Mapping[str, Any]) -> tuple[Part, Part]:
-    table = dict(options)
-    name = table.pop("name", None)
-    if name != "moving_mnist":
-        raise ExperimentError(f"[data.synthetic] name = {name!r}: there is moving_mnist")
-    made = construct(moving_mnist.training_fields, table, where="[data.synthetic]", error=ExperimentError)
+    table, package = dict(options), synthetic.__name__
+    name, known = str(table.pop("name", "")), plugins.names(package, skip=synthetic.WITHOUT_TRAINING_FIELDS)
+    if name not in known:
+        raise ExperimentError(f"[data.synthetic] name = {name!r}: {plugins.hint(name, known)}")
+    made = plugins.construct(
+        plugins.load(package, name).training_fields, table, where="[data.synthetic]", error=ExperimentError
+    )
     train, validation = made["train"], made["validation"]
     return (train, segments.segments(train)), (validation, segments.segments(validation))
 
 
 def _refuse_shared_frames(train: xr.DataArray, validation: xr.DataArray, path: Path) -> None:
+    names = [{one.name for one in archive.sequences(field)} for field in (train, validation)]
+    if all(names):  # the times of sequences mean nothing
+        both = sorted(names[0] & names[1])
+        if both:
+            raise DataError(
+                f"{path}: shares {len(both)} sequences with the training archive, {both[0]!r} first; a score on them"
+                " would be worthless: archive other sequences, or leave data.validation out"
+            )
+        return
     seen = [field.time.values[field.observed.values] for field in (train, validation)]
     shared = np.intersect1d(*seen)
     if shared.size:
