@@ -18,12 +18,12 @@ PLACED += [(name, None) for name, quantity in fields.QUANTITIES.items() if not q
 STEP = np.timedelta64(5 * 60 * 10**9, "ns")
 
 
-def kept(path: Path, field: xr.DataArray, *, values: bool) -> xr.DataArray:
+def kept(path: Path, field: xr.DataArray, *, values: bool, step: np.timedelta64 = STEP) -> xr.DataArray:
     """A field put into a store, its first frame missing, and opened again."""
     repository = store.repository(path, create=True)
     session = repository.writable_session("main")
     group = zarr.open_group(session.store, mode="a")
-    store.create(group, grid_of(field), field.time.values[0], STEP, {})
+    store.create(group, grid_of(field), field.time.values[0], step, {})
     store.extend(group, field.sizes["time"])
     palette = store.palette(group)
     assert palette is not None
@@ -71,10 +71,17 @@ def test_frames_of_another_quantity_are_refused(tmp_path: Path) -> None:
     xr.testing.assert_identical(archive.open(tmp_path / "copy.zarr").drop_vars("observed").load(), dbz[1:])
 
 
-def test_channels_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("values", [False, True])
+def test_channels_and_times_within_a_second_are_kept(tmp_path: Path, values: bool) -> None:
+    step = np.timedelta64(33_366_667, "ns")
+    drawn = np.random.default_rng(1).integers(0, 256, (7, 3, 5, 4)).astype(np.float32) / np.float32(255)
     clip = fields.make(
-        np.ones((1, 3, 2, 2), np.float32), time=[example_files.TIME], y=[0, 1], x=[0, 1], quantity="image",
-        channels=["r", "g", "b"],
+        drawn, time=np.datetime64("2000-01-01", "ns") + np.arange(7) * step, y=range(5), x=range(4),
+        quantity="image", channels=["red", "green", "blue"],
     )  # fmt: skip
-    with pytest.raises(DataError, match="without channels"):
-        kept(tmp_path / "s.zarr", clip, values=False)
+    kept(tmp_path / "s.zarr", clip, values=values, step=step)
+    stored = archive.open(tmp_path / "s.zarr")
+    assert stored.dims == ("time", "channel", "y", "x")
+    assert stored.channel.values.tolist() == ["red", "green", "blue"]
+    np.testing.assert_array_equal(stored.time.values, clip.time.values)
+    np.testing.assert_array_equal(stored.values[1:], clip.values[1:])

@@ -344,7 +344,7 @@ class Poison(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
         if trainer.global_step == 2:
-            pl_module.forecaster.output.bias.data.fill_(torch.nan)
+            pl_module.network.output.bias.data.fill_(torch.nan)
 
 
 def test_a_lost_loss_stops_with_its_cause(archives: tuple[Path, Path], tmp_path: Path) -> None:

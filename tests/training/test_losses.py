@@ -64,7 +64,7 @@ def test_unseen_pixels_cost_nothing_and_get_no_gradient(name: str) -> None:
 
 def test_wrong_names_and_arguments_are_refused() -> None:
     with pytest.raises(ExperimentError, match="balanced, cross_entropy"):
-        losses.make(name="mse")
+        losses.make(name="mean_squared")
     with pytest.raises(ExperimentError, match=r"\[loss\] has no key 'weight'; did you mean 'weights'"):
         losses.make(name="balanced", weight=[1.0])
     with pytest.raises(ValueError, match="must increase"):

@@ -26,6 +26,8 @@ def open(store: Location) -> xr.DataArray:  # noqa: A001 (archive.open reads bes
         data = xr.open_zarr(session.store, consolidated=False, chunks=None)
     field = decoded(data)
     field.attrs |= {name: str(data.attrs[name]) for name in _ATTRIBUTES if name in data.attrs}
+    if "sequences" in data.attrs:
+        field.attrs["sequences"] = data.attrs["sequences"]
     return fields.check(field)
 
 

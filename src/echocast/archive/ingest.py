@@ -107,7 +107,7 @@ def write(
     chosen = options if isinstance(options, reading.ReadOptions) else reading.ReadOptions(format=options)
     report = Report(files=len(paths))
     grid = grid_of(contents.open(store)) if stores.there(store) else None
-    writer = _Writer(store, report, grid, time_step, _agreed_transforms(grid, transforms, store), strict=strict)
+    writer = _Writer(store, report, grid, time_step, agreed_transforms(grid, transforms, store), strict=strict)
     for number, location, encoded in encoded_files(paths, chosen, writer.transforms, workers or Workers()):
         on_file(number, len(paths))
         writer.add(location, encoded)
@@ -235,7 +235,7 @@ class _Batch:
     def takes(self, encoded: EncodedFrames, name: str) -> bool:
         """Whether frames belong to these."""
         try:
-            _check_alike(self.grid, encoded.grid, name)
+            check_alike(self.grid, encoded.grid, name)
         except GridMismatch:
             return False
         return True
@@ -243,7 +243,7 @@ class _Batch:
     def mismatch(self, grid: xr.Dataset, name: str) -> DataError:
         """Why frames do not belong to these."""
         try:
-            _check_alike(self.grid, grid, name)
+            check_alike(self.grid, grid, name)
         except GridMismatch as bad:
             return bad
         return GridMismatch(f"{name}: is not like the others")
@@ -262,7 +262,7 @@ class _Batch:
                 self.size += data.nbytes
 
 
-def _agreed_transforms(
+def agreed_transforms(
     grid: xr.Dataset | None, transforms: tuple[Transform, ...] | None, store: Location
 ) -> tuple[Transform, ...]:
     """The transforms to apply: those asked for, or those that the store was made with; both must agree."""
@@ -277,7 +277,7 @@ def _agreed_transforms(
     return kept
 
 
-def _check_alike(grid: xr.Dataset, other: xr.Dataset, name: str) -> None:
+def check_alike(grid: xr.Dataset, other: xr.Dataset, name: str) -> None:
     """Refuse what does not belong into one store with the frames before."""
     fields.check_same_grid(grid, other, name)
     fields.check_same_product(grid, other, name)

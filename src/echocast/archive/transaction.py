@@ -8,8 +8,9 @@ last one counts. Where another process wrote to the store meanwhile, the whole t
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import icechunk
 import numpy as np
@@ -66,18 +67,32 @@ class Counts:
 class NewStore:
     """What a store is made with, if there is none yet.
 
-    `grid` is its coordinates and attributes; without a `time_step` the first frames tell it.
+    `grid` is its coordinates and attributes; without a `time_step` the first frames tell it, and without a `start`
+    their clock.
     """
 
     grid: xr.Dataset
     time_step: np.timedelta64 | None
     transforms: tuple[Transform, ...]
+    start: np.datetime64 | None = None
 
 
 def write_frames(
-    store: Location, repository: icechunk.Repository, frames: Sequence[Frame], new_store: NewStore
+    store: Location,
+    repository: icechunk.Repository,
+    frames: Sequence[Frame],
+    new_store: NewStore,
+    *,
+    notes: Mapping[str, Any] | None = None,
 ) -> Counts:
     """Write frames to a store in one transaction, its arrays made first if they are not there.
+
+    Args:
+        store: its location, for locks and messages.
+        repository: the store's.
+        frames: at least one.
+        new_store: what it is made with if it is not there.
+        notes: attributes of the store to set in the same transaction.
 
     Raises:
         MissingFrames: a frame's time is not on the store's time axis, or one frame is all there is to a new store.
@@ -88,7 +103,7 @@ def write_frames(
         # To compare each chunk with an empty one takes longer than to compress it.
         with stores.errors(store), stores.alone(store), zarr.config.set({"array.write_empty_chunks": True}):
             try:
-                return _commit(repository, frames, new_store)
+                return _commit(repository, frames, new_store, notes or {})
             except icechunk.ConflictError:
                 attempt += 1
                 if attempt == _ATTEMPTS:
@@ -97,7 +112,9 @@ def write_frames(
         time.sleep(0.025 * 2**attempt)
 
 
-def _commit(repository: icechunk.Repository, frames: Sequence[Frame], new_store: NewStore) -> Counts:
+def _commit(
+    repository: icechunk.Repository, frames: Sequence[Frame], new_store: NewStore, notes: Mapping[str, Any]
+) -> Counts:
     counts = Counts()
     session = repository.writable_session("main")
     group = zarr.open_group(session.store, mode="a")
@@ -112,6 +129,8 @@ def _commit(repository: icechunk.Repository, frames: Sequence[Frame], new_store:
         found = {position + before: frame for position, frame in found.items()}
     stores.extend(group, max(found) + 1)
     stores.put(group, _changes(group, _for_store(group, found), counts))
+    if notes:
+        group.attrs.update(notes)
     if session.has_uncommitted_changes:
         session.commit(f"{len(found)} frames from {found[min(found)].time} to {found[max(found)].time}")
     return counts
@@ -126,7 +145,9 @@ def _create(group: zarr.Group, frames: Sequence[Frame], new_store: NewStore) -> 
                 f"{frames[0].origin}: one frame tells no time step; give more files, or --time-step MINUTES"
             )
         time_step = fields.time_step(times)
-    start = fields.clock(times).start if len(times) > 1 else times[0]
+    start = new_store.start
+    if start is None:
+        start = fields.clock(times).start if len(times) > 1 else times[0]
     transforms = json.dumps([str(transform) for transform in new_store.transforms])
     notes = {"transforms": transforms} if new_store.transforms else {}
     stores.create(group, new_store.grid, start, time_step, notes)

@@ -1,5 +1,6 @@
 """echocast archive: put radar files into a store on a regular time axis, and describe or check a store."""
 
+import enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,14 @@ app = typer.Typer(
     help="Put radar files into an archive on a regular time axis; describe or check an archive.",
     no_args_is_help=True,
 )
+
+
+class Quantity(enum.StrEnum):
+    """What an archive of sequences holds."""
+
+    image = "image"
+    label = "label"
+
 
 Store = Annotated[str, typer.Argument(metavar="STORE", help="The archive: a folder, or its s3:// or gs:// address.")]
 
@@ -136,6 +145,93 @@ def add(
     )
 
 
+@app.command("add-video")
+def add_video(
+    store: Annotated[
+        str,
+        typer.Argument(
+            metavar="STORE", help="The archive to make or to add to: a folder, or an s3:// or gs:// address."
+        ),
+    ],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Videos (mp4, avi, gif, ...), folders of pictures, folders of such folders, arrays (npy, npz, HDF5).",
+        ),
+    ],
+    quantity: Annotated[
+        Quantity, typer.Option("--quantity", help="What the numbers are: grey levels and colours, or classes.")
+    ] = Quantity.image,
+    grey: Annotated[bool, typer.Option("--grey", help="Make grey levels of colours.")] = False,
+    frame_rate: Annotated[
+        float | None,
+        typer.Option(
+            "--frame-rate",
+            metavar="PER SECOND",
+            min=1e-6,
+            callback=arguments.finite,
+            help="Frames a second. Default: what a video says; 1 for pictures and arrays.",
+        ),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            "--classes",
+            metavar="VALUE,...",
+            help="With --quantity label, the pixel values of class 0, 1, ... Default: the values are the classes.",
+        ),
+    ] = None,
+    beside: Annotated[
+        Path | None,
+        typer.Option(
+            "--beside",
+            metavar="FOLDER",
+            help="With --quantity label, the pictures that the labels are for: a label map belongs to the picture of"
+            " its name, and some pictures may have none.",
+        ),
+    ] = None,
+    transform: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--transform", metavar="TRANSFORM", help="Applied to each frame, as 'resize height=128'. May be repeated."
+        ),
+    ] = None,
+) -> None:
+    """Add videos and folders of pictures to an archive of sequences, which is made if it is not there.
+
+    Each video, folder of pictures or sequence of an array becomes one unbroken stretch of frames. Frames keep their
+    size, channels and depth; all sequences of an archive have one size and one frame rate. A sequence that is there
+    already is left as it is.
+
+    Example: echocast archive add-video kitti.zarr kitti/ --transform 'resize height=128'
+    """
+    if quantity is Quantity.image and (classes or beside):
+        raise typer.BadParameter("--classes and --beside are for --quantity label")
+    _check_store(store, [str(path) for path in inputs])
+    values = arguments.whole_numbers(classes, "--classes") if classes else ()
+    from echocast import archive, video
+    from echocast.archive import transforms as transforming
+
+    with Bar("archiving", "sequences") as bar:
+        report = archive.add_videos(
+            inputs,
+            store,
+            options=video.Options(
+                quantity=quantity.value, grey=grey, frame_rate=frame_rate, classes=values, beside=beside
+            ),
+            transforms=transforming.parse(transform) if transform else None,
+            on_sequence=bar.to,
+        )
+    *channels, rows, columns = report.shape
+    there = f" {len(report.already_there)} were there already." if report.already_there else ""
+    output.say(
+        f"{store}: {report.added} sequences of {report.added_frames} frames added.{there}\n"
+        f"It holds {report.sequences} sequences, {report.frames} frames of {columns} x {rows} pixels"
+        f"{f' and {channels[0]} channels' if channels else ''}, {report.frame_rate:.6g} a second."
+    )
+
+
 @app.command()
 def info(store: Store, as_json: options.Json = False) -> None:
     """Describe an archive from its coordinates: times, gaps, grid, source, size.
@@ -143,6 +239,8 @@ def info(store: Store, as_json: options.Json = False) -> None:
     Example: echocast archive info radar.zarr
     """
     arguments.check_archive(store)
+    if _say_sequences(store, read_frames=False, as_json=as_json):
+        return
     from echocast.archive import survey
 
     _say_found(store, survey.survey(store, read_frames=False), as_json=as_json)
@@ -155,6 +253,8 @@ def check(store: Store, as_json: options.Json = False) -> None:
     Example: echocast archive check radar.zarr
     """
     arguments.check_archive(store)
+    if _say_sequences(store, read_frames=True, as_json=as_json):
+        return
     from echocast.archive import survey
 
     found = survey.survey(store, read_frames=True)
@@ -206,6 +306,34 @@ def _check_store(store: str, inputs: list[str]) -> None:
     for given in inputs:
         if "://" not in given and path.resolve() == Path(given).resolve():
             raise DataError(f"{store}: is both the archive and an input; give another STORE")
+
+
+def _say_sequences(store: str, *, read_frames: bool, as_json: bool) -> bool:
+    """Describe an archive of sequences; False if it is one of frames with times of their own."""
+    from echocast import archive
+    from echocast.archive.videos import describe
+
+    stored = archive.open(store)
+    if not archive.sequences(stored):
+        return False
+    found = describe(stored, read_frames=read_frames)
+    if as_json:
+        output.say_json({"archive": store} | vars(found) | {"sequences": [one._asdict() for one in found.sequences]})
+        return True
+    channels = f", {', '.join(found.channels)}" if found.channels else ""
+    rows = [
+        ("archive", store),
+        ("holds", f"{len(found.sequences)} sequences of {found.quantity}, {found.frames} frames"),
+        ("frame", f"{found.columns} x {found.rows} pixels{channels}, {found.frame_rate:.6g} a second"),
+        ("transforms", found.transforms),
+    ]
+    if found.lowest is not None:
+        rows.append(("values", f"{found.lowest:g} to {found.highest:g}"))
+    listed = [f"{one.name} ({one.length} frames)" for one in found.sequences[:_GAPS_SHOWN]]
+    more = len(found.sequences) - len(listed)
+    listed += [f"and {more} more"] if more else []
+    output.say_rows(rows + [("sequences" if number == 0 else "", text) for number, text in enumerate(listed)])
+    return True
 
 
 def _say_found(store: str, found: "Survey", *, as_json: bool) -> None:

@@ -120,6 +120,17 @@ def finite(value: float | None) -> float | None:
     return value
 
 
+def whole_numbers(text: str, option: str) -> tuple[int, ...]:
+    """Whole numbers from 0 to 65535, separated by commas, none of them twice."""
+    try:
+        found = tuple(int(word) for word in text.split(","))
+    except ValueError as bad:
+        raise typer.BadParameter(f"{text!r} is not a list of whole numbers such as 0,255", param_hint=option) from bad
+    if len(set(found)) < len(found) or not all(0 <= number < 2**16 for number in found):
+        raise typer.BadParameter(f"{text!r}: give numbers from 0 to 65535, each once", param_hint=option)
+    return found
+
+
 def box(text: str | None, option: str = "--bbox") -> tuple[float, float, float, float] | None:
     """WEST,SOUTH,EAST,NORTH in degrees; None if not given."""
     if text is None:

@@ -1,6 +1,7 @@
 """echocast train: an experiment file becomes weights."""
 
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,10 +57,18 @@ def command(
         output.say(f"{folder / 'weights.safetensors'}: use it as --model")
 
 
+def _paths(values: Iterable[object]) -> Iterator[Path]:
+    """The paths among some settings."""
+    for value in values:
+        if isinstance(value, Path):
+            yield value
+        elif isinstance(value, tuple):
+            yield from _paths(value)
+
+
 def _refuse_inputs(folder: Path, experiment: Path, plan: "Experiment", *, resume: bool) -> None:
     """Raise if the run would write over what it reads."""
-    data = plan.data
-    archives = [str(path) for path in (data.train, data.validation, *data.auxiliary) if path is not None]
+    archives = [str(path) for path in _paths(vars(plan.data).values())]
     arguments.check_output_folder(folder, "--out", archives)
     if not resume and experiment.resolve() == (folder / "experiment.toml").resolve():
         raise ExperimentError(f"--out {folder}: would write over {experiment}; give another folder")

@@ -17,7 +17,7 @@ guard; reflectivity becomes rain and back in `echocast.zr`, whose names are here
     ('time', 'channel', 'y', 'x')
 """
 
-from echocast.fields.field import check, make
+from echocast.fields.field import check, is_whole, make
 from echocast.fields.grid import (
     check_same_grid,
     check_same_product,
@@ -67,6 +67,7 @@ __all__ = [
     "format_time",
     "grid_km",
     "in_degrees",
+    "is_whole",
     "kind_of_unit",
     "known_crs",
     "limited",

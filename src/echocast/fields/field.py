@@ -90,6 +90,12 @@ def check(field: xr.DataArray, *, quantity: str | None = None) -> xr.DataArray:
     return field
 
 
+def is_whole(field: xr.DataArray) -> bool:
+    """Whether a field's numbers are whole, as the class numbers of a label map are."""
+    known = QUANTITIES.get(str(field.name))
+    return known is not None and known.whole
+
+
 def _known(name: str) -> Quantity:
     if name not in QUANTITIES:
         raise DataError(f"there is no quantity {name!r}; there are: {', '.join(QUANTITIES)}; or give a Quantity")

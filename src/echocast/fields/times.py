@@ -54,9 +54,9 @@ def clock(times: Sequence[np.datetime64] | np.ndarray) -> Clock:
     """The clock of some times, which starts at the first; raises `DataError` for fewer than two.
 
     Its step is the median of the differences between neighbours, rounded to seconds (to less where they are shorter
-    than 10 s), or to minutes where that is within `tolerance`. Where more of the times lie on a clock with the most
-    common difference (many are missing), or with the median as it is, that is the step. The start is such that half of
-    the times are before their place on the clock and half behind.
+    than 10 s, not at all below a second: frames of a video), or to minutes where that is within `tolerance`. Where more
+    of the times lie on a clock with the most common difference (many are missing), or with the median as it is, that is
+    the step. The start is such that half of the times are before their place on the clock and half behind.
     """
     values = np.asarray(times, "datetime64[ns]")
     if values.size < 2:
@@ -88,6 +88,9 @@ def _steps(differences: np.ndarray) -> list[int]:
     """What the time step may be, in nanoseconds, the likeliest first."""
     exact = int(np.partition(differences, (differences.size - 1) // 2)[(differences.size - 1) // 2])
     units = [int(unit.astype(np.int64)) for unit in _ROUND]
+    common, counts = np.unique(differences, return_counts=True)
+    if exact < units[1]:
+        return [max(exact, 1), max(int(common[counts.argmax()]), 1)]
     unit = next((unit for unit in units[1:] if 10 * unit <= exact), 1)
     rounded = np.maximum((differences + unit // 2) // unit, 1) * unit
     median = int(np.partition(rounded, (rounded.size - 1) // 2)[(rounded.size - 1) // 2])

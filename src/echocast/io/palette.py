@@ -24,6 +24,8 @@ INDEX, PALETTE = "palette_index", "palette"
 """The names of the two variables in a store."""
 QUANTITY = "quantity"
 """The attribute of a store, and of its array with values, that names the field's quantity."""
+CHANNELS = "channels"
+"""The attribute of a store with the names of its channels."""
 MOST = 2**16 - 1
 """Values that 16 bits can number, the missing one not counted."""
 
@@ -180,8 +182,11 @@ def decoded(data: xr.Dataset) -> xr.DataArray:
         variable = data[str(data.attrs[QUANTITY])].variable
         attrs = dict(variable.attrs)
     kept = [name for name in ("time", "channel", "y", "x", "crs", "observed") if name in data.coords]
+    coords = {coord: data.coords[coord] for coord in kept}
+    if CHANNELS in data.attrs:
+        coords["channel"] = xr.DataArray(list(data.attrs[CHANNELS]), dims="channel", attrs={"long_name": "channel"})
     name = attrs.pop(QUANTITY)
     if "crs" in data.coords:
         attrs["grid_mapping"] = "crs"
     variable.attrs = attrs
-    return xr.DataArray(variable, coords={coord: data.coords[coord] for coord in kept}, name=name)
+    return xr.DataArray(variable, coords=coords, name=name)

@@ -26,7 +26,7 @@ from echocast._version import __version__
 from echocast.errors import DataError
 from echocast.io import location as locations
 from echocast.io.location import Location
-from echocast.io.palette import INDEX, PALETTE, QUANTITY, Palette
+from echocast.io.palette import CHANNELS, INDEX, PALETTE, QUANTITY, Palette
 
 CHUNK_BYTES = 4 * 2**20
 MAX_CHUNK_FRAMES = 288
@@ -117,19 +117,18 @@ def create(
         start: the first time.
         step: between the frames.
         notes: more attributes of the store.
-
-    Raises:
-        DataError: the field has channels, which a store does not keep yet.
     """
-    if "channel" in template.dims:
-        raise DataError("an archive keeps fields without channels; write each channel into an archive of its own")
-    shape = (template.sizes["y"], template.sizes["x"])
+    dims = tuple(axis for axis in ("channel", "y", "x") if axis in template.sizes)
+    shape = tuple(template.sizes[axis] for axis in dims)
     attrs = {name: value for name, value in template.attrs.items() if name != "clipped_cells"}
-    _array(group, INDEX, (0, *shape), np.uint16, _chunks(shape, 2), ("time", "y", "x"), _index_attrs(attrs), 0)
+    indices = (INDEX, (0, *shape), np.uint16, _chunks(shape, 2), ("time", *dims), _index_attrs(attrs), 0)
+    _array(group, *indices)
     _array(group, PALETTE, (1,), np.float32, (2**16,), ("palette_entry",), attrs, np.nan)
     seen = {"long_name": "a frame of this time was archived"}
     _array(group, "observed", (0,), np.bool_, (4096,), ("time",), seen, False)
-    units = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian"}
+    whole = step % _SECOND == np.timedelta64(0) and start == start.astype("datetime64[s]")
+    unit = "seconds" if whole else "nanoseconds"  # frames of videos come several a second
+    units = {"units": f"{unit} since 1970-01-01", "calendar": "proleptic_gregorian"}
     _array(group, "time", (0,), np.int64, (4096,), ("time",), dict(template.time.attrs) | units, 0)
     for axis in ("y", "x"):
         coord = template.coords[axis]
@@ -145,6 +144,8 @@ def create(
         "step_seconds": float(step / _SECOND),
     }
     described |= {name: str(attrs[name]) for name in (QUANTITY, "source", "zr", "product") if name in attrs}
+    if "channel" in template.coords:
+        described[CHANNELS] = [str(name) for name in template.channel.values]
     group.attrs.update(described | notes)
 
 
@@ -152,6 +153,13 @@ def time_axis(group: zarr.Group) -> fields.Clock:
     """The times of a store's frames."""
     seconds = float(str(group.attrs["step_seconds"]))
     return fields.Clock(np.datetime64(str(group.attrs["start"]), "ns"), np.timedelta64(round(seconds * 1e9), "ns"))
+
+
+def clock_of(location: Location) -> fields.Clock:
+    """The times of the frames of the store at a location."""
+    with errors(location):
+        session = repository(location, create=False).readonly_session("main")
+        return time_axis(zarr.open_group(session.store, mode="r"))
 
 
 def extend(group: zarr.Group, length: int) -> None:
@@ -163,10 +171,10 @@ def extend(group: zarr.Group, length: int) -> None:
     part(group, data_name(group)).resize((length, *part(group, data_name(group)).shape[1:]))
     part(group, "observed").resize((length,))
     part(group, "time").resize((length,))
-    times = (
-        axis.start + np.arange(now, length) * axis.step + np.timedelta64(500, "ms")
-    )  # to the nearest second, not the one before
-    part(group, "time")[now:] = times.astype("datetime64[s]").astype(np.int64)
+    times = axis.start + np.arange(now, length) * axis.step
+    if str(part(group, "time").attrs["units"]).startswith("seconds"):
+        times = (times + np.timedelta64(500, "ms")).astype("datetime64[s]")  # the nearest second, not the one before
+    part(group, "time")[now:] = times.astype(np.int64)
 
 
 def put_before(group: zarr.Group, frames: int) -> None:
@@ -219,7 +227,8 @@ def to_values(group: zarr.Group) -> None:
     old, kept = part(group, INDEX), part(group, PALETTE)
     known, shape, attrs = kept[:], old.shape, dict(kept.attrs)
     name = str(group.attrs[QUANTITY])
-    new = _array(group, name, shape, np.float32, _chunks(shape[1:], 4), ("time", "y", "x"), attrs, np.nan)
+    dims = old.metadata.dimension_names
+    new = _array(group, name, shape, np.float32, _chunks(shape[1:], 4), dims, attrs, np.nan)
     stretch = max(new.chunks[0], old.chunks[0])
     for start in range(0, shape[0], stretch):
         new[start : start + stretch] = known[old[start : start + stretch]]
@@ -294,7 +303,7 @@ def _array(
     fill: Any,
 ) -> Any:
     compressors: Any = "auto"
-    if len(shape) == 3:
+    if len(shape) >= 3:
         # Of indices the bytes of each cell compress best; of values with all their bits the single bits.
         whole = np.dtype(dtype).itemsize == 2
         compressors = BloscCodec(
@@ -322,9 +331,9 @@ def _index_attrs(field: dict[str, Any]) -> dict[str, Any]:
 
 def _chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """Whole frames of time chunks near `CHUNK_BYTES`; huge frames are cut along y."""
-    frame = itemsize * shape[0] * shape[1]
-    rows = max(1, min(shape[0], CHUNK_BYTES // (itemsize * shape[1])))
-    return (int(np.clip(CHUNK_BYTES // frame, 1, MAX_CHUNK_FRAMES)), rows, shape[1])
+    frame = itemsize * int(np.prod(shape))
+    rows = max(1, min(shape[-2], CHUNK_BYTES * shape[-2] // frame))
+    return (int(np.clip(CHUNK_BYTES // frame, 1, MAX_CHUNK_FRAMES)), *shape[:-2], rows, shape[-1])
 
 
 def _plain(value: Any) -> Any:

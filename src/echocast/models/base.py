@@ -16,29 +16,23 @@ scaling with the weights in one safetensors file that holds no code.
     (1, 3, 1, 8, 8)
 """
 
-import inspect
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass, replace
-from importlib import resources
-from pathlib import Path
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from echocast import checkpoint, plugins
-from echocast.checkpoint import Checkpoint
 from echocast.context import UNKNOWN, Context
-from echocast.errors import CheckpointMismatch, MissingFrames, ModelError, PluginError, WrongUnits
+from echocast.errors import MissingFrames, WrongUnits
 from echocast.models import NOT_MODELS, resolution
+from echocast.models.registry import Registry
 from echocast.models.scaling import Scaling
 
 TASK = "forecaster"
 """What a checkpoint of a forecaster says it is for."""
-_PACKAGE = "echocast.models"
 
 
 class Forecaster(nn.Module, ABC):
@@ -277,89 +271,14 @@ def _one_for_each(seed: int | Sequence[int], cases: int) -> list[int]:
     return seeds
 
 
-def names() -> list[str]:
-    """The forecasters there are."""
-    return plugins.names(_PACKAGE, skip=NOT_MODELS)
+REGISTRY = Registry(TASK, "echocast.models", Forecaster, NOT_MODELS)  # type: ignore[type-abstract]
+"""All forecasters."""
 
-
-def summary(name: str) -> str:
-    """A forecaster in one line."""
-    return plugins.summary(_PACKAGE, name)
-
-
-def weights(name: str) -> str:
-    """Where a forecaster's weights come from: ``shipped``, ``none needed`` or ``to be trained``."""
-    if (resources.files("echocast.weights") / f"{name}.safetensors").is_file():
-        return "shipped"
-    with torch.device("meta"):  # some have more parameters than it takes to count them
-        made = forecaster_class(name)()
-    return "to be trained" if any(True for _ in made.parameters()) else "none needed"
-
-
-def forecaster_class(name: str) -> type[Forecaster]:
-    """The class of a forecaster by its short name; raises `ModelError`, with the names there are, for any other."""
-    if name not in names():
-        hint = plugins.hint(name, names())
-        raise ModelError(f"there is no model {name!r}; {hint}, or give the path of a checkpoint")
-    module = plugins.load(_PACKAGE, name)
-    for found in vars(module).values():
-        if inspect.isclass(found) and found.__module__ == module.__name__ and issubclass(found, Forecaster):
-            return found
-    raise PluginError(f"{plugins.origin(_PACKAGE, name)} defines no Forecaster; upgrade it, or tell its authors")
-
-
-def construct(name: str, arguments: Mapping[str, Any], *, where: str = "[model]") -> Forecaster:
-    """A new forecaster from plain values, checked against its constructor's signature."""
-    return plugins.construct(forecaster_class(name), arguments, where=where, error=ModelError)
-
-
-def resolve(name_or_path: str | Path) -> Forecaster:
-    """A forecaster ready to use: by name, with the weights that ship with echocast, or from a checkpoint's path.
-
-    Raises:
-        ModelError: no such model, or one that has weights but ships none.
-        CheckpointMismatch: the file is no checkpoint of this version.
-    """
-    name = str(name_or_path)
-    if Path(name).suffix or os.sep in name:
-        return load(Path(name))
-    cls = forecaster_class(name)
-    with resources.as_file(resources.files("echocast.weights") / f"{name}.safetensors") as shipped:
-        if shipped.exists():
-            return load(shipped)
-    if weights(name) == "to be trained":
-        raise ModelError(f"{name} ships without weights; train it with `echocast train` and give its checkpoint's path")
-    return cls().eval()
-
-
-def save(forecaster: Forecaster, path: Path) -> None:
-    """Write weights, constructor arguments and scaling to one file, which appears whole or not at all."""
-    name = plugins.name_of(_PACKAGE, type(forecaster).__module__)
-    checkpoint.write(path, Checkpoint(TASK, name, _arguments(forecaster), forecaster.state_dict()))
-
-
-def load(path: Path) -> Forecaster:
-    """The forecaster of a checkpoint, in evaluation mode.
-
-    Raises:
-        CheckpointMismatch: the file does not exist, is none of ours, is of another version, or does not fit its model.
-    """
-    stored = checkpoint.read(path, task=TASK)
-    if stored.name not in names():
-        raise CheckpointMismatch(
-            f"{path}: holds the weights of a model {stored.name!r} that is not installed; install the distribution that"
-            f" adds it, or take one of: {', '.join(names())}"
-        )
-    try:
-        forecaster = construct(stored.name, stored.arguments, where=f"{path}:")
-        forecaster.load_state_dict(stored.weights)
-    except (ModelError, KeyError, RuntimeError, ValueError) as bad:
-        why = " ".join(str(bad).split())
-        raise CheckpointMismatch(f"{path}: does not fit this version's model ({why}); train it again") from bad
-    return forecaster.eval()
-
-
-def _arguments(forecaster: Forecaster) -> dict[str, Any]:
-    """The constructor's keywords with the values that the forecaster keeps under the same names."""
-    values = {name: getattr(forecaster, name) for name in inspect.signature(type(forecaster)).parameters}
-    return {name: asdict(value) if is_dataclass(value) else value for name, value in values.items()}  # type: ignore[arg-type]
+names = REGISTRY.names
+summary = REGISTRY.summary
+weights = REGISTRY.weights
+forecaster_class = REGISTRY.load_class
+construct = REGISTRY.construct
+resolve = REGISTRY.resolve
+save = REGISTRY.save
+load = REGISTRY.load

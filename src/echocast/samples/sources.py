@@ -13,7 +13,6 @@
 import logging
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -35,7 +34,8 @@ WET_MM_H = 0.5
 """A pixel with at least so much rain is wet."""
 
 
-class Batch(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Batch:
     """Windows to learn from."""
 
     windows: Shaped[Tensor, "batch time channel y x"]
@@ -47,10 +47,18 @@ class Batch(NamedTuple):
     context: Context
     """Their cell size and time step. Covariates aligned in time and space with the windows belong here too."""
 
+    labels: Int[Tensor, "batch time 1 y x"] | None = None
+    """The class of each cell, where windows have labels; `echocast.samples.tensors.IGNORED` where it has none."""
+
+    def __len__(self) -> int:
+        """The number of windows."""
+        return len(self.windows)
+
     def to(self, device: torch.device) -> "Batch":
         """The same with its tensors on a device."""
         covariates = {name: values.to(device) for name, values in self.context.covariates.items()}
-        return Batch(self.windows.to(device), self.past, replace(self.context, covariates=covariates))
+        labels = None if self.labels is None else self.labels.to(device)
+        return Batch(self.windows.to(device), self.past, replace(self.context, covariates=covariates), labels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,8 @@
 """An experiment file becomes objects.
 
 A TOML file has the tables ``[model]``, ``[data]``, ``[loss]``, ``[optimiser]`` and ``[training]``; each is the
-keyword-only signature of what it makes, so an unknown key or a wrong value is refused by name.
+keyword-only signature of what it makes, so an unknown key or a wrong value is refused by name. What is learned is said
+by ``task = "forecast"`` above them, which is the default (see `echocast.training.tasks`).
 
     >>> experiment = parse({"model": {"name": "encoder_forecaster"}, "data": {"train": "train.zarr"}})
     >>> experiment.training.steps
@@ -17,10 +18,8 @@ from typing import Any, Literal, TypeVar
 from torch import nn
 
 from echocast.errors import ExperimentError
-from echocast.models import base
 from echocast.plugins import construct
-from echocast.samples.data import Data
-from echocast.training import losses
+from echocast.training import tasks
 from echocast.training.optimiser import Optimiser
 
 T = TypeVar("T")
@@ -75,32 +74,33 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """What to train on what, and how; `model` and `loss` are checked when they are made."""
+    """What to train on what, and how; `model` and `loss` are checked when they are made.
+
+    `data` is of the class that the task has for it, for forecasting `echocast.samples.data.Data`.
+    """
 
     model: Mapping[str, Any]
-    data: Data
-    loss: Mapping[str, Any] = field(default_factory=lambda: {"name": "balanced"})
+    data: Any
+    loss: Mapping[str, Any] = field(default_factory=dict)
     optimiser: Optimiser = field(default_factory=Optimiser)
     training: Training = field(default_factory=Training)
+    task: str = tasks.DEFAULT
 
-    def make_model(self, **learned_at: float) -> base.LearnedForecaster:
-        """The untrained forecaster; `learned_at` is what the data tell (``grid_km``, ``time_step_minutes``)."""
-        arguments = dict(self.model)
-        name = str(arguments.pop("name"))
-        if not issubclass(base.forecaster_class(name), base.LearnedForecaster):
-            raise ExperimentError(f"[model] name = {name!r} has no weights to train; see `echocast models`")
-        model = base.construct(name, dict(learned_at) | arguments)
-        assert isinstance(model, base.LearnedForecaster)  # checked above, by its class
-        return model
+    def make_model(self, **learned_at: float) -> nn.Module:
+        """The untrained network; `learned_at` is what the data tell (``grid_km``, ``time_step_minutes``)."""
+        network: nn.Module = tasks.load(self.task).make_network(self, learned_at)
+        return network
 
-    def make_loss(self) -> nn.Module:
-        """The loss."""
-        return losses.make(**self.loss)
+    def make_loss(self) -> nn.Module | None:
+        """The loss; None if it is the network's own."""
+        loss: nn.Module | None = tasks.load(self.task).make_loss(self)
+        return loss
 
     def table(self) -> dict[str, Any]:
         """Every table with every default, in plain values, as TOML can hold them."""
         plain = asdict(self) | {"model": dict(self.model), "loss": dict(self.loss)}
-        return {name: _plain(table) for name, table in plain.items()}
+        task = plain.pop("task")
+        return {"task": task} | {name: _plain(table) for name, table in plain.items()}
 
 
 def load(path: Path, sets: Sequence[str] = ()) -> Experiment:
@@ -123,7 +123,10 @@ def load(path: Path, sets: Sequence[str] = ()) -> Experiment:
 def parse(tables: Mapping[str, Any], *, where: str = "") -> Experiment:
     """The experiment of plain tables; raises `ExperimentError` for what does not belong there."""
     known = ("model", "data", "loss", "optimiser", "training")
+    task = tasks.load(str(tables.get("task", tasks.DEFAULT)))
     for name, table in tables.items():
+        if name == "task":
+            continue
         if name not in known:
             raise ExperimentError(f"{where}there is no table [{name}]; an experiment has {', '.join(known)}")
         if not isinstance(table, Mapping):
@@ -132,11 +135,12 @@ def parse(tables: Mapping[str, Any], *, where: str = "") -> Experiment:
         if name not in tables:
             raise ExperimentError(f"{where}the table [{name}] is missing")
     if not isinstance(tables["model"].get("name"), str):
-        raise ExperimentError(f"{where}[model] needs a name, one of: {', '.join(base.names())}")
+        raise ExperimentError(f"{where}[model] needs a name, one of: {', '.join(task.REGISTRY.names())}")
     return Experiment(
+        task=str(tables.get("task", tasks.DEFAULT)),
         model=tables["model"],
-        data=_table(Data, tables, "data", where),
-        loss=tables.get("loss", {"name": "balanced"}),
+        data=_table(task.DATA, tables, "data", where),
+        loss=tables.get("loss", {"name": task.DEFAULT_LOSS}),
         optimiser=_table(Optimiser, tables, "optimiser", where),
         training=_table(Training, tables, "training", where),
     )

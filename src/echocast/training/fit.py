@@ -23,23 +23,20 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import tomli_w
 from pytorch_lightning.loggers import TensorBoardLogger
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from echocast.errors import DataError, ExperimentError
-from echocast.fields import NAME
-from echocast.models import base
 from echocast.nn.sequence import RecurrentLayers
-from echocast.samples.batches import Batches, StepSampler
-from echocast.samples.sources import Batch, Source
+from echocast.samples.batches import StepSampler
 from echocast.training import experiment as experiments
-from echocast.training.data import Sources, open_sources
+from echocast.training import tasks
 from echocast.training.experiment import Experiment
-from echocast.training.module import ForecastModule
 from echocast.training.saving import LAST, WEIGHTS, SaveRun
 
 log = logging.getLogger(__name__)
@@ -51,7 +48,7 @@ def fit(
     *,
     resume: bool = False,
     callbacks: tuple[pl.Callback, ...] = (),
-    sources: Sources | None = None,
+    sources: Any = None,
 ) -> bool:
     """Train, or go on training, into the folder `out`.
 
@@ -60,7 +57,7 @@ def fit(
         out: the run's folder; a new one unless `resume`.
         resume: go on from the folder's ``last.ckpt``.
         callbacks: more of Lightning's callbacks, such as a progress bar.
-        sources: the windows of the experiment's ``[data]``, where several trainings share them; opened if None.
+        sources: what the task opened of ``[data]``, where several trainings share it; opened if None.
 
     Returns:
         Whether it came to its end; False if it was interrupted.
@@ -81,19 +78,25 @@ def fit(
             f"training.batch_size = {experiment.training.batch_size} cannot be shared by {world} processes;"
             " take a multiple of it"
         )
-    training, validation = sources or open_sources(experiment.data)
-    pl.seed_everything(experiment.training.seed, verbose=False)
-    module = _module(experiment, training[0])
+    task, table = tasks.load(experiment.task), experiment.training
+    opened = sources or task.open_sources(experiment.data)
+    pl.seed_everything(table.seed, verbose=False)
+    module = task.module(experiment, opened)
+    _prepare(module.network, experiment)
     if rank == 0:
         _write_experiment(experiment, out)
     trainer = _trainer(experiment, out, callbacks)
+    batches = task.training_batches(opened, size=table.batch_size, seed=table.seed, rank=rank, world=world)
+    sampler = StepSampler(table.interval, step=lambda: trainer.global_step)
     with _interruptible(), warnings.catch_warnings():
         # Windows come from memory faster than a worker process could send them.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         # `StepSampler` begins at the present step, wherever that is.
         warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
         trainer.fit(
-            module, *_loaders(experiment, trainer, training, validation),
+            module,
+            DataLoader(batches, batch_size=None, sampler=sampler),
+            task.validation_batches(opened, size=2 * table.batch_size),
             ckpt_path=last if resume else None, weights_only=False,
         )  # fmt: skip
     return not trainer.interrupted
@@ -104,8 +107,8 @@ def fit_or_resume(
     out: Path,
     *,
     callbacks: tuple[pl.Callback, ...] = (),
-    sources: Sources | None = None,
-) -> base.Forecaster:
+    sources: Any = None,
+) -> Any:
     """Train into the folder `out`, or go on where that was stopped, or take what is finished there; the best weights.
 
     Raises:
@@ -117,7 +120,7 @@ def fit_or_resume(
         raise ExperimentError(f"{out}: holds the run of another experiment; take another folder, or delete it")
     if not fit(experiment, out, resume=resume, callbacks=callbacks, sources=sources):
         raise KeyboardInterrupt
-    return base.load(out / WEIGHTS)
+    return tasks.load(experiment.task).REGISTRY.load(out / WEIGHTS)
 
 
 class _StopAtLastStep(pl.Callback):
@@ -127,32 +130,11 @@ class _StopAtLastStep(pl.Callback):
         trainer.should_stop = trainer.should_stop or trainer.global_step >= trainer.max_steps
 
 
-def _loaders(
-    experiment: Experiment, trainer: pl.Trainer, training: list[Source], validation: Source
-) -> tuple[DataLoader[Batch], DataLoader[Tensor]]:
-    """Batches to learn from, in their order; and the validation windows."""
-    table = experiment.training
-    rank, world = _process()
-    batches = Batches(training, size=table.batch_size, seed=table.seed, rank=rank, world=world)
-    sampler = StepSampler(table.interval, step=lambda: trainer.global_step)
-    return (
-        DataLoader(batches, batch_size=None, sampler=sampler),
-        DataLoader(validation.windows, 2 * table.batch_size),
-    )
-
-
-def _module(experiment: Experiment, source: Source) -> ForecastModule:
+def _prepare(model: nn.Module, experiment: Experiment) -> None:
+    """Take over weights of another run, keep those fixed that are not trained, and set the dropout."""
     training = experiment.training
-    model = experiment.make_model(**_learned_at(source))
-    if model.scaling.quantity != source.field.name:
-        raise ExperimentError(
-            f"the training field holds {source.field.name!r}, and the model's scaling is for"
-            f" {model.scaling.quantity!r}: set model.scaling.kind ('rain' or 'image')"
-        )
-    if training.keep_best == "csi" and source.field.name != NAME:
-        raise ExperimentError(f"training.keep_best = 'csi' is for rain, not for {source.field.name!r}: take 'loss'")
     if training.init_from is not None:
-        _start_from(model, training.init_from)
+        _start_from(model, experiment, training.init_from)
     for name, weight in model.named_parameters():
         weight.requires_grad_(not training.trainable or name.startswith(training.trainable))
     _drop(model, training.dropout)
@@ -161,13 +143,6 @@ def _module(experiment: Experiment, source: Source) -> ForecastModule:
         raise ExperimentError(
             f"training.trainable = {list(training.trainable)} names no part of the model; it has {parts}"
         )
-    return ForecastModule(experiment, model, experiment.make_loss(), source.context)
-
-
-def _learned_at(source: Source) -> dict[str, float]:
-    """The cell size and time step that a model remembers; those of pictures mean nothing."""
-    known = {"grid_km": source.context.grid_km, "time_step_minutes": source.context.time_step_minutes}
-    return {name: value for name, value in known.items() if value is not None and source.context.grid_km is not None}
 
 
 def _drop(model: nn.Module, share: float) -> None:
@@ -184,9 +159,9 @@ def _drop(model: nn.Module, share: float) -> None:
         part.dropout = share
 
 
-def _start_from(model: base.LearnedForecaster, path: Path) -> None:
+def _start_from(model: nn.Module, experiment: Experiment, path: Path) -> None:
     """Take over the weights of a checkpoint; what it lacks keeps its first weights."""
-    weights = base.load(path).state_dict()
+    weights = tasks.load(experiment.task).REGISTRY.load(path).state_dict()
     own = model.state_dict()
     wrong = [name for name, value in weights.items() if name not in own or own[name].shape != value.shape]
     if wrong:

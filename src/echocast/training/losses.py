@@ -51,6 +51,30 @@ class CrossEntropy(nn.Module):
         return losses.sum() / len(logits)
 
 
+class MSE(nn.Module):
+    """Mean squared error of grey levels, over observed pixels."""
+
+    power = 2
+
+    def forward(
+        self,
+        logits: Float[Tensor, "batch lead channel y x"],
+        observed: Float[Tensor, "batch lead channel y x"],
+        scaling: Scaling,
+        time_step_minutes: float = 5.0,
+    ) -> Float[Tensor, ""]:
+        """Sum of errors over the number of observed pixels."""
+        seen = observed.isfinite()
+        error = (torch.sigmoid(logits) - scaling.to_network(observed)).abs() ** self.power
+        return (error * seen).sum() / seen.sum().clamp(min=1)
+
+
+class MAE(MSE):
+    """Mean absolute error of grey levels, over observed pixels."""
+
+    power = 1
+
+
 class Balanced(nn.Module):
     """Absolute plus squared error of grey levels, each pixel weighted by its observed rain rate; their mean.
 
@@ -242,6 +266,8 @@ def entropy_floor(levels: Float[Tensor, "batch time channel y x"]) -> float:
 
 _LOSSES: dict[str, type[nn.Module]] = {
     "cross_entropy": CrossEntropy,
+    "mse": MSE,
+    "mae": MAE,
     "balanced": Balanced,
     "firm": Firm,
     "ensemble_crps": EnsembleCrps,

@@ -11,8 +11,7 @@ import numpy as np
 import pytorch_lightning as pl
 
 from echocast.errors import DataError
-from echocast.models import base
-from echocast.training.module import ForecastModule
+from echocast.training.module import TrainingModule
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ class SaveRun(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save."""
-        assert isinstance(pl_module, ForecastModule)  # the only module that `fit` trains
+        assert isinstance(pl_module, TrainingModule)  # the only module that `fit` trains
         if trainer.sanity_checking:
             return
         self.seconds = time.monotonic() - self._begun
@@ -54,7 +53,7 @@ class SaveRun(pl.Callback):
         self.best = max(self.best, score)
         if trainer.is_global_zero:
             if better:
-                base.save(pl_module.trained, self.out / WEIGHTS)
+                pl_module.save_weights(self.out / WEIGHTS)
             self._append({"step": trainer.global_step, "seconds": self.seconds} | metrics)
             log.info(
                 "%s: step %d of %d, %.0f s, loss %.5g, validation loss %.5g",

@@ -22,6 +22,8 @@ from echocast import fields, plugins
 from echocast.errors import DataError
 
 _PACKAGE = "echocast.archive.transforms"
+_MEANS = ("coarsen", "regrid")
+"""Transforms that cannot be applied to class numbers."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,14 @@ class Transform:
         return " ".join([self.name, *(f"{key}={shlex.quote(str(value))}" for key, value in self.settings)])
 
     def __call__(self, field: xr.DataArray) -> xr.DataArray:
+        if "channel" in field.dims:
+            each = [self(field.isel(channel=number, drop=True)) for number in range(field.sizes["channel"])]
+            joined = xr.concat(each, field.channel).transpose("time", "channel", "y", "x")
+            return fields.check(joined.assign_coords(channel=field.channel))
+        if fields.is_whole(field) and self.name in _MEANS:
+            raise DataError(
+                f"{self.name} takes means of cells, and a mean of class numbers is no class; use resize, crop or centre"
+            )
         return fields.check(_function(self.name)(field, **dict(self.settings)))
 
 
