@@ -10,7 +10,7 @@ from echocast.errors import ModelError
 from echocast.models import predrnn
 from echocast.models.predrnn import PredRNN, shown_share
 from echocast.models.scaling import ImageScaling
-from echocast.models.trajgru import TrajGRUForecaster
+from echocast.models.trajgru import TrajGru
 
 PAST, FUTURE = 3, 4
 SMALL: dict[str, Any] = {"hidden_channels": 3, "num_layers": 2, "kernel": 3, "patch": 2, "scaling": ImageScaling()}
@@ -76,7 +76,7 @@ def test_weights_of_the_published_network() -> None:
 
 @torch.no_grad()
 def test_trajgru_levels_are_coarser_by_their_strides_and_come_back() -> None:
-    model = TrajGRUForecaster(hidden_channels=[3, 4], links=[2, 2], strides=[2, 3], scaling=ImageScaling())
+    model = TrajGru(hidden_channels=[3, 4], links=[2, 2], strides=[2, 3], scaling=ImageScaling())
     sizes: list[tuple[int, ...]] = []
     for layer in (*model.encoder, *model.forecaster):
         layer.register_forward_hook(lambda *a: sizes.append(tuple(a[2][0].shape[1:])))
@@ -90,8 +90,8 @@ def test_wrong_settings_and_channels_are_named() -> None:
     with pytest.raises(
         ModelError, match=r"hidden_channels=\[3\], links=\[2, 2\] and strides=\[2\] must have one number"
     ):
-        TrajGRUForecaster(hidden_channels=[3], links=[2, 2], strides=[2])
+        TrajGru(hidden_channels=[3], links=[2, 2], strides=[2])
     colour = torch.rand(1, 2, 3, 4, 4)
-    for model in (PredRNN(**SMALL), TrajGRUForecaster(hidden_channels=[3], links=[2], strides=[2])):
+    for model in (PredRNN(**SMALL), TrajGru(hidden_channels=[3], links=[2], strides=[2])):
         with pytest.raises(ValueError, match=r"has channels=1; got frames of 3 channels"):
             model.forecast(colour, 2)

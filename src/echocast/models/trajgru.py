@@ -7,7 +7,7 @@
     future <- convolutions <- TrajGRU 1 <- upsampling <- TrajGRU 2 <- ... TrajGRU L   (the last one has no input)
 
     >>> import torch
-    >>> model = TrajGRUForecaster(hidden_channels=[4, 6], links=[3, 2], strides=[2, 2])
+    >>> model = TrajGru(hidden_channels=[4, 6], links=[3, 2], strides=[2, 2])
     >>> tuple(model.forecast(torch.zeros(1, 4, 1, 21, 34), steps=3).shape)
     (1, 3, 1, 21, 34)
 """
@@ -26,7 +26,7 @@ from echocast.errors import ModelError
 from echocast.models._frames import padded
 from echocast.models.base import LearnedForecaster
 from echocast.models.scaling import AnyScaling, RainScaling
-from echocast.nn.trajgru import TrajGRU
+from echocast.nn import trajgru as layers
 
 _DRY_LOGIT = -3.0
 """The initial bias of the output: a grey level of 0.05."""
@@ -34,7 +34,7 @@ _OUTER = 8
 """Channels of the first and the last convolution."""
 
 
-class TrajGRUForecaster(LearnedForecaster):
+class TrajGru(LearnedForecaster):
     """Encoder and forecaster of TrajGRU layers at several resolutions.
 
     Args:
@@ -79,12 +79,12 @@ class TrajGRUForecaster(LearnedForecaster):
             nn.Conv2d(a, b, stride + 2, stride, padding=1) for a, b, stride in zip(inputs, widths, strides, strict=True)
         )
         self.encoder = nn.ModuleList(
-            TrajGRU(a, [b], links=count, batch_first=True)
+            layers.TrajGRU(a, [b], links=count, batch_first=True)
             for a, b, count in zip(widths, hidden_channels, links, strict=True)
         )
         above = [*hidden_channels[:-1], 0]
         self.forecaster = nn.ModuleList(
-            TrajGRU(a, [b], links=count, batch_first=True)
+            layers.TrajGRU(a, [b], links=count, batch_first=True)
             for a, b, count in zip(above, hidden_channels, links, strict=True)
         )
         self.up = nn.ModuleList(
@@ -109,7 +109,7 @@ class TrajGRUForecaster(LearnedForecaster):
             ValueError: another number of channels than its own.
         """
         if past.shape[2] != self.channels:
-            raise ValueError(f"this TrajGRU has channels={self.channels}; got frames of {past.shape[2]} channels")
+            raise ValueError(f"this TrajGru has channels={self.channels}; got frames of {past.shape[2]} channels")
         height, width = past.shape[-2:]
         frames, states = padded(past, math.prod(self.strides)), []
         for convolution, layer in zip(self.down, self.encoder, strict=True):
