@@ -205,12 +205,12 @@ def draw(out: Path, models: dict[str, LstmComposite]) -> None:
         rows.append((KINDS[kind], torch.cat([back, ahead])))
     figure = Figure(figsize=(10, 1.1 * len(rows) + 0.2), layout="constrained")
     axes = figure.subplots(len(rows), 10, squeeze=False)
-    for line, (title, pictures) in zip(axes, rows, strict=True):
+    for number, (line, (title, pictures)) in enumerate(zip(axes, rows, strict=True)):
         for place, (axis, frame) in enumerate(zip(line, pictures[1::2], strict=True)):
             axis.imshow(frame, cmap="gray", vmin=0, vmax=1)
             axis.set_xticks([])
             axis.set_yticks([])
-            if line is axes[0]:
+            if number == 0:
                 axis.set_title(f"{'past' if place < 5 else 'future'} {2 * place + 2 - 10 * (place >= 5)}", fontsize=7)
         line[0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=8)
     figure.savefig(out / "examples.png", dpi=90, facecolor="white")
