@@ -15,6 +15,8 @@ from echocast.synthetic import storms
 
 SMALL: dict[str, dict[str, Any]] = {
     "conv_autoencoder": {"features": 4, "hidden_channels": 6, "kernel": 3},
+    "conv_predictor": {"hidden_channels": [6, 6]},
+    "convlstm_predictor": {"hidden_channels": [6, 6]},
     "encoder_forecaster": {"hidden_channels": [6, 6], "patch": 4},
     "fc_lstm": {"hidden_sizes": [12, 12], "grid": (24, 32)},
     "keras_next_frame": {"hidden_channels": [6, 6]},

@@ -24,9 +24,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, UInt8
 
-from echocast import fields
 from echocast.errors import DataError
-from echocast.io import palette
+from echocast.synthetic import _pictures
 from echocast.synthetic.mnist import DIGIT, digits_of
 
 log = logging.getLogger(__name__)
@@ -180,27 +179,7 @@ def as_field(stored: UInt8[np.ndarray, "sequence frame y x"]) -> xr.DataArray:
     Returns:
         (time, y, x): a frame a minute, with a gap in time between sequences, so that each is a segment of its own.
     """
-    count, frames, rows, columns = stored.shape
-    minutes = (2 * frames * np.arange(count)[:, None] + np.arange(frames)).ravel()
-    times = np.datetime64("2000-01-01", "ns") + minutes * np.timedelta64(1, "m")
-    one = fields.make(
-        np.zeros((1, rows, columns)), time=times[:1], y=range(rows), x=range(columns), quantity="image",
-        attrs={"source": "Moving MNIST"},
-    )  # fmt: skip
-    levels = np.arange(256, dtype=np.float32) / np.float32(255)
-    dataset = xr.Dataset(
-        {
-            palette.INDEX: (one.dims, stored.reshape(-1, rows, columns)),
-            palette.PALETTE: ("value", levels, one.attrs | {"quantity": str(one.name)}),
-        },
-        coords={
-            "time": ("time", times, one.time.attrs),
-            "y": one.y,
-            "x": one.x,
-            "observed": ("time", np.ones(len(times), bool)),
-        },
-    )
-    return fields.check(palette.decoded(dataset))
+    return _pictures.as_field(stored, source="Moving MNIST")
 
 
 def openstl_test(path: Path) -> UInt8[np.ndarray, "sequence 20 64 64"]:

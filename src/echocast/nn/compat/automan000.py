@@ -8,6 +8,9 @@ import torch
 from echocast.nn.compat.base import CellWeights, Imported, Weights
 
 
+MARKS = (r"(?P<prefix>.*?)cell0\.Wxi\.weight",)
+
+
 def convert(weights: Weights) -> Imported:
     """``cellN.Wxi.weight``, ``.bias`` and ``cellN.Whi.weight`` for i, f, c, o; ``cellN.Wci`` (1, F, H, W) if saved."""
     cells = []

@@ -16,7 +16,7 @@ from echocast.nn.convlstm import ConvLSTM
 from echocast.nn.lstm import LSTM
 from echocast.nn.sequence import RecurrentLayers
 
-_PACKAGE = "echocast.nn.compat"
+PACKAGE = "echocast.nn.compat"
 _NO_CONVERTERS = ("base", "files")
 """Modules of the package that convert nothing."""
 
@@ -125,6 +125,10 @@ class Weights:
         """Whether there is such a tensor."""
         return name in self._left
 
+    def all_names(self) -> list[str]:
+        """The names of all tensors, taken or not."""
+        return list(self._all)
+
     def take(self, name: str, shape: Sequence[int | None] | None = None) -> Tensor:
         """The tensor of that name.
 
@@ -169,14 +173,19 @@ class Weights:
             )
 
 
+def taken_from(weights: Weights, prefix: str) -> list[str]:
+    """The names, prefix and all, of the tensors that a converter took."""
+    return [prefix + name for name in weights.all_names() if not weights.has(name)]
+
+
 def names() -> list[str]:
     """The implementations whose weights can be read."""
-    return plugins.names(_PACKAGE, skip=_NO_CONVERTERS)
+    return plugins.names(PACKAGE, skip=_NO_CONVERTERS)
 
 
 def summary(name: str) -> str:
     """One line about an implementation."""
-    return plugins.summary(_PACKAGE, name)
+    return plugins.summary(PACKAGE, name)
 
 
 def convert(name: str, weights: Mapping[str, Any], *, prefix: str = "", **hints: Any) -> Imported:
@@ -193,7 +202,7 @@ def convert(name: str, weights: Mapping[str, Any], *, prefix: str = "", **hints:
     """
     if name in _NO_CONVERTERS:
         raise CheckpointMismatch(f"{name!r} is no implementation; there are: {', '.join(names())}")
-    module = plugins.load(_PACKAGE, name, error=CheckpointMismatch)
+    module = plugins.load(PACKAGE, name, error=CheckpointMismatch)
     tensors = Weights(weights, name, prefix)
     made: Imported = plugins.construct(module.convert, hints, where=name, error=CheckpointMismatch, given=(tensors,))
     tensors.finish()

@@ -6,6 +6,9 @@ loliverhennigh's cell of the same name, which has a bias, is read here too.
 from echocast.nn.compat.base import CellWeights, Imported, Weights, channels_first, in_order, split, with_forget_bias
 
 
+MARKS = (r"(?P<prefix>.*?)Conv/Matrix",)
+
+
 def convert(weights: Weights, *, forget_bias: float = 1.0) -> Imported:
     """``kernel`` (k, k, C + F, 4 F), or ``Conv/Matrix`` and ``Conv/Bias``.
 

@@ -8,6 +8,9 @@ import torch
 from echocast.nn.compat.base import CellWeights, Imported, Weights, channels_first, in_order, split, with_forget_bias
 
 
+MARKS = (r"(?P<prefix>.*?)W_ci",)
+
+
 def convert(weights: Weights, *, forget_bias: float = 1.0) -> Imported:
     """``kernel`` (k, k, C + F, 4 F), ``bias`` (4 F) and, with peepholes, ``W_ci``, ``W_cf``, ``W_co`` (H, W, F).
 

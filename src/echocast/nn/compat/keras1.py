@@ -7,6 +7,9 @@ import torch
 from echocast.nn.compat.base import CellWeights, Imported, Weights, channels_first
 
 
+MARKS = (r"(?P<prefix>.*?)U_i",)
+
+
 def convert(
     weights: Weights,
     *,

@@ -6,6 +6,9 @@ from echocast.nn.compat import keras3
 from echocast.nn.compat.base import Imported, Weights
 
 
+MARKS, fits, assumed = keras3.MARKS, keras3.fits, keras3.assumed
+
+
 def convert(
     weights: Weights,
     *,

@@ -1,9 +1,30 @@
 """Keras 3's ConvLSTM1D, 2D and 3D: gates i, f, c, o, no peepholes, padding "valid" by default."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from echocast.errors import CheckpointMismatch
 from echocast.nn.compat.base import CellWeights, Imported, Weights, channels_first
+
+
+MARKS = (r"(?P<prefix>(.*/)?cell/)vars/1", r"(?P<prefix>(.*/)?)recurrent_kernel")
+
+
+def fits(tensors: Mapping[str, Any], prefix: str) -> bool:
+    """Whether the state's kernel is that of four gates of a convolution; an LSTM's and a GRU's are matrices."""
+    kernel = tensors.get(f"{prefix}vars/1", tensors.get(f"{prefix}recurrent_kernel"))
+    shape = () if kernel is None else tuple(kernel.shape)
+    return len(shape) > 2 and shape[-1] == 4 * shape[-2]
+
+
+def assumed(prefix: str, hints: Mapping[str, Any]) -> list[str]:
+    """What a file without Keras' description of the model does not tell."""
+    if "padding" in hints:
+        return []
+    return [
+        "assumed: Keras' own settings, padding=valid among them, for the file holds weights only; others are given by"
+        " --set padding=same and so on"
+    ]
 
 
 def convert(

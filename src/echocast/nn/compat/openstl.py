@@ -9,6 +9,9 @@ import re
 from echocast.nn.compat.base import CellWeights, Imported, Weights
 
 
+MARKS = (r"(?P<prefix>.*?)cell_list\.0\.conv_x\.0\.weight", r"(?P<prefix>.*?)conv_x\.0\.weight")
+
+
 def convert(weights: Weights) -> Imported:
     """``cell_list.N.conv_x.0.weight`` and ``cell_list.N.conv_h.0.weight``; a cell's names have no ``cell_list.N.``.
 

@@ -5,6 +5,9 @@ import torch
 from echocast.nn.compat.base import CellWeights, Imported, Weights
 
 
+MARKS = (r"(?P<prefix>.*?)W_xi",)
+
+
 def convert(weights: Weights) -> Imported:
     """``W_xi`` (F, C, k, k), ``W_hi`` (F, F, k, k), ``b_i`` (F) for i, f, c, o and ``W_ci``, ``W_cf``, ``W_co`` (F)."""
     x = torch.cat([weights.take(f"W_x{gate}", (None, None, None, None)) for gate in "ifco"])

@@ -3,6 +3,9 @@
 from echocast.nn.compat.base import CellWeights, Imported, Weights
 
 
+MARKS = (r"(?P<prefix>.*?)weight_ih_l0",)
+
+
 def convert(weights: Weights) -> Imported:
     """``weight_ih_lN`` (4 F, C), ``weight_hh_lN`` (4 F, F), ``bias_ih_lN``, ``bias_hh_lN``, each also ``_reverse``."""
     layers = weights.numbers(r"weight_ih_l(\d+)")

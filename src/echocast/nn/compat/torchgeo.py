@@ -1,4 +1,4 @@
-"""torchgeo's ConvLSTM, whose weights are laid out as ndrplz's: gates i, f, o, g, no peepholes."""
+"""torchgeo's ConvLSTM, whose weights are laid out as ndrplz's: gates i, f, o, g, no peepholes; found as ndrplz's."""
 
 from echocast.nn.compat import ndrplz
 from echocast.nn.compat.base import Imported, Weights

@@ -12,6 +12,9 @@ from echocast.nn.compat.base import CellWeights, Imported, Weights
 _GATES = ("input", "forget", "cell", "output")
 
 
+MARKS = (r"(?P<prefix>.*?)forget\.state\.weight",)
+
+
 def convert(weights: Weights) -> Imported:
     """``GATE.input.weight`` (F, C, kc, kc), ``GATE.input.bias`` (F), ``GATE.state.weight`` (F, F, km, km)."""
     x = torch.cat([weights.take(f"{gate}.input.weight", (None, None, None, None)) for gate in _GATES])

@@ -48,6 +48,9 @@ class UntiedImported(Imported):
         return UntiedConvLSTM(Imported(self.first).layer(**options), Imported(self.cells).layer(**options))
 
 
+MARKS = (r"(?P<prefix>.*?)first\.input\.weight",)
+
+
 def convert(weights: Weights) -> Imported:
     """The names of `viorik`, and ``first.GATE.weight``, ``first.GATE.bias`` for ``input``, ``cell`` and ``output``."""
     (tied,) = viorik.convert(weights).cells
