@@ -33,8 +33,6 @@ from echocast.training.losses import entropy_floor
 PAST, FUTURE = 10, 10
 HERE = Path(__file__).parent
 KINDS = {"reconstruction": "autoencoder", "future": "future predictor", "composite": "composite"}
-PUBLISHED = {"future": 350.2, "composite": 344.9}
-"""Nats a frame of the future, unconditional, two layers of 2048; as quoted by later papers."""
 
 
 def levels(stored: np.ndarray) -> Tensor:
