@@ -278,7 +278,13 @@ class Cell(nn.Module):
         dropout: Dropout | None,
         weights: CellWeights,
     ) -> tuple[Tensor, CellState]:
-        """`_sequence` as one operation, so that an exported layer takes any number of time steps."""
+        """`_sequence` as one operation, so that an exported layer takes any number of time steps.
+
+        In evaluation mode without gradients: the derivative of a scan is what the ONNX exporter cannot decompose.
+        """
+        if not self.training:
+            weights = CellWeights(*(None if w is None else w.detach() for w in weights))
+            x, state = x.detach(), tuple(t.detach() for t in state)
 
         def combine(carry: list[Tensor], here: list[Tensor]) -> tuple[list[Tensor], Tensor]:
             old = tuple(carry)
