@@ -220,3 +220,19 @@ with torch.inference_mode():
 """
     done = subprocess.run([sys.executable, "-c", script, "256"], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 16 * 1024, f"{done.stdout} KiB more for 256 frames than for 3; one state is 1 MiB"
+
+
+@pytest.mark.parametrize("missing", ["llvmlite", "pydantic"])
+def test_layers_need_neither_llvmlite_nor_pydantic(missing: str) -> None:
+    """Nor do the weights of other implementations: without llvmlite the plain path runs."""
+    script = f"""
+import sys
+sys.modules[{missing!r}] = None
+import torch
+from echocast.nn import ConvLSTM, compat, fused
+with fused.always():
+    print(tuple(ConvLSTM(1, 2)(torch.zeros(2, 1, 1, 4, 4))[0].shape), len(compat.names()) > 3)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "(2, 1, 2, 4, 4) True"
+    assert ("without their fused kernels" in done.stderr) == (missing == "llvmlite")

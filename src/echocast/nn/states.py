@@ -58,7 +58,9 @@ def initial(cells: Sequence[Cell], directions: int, state: Any, x: Tensor | None
 def packed(states: Sequence[CellState], *, batched: bool, stacked: bool) -> Any:
     """The state of every cell as the user gets it: in tensors of its own, which may be changed in place."""
     given = [[t if batched else t.squeeze(0) for t in tensors] for tensors in zip(*states, strict=True)]
-    whole = tuple(torch.stack(tensors) if stacked else tuple(_own(t) for t in tensors) for tensors in given)
+    whole = tuple(
+        torch.stack(tensors).contiguous() if stacked else tuple(_own(t) for t in tensors) for tensors in given
+    )
     return whole[0] if len(whole) == 1 else whole
 
 
