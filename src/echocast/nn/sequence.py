@@ -183,7 +183,8 @@ class RecurrentLayers(nn.Module, Generic[C]):
             raise ValueError("a bidirectional layer needs the whole sequence at once: call the layer, not its step")
         layout = Layout(x is None or x.dim() == self.dims + 2, self.batch_first)
         frame = x if x is None or layout.batched else x.unsqueeze(0)
-        cells, new = self._all_cells(), list[CellState]()
+        cells = self._all_cells()
+        new: list[CellState] = []
         old = states.initial(cells, 1, state, None if frame is None else frame[None], batched=layout.batched)
         for cell, one in zip(cells, old, strict=True):
             frame = self._dropped(frame) if new else frame
@@ -243,7 +244,8 @@ class RecurrentLayers(nn.Module, Generic[C]):
 
     def _streams(self, x: Tensor | None, begin: list[CellState]) -> list[StreamingLayer]:
         """All layers frame by frame, if each has a fast way; none where a dropout or a hook wants whole sequences."""
-        cells, found = self._all_cells(), list[StreamingLayer]()
+        cells: list[C] = self._all_cells()
+        found: list[StreamingLayer] = []
         drops = self.training and (self.dropout or any(cell.input_dropout for cell in cells))
         if self.bidirectional or drops or any(torch_internals.has_hooks(cell) for cell in cells):
             return []
