@@ -283,7 +283,8 @@ class Cell(nn.Module):
         In evaluation mode without gradients: the derivative of a scan is what the ONNX exporter cannot decompose.
         """
         if not self.training:
-            kept = [None if w is None else w.detach() for w in weights]
+            # Still parameters: of other tensors, the exporter takes sizes that it has seen change for variable.
+            kept = [None if w is None else nn.Parameter(w.detach(), requires_grad=False) for w in weights]
             weights = CellWeights(*kept)  # type: ignore[arg-type]  # mypy does not see which are None
             x, state = x.detach(), tuple(t.detach() for t in state)
 
