@@ -4,7 +4,7 @@ Inside, sequences are always (time, batch, channel, *space) and masks (time, bat
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,8 +15,7 @@ from echocast.nn import checks, torch_internals
 Lengths = Tensor | Sequence[int]
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """How a user gave an input, for the output to be like it.
 
     Args:
@@ -29,13 +28,14 @@ class Layout:
     batch_first: bool
     packed: PackedSequence | None = None
 
-    def restored(self, output: Tensor) -> Tensor | PackedSequence:
-        """An output (time, batch, channel, *space) in the order of the user's input, contiguous."""
-        if self.packed is not None:
-            return _packed_like(self.packed, output)
-        if not self.batched:
-            return output.squeeze(1).contiguous()
-        return (output.transpose(0, 1) if self.batch_first else output).contiguous()
+
+def restored(layout: Layout, output: Tensor) -> Tensor | PackedSequence:
+    """An output (time, batch, channel, *space) in the order of the user's input, contiguous."""
+    if layout.packed is not None:
+        return _packed_like(layout.packed, output)
+    if not layout.batched:
+        return output.squeeze(1).contiguous()
+    return (output.transpose(0, 1) if layout.batch_first else output).contiguous()
 
 
 def opened(

@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from echocast.nn import checks, fused, states, torch_internals
 from echocast.nn.cell import Cell, CellState, Dropout, StreamingLayer
-from echocast.nn.layout import Layout, opened, valid_steps
+from echocast.nn.layout import Layout, opened, restored, valid_steps
 from echocast.nn.settings import CellSettings, LayerSettings
 from echocast.nn.signatures import told_in_full
 
@@ -143,7 +143,7 @@ class RecurrentLayers(nn.Module, Generic[C]):
             ValueError: a wrong number of dimensions or channels, dtype, device, state or length; no time steps.
         """
         outputs, last, layout = self._run(x, state, steps, lengths, mask, all_layers=False, wants_output=True)
-        return layout.restored(outputs[-1]), self._told(last, layout)
+        return restored(layout, outputs[-1]), self._told(last, layout)
 
     def all_layers(
         self,
@@ -155,7 +155,7 @@ class RecurrentLayers(nn.Module, Generic[C]):
     ) -> tuple[list[Any], Any]:
         """Like `forward`, with the hidden states of every layer."""
         outputs, last, layout = self._run(x, state, steps, lengths, mask, all_layers=True, wants_output=True)
-        return [layout.restored(output) for output in outputs], self._told(last, layout)
+        return [restored(layout, output) for output in outputs], self._told(last, layout)
 
     def last_state(
         self,
