@@ -96,7 +96,8 @@ def test_export_with_any_batch_time_and_grid(case: Case) -> None:
 
 
 @pytest.mark.usefixtures("as_users_run")
-@pytest.mark.parametrize("make", [ConvLSTM, pytest.param(ConvGRU, marks=pytest.mark.slow)])  # seconds of exporting
+@pytest.mark.slow  # seconds of exporting
+@pytest.mark.parametrize("make", [ConvLSTM, ConvGRU])
 def test_export_with_lengths_and_states_after_one_of_fixed_shape(make: Any) -> None:
     layer = randomised(make(1, [6, 4]), scale=0.3).eval()
     x, state = torch.rand(5, 2, 1, 8, 12), layer(torch.rand(5, 2, 1, 8, 12))[1]
