@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from echocast.nn.convolution import by_dimension
-from echocast.nn.layout import as_given, time_first, valid_steps
+from echocast.nn.layout import opened, restored, valid_steps
 
 Memories = tuple[Tensor, Tensor, Tensor]
 """Hidden state, cell state and spatiotemporal memory: of a cell each (batch, hidden, y, x)."""
@@ -81,7 +81,9 @@ class STLSTMCell(nn.Module):
             raise ValueError(
                 f"in_channels and hidden_channels must be at least 1; got {in_channels} and {hidden_channels}"
             )
-        by_dimension("kernel", kernel, 1, odd=True)
+        by_dimension("kernel", kernel, 1)
+        if kernel % 2 == 0:
+            raise ValueError(f"kernel must be odd; got {kernel}")
         self.in_channels, self.hidden_channels = in_channels, hidden_channels
         self.forget_bias, self.kernel = forget_bias, kernel
         kind: dict[str, Any] = {"device": device, "dtype": dtype}
@@ -184,14 +186,16 @@ class STLSTM(nn.Module):
         Raises:
             ValueError: a wrong number of dimensions or channels, a wrong state or length; no time steps.
         """
-        frames, batched = time_first(x, self.dims, batch_first=self.batch_first)
+        frames, layout, counted = opened(x, self.dims, batch_first=self.batch_first, lengths=lengths)
+        assert frames is not None  # it is None only for an input of None
+        batched = layout.batched
         if not batched and state is not None:
             state = (state[0].unsqueeze(1), state[1].unsqueeze(1), state[2].unsqueeze(0))
         steps, batch = frames.shape[:2]
         if not steps:
             raise ValueError("the input has 0 time steps; at least one is needed")
         valid = valid_steps(
-            lengths, None, steps=steps, batch=batch, device=frames.device, batch_first=self.batch_first
+            counted, None, steps=steps, batch=batch, device=frames.device, batch_first=self.batch_first
         )  # fmt: skip
         outputs = []
         for t in range(steps):
@@ -201,7 +205,9 @@ class STLSTM(nn.Module):
         assert state is not None  # there was a time step
         if not batched:
             state = (state[0].squeeze(1), state[1].squeeze(1), state[2].squeeze(0))
-        return as_given(torch.stack(outputs), batched=batched, batch_first=self.batch_first), state
+        output = restored(layout, torch.stack(outputs))
+        assert isinstance(output, Tensor)  # as the input is one
+        return output, state
 
     def step(
         self, x: Float[Tensor, "batch channel y x"], state: Memories | None = None

@@ -11,14 +11,14 @@ pixels of the old state; what lies there enters the gates in place of a fixed ne
 """
 
 from collections.abc import Sequence
-from typing import Any, TypedDict, Unpack
+from typing import Any, ClassVar, TypedDict, Unpack
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from echocast.nn.cell import Cell, CellState
+from echocast.nn.cell import Cell, CellState, CellWeights, Dropout
 from echocast.nn.convolution import Size
 from echocast.nn.initialisers import Initialiser
 from echocast.nn.options import PerLayer
@@ -68,6 +68,7 @@ class TrajGRUCell(Cell):
     """
 
     gates: int = 3
+    num_states: ClassVar[int] = 1
 
     def __init__(
         self, in_channels: int, hidden_channels: int, *, links: int = 13, **options: Unpack[TrajGRUOptions]
@@ -99,45 +100,36 @@ class TrajGRUCell(Cell):
         for parameter in self.flows.parameters():
             nn.init.zeros_(parameter)
 
-    def _more_parameters(self) -> list[Tensor | None]:
-        return [self.bias_h]
+    def _own(self) -> Tensor | None:
+        return self.bias_h
 
-    def forward(self, x: Float[Tensor, "batch channel y x"] | None, state: Tensor | None = None) -> Tensor:
-        """The next ``h``; `x` is None for a layer without input, `state` None for zeros."""
-        x_gates = None if x is None else self.input_gates(x)
-        if state is None:
-            if x_gates is None:
-                raise ValueError("without an input the initial state must be given: state=h")
-            state = self.zeros(x_gates.shape[0], *x_gates.shape[2:])
-        batch, size = (state.shape[0], None) if x_gates is None else (x_gates.shape[0], x_gates.shape[2:])
-        self.check_state("h", state, batch, size)
-        return self.update(x_gates, (state,))[0]
-
-    def input_gates(self, x: Tensor) -> Tensor:
+    def input_gates(self, x: Tensor, weights: CellWeights | None = None) -> Tensor:
         """What the input adds to the gates, and after them to the network that gives the places; see `Cell`."""
-        gates = super().input_gates(x)
+        gates = super().input_gates(x, weights)
         assert self.flow_x is not None  # `Cell.input_gates` has refused an input to a layer without one
         return torch.cat([gates, self.flow_x(x)], dim=1)
 
-    def update(self, x_gates: Tensor | None, state: CellState, mask: Tensor | None = None) -> tuple[Tensor]:
+    def update(
+        self, x_gates: Tensor | None, state: CellState, weights: CellWeights, dropout: Dropout | None = None
+    ) -> tuple[Tensor]:
         """The next ``(h,)``; see `Cell.update`."""
         (h,) = state
         if x_gates is None:
-            x_part = h.new_zeros(()) if self.bias is None else self._over_space(self.bias).expand(1, -1, 1, 1)
+            x_part = h.new_zeros(()) if weights.bias is None else self._over_space(weights.bias).expand(1, -1, 1, 1)
             places = self.displacements(h)
         else:
             x_part, flow = torch.split(x_gates, [self.gates * self.hidden_channels, FLOW_CHANNELS], dim=1)
             places = self.displacements(h, flow)
-        from_state = F.conv2d(warped(h if mask is None else h * mask, places), self.weight_h)
-        return (self._zoneout(self._gated(x_part, from_state, h), h),)
+        from_state = F.conv2d(warped(h, places), weights.h)
+        return (self._zoneout(self._gated(x_part, from_state, h, weights.own), h),)
 
-    def _gated(self, x_part: Tensor, from_state: Tensor, h: Tensor) -> Tensor:
+    def _gated(self, x_part: Tensor, from_state: Tensor, h: Tensor, bias_h: Tensor | None) -> Tensor:
         x_part = x_part.expand_as(from_state)
         split = [2 * self.hidden_channels, self.hidden_channels]
         (x_gates, x_new), (h_gates, h_new) = torch.split(x_part, split, dim=1), torch.split(from_state, split, dim=1)
         r, u = self._gate_function(x_gates + h_gates).chunk(2, dim=1)
-        if self.bias_h is not None:
-            h_new = h_new + self._over_space(self.bias_h)
+        if bias_h is not None:
+            h_new = h_new + self._over_space(bias_h)
         return (u * h + (1 - u) * self._activation_function(x_new + r * h_new)).to(h.dtype)
 
     def displacements(
@@ -188,7 +180,6 @@ class TrajGRU(RecurrentLayers[TrajGRUCell]):
     """
 
     cell_type = TrajGRUCell
-    num_states = 1
 
     def __init__(
         self,

@@ -64,7 +64,7 @@ def read_file(path: str | Path) -> WeightsFile:
     if not path.is_file():
         raise UnreadableFile(f"{path}: no such file; give a file of weights")
     try:
-        found: WeightsFile = _READERS[path.suffix](path)  # type: ignore[operator]  # mixed signatures
+        found: WeightsFile = _READERS[path.suffix](path)
         return found
     except pickle.UnpicklingError as bad:
         raise UnreadableFile(f"{path}: {_more_than_tensors(bad)}") from bad
