@@ -65,8 +65,9 @@ def command(
     arguments.check_output(to, "--to", (".safetensors",), [str(weights)])
     hints = dict(_setting(text) for text in settings or [])
     if source == _PREDNET:
-        _say_weights(_prednet(weights, to, [*hints, *filter(None, [prefix])]))
-        output.say(f"{to}: the forecaster of prednet's authors")
+        made = _prednet(weights, to, [*hints, *filter(None, [prefix])])
+        _say_weights(made)
+        output.say(f"{to}: {sum(one.numel() for one in made.values()):,} weights of prednet")
         return
     from echocast.nn import compat
     from echocast.nn.compat import files
