@@ -171,7 +171,7 @@ class Labelled:
     def classes(self) -> Int[np.ndarray, "classes"]:
         """The class numbers that the labels of its windows hold, in their order."""
         places = np.unique(self.numbers[np.unique(self.starts[:, None] + np.arange(self.length))])
-        found = {int(one) for n in places if n >= 0 for one in self._label(int(n)).unique()}
+        found = {int(one) for n in places if n >= 0 for one in torch.unique(self._label(int(n)))}
         return np.array(sorted(found - {IGNORED}), int)
 
     def _label(self, number: int) -> Tensor:

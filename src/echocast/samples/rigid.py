@@ -63,9 +63,9 @@ def moved(
     batch, time = windows.shape[:2]
     known = windows.isfinite().all(dim=2, keepdim=True).to(windows)
     frames = _sampled(windows.nan_to_num(0.0).flatten(1, 2), angle, shift, "bilinear")
-    seen = _sampled(known.flatten(1, 2), angle, shift, "nearest").unflatten(1, (time, 1)) > 0.5
+    seen = _sampled(known.flatten(1, 2), angle, shift, "nearest").reshape(known.shape) > 0.5
     placed = _sampled((labels - IGNORED).to(windows).flatten(1, 2), angle, shift, "nearest")
-    frames = frames.unflatten(1, (time, windows.shape[2])).masked_fill(~seen, torch.nan)
+    frames = frames.reshape(windows.shape).masked_fill(~seen, torch.nan)
     return frames, placed.round().to(torch.int64).reshape(batch, time, 1, *labels.shape[-2:]) + IGNORED
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from echocast import plugins
 
-NOT_NETWORKS = ("base", "classes", "losses", "scores")
+NOT_NETWORKS = ("base", "classes", "losses", "pictures", "run", "scores")
 """Modules of this folder that are no networks."""
 
 

@@ -104,7 +104,7 @@ class Segmenter(nn.Module, ABC):
             MissingFrames: no frame, or one in which nothing is observed.
             DataError: an infinite value.
         """
-        parts = list(self.stretches(values.split(length, dim=1))) if values.ndim == 5 and values.shape[1] else []
+        parts = list(self.stretches(torch.split(values, length, dim=1))) if values.ndim == 5 and values.shape[1] else []
         if not parts:
             self._check(values)
             raise MissingFrames("there is no frame to segment; give at least one")
@@ -169,7 +169,8 @@ def _filled(levels: Tensor, multiple: int) -> Tensor:
     more = (0, -columns % multiple, 0, -rows % multiple)
     if not any(more):
         return levels
-    return pad(levels.flatten(0, 1), more, mode="replicate").unflatten(0, levels.shape[:2])
+    made = pad(levels.flatten(0, 1), more, mode="replicate")
+    return made.reshape(*levels.shape[:2], *made.shape[1:])
 
 
 def _refuse_unusable(part: Tensor, seen: Tensor, before: int) -> None:

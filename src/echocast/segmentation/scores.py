@@ -37,9 +37,7 @@ TOLERANCE = 0.008
 """How far boundaries may be apart and still match, as a share of the frame's diagonal."""
 
 
-def statistics(
-    predicted: Int[np.ndarray, "frame y x"], truth: Int[np.ndarray, "frame y x"], *, classes: int
-) -> Sums:
+def statistics(predicted: Int[np.ndarray, "frame y x"], truth: Int[np.ndarray, "frame y x"], *, classes: int) -> Sums:
     """Sums over frames.
 
     Args:

@@ -7,7 +7,6 @@ It is `unet_convlstm` with each ConvLSTM replaced by a 3x3 convolution and a rec
     (1, 2, 2, 24, 27)
 """
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
@@ -54,7 +53,8 @@ class UNet(Segmenter):
         fine = self.fine(levels.flatten(0, 1))
         middle = self.middle(max_pool2d(fine, 2))
         coarse = self.coarse(max_pool2d(middle, 2))
-        return self.decoder(fine, middle, coarse).unflatten(0, levels.shape[:2]), None
+        logits = self.decoder(fine, middle, coarse)
+        return logits.reshape(*levels.shape[:2], *logits.shape[1:]), None
 
 
 def _block(channels: int, width: int) -> nn.Sequential:

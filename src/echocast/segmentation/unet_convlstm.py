@@ -18,8 +18,7 @@ All kernels are 3x3, all convolutions linear; ``twice`` repeats each cell.
     (1, 2, 3, 96, 108)
 """
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from echocast.models.scaling import AnyScaling, ImageScaling
@@ -83,10 +82,10 @@ class UNetConvLSTM(Segmenter):
         fine, first = self.fine(levels, before[0])
         middle, second = self.middle(_halved(fine), before[1])
         coarse, third = self.coarse(_halved(middle), before[2])
-        shape = levels.shape[:2]
         logits = self.decoder(*(one.flatten(0, 1) for one in (fine, middle, coarse)))
-        return logits.unflatten(0, shape), (first, second, third)
+        return logits.reshape(*levels.shape[:2], *logits.shape[1:]), (first, second, third)
 
 
 def _halved(frames: Tensor) -> Tensor:
-    return max_pool2d(frames.flatten(0, 1), 2).unflatten(0, frames.shape[:2])
+    made = max_pool2d(frames.flatten(0, 1), 2)
+    return made.reshape(*frames.shape[:2], *made.shape[1:])

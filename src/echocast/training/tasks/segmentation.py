@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from echocast import archive
-from echocast.errors import DataError, ExperimentError
+from echocast.errors import DataError, ExperimentError, ModelError
 from echocast.samples import rigid
 from echocast.samples.labelled import Labelled, LabelledBatches, LabelledData, Placed, windows_of, without
 from echocast.samples.sources import Batch
@@ -42,14 +42,14 @@ class Sources(NamedTuple):
     validation: Labelled
 
 
-def make_network(experiment: Experiment, learned_at: Mapping[str, float]) -> Segmenter:
+def make_network(experiment: Experiment, learned_at: Mapping[str, float]) -> Segmenter:  # noqa: ARG001 (the contract)
     """The untrained network; it does not need to know `learned_at`."""
     arguments = dict(experiment.model)
     name = str(arguments.pop("name"))
     try:
         return base.construct(name, arguments)
     except ValueError as bad:
-        if isinstance(bad, ExperimentError | base.ModelError):
+        if isinstance(bad, ExperimentError | ModelError):
             raise
         raise ExperimentError(f"[model] {bad}") from bad
 
@@ -75,7 +75,7 @@ def open_sources(data: LabelledData) -> Sources:
         other, kept = images, _chosen(images, data.train, only=data.validation_sequences)
     else:
         other = _opened(data.validation, "image")
-        kept = archive.sequences(other)
+        kept = _chosen(other, data.validation)
         _refuse_shared(learned, kept, data.validation)
     known = labels if data.validation_labels is None else _opened(data.validation_labels, "label")
     stride = data.validation_stride or data.frames
@@ -235,7 +235,7 @@ def _chosen(
     wanted = [one for one in known if (only is None or one.name in only) and one.name not in without]
     if not wanted:
         raise ExperimentError(f"{path}: all of its {len(names)} sequences are held out; leave some to learn from")
-    return [tuple(one) for one in wanted]
+    return [(one.name, one.first, one.length) for one in wanted]
 
 
 def _refuse_shared(learned: Sequence[Placed], kept: Sequence[Placed], path: Path) -> None:
