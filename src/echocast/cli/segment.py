@@ -71,7 +71,7 @@ def command(
 
     Example: echocast segment davis16/frames --model runs/segmentation_davis/weights.safetensors --out masks/
     """
-    _check(path, model, out, labels, classes)
+    _check(path, out, labels, classes)
     values = arguments.whole_numbers(classes, "--classes") if classes else ()
     from echocast import video
     from echocast.archive import transforms as transforming
@@ -98,7 +98,7 @@ def command(
     )
 
 
-def _check(path: Path, model: str, out: Path, labels: Path | None, classes: str | None) -> None:
+def _check(path: Path, out: Path, labels: Path | None, classes: str | None) -> None:
     if classes and labels is None:
         raise typer.BadParameter("--classes is for --labels")
     for given in (path, labels):

@@ -82,7 +82,8 @@ class LabelledData:
             raise ExperimentError(f"data.held_out names {both[0]!r}, which data.validation_sequences names too")
         if min(self.frames, self.stride, self.validation_stride or 1) < 1:
             raise ExperimentError(
-                f"data.frames = {self.frames}, data.stride = {self.stride} and data.validation_stride must be at least 1"
+                f"data.frames = {self.frames}, data.stride = {self.stride} and data.validation_stride ="
+                f" {self.validation_stride} must be at least 1"
             )
         for name, most in (("jitter", 1.0), ("max_turn", 180.0), ("max_shift", 1.0)):
             if not 0 <= getattr(self, name) <= most:

@@ -110,11 +110,11 @@ class Segmenter(nn.Module, ABC):
             raise MissingFrames("there is no frame to segment; give at least one")
         return Segmented(*(torch.cat(tensors, dim=1) for tensors in zip(*parts, strict=True)))
 
-    def stretches(self, parts: Iterable[Float[Tensor, "batch time channel y x"]]) -> Iterator[Segmented]:
+    def stretches(self, parts: Iterable[Tensor]) -> Iterator[Segmented]:
         """`segment` for one long sequence that comes in parts: each is worked on when it comes, and then forgotten.
 
         Args:
-            parts: the frames of one sequence, each part following on the one before.
+            parts: the frames of one sequence, (batch, time, channel, y, x), each part following on the one before.
         """
         state, done = None, 0
         for part in parts:

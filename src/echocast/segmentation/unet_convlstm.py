@@ -3,11 +3,11 @@
 ::
 
     frames (time, channel, y, x)
-       | 3 x ConvLSTM(c) ------------------------------- concatenated -> convolution(classes) -> [twice, convolution] x 0..2
-       | max pool                                         ^ twice                                   -> logits
-       | 3 x ConvLSTM(2c) -- concatenated -> convolution(c)
-       | max pool             ^ twice
-       | 3 x ConvLSTM(2c) ----+
+       | 3 x ConvLSTM(c) ----------------------------- beside -> convolution(classes) -> n x (twice, convolution)
+       | max pool                                        ^ twice                                   -> logits
+       | 3 x ConvLSTM(2c) -- beside -> convolution(c) ---+
+       | max pool              ^ twice
+       | 3 x ConvLSTM(2c) -----+
 
 All kernels are 3x3, all convolutions linear; ``twice`` repeats each cell.
 
