@@ -129,9 +129,13 @@ def test_trained_it_segments_a_folder_and_scores_it(
 )
 def test_what_does_not_fit_is_one_clear_line(pictures: Path, settings: list[str], said: str) -> None:
     archives(pictures)
-    with pytest.raises(EchocastError, match=said):
-        whole = plan(pictures, *settings)
+    whole = plan(pictures, *settings)
+
+    def opened() -> None:
         segmentation.module(whole, segmentation.open_sources(whole.data))
+
+    with pytest.raises(EchocastError, match=said):
+        opened()
 
 
 def test_archives_taken_for_each_other_are_refused(pictures: Path) -> None:
