@@ -2,9 +2,9 @@
 
     python experiments/segmentation_lanes.py lanes/testset lanes/test_index_demo.txt --out arranged/
 
-Each line of the index names five frames and the mask of the last one. Frames go to OUT/frames/SEQUENCE/NAME.jpg as they
-are, masks to OUT/masks/SEQUENCE/NAME.png, with 255 where the picture, which is a JPEG, is at least 128, and 0 elsewhere.
-Then see segmentation_lanes.toml.
+Each line of the index names five frames and the mask of the last one. Frames go to OUT/frames/SEQUENCE/NAME.jpg as
+they are, masks to OUT/masks/SEQUENCE/NAME.png, with 255 where the picture, which is a JPEG, is at least 128, and 0
+elsewhere. Then see segmentation_lanes.toml.
 """
 
 import argparse
