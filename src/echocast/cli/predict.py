@@ -66,7 +66,5 @@ def command(
         listed = [(f"+{n}", *(f"{value:.6f}" for value in row)) for n, row in enumerate(rows, 1)]
         means = [sum(values) / len(rows) for values in errors.values()]
         output.say_table(("frame", *(f"MSE of {name}" for name in errors)), listed)
-        output.say(
-            f"mean of {len(rows)}: " + ", ".join(f"{n} {v:.6f}" for n, v in zip(errors, means, strict=True))
-        )
+        output.say(f"mean of {len(rows)}: " + ", ".join(f"{n} {v:.6f}" for n, v in zip(errors, means, strict=True)))
     output.say(f"{out}: {len(made.predicted)} frames predicted from {len(made.past)} of {made.name}")

@@ -63,6 +63,9 @@ def name(location: Location) -> str:
 def list_files(url: str) -> list[str]:
     """The URLs of the files that a URL stands for: itself, all below a folder, all that match a glob; sorted.
 
+    Always what is there now: no listing is kept. A folder of a web server is one whose page lists links; of these the
+    ones below it count, also in folders below.
+
     Raises:
         UnreadableFile: there is nothing, or it cannot be reached.
     """
@@ -70,6 +73,8 @@ def list_files(url: str) -> list[str]:
     with _reachable(url):
         if any(sign in url for sign in "*["):
             found = [str(path) for path in files.glob(url)]
+        elif scheme(url) in ("http", "https"):
+            found = _linked(files, url)
         elif files.isfile(url):
             return [url]
         else:
@@ -79,6 +84,13 @@ def list_files(url: str) -> list[str]:
     if not urls:
         raise UnreadableFile(f"{url}: there is no such file or folder, or it is empty; check the address")
     return urls
+
+
+def _linked(files: Any, url: str) -> list[str]:
+    """A file of a web server; of a folder, which answers with a page of links, the files below it."""
+    if "html" not in str(files.info(url).get("mimetype", "")) or name(url).lower().endswith((".html", ".htm")):
+        return [url]
+    return [path for path in files.find(f"{url}/") if "?" not in path]
 
 
 def has_file(url: str, *names: str) -> bool:
@@ -136,7 +148,8 @@ def _file_system(url: str, **more: Any) -> Any:
             options = s3_options()
             client = {"region_name": options["region"]}
             more |= {"anon": options["anonymous"], "endpoint_url": options["endpoint"], "client_kwargs": client}
-        return fsspec.filesystem(scheme(url), **more)
+        # Listings and their checksums are never kept: new and replaced objects must be seen as they are.
+        return fsspec.filesystem(scheme(url), use_listings_cache=False, **more)
     except ImportError as bad:
         raise MissingDependency(f"what reads {scheme(url)}:// (fsspec with s3fs, gcsfs or aiohttp)", "cloud") from bad
 

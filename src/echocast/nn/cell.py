@@ -5,7 +5,7 @@ A cell computes its gates in two parts: `Cell.input_gates` is what the input add
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol, Unpack, runtime_checkable
+from typing import Any, Protocol, Unpack, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +49,7 @@ class Cell(nn.Module):
         ValueError: options that do not go together, named with their values.
     """
 
-    gates: ClassVar[int]
+    gates: int
 
     def __init__(self, in_channels: int, hidden_channels: int, **options: Unpack[CellOptions]) -> None:
         super().__init__()

@@ -8,7 +8,7 @@
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, Unpack
+from typing import Unpack
 
 import torch
 from jaxtyping import Float
@@ -41,7 +41,7 @@ class ConvGRUCell(Cell):
     ``leaky_relu``.
     """
 
-    gates: ClassVar[int] = 3
+    gates: int = 3
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ the peepholes let them see the cell state: `i` and `f` the old one, `o` the new 
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, Unpack
+from typing import Unpack
 
 import torch
 from jaxtyping import Float
@@ -40,15 +40,19 @@ class ConvLSTMCell(Cell):
             for ``peephole="pixel"``.
         forget_bias: added to the initial bias of the forget gate; with 1 the cell remembers longer from the first step
             of training on.
+        forget_gate: whether there is a forget gate. Without one the cell state only ever adds up, as in the LSTM of
+            1997 (its constant error carousel): three gates ``i, g, o``, the peepholes of `i` and `o`, no fused path.
         options: see `CellSettings`.
 
     Raises:
         ValueError: options that do not go together, named with their values.
 
-    Source: Shi et al. 2015 (arXiv:1506.04214), equation 3. Biases and peepholes start at 0.
+    Source: Shi et al. 2015 (arXiv:1506.04214), equation 3. Biases and peepholes start at 0. Without forget gate and
+    peepholes: Hochreiter and Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735; the forget gate is of Gers et al. 2000,
+    doi:10.1162/089976600300015015, the peepholes of Gers et al. 2002 (JMLR 3, 115-143).
     """
 
-    gates: ClassVar[int] = 4
+    gates: int = 4
 
     def __init__(
         self,
@@ -58,8 +62,10 @@ class ConvLSTMCell(Cell):
         peephole: Peephole | None = "channel",
         spatial_size: Sequence[int] | None = None,
         forget_bias: float = 0.0,
+        forget_gate: bool = True,
         **options: Unpack[CellOptions],
     ) -> None:
+        self.gates = 4 if forget_gate else 3  # the constructor of `Cell` makes weights for so many
         super().__init__(in_channels, hidden_channels, **options)
         if peephole not in (None, "channel", "pixel"):
             raise ValueError(f"peephole must be None, 'channel' or 'pixel'; got {peephole!r}")
@@ -74,13 +80,15 @@ class ConvLSTMCell(Cell):
             )
         if forget_bias and self.bias is None:
             raise ValueError(f"forget_bias={forget_bias} needs bias=True")
+        if forget_bias and not forget_gate:
+            raise ValueError(f"forget_bias={forget_bias} needs forget_gate=True")
         self.spatial_size = None if spatial_size is None else self._state_size(spatial_size)
-        self.forget_bias = forget_bias
+        self.forget_bias, self.forget_gate = forget_bias, forget_gate
         if peephole:
             weight = self.weight_h
             shape = self.spatial_size or (1,) * self.dims
             self.peephole: nn.Parameter | None = nn.Parameter(
-                torch.empty(3, hidden_channels, *shape, device=weight.device, dtype=weight.dtype)
+                torch.empty(self.gates - 1, hidden_channels, *shape, device=weight.device, dtype=weight.dtype)
             )
         else:
             self.register_parameter("peephole", None)
@@ -136,8 +144,11 @@ class ConvLSTMCell(Cell):
             gates = self._state_gates(h_masked, self.weight_h, None if self.norm else self.bias)
         else:
             gates = self._state_gates(h_masked, self.weight_h) + x_gates
-        i, f, g, o = self._normalised(gates).chunk(4, dim=1)
         gate, activation = self._gate_function, self._activation_function
+        if not self.forget_gate:
+            out, new = self._without_forgetting(self._normalised(gates), c)
+            return self._zoneout(out, h), self._zoneout(new, c)
+        i, f, g, o = self._normalised(gates).chunk(4, dim=1)
         if self.peephole is None:
             new = gate(f) * c + gate(i) * activation(g)
         else:
@@ -146,6 +157,13 @@ class ConvLSTMCell(Cell):
             o = o + peep_o * new
         out = (gate(o) * activation(new)).to(gates.dtype)
         return self._zoneout(out, h), self._zoneout(new, c)
+
+    def _without_forgetting(self, gates: Tensor, c: Tensor) -> State:
+        i, g, o = gates.chunk(3, dim=1)
+        peep_i, peep_o = (0.0, 0.0) if self.peephole is None else self.peephole.to(gates.dtype)
+        new = c + self._gate_function(i + peep_i * c) * self._activation_function(g)
+        out = self._gate_function(o + peep_o * new) * self._activation_function(new)
+        return out.to(gates.dtype), new
 
     def sequence(self, x: Tensor | None, state: CellState, steps: int, mask: Tensor | None) -> tuple[Tensor, CellState]:
         """All hidden states and the last state; see `Cell.sequence`."""
@@ -170,7 +188,7 @@ class ConvLSTMCell(Cell):
         return self._fused_layer(state).streaming(None if x is None else self.input_gates)
 
     def _fuses(self, *tensors: Tensor) -> bool:
-        if not self.uses_standard_gates or self.dims == 0:
+        if not self.uses_standard_gates or self.dims == 0 or not self.forget_gate:
             return False
         h = tensors[0]
         weights = self.weight_h.numel() + (0 if self.weight_x is None else self.weight_x.numel())

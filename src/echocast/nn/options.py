@@ -73,6 +73,7 @@ class ConvLSTMOptions(_ConvolutionalOptions, total=False):
     peephole: PerLayer[Peephole | None]
     spatial_size: Sequence[int] | None
     forget_bias: PerLayer[float]
+    forget_gate: PerLayer[bool]
 
 
 class ConvGRUOptions(_ConvolutionalOptions, total=False):
@@ -87,3 +88,4 @@ class LSTMOptions(_AnyLayerOptions, total=False):
 
     peephole: PerLayer[Literal["channel"] | None]
     forget_bias: PerLayer[float]
+    forget_gate: PerLayer[bool]
