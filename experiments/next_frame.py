@@ -52,7 +52,7 @@ def entropy(forecast: Tensor, truth: Tensor) -> float:
 @torch.no_grad()
 def scores(model: LearnedForecaster, test: Tensor, past: int) -> dict[str, float]:
     """Cross-entropy and squared error of the next frame and of `FORECAST`, beside a copy of the newest frame."""
-    parts = [model.forecast(part[:, :past], FORECAST) for part in test.split(20)]
+    parts = [model.forecast(part[:, :past], FORECAST) for part in torch.split(test, 20)]
     made, truth = torch.cat(parts), test[:, past : past + FORECAST]
     copy = test[:, past - 1 : past].expand_as(truth)
     found = {}

@@ -3,6 +3,7 @@
     python experiments/prednet_kitti.py kitti/raw --out runs/prednet_kitti           small and grey, two cores
     python experiments/prednet_kitti.py kitti/raw --out runs/prednet_kitti --full    the published protocol, for a GPU
     python experiments/prednet_kitti.py kitti/raw --out runs/prednet_kitti --full --fine-tune     and extrapolation
+    python experiments/prednet_kitti.py --kit ../shared/data --out runs/prednet_kitti    two drives and a clip of bikes
 
 DRIVES is raw KITTI (city, residential and road, of whose cameras image_03 is taken), or any folder of folders of
 pictures, videos and arrays. Validation and test drives are the published ones, known by their names, and what lies in
@@ -14,6 +15,7 @@ import argparse
 import json
 import logging
 import sys
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,6 +43,12 @@ CAMERA = "image_03"
 FRAME_RATE = 10.0
 FRAMES = 10
 """Of a window."""
+KIT_DRIVES = (("train/kitti1", 1, 0, 51), ("validation/kitti2", 2, 0, 20), ("test/kitti2", 2, 21, 51))
+KIT_SCENES = (
+    ("train/bikes1", 0, 30), ("train/bikes2", 30, 72), ("train/bikes3", 76, 99), ("train/bikes4", 104, 136),
+    ("validation/bikes5", 137, 187), ("test/bikes6", 187, 242),
+)  # fmt: skip
+"""Part and name, first frame, and the one after the last; the clip is cut where its scenes change."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,29 @@ def part_of(names: list[str]) -> str:
     return "train"
 
 
+def kit_drives(data: Path, out: Path) -> Path:
+    """The kit's two drives and its clip of bikes, at about the same frame rate, as a folder of drives.
+
+    The first drive and four scenes of the clip are learned from, the beginning of the second drive and a scene
+    validate, its end and the last scene are the test.
+    """
+    folder = out / "drives"
+    if folder.exists():
+        return folder
+    for part in ("train", "validation", "test"):
+        (folder / part).mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as unpacked, tarfile.open(data / "kitti" / "kitti_vo_128.tar") as tar:
+        tar.extractall(unpacked, filter="data")
+        for name, number, first, stop in KIT_DRIVES:
+            frames = video.one(Path(unpacked) / f"sequence_{number}").frames[first:stop]
+            np.save(folder / f"{name}.npy", frames)
+    frames = video.one(data / "clips" / "bikes.mp4", video.Options(grey=True)).frames
+    for name, first, stop in KIT_SCENES:
+        for half in range(2):  # 25 frames a second become two sequences of 12.5
+            np.save(folder / f"{name}{'ab'[half]}.npy", frames[first + half : stop : 2])
+    return folder
+
+
 def make_archives(found: list[Drive], out: Path, *, grey: bool, height: int, width: int) -> None:
     """One archive a part, with frames of one size; drives that are there already stay as they are."""
     steps = transforms.parse([f"resize_and_crop height={height} width={width}"])
@@ -124,7 +155,7 @@ def windows(stored: xr.DataArray) -> Tensor:
 def scores(model: PredNet, test: Tensor, names: list[str], device: str) -> dict[str, dict[str, float]]:
     """Mean squared error of every frame but the first, of the network and of the frame before, by drive and in all."""
     model.to(device)
-    made = torch.cat([model.predictions(part.to(device)).cpu() for part in test.split(4)])
+    made = torch.cat([model.predictions(part.to(device)).cpu() for part in torch.split(test, 4)])
     network = (made - test)[:, 1:].square().mean((1, 2, 3, 4))
     copied = (test[:, :-1] - test[:, 1:]).square().mean((1, 2, 3, 4))
     chosen = {name: [n for n, one in enumerate(names) if one == name] for name in dict.fromkeys(names)}
@@ -201,18 +232,22 @@ def trained(given: argparse.Namespace) -> PredNet:
 def main() -> None:
     """Archive, train, score, draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("drives", type=Path, metavar="DRIVES", help="folder of drives")
+    parser.add_argument("drives", type=Path, metavar="DRIVES", nargs="?", help="folder of drives")
+    parser.add_argument("--kit", type=Path, help="make the drives of the data kit in this folder, in place of DRIVES")
     parser.add_argument("--out", type=Path, default=Path("runs/prednet_kitti"))
     parser.add_argument("--full", action="store_true", help="published size, channels and number of windows")
     parser.add_argument("--fine-tune", action="store_true", help="then learn to extrapolate five frames")
     parser.add_argument("--quick", action="store_true", help="two tiny steps: shows that it runs, nothing more")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
+    if (given.drives is None) == (given.kit is None):
+        parser.error("give a folder of DRIVES, or --kit with the folder of the data kit")
     logging.getLogger("echocast.training").addHandler(logging.StreamHandler(sys.stdout))
     logging.getLogger("echocast.training").setLevel(logging.INFO)
     given.out.mkdir(parents=True, exist_ok=True)
     height, width = (128, 160) if given.full else (64, 80)
-    make_archives(drives(given.drives), given.out, grey=not given.full, height=height, width=width)
+    root = given.drives if given.kit is None else kit_drives(given.kit, given.out)
+    make_archives(drives(root), given.out, grey=not given.full, height=height, width=width)
     model = trained(given)
     stored = archive.open(str(given.out / "test.zarr"))
     test = windows(stored)
