@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -26,7 +27,12 @@ def step_of(times: Sequence[int], told: int | None = None) -> int | None:
         return told
     if len(times) < 3:
         return None
-    return int(fields.time_step(np.array(sorted(times), "datetime64[ns]")).astype("timedelta64[ns]").astype(np.int64))
+    return _step(tuple(sorted(times)))
+
+
+@lru_cache(maxsize=4)
+def _step(times: tuple[int, ...]) -> int:
+    return int(fields.time_step(np.array(times, "datetime64[ns]")).astype("timedelta64[ns]").astype(np.int64))
 
 
 def is_on_clock(time: int, times: Sequence[int], told: int | None = None) -> bool:

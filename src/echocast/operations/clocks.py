@@ -7,9 +7,10 @@
 """
 
 import time
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Clock(Protocol):
     """What the service asks for the time."""
 

@@ -116,8 +116,10 @@ class Intake:
 
     def read(self) -> bool:
         """Read the files that are ready; whether the store has changed. Raises `ProductChanged`."""
-        before = [frame.digest for frame in self.store.all()]
         ready = self.files.ready(self.clock.interval())
+        if not ready:
+            return False
+        before = [frame.digest for frame in self.store.all()]
         if not self.store.times and len(ready) > 1:
             first, ready = ready[:_FIRST_FILES], ready[_FIRST_FILES:]
             self._judge(_majority_first([(name, found) for name in first if (found := self._read(name)) is not None]))

@@ -68,6 +68,8 @@ class Issuing:
         """What is due now, the most urgent first; runs without an issue are told once."""
         step = self.intake.step
         if step is None:
+            for time in self.intake.store.times[-1:]:
+                self._tell_not_issued(time, "step_unknown")  # fewer than three frames, and no --step
             return []
         due, refused = rules.plan(self.intake.store.times, self._made, self._wishes(step))
         due = [one for one in due if self.name(one) not in self.failed and self.name(one) not in self.publisher.issues]
@@ -101,6 +103,7 @@ class Issuing:
             self.failed.add(name)
             self._fail(due, name, "failed", bad)
             return False
+        self.left -= 1
         self._made[due.run.time] = rules.Made(due.revision, due.run.used)
         self._tell_issued(issue, meta, due)
         self.worker.tidy()

@@ -11,12 +11,23 @@ import json
 import logging
 import re
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, Protocol, runtime_checkable
 
 from echocast.operations.stamps import iso
 
 _QUERY = re.compile(r"(\w+://[^\s?]*)\?\S*")
 _PASSWORD = re.compile(r"(\w+://)[^/\s@]*@")
+
+
+@runtime_checkable
+class Out(Protocol):
+    """A text stream."""
+
+    def write(self, text: str, /) -> object:
+        """Write a text."""
+
+    def flush(self) -> None:
+        """Let it be seen."""
 
 
 @dataclass
@@ -28,7 +39,7 @@ class EventLog:
         as_json: JSON, else text.
     """
 
-    out: TextIO
+    out: Out
     as_json: bool
 
     def event(self, now: float, event: str, *, level: str = "info", **fields: Any) -> None:

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from echocast.errors import DataError, UnreadableFile
 from echocast.io import listing
@@ -29,6 +29,7 @@ _LOOKED_AT_AGAIN = 6
 """Of the files of a web server that were seen, so many of the newest are asked for again at each poll."""
 
 
+@runtime_checkable
 class Source(Protocol):
     """A place that radar files come to."""
 
@@ -82,9 +83,7 @@ class Folder:
 class Remote:
     """A prefix of S3 or GS, a folder of a web server, or a glob of these."""
 
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
+    name: str
 
     def files(self, known: Mapping[str, Fingerprint]) -> dict[str, Fingerprint]:
         """All finished files with their sizes and checksums."""

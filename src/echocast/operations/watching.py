@@ -25,6 +25,7 @@ from echocast.operations.intake import Intake
 from echocast.operations.issuing import Issuing
 from echocast.operations.layout import Layout
 from echocast.operations.logs import EventLog
+from echocast.operations.rules import Due
 from echocast.operations.settings import Settings
 from echocast.operations.stamps import NS
 from echocast.operations.status import StatusFile
@@ -70,6 +71,7 @@ class Watch:
     stop_signal: int | None = None
     _wants_state: bool = False
     _reload_asked: bool = False
+    _is_to_plan: bool = True
     _cleanup: list[Callable[[], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -102,12 +104,15 @@ class Watch:
         """One turn of the loop: list, read, make one issue, tidy; the seconds until the next thing to do."""
         self.intake.poll()
         if self.intake.read():
-            self.issuing.index_is_old = True
-        due = [] if self.issuing.is_waiting_for_the_disk else self.issuing.due()
+            self.issuing.index_is_old = self._is_to_plan = True
+        due: list[Due] = []
+        if self._is_to_plan and not self.issuing.is_waiting_for_the_disk:
+            due = self.issuing.due()
+            self._is_to_plan = bool(due)
         if due:
             self.issuing.make(due[0])
         self.issuing.tidy()
-        self.status.write()
+        self.status.write(at_most_every=0.0 if due else _STATUS_S)
         if len(due) > 1:
             return 0.0
         return max(0.0, min(self.intake.next_time(), self._retry_time()) - self.time.interval())
@@ -221,12 +226,14 @@ def _locked(layout: Layout) -> filelock.BaseFileLock:
     """The lock of the folder, held; raises `Locked`, which names the holder."""
     lock = filelock.FileLock(layout.lock, timeout=0)
     try:
-        with disk_errors(layout.lock):
-            lock.acquire()
-            layout.lock.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+        lock.acquire()
     except filelock.Timeout as bad:
         holder = layout.lock.read_text(encoding="utf-8").strip() or "another process"
         raise Locked(f"{layout.root}: {holder} watches into this folder; stop it, or give another --out") from bad
+    except OSError as bad:
+        raise DataError(f"{layout.lock}: cannot be locked ({bad.strerror}); is the disk full or read-only?") from bad
+    with disk_errors(layout.lock):
+        layout.lock.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
     return lock
 
 

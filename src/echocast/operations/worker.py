@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from echocast.parallel import KeptProcess
 
@@ -16,6 +16,7 @@ RECYCLED_AFTER = 500
 """Issues, after which the process is renewed."""
 
 
+@runtime_checkable
 class Worker(Protocol):
     """Where the work of `jobs` is done."""
 
