@@ -23,16 +23,23 @@ def serve(folder: str, out: str, start: float, machine_start: float, speed: floa
     given = {"model": "persistence", "minutes": 10, "frames": 4, "sources": [folder], "out": Path(out)}
     given |= {"catch_up": "10d", "keep": "30d", "step": 300, "poll": 60}
     clock = FastClock(start, speed, machine_start)
-    log = EventLog(Path(f"{out}.log").open("a"), as_json=True)
-    return Watch(read_settings(given), ReadOptions(), log=log, clock=clock, worker=WorkHere()).run()
+    with Path(f"{out}.log").open("a") as file:
+        log = EventLog(file, as_json=True)
+        return Watch(read_settings(given), ReadOptions(), log=log, clock=clock, worker=WorkHere()).run()
+
+
+def tell(what: object) -> None:
+    """Print one line at once."""
+    sys.stdout.write(f"{what}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
     radar, live, *numbers = sys.argv[1:]
-    print("ready", flush=True)
+    tell("ready")
     for _ in sys.stdin:
         child = os.fork()
         if child == 0:
             os._exit(serve(radar, live, *(float(one) for one in numbers)))
-        print(child, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        tell(child)
+        tell(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))

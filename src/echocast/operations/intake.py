@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,6 +50,7 @@ class Intake:
         clock: the time.
         health: counts and errors.
         sources: where files come from.
+        heartbeat: called before each file is read; what it raises ends the reading.
     """
 
     layout: Layout
@@ -59,6 +60,7 @@ class Intake:
     clock: Clock
     health: Health
     sources: Sequence[Polled]
+    heartbeat: Callable[[], None] = lambda: None
     delays: list[float] = field(default_factory=list)
     refused_in_a_row: int = 0
     only_future: bool = False
@@ -139,6 +141,7 @@ class Intake:
 
     def _read(self, name: str) -> list[xr.DataArray] | None:
         """The frames of a file; None where it cannot be read."""
+        self.heartbeat()
         source = self._origin[name].source if name in self._origin else None
         job = jobs.ReadJob(name, self.options, self.settings.most_bytes, self.depth)
         if isinstance(source, Replay):

@@ -141,6 +141,7 @@ class Watch:
             self.worker = WorkerProcess(chosen.memory, self.heartbeat)
         model = self.worker.call(jobs.prepare, (chosen.model, chosen.members), deadline=_PREPARE_S)
         self.intake = Intake(self.layout, chosen, self.options, self.worker, self.time, health, polled)
+        self.intake.heartbeat = self.heartbeat
         self.issuing = Issuing(self.layout, chosen, model, self.intake, self.worker, self.time, health)
         self.status = StatusFile(self.layout, self.time, self.intake, self.issuing)
         self.issuing.tidy()
