@@ -65,7 +65,7 @@ def test_a_start_takes_in_whole_issues_and_removes_others(tmp_path: Path) -> Non
     (folder / "meta.json").write_text("{")
     (live / ".work" / "half").mkdir()
     (live / "frames" / ".x.partial.bin").write_bytes(b"half")
-    next((live / "frames").glob("*.bin")).write_bytes(b"damaged")
+    sorted((live / "frames").glob("*.bin"))[0].write_bytes(b"damaged")
     shutil.rmtree(tmp_path / "radar")
     (tmp_path / "radar").mkdir()
     watch = service.watch(tmp_path / "radar", live, catch_up=0)
@@ -75,6 +75,20 @@ def test_a_start_takes_in_whole_issues_and_removes_others(tmp_path: Path) -> Non
     assert not folder.exists()
     watch.turn()
     assert set(service.read_all(live)) == set(before)  # made again from the frames, with the same id
+    watch.close()
+
+
+def test_a_damaged_frame_is_read_again(tmp_path: Path) -> None:
+    live = finished(tmp_path)
+    path = sorted((live / "frames").glob("*.bin"))[1]
+    content = path.read_bytes()
+    path.write_bytes(content[:-20])
+    clock = ManualClock(START_S + 7200)
+    watch = service.watch(tmp_path / "radar", live, clock)
+    for _ in range(3):
+        clock.sleep(watch.turn() + 3)
+    assert len(watch.intake.store.times) == 5
+    assert len(service.read_all(live)) == 4
     watch.close()
 
 

@@ -67,6 +67,7 @@ class FrameStore:
         layout.frames.mkdir(parents=True, exist_ok=True)
         self._frames: dict[int, Frame] = {}
         self.replaced: list[Path] = []
+        self.has_lost = False
         self._like: xr.DataArray | None = None
         for path in sorted(layout.frames.iterdir()):
             if FRAME.fullmatch(path.name):
@@ -127,7 +128,8 @@ class FrameStore:
             content = path.read_bytes()
             field, frame = _decoded(content)
         except (OSError, ValueError, KeyError, TypeError, zlib.error) as bad:
-            log.warning("%s: is damaged and was removed (%s)", path.name, bad)
+            log.warning("%s: is damaged and was removed (%s); radar files are read again", path.name, bad)
+            self.has_lost = True
             path.unlink(missing_ok=True)
             return
         self._like = field if self._like is None else self._like

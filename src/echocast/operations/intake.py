@@ -235,7 +235,8 @@ class Intake:
     def _load(self) -> None:
         try:
             content = json.loads(self.layout.seen.read_bytes())
-            self.files.load(content["files"])
+            if not self.store.has_lost:  # else files are read again: one of them holds what was lost
+                self.files.load(content["files"])
             self.delays = [float(one) for one in content["delays"]]
         except FileNotFoundError:
             return
