@@ -65,7 +65,7 @@ def test_a_start_takes_in_whole_issues_and_removes_others(tmp_path: Path) -> Non
     (folder / "meta.json").write_text("{")
     (live / ".work" / "half").mkdir()
     (live / "frames" / ".x.partial.bin").write_bytes(b"half")
-    sorted((live / "frames").glob("*.bin"))[0].write_bytes(b"damaged")
+    sorted((live / "frames").glob("2*.bin"))[0].write_bytes(b"damaged")
     shutil.rmtree(tmp_path / "radar")
     (tmp_path / "radar").mkdir()
     watch = service.watch(tmp_path / "radar", live, catch_up=0)
