@@ -9,12 +9,14 @@ files. The credentials and the endpoint of S3 are those of the usual environment
     (True, False)
 """
 
+import email.utils
 import fnmatch
 import os
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,56 @@ def list_files(url: str) -> list[str]:
     if not urls:
         raise UnreadableFile(f"{url}: there is no such file or folder, or it is empty; check the address")
     return urls
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What tells that a file at a URL has changed.
+
+    Args:
+        size: in bytes, -1 if it is not told.
+        tag: its checksum (ETag), if one is told.
+        modified: the time of its last change in seconds since 1970, if it is told.
+    """
+
+    size: int
+    tag: str = ""
+    modified: float | None = None
+
+
+def list_marks(url: str) -> dict[str, Mark | None]:
+    """The files that `list_files` gives, each with its mark; None where `mark` has to ask for it, on web servers.
+
+    Raises:
+        UnreadableFile: there is nothing, or it cannot be reached.
+    """
+    if scheme(url) in ("http", "https"):
+        return dict.fromkeys(list_files(url))
+    files = _file_system(url)
+    with _reachable(url):
+        is_glob = any(sign in url for sign in "*[")
+        found = files.glob(url, detail=True) if is_glob else files.find(url, detail=True)
+    marks = {_absolute(path, url): _mark(about) for path, about in sorted(found.items()) if about["type"] == "file"}
+    marks = {u: mark for u, mark in marks.items() if not fnmatch.fnmatch(name(u), ".*")}
+    if not marks:
+        raise UnreadableFile(f"{url}: there is no such file or folder, or it is empty; check the address")
+    return dict(marks)
+
+
+def mark(url: str) -> Mark:
+    """The mark of one file at a URL; raises `UnreadableFile` where it cannot be reached."""
+    files = _file_system(url)
+    with _reachable(url):
+        return _mark(files.info(url))
+
+
+def _mark(about: dict[str, Any]) -> Mark:
+    size, tag = about.get("size"), about.get("ETag") or about.get("etag") or about.get("md5Hash") or ""
+    changed: Any = about.get("LastModified") or about.get("Last-Modified") or about.get("mtime")
+    if isinstance(changed, str):
+        changed = email.utils.parsedate_to_datetime(changed)
+    seconds = None if changed is None else changed.timestamp() if hasattr(changed, "timestamp") else float(changed)
+    return Mark(-1 if size is None else int(size), str(tag), seconds)
 
 
 def _linked(files: Any, url: str) -> list[str]:
