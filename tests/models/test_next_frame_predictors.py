@@ -44,6 +44,10 @@ def test_the_loss_is_the_squared_error_a_frame(kind: Any, arguments: dict[str, A
                 hidden = torch.sigmoid(model(model.padded(windows[:1, :1]), 1))[0, 0, 0, 3, 3]
                 total += float((hidden.detach() - windows[0, 1, 0, 3, 3]) ** 2)
     assert float(model.training_loss(windows, 3).detach()) == pytest.approx(total / 8)
+    alone = model.forecast(windows[:, :3], 2).detach()
+    free = float(((alone - windows[:, 3:]) ** 2).nansum()) / 4
+    model.rollout_weight = 0.5
+    assert float(model.training_loss(windows, 3).detach()) == pytest.approx(total / 8 + 0.5 * free)
     with pytest.raises(ValueError, match="at least 2 frames; got 1"):
         model.training_loss(windows[:, :1], 1)
     with pytest.raises(ValueError, match="has channels=1; got frames of 3 channels"):

@@ -132,6 +132,7 @@ class Harmful:
         return os.mkdir, ("harmed",)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")
 def test_nothing_is_unpickled_that_is_no_tensor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": cell(), "arguments": Harmful()}, "w.pt")

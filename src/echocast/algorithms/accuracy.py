@@ -48,8 +48,8 @@ def accuracy(
     found = []
     for length in bits:
         inputs, targets = TASKS[task](np.random.default_rng([seed, length]), count, length)
-        parts = torch.from_numpy(inputs).split(_BATCH)
-        right = torch.cat([network(part).argmax(-1) for part in parts]).numpy() == targets
+        parts = np.array_split(inputs, max(1, count // _BATCH))
+        right = torch.cat([network(torch.from_numpy(part)).argmax(-1) for part in parts]).numpy() == targets
         found.append(Accuracy(length, float(right.mean()), float(right.all(axis=1).mean())))
     network.train(training)
     return found

@@ -12,7 +12,7 @@
     (2, 7, 4)
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -50,7 +50,8 @@ class _SaturatingSigmoid(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (value,) = ctx.saved_tensors
         slope = (1.1 - value).mul_(value + 0.1).mul_((value > 0) & (value < 1))
-        return slope.mul_(gradients[0] / 1.2)
+        gradient: Tensor = slope.mul_(gradients[0] / 1.2)
+        return gradient
 
 
 class CGRU(nn.Module):
@@ -148,10 +149,11 @@ class NeuralGPU(SequenceNetwork):
         """
         state, length = self.first_state(tokens), tokens.shape[1]
         lost = self.dropout * min(1.0, _DROPOUT_LENGTH / length)
-        sets = [list(zip(cell.weight.unbind(), cell.bias.unbind(), strict=True)) for cell in self.cells]
+        cells = [cast(CGRU, cell) for cell in self.cells]
+        sets = [list(zip(cell.weight.unbind(), cell.bias.unbind(), strict=True)) for cell in cells]
         for step in range(length):
             state = dropout(state, lost, training=self.training)
-            for cell, weights in zip(self.cells, sets, strict=True):
+            for cell, weights in zip(cells, sets, strict=True):
                 state = cell.step(state, *weights[step % self.relaxations])
         logits: Tensor = self.output(state[..., 0].transpose(1, 2))
         return logits

@@ -18,6 +18,9 @@ class NextFrameForecaster(LearnedForecaster):
     """What forecasters of the next frame share; a subclass has `next_frames` and `forward`."""
 
     channels: int
+    rollout_weight: float = 0.0
+    """How much the errors of the future count in training that is forecast from the past alone, each frame from its own
+    forecast of the one before."""
     multiple: int = 1
     """The sides of a frame must be multiples of it; `forecast` and the loss add cells of 0 below and to the right."""
 
@@ -28,9 +31,11 @@ class NextFrameForecaster(LearnedForecaster):
     def training_loss(self, windows: Frames, past: int, context: Context = UNKNOWN) -> Float[Tensor, ""]:
         """The squared error of one-step forecasts: summed over a frame's cells, the mean over all frames but the first.
 
+        With a ``rollout_weight`` the same of the future's frames is added, each forecast from the forecasts before it.
+
         Args:
             windows: past and future in the unit of the field, NaN where nothing is observed: such cells are left out.
-            past: not used: every frame but the first is forecast from those before it.
+            past: how many frames are known to the forecast of the future; of no account without a `rollout_weight`.
             context: not used.
 
         Raises:
@@ -38,14 +43,16 @@ class NextFrameForecaster(LearnedForecaster):
         """
         if windows.shape[1] < 2:
             raise ValueError(f"next frames are learned from at least 2 frames; got {windows.shape[1]}")
-        return self.one_step_errors(self.scaling.to_level(windows)).mean()
+        levels = self.scaling.to_level(windows)
+        loss = self.one_step_errors(levels).mean()
+        if not self.rollout_weight:
+            return loss
+        future = self(self.padded(levels[:, :past]), levels.shape[1] - past)
+        return loss + self.rollout_weight * _errors(future, levels[:, past:]).mean()
 
     def one_step_errors(self, levels: Frames) -> Float[Tensor, "batch later"]:
         """The squared error of each frame but the first, summed over its cells, of grey levels in [0, 1]."""
-        height, width = levels.shape[-2:]
-        logits = self.next_frames(self.padded(levels[:, :-1]))[..., :height, :width]
-        errors = (torch.sigmoid(logits) - levels[:, 1:]).square()
-        return errors.where(levels[:, 1:].isfinite(), 0.0).sum(dim=(2, 3, 4))
+        return _errors(self.next_frames(self.padded(levels[:, :-1])), levels[:, 1:])
 
     def padded(self, levels: Tensor) -> Tensor:
         """The same with sides that the network can take, 0 for what is NaN."""
@@ -65,3 +72,10 @@ class NextFrameForecaster(LearnedForecaster):
         height, width = past.shape[-2:]
         future = torch.sigmoid(self(self.padded(self.scaling.to_level(past)), steps))
         return self.scaling.to_values(future[..., :height, :width])
+
+
+def _errors(logits: Tensor, truth: Tensor) -> Tensor:
+    """Squared errors (batch, time) of padded logits, summed over a frame's cells."""
+    height, width = truth.shape[-2:]
+    errors = (torch.sigmoid(logits[..., :height, :width]) - truth).square()
+    return errors.where(truth.isfinite(), 0.0).sum(dim=(2, 3, 4))

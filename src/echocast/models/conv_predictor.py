@@ -2,7 +2,7 @@
 
 ::
 
-    the last N frames (N x channel, y, x) -> patches -> convolution, ReLU -> ... -> 1x1 convolution, sigmoid -> next frame
+    the last N frames (N x channel, y, x) -> patches -> convolution, ReLU -> ... -> 1x1 convolution, sigmoid -> next
 
     >>> import torch
     >>> model = ConvPredictor(hidden_channels=[8, 8])
@@ -33,6 +33,7 @@ class ConvPredictor(NextFrameForecaster):
         kernel: odd size of all convolutions but the last.
         patch: side of the patches that a frame is cut into; a frame it does not divide gets rows and columns of 0.
         channels: of each frame: 1 of rain or a grey image, 3 of a colour image.
+        rollout_weight: how much forecasts from its own forecasts count in training, beside those of the next frame.
         scaling: between the values of the field (mm/h of rain) and the network's grey levels.
         grid_km: the cell size of the data that the weights learned from, in km.
         time_step_minutes: their time step.
@@ -48,6 +49,7 @@ class ConvPredictor(NextFrameForecaster):
         kernel: int = 3,
         patch: int = 2,
         channels: int = 1,
+        rollout_weight: float = 0.0,
         scaling: AnyScaling = RainScaling(),  # noqa: B008 (it is frozen)
         grid_km: float | None = None,
         time_step_minutes: float | None = None,
@@ -57,7 +59,7 @@ class ConvPredictor(NextFrameForecaster):
             raise ValueError(f"frames={frames} must be at least 1, and kernel={kernel} odd")
         self.hidden_channels, self.frames, self.kernel = hidden_channels, frames, kernel
         self.patch, self.channels, self.scaling = patch, channels, scaling
-        self.grid_km, self.time_step_minutes = grid_km, time_step_minutes
+        self.grid_km, self.time_step_minutes, self.rollout_weight = grid_km, time_step_minutes, rollout_weight
         self.multiple = patch
         cells = channels * patch * patch
         widths = [frames * cells, *hidden_channels]

@@ -36,6 +36,7 @@ class ConvLSTMPredictor(NextFrameForecaster):
         patch: side of the patches that a frame is cut into; a frame it does not divide gets rows and columns of 0.
         channels: of each frame: 1 of rain or a grey image, 3 of a colour image.
         forget_bias: initial bias of the forget gates.
+        rollout_weight: how much forecasts from its own forecasts count in training, beside those of the next frame.
         scaling: between the values of the field (mm/h of rain) and the network's grey levels.
         grid_km: the cell size of the data that the weights learned from, in km.
         time_step_minutes: their time step.
@@ -52,6 +53,7 @@ class ConvLSTMPredictor(NextFrameForecaster):
         patch: int = 2,
         channels: int = 1,
         forget_bias: float = 1.0,
+        rollout_weight: float = 0.0,
         scaling: AnyScaling = RainScaling(),  # noqa: B008 (it is frozen)
         grid_km: float | None = None,
         time_step_minutes: float | None = None,
@@ -59,7 +61,7 @@ class ConvLSTMPredictor(NextFrameForecaster):
         super().__init__()
         self.hidden_channels, self.kernel, self.patch, self.channels = hidden_channels, kernel, patch, channels
         self.forget_bias, self.scaling = forget_bias, scaling
-        self.grid_km, self.time_step_minutes = grid_km, time_step_minutes
+        self.grid_km, self.time_step_minutes, self.rollout_weight = grid_km, time_step_minutes, rollout_weight
         self.multiple = patch
         cells = channels * patch * patch
         self.recurrent = ConvLSTM(

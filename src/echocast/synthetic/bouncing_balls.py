@@ -163,10 +163,10 @@ def as_field(drawn: Float[np.ndarray, "sequence frame channel y x"]) -> xr.DataA
 def _places(rng: np.random.Generator, count: int, balls: int) -> Float[np.ndarray, "sequence ball 2"]:
     """Places inside the box where no two balls overlap: drawn again until all are."""
     place = np.empty((count, balls, 2))
-    wrong = np.ones(count, bool)
+    wrong: np.ndarray = np.ones(count, bool)
     while wrong.any():
         place[wrong] = 2 + 8 * rng.random((int(wrong.sum()), balls, 2))
-        wrong = ((place < RADIUS) | (place > BOX - RADIUS)).any(axis=(1, 2))
+        wrong = np.asarray(((place < RADIUS) | (place > BOX - RADIUS)).any(axis=(1, 2)))
         for i, j in combinations(range(balls), 2):
             wrong |= np.linalg.norm(place[:, i] - place[:, j], axis=-1) < 2 * RADIUS
     return place

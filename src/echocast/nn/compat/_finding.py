@@ -118,7 +118,7 @@ def _converted(
         module.convert, {**settings, **hints}, where=source, error=CheckpointMismatch, given=(weights,)
     )
     made.layer()  # some weights belong to no layer here
-    assumed = getattr(module, "assumed", lambda _prefix, _hints: ())(prefix, {**settings, **hints})
+    assumed = getattr(module, "assumed", lambda _: ())({**settings, **hints})
     return Found(source, prefix, taken_from(weights, prefix), made, [*assumed, *notes], name)
 
 

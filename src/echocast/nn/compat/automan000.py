@@ -7,7 +7,6 @@ import torch
 
 from echocast.nn.compat.base import CellWeights, Imported, Weights
 
-
 MARKS = (r"(?P<prefix>.*?)cell0\.Wxi\.weight",)
 
 

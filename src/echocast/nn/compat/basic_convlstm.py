@@ -5,7 +5,6 @@ loliverhennigh's cell of the same name, which has a bias, is read here too.
 
 from echocast.nn.compat.base import CellWeights, Imported, Weights, channels_first, in_order, split, with_forget_bias
 
-
 MARKS = (r"(?P<prefix>.*?)Conv/Matrix",)
 
 

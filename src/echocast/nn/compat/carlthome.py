@@ -7,7 +7,6 @@ import torch
 
 from echocast.nn.compat.base import CellWeights, Imported, Weights, channels_first, in_order, split, with_forget_bias
 
-
 MARKS = (r"(?P<prefix>.*?)W_ci",)
 
 

@@ -5,7 +5,7 @@ import json
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,7 @@ def read_file(path: str | Path) -> WeightsFile:
     if not path.is_file():
         raise UnreadableFile(f"{path}: no such file; give a file of weights")
     try:
-        found: WeightsFile = _READERS[path.suffix](path)
-        return found
+        return _READERS[path.suffix](path)
     except pickle.UnpicklingError as bad:
         raise UnreadableFile(f"{path}: {_more_than_tensors(bad)}") from bad
     except (OSError, RuntimeError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as bad:
@@ -156,7 +155,7 @@ def _keras(path: Path) -> WeightsFile:
     return WeightsFile(weights.tensors, weights.left_out, config, about.get("keras_version"))
 
 
-_READERS = {
+_READERS: Mapping[str, Callable[[Path], WeightsFile]] = {
     ".safetensors": _safetensors,
     ".npz": _npz,
     ".h5": _hdf5,

@@ -6,7 +6,6 @@ import torch
 
 from echocast.nn.compat.base import CellWeights, Imported, Weights, channels_first
 
-
 MARKS = (r"(?P<prefix>.*?)U_i",)
 
 

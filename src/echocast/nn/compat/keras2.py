@@ -5,7 +5,6 @@ from typing import Literal
 from echocast.nn.compat import keras3
 from echocast.nn.compat.base import Imported, Weights
 
-
 MARKS, fits, assumed = keras3.MARKS, keras3.fits, keras3.assumed
 
 

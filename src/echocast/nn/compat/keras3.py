@@ -6,7 +6,6 @@ from typing import Any, Literal
 from echocast.errors import CheckpointMismatch
 from echocast.nn.compat.base import CellWeights, Imported, Weights, channels_first
 
-
 MARKS = (r"(?P<prefix>(.*/)?cell/)vars/1", r"(?P<prefix>(.*/)?)recurrent_kernel")
 
 
@@ -17,7 +16,7 @@ def fits(tensors: Mapping[str, Any], prefix: str) -> bool:
     return len(shape) > 2 and shape[-1] == 4 * shape[-2]
 
 
-def assumed(prefix: str, hints: Mapping[str, Any]) -> list[str]:
+def assumed(hints: Mapping[str, Any]) -> list[str]:
     """What a file without Keras' description of the model does not tell."""
     if "padding" in hints:
         return []

@@ -38,7 +38,7 @@ def convert(weights: Weights, *, order: str = _ORDER) -> Imported:
     return Imported(cells)
 
 
-def assumed(prefix: str, hints: Mapping[str, Any]) -> list[str]:
+def assumed(hints: Mapping[str, Any]) -> list[str]:
     """What a file does not tell: the order of the gates."""
     if "order" in hints:
         return []

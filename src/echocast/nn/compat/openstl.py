@@ -8,7 +8,6 @@ import re
 
 from echocast.nn.compat.base import CellWeights, Imported, Weights
 
-
 MARKS = (r"(?P<prefix>.*?)cell_list\.0\.conv_x\.0\.weight", r"(?P<prefix>.*?)conv_x\.0\.weight")
 
 

@@ -4,7 +4,6 @@ import torch
 
 from echocast.nn.compat.base import CellWeights, Imported, Weights
 
-
 MARKS = (r"(?P<prefix>.*?)W_xi",)
 
 

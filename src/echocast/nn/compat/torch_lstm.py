@@ -2,7 +2,6 @@
 
 from echocast.nn.compat.base import CellWeights, Imported, Weights
 
-
 MARKS = (r"(?P<prefix>.*?)weight_ih_l0",)
 
 

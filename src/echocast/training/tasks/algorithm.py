@@ -107,7 +107,7 @@ class PulledCrossEntropy(nn.Module):
         return cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def make_network(experiment: Experiment, learned_at: Mapping[str, float]) -> SequenceNetwork:
+def make_network(experiment: Experiment, _learned_at: Mapping[str, float]) -> SequenceNetwork:
     """The untrained network."""
     arguments = dict(experiment.model)
     return REGISTRY.construct(str(arguments.pop("name")), arguments)
@@ -147,13 +147,13 @@ class _Shortest(Dataset[Sequences]):
         return drawn(self.data, np.random.default_rng(number), self.size, 1)
 
 
-def training_batches(sources: Algorithm, *, size: int, seed: int, rank: int, world: int) -> Dataset[Sequences]:
-    """Batches by number, a share of each for every process."""
+def training_batches(sources: Algorithm, *, size: int, world: int, **_: int) -> Dataset[Sequences]:
+    """Batches by number, a share of each for every process; what is in them the module draws."""
     return _Shortest(sources, size // world)
 
 
-def validation_batches(sources: Algorithm, *, size: int) -> DataLoader[Sequences]:
-    """A batch of each length, always the same."""
+def validation_batches(sources: Algorithm, **_: int) -> DataLoader[Sequences]:
+    """A batch of each length, always the same; how large is for the data to say."""
     count = sources.validation_sequences
     made = [drawn(sources, np.random.default_rng([1, bits]), count, bits) for bits in sources.validation_bits]
     return DataLoader(made, batch_size=None)  # type: ignore[arg-type]  # a list of batches is data enough
