@@ -14,7 +14,7 @@ the peepholes let them see the cell state: `i` and `f` the old one, `o` the new 
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import torch
 from torch import Tensor, nn
