@@ -27,6 +27,7 @@ from echocast.errors import EchocastError
 
 VERBS = (
     "nowcast",
+    "watch",
     "archive",
     "show",
     "predict",
