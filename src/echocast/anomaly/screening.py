@@ -1,0 +1,68 @@
+"""What is odd about a radar frame by itself: how much of the grid it observes, echoes that stand alone, rates too high.
+
+A forecast tells little of these: a mask that flickers hides cells, and a single absurd cell is lost in a mean. Each
+measure is compared with the same measure of the frames around it in time.
+
+    >>> rain = np.zeros((1, 5, 5))
+    >>> rain[0, 2, 2] = 400.0
+    >>> {name: float(value[0]) for name, value in measures(rain).items()}
+    {'observed': 1.0, 'isolated': 1.0, 'extreme': 1.0}
+"""
+
+import numpy as np
+from jaxtyping import Float
+from scipy.ndimage import median_filter, uniform_filter
+
+WET_MM_H = 0.5
+"""A cell with at least so much rain is an echo."""
+EXTREME_MM_H = 200.0
+"""Rain of this rate is rare in a cell of a kilometre; clutter and interference exceed it easily."""
+_NEIGHBOURS = 2
+"""An echo with fewer wet cells among the eight around it stands alone."""
+_WINDOW = 25
+"""Frames around a frame that it is compared with."""
+FLOORS = {"observed": 1e-3, "isolated": 2.0, "extreme": 0.5, "error": 2e-3}
+"""The least spread of each measure that counts, so that one that hardly changes flags no trifles."""
+
+
+def measures(rain: Float[np.ndarray, "frames y x"]) -> dict[str, Float[np.ndarray, "frames"]]:
+    """What is measured of each frame.
+
+    Args:
+        rain: mm/h, NaN where nothing is observed.
+
+    Returns:
+        ``observed``, the share of the cells that are; ``isolated``, the number of lone echoes; ``extreme``, the number of
+        cells of 200 mm/h or more.
+    """
+    observed, wet = np.isfinite(rain), np.nan_to_num(rain) >= WET_MM_H
+    isolated = []
+    for frame in wet:
+        around = np.rint(uniform_filter(frame.astype(np.float32), 3, mode="constant") * 9)
+        isolated.append((frame & (around - 1 < _NEIGHBOURS)).sum())
+    cells = {"isolated": np.array(isolated, np.float64), "extreme": (np.nan_to_num(rain) >= EXTREME_MM_H).sum((1, 2))}
+    return {"observed": observed.mean(axis=(1, 2))} | {name: np.asarray(n, np.float64) for name, n in cells.items()}
+
+
+def deviations(
+    values: Float[np.ndarray, "frames"], floor: float, *, two_sided: bool = False
+) -> Float[np.ndarray, "frames"]:
+    """How far each frame is above the median of those around it, in robust standard deviations.
+
+    The standard deviation is 1.4826 times the median of the absolute differences from that median, over all frames.
+
+    Args:
+        values: one for each frame; NaN where it is not known, and in the result.
+        floor: the least standard deviation.
+        two_sided: what is below the median counts as much as what is above.
+    """
+    known = np.isfinite(values)
+    if not known.any():
+        return np.full(values.shape, np.nan)
+    kept = values[known]
+    around = median_filter(kept, min(_WINDOW, 2 * (len(kept) // 2) + 1), mode="nearest")
+    difference = kept - around
+    spread = max(1.4826 * float(np.median(np.abs(difference))), floor)
+    found = np.full(values.shape, np.nan)
+    found[known] = (np.abs(difference) if two_sided else difference) / spread
+    return found
