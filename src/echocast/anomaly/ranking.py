@@ -1,8 +1,8 @@
 """How well scores tell abnormal frames from normal ones, at every threshold: ROC curve, its area, equal error rate.
 
-    >>> curve = roc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1]))
-    >>> curve.area, curve.equal_error_rate
-    (0.75, 0.5)
+>>> curve = roc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1]))
+>>> curve.area, curve.equal_error_rate
+(0.75, 0.5)
 """
 
 from dataclasses import dataclass

@@ -70,9 +70,7 @@ class SpatioTemporal(Autoencoder):
         self.first, self.second = nn.Conv2d(channels, wide, 11, 4), nn.Conv2d(wide, narrow, 5, 2)
         inputs = (narrow, *temporal_channels[:-1])
         self.recurrent = nn.ModuleList(
-            ConvLSTM(
-                given, hidden, input_kernel=3, state_kernel=3, peephole=None, forget_bias=1.0, batch_first=True
-            )
+            ConvLSTM(given, hidden, input_kernel=3, state_kernel=3, peephole=None, forget_bias=1.0, batch_first=True)
             for given, hidden in zip(inputs, temporal_channels, strict=True)
         )
         self.third = nn.ConvTranspose2d(temporal_channels[-1], wide, 5, 2)
