@@ -1,9 +1,9 @@
 """Detection: the frames of sequences scored, and those that are abnormal by a threshold that no label decides.
 
 Pictures are scored by their error alone. With what is normal (`echocast.anomaly.normal`) a frame is abnormal above the
-score that 99 % of the normal frames are below; without it, above the median of all scores by 5 robust standard
+score that 99 % of the normal frames are below; without it, above the median of all scores by 6 robust standard
 deviations. Frames of rain are scored by how far their error and the measures of `echocast.anomaly.screening` stand out
-from those of the frames around them, in robust standard deviations, and are abnormal above 5.
+from those of the frames around them, in robust standard deviations, and are abnormal above 6.
 
     >>> from echocast import fields
     >>> from echocast.models.persistence import Persistence
@@ -36,7 +36,7 @@ from echocast.samples.segments import segments
 
 log = logging.getLogger(__name__)
 
-ODD = 5.0
+ODD = 6.0
 """Robust standard deviations above which a score stands out."""
 _PICTURE_SIDE = 480
 """Pixels, at most, of the longer side of the pictures and maps that are kept."""
@@ -221,6 +221,8 @@ def _compared(scored: list[_Scored], settings: Settings) -> Result:
     for measure in scored[0].measures:
         values = np.concatenate([one.measures[measure] for one in scored])
         floor = screening.FLOORS[measure]
+        if measure in screening.COUNTS:
+            floor = max(floor, float(np.sqrt(np.median(values))))
         parts[measure] = screening.deviations(values, floor, two_sided=measure == "observed")
     with_error = error[np.isfinite(error)]
     limit = float(np.median(with_error)) if with_error.size else 1.0

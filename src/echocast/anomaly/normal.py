@@ -30,8 +30,8 @@ class Normal:
     """What is normal.
 
     Args:
-        scale: the error that is normal at each place: its root mean square over frames and the block around the place,
-            and at least a quarter of that of the whole frame.
+        scale: the error that is normal at each place: its root mean square over all frames and the whole frame, or by
+            place over the block around it, and then at least a quarter of that of the whole frame.
         scores: those of the normal frames, in rising order.
         settings: how the scores were made.
     """
@@ -50,7 +50,10 @@ class Normal:
         block = -1 if self.settings.block is None else self.settings.block
         with atomic_write(path) as partial:
             np.savez_compressed(
-                partial, scale=self.scale, scores=self.scores, settings=np.array([block, self.settings.smooth])
+                partial,
+                scale=self.scale,
+                scores=self.scores,
+                settings=np.array([block, self.settings.smooth, self.settings.by_place]),
             )
 
 
@@ -58,8 +61,8 @@ def load(path: Path) -> Normal:
     """What `Normal.save` wrote; raises `DataError` for anything else."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            block, smooth = (int(number) for number in stored["settings"])
-            settings = Settings(block=None if block < 0 else block, smooth=smooth)
+            block, smooth, by_place = (int(number) for number in stored["settings"])
+            settings = Settings(block=None if block < 0 else block, smooth=smooth, by_place=bool(by_place))
             return Normal(stored["scale"], stored["scores"], settings)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as bad:
         raise DataError(
@@ -80,7 +83,7 @@ def learn(sequences: Iterable[Iterator[Maps]], settings: Settings) -> Normal:
     if not np.any(known):
         raise DataError("no frame of the normal sequences has an error; give longer ones")
     total = sum(np.nansum(part, axis=0) for part in squares)
-    scale = scale_of(total, np.asarray(known), settings.block)
+    scale = scale_of(total, np.asarray(known), settings.block if settings.by_place else None)
     scores = [smoothed(_scores(clip, scale, settings.block), settings.smooth) for clip in kept]
     together = np.concatenate(scores)
     return Normal(scale, np.sort(together[np.isfinite(together)]), settings)
@@ -89,7 +92,7 @@ def learn(sequences: Iterable[Iterator[Maps]], settings: Settings) -> Normal:
 def scale_of(
     total: Float[np.ndarray, "y x"], known: Shaped[np.ndarray, "y x"], block: int | None
 ) -> Float[np.ndarray, "y x"]:
-    """The normal error at each place from the sums of squares and the number of errors there."""
+    """The normal error at each place from the sums of squares and the number of errors there; of no block: overall."""
     mean = np.where(known > 0, total / np.maximum(known, 1), np.nan)
     whole = float(np.nanmean(mean))
     around = np.sqrt(np.nan_to_num(block_means(mean[None], block)[0], nan=whole))

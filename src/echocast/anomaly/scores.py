@@ -1,8 +1,8 @@
 """Scores of frames from maps of error: the higher, the less the frame was expected.
 
-A map of error is divided by the error that is normal at each place, where that is known, and averaged over blocks; the
-score of a frame is the mean of its worst block, because what is abnormal is small. Scores are averaged over neighbouring
-frames, because what is abnormal lasts.
+A map of error is divided by the error that is normal, where that is known, and averaged over blocks; the
+score of a frame is the mean of its worst block, because what is abnormal is small. Scores are averaged over
+neighbouring frames, because what is abnormal lasts.
 
     >>> error = np.zeros((1, 6, 6))
     >>> error[0, 2:4, 2:4] = 1.0
@@ -25,6 +25,7 @@ class Settings:
 
     Args:
         block: the side of the blocks in pixels; None: the mean over the whole frame.
+        by_place: divide the error by what is normal at each place, and not by what is normal in the whole frame.
         smooth: how many frames the score is averaged over, the frame in their middle; 1: none but its own.
         threshold: a frame is abnormal above this score; None: a rule decides, see `echocast.anomaly.detection`.
 
@@ -32,8 +33,9 @@ class Settings:
         ValueError: a block or a number of frames below 1.
     """
 
-    block: int | None = 12
-    smooth: int = 5
+    block: int | None = 8
+    smooth: int = 9
+    by_place: bool = False
     threshold: float | None = None
 
     def __post_init__(self) -> None:

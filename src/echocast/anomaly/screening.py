@@ -6,7 +6,7 @@ measure is compared with the same measure of the frames around it in time.
     >>> rain = np.zeros((1, 5, 5))
     >>> rain[0, 2, 2] = 400.0
     >>> {name: float(value[0]) for name, value in measures(rain).items()}
-    {'observed': 1.0, 'isolated': 1.0, 'extreme': 1.0}
+    {'observed': 25.0, 'isolated': 1.0, 'extreme': 1.0}
 """
 
 import numpy as np
@@ -21,8 +21,10 @@ _NEIGHBOURS = 2
 """An echo with fewer wet cells among the eight around it stands alone."""
 _WINDOW = 25
 """Frames around a frame that it is compared with."""
-FLOORS = {"observed": 1e-3, "isolated": 2.0, "extreme": 0.5, "error": 2e-3}
+FLOORS = {"observed": 1.0, "isolated": 1.0, "extreme": 1.0, "error": 2e-3}
 """The least spread of each measure that counts, so that one that hardly changes flags no trifles."""
+COUNTS = ("isolated", "extreme")
+"""Events that are counted: their spread is the root of their number at least, as of independent ones."""
 
 
 def measures(rain: Float[np.ndarray, "frames y x"]) -> dict[str, Float[np.ndarray, "frames"]]:
@@ -32,16 +34,19 @@ def measures(rain: Float[np.ndarray, "frames y x"]) -> dict[str, Float[np.ndarra
         rain: mm/h, NaN where nothing is observed.
 
     Returns:
-        ``observed``, the share of the cells that are; ``isolated``, the number of lone echoes; ``extreme``, the number of
-        cells of 200 mm/h or more.
+        The number of cells that are ``observed``, of ``isolated`` echoes, and of ``extreme`` ones, 200 mm/h and more.
     """
     observed, wet = np.isfinite(rain), np.nan_to_num(rain) >= WET_MM_H
     isolated = []
     for frame in wet:
         around = np.rint(uniform_filter(frame.astype(np.float32), 3, mode="constant") * 9)
         isolated.append((frame & (around - 1 < _NEIGHBOURS)).sum())
-    cells = {"isolated": np.array(isolated, np.float64), "extreme": (np.nan_to_num(rain) >= EXTREME_MM_H).sum((1, 2))}
-    return {"observed": observed.mean(axis=(1, 2))} | {name: np.asarray(n, np.float64) for name, n in cells.items()}
+    found = {
+        "observed": observed.sum(axis=(1, 2)),
+        "isolated": isolated,
+        "extreme": (np.nan_to_num(rain) >= EXTREME_MM_H).sum(axis=(1, 2)),
+    }
+    return {name: np.asarray(count, np.float64) for name, count in found.items()}
 
 
 def deviations(

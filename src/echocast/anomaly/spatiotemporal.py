@@ -2,8 +2,9 @@
 
 ::
 
-    10 x 1 x 227 x 227 -> 128 x 55 x 55 -> 64 x 26 x 26 -> ConvLSTM 64 -> 32 -> 64 -> 128 x 55 x 55 -> 10 x 1 x 227 x 227
-                      11x11/4         5x5/2                                      5x5/2         11x11/4
+    10 x 1 x 227 x 227 -> 128 x 55 x 55 -> 64 x 26 x 26     (convolutions 11x11/4 and 5x5/2, frame by frame)
+                       -> ConvLSTM 64 -> 32 -> 64           (3x3, along time)
+                       -> 128 x 55 x 55 -> 10 x 1 x 227 x 227    (transposed convolutions 5x5/2 and 11x11/4)
 
 Each frame is convolved by itself; time is the axis that the ConvLSTMs run along.
 

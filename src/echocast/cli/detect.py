@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 def command(
     source: Annotated[
         Path,
-        typer.Argument(
-            metavar="INPUT", help="An archive; or a video, a folder of pictures or an array of one sequence."
-        ),
+        typer.Argument(metavar="INPUT", help="An archive; or one sequence: a video, pictures, an array."),
     ],
     model: Annotated[
         str,
@@ -63,6 +61,9 @@ def command(
     smooth: Annotated[
         int | None, typer.Option("--smooth", min=1, help="Frames that a score is averaged over. [9; rain 1]")
     ] = None,
+    by_place: Annotated[
+        bool, typer.Option("--by-place", help="With --normal: divide the error by what is normal at each place.")
+    ] = False,
     threshold: Annotated[
         float | None,
         typer.Option("--threshold", callback=arguments.finite, help="The score above which a frame is abnormal."),
@@ -74,11 +75,11 @@ def command(
     """Find abnormal frames: those that a model trained on normal ones does not expect.
 
     Writes scores.csv (a row a frame), scores.png (the score over time, abnormal stretches shaded), summary.json, and
-    NAME.mp4, the frames with unexpected places in orange. With --normal a frame is abnormal above the score that 99 % of
-    the normal frames are below, without it above the median of all scores by 5 robust standard deviations. On rain each
+    NAME.mp4, the frames with unexpected places in orange. With --normal a frame is abnormal above the score that 99 %
+    of the normal frames are below, without it above the median of all scores by 6 robust standard deviations. On rain each
     frame is compared with those around it, and is abnormal where its error, the share of observed cells, the number of
-    lone echoes or of cells of 200 mm/h and more is 5 robust standard deviations away; it is forecast from both sides, so
-    that one odd frame is not blamed on its neighbours. Labels and masks never change a threshold.
+    lone echoes or of cells of 200 mm/h and more is 6 robust standard deviations away; there a frame is forecast from
+    both sides, so that one odd frame is not blamed on its neighbours. Labels and masks never change a threshold.
 
     Example: echocast detect clip.mp4 --model weights.safetensors --normal normal.zarr --out detected/
     """
@@ -92,7 +93,10 @@ def command(
     rain = field.name == "rainfall_rate"
     chosen = (24 if rain else 8) if block is None else block
     settings = Settings(
-        block=chosen or None, smooth=smooth if smooth is not None else (1 if rain else 9), threshold=threshold
+        block=chosen or None,
+        smooth=smooth if smooth is not None else (1 if rain else 9),
+        by_place=by_place,
+        threshold=threshold,
     )
     finder = detection.errors_of(model, past=past, lead=lead, both=rain)
     with output.console(stderr=True).status("reading and scoring"):

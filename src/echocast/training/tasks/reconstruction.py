@@ -81,7 +81,7 @@ def open_sources(data: ReconstructionData) -> Sources:
     return open_windows(data.windows())
 
 
-def make_network(experiment: Experiment, learned_at: Mapping[str, float]) -> Autoencoder:
+def make_network(experiment: Experiment, learned_at: Mapping[str, float]) -> Autoencoder:  # noqa: ARG001 (it has no grid of its own)
     """The untrained autoencoder, which learns from windows as long as the experiment's."""
     arguments = dict(experiment.model)
     name = str(arguments.pop("name"))
