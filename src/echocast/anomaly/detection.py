@@ -217,13 +217,9 @@ def _compared(scored: list[_Scored], settings: Settings) -> Result:
     """Frames of rain, each compared with those around it."""
     threshold = ODD if settings.threshold is None else settings.threshold
     error = np.concatenate([one.scores for one in scored])
-    parts = {"error": screening.deviations(error, screening.FLOORS["error"])}
+    parts = {"error": screening.deviations("error", error)}
     for measure in scored[0].measures:
-        values = np.concatenate([one.measures[measure] for one in scored])
-        floor = screening.FLOORS[measure]
-        if measure in screening.COUNTS:
-            floor = max(floor, float(np.sqrt(np.median(values))))
-        parts[measure] = screening.deviations(values, floor, two_sided=measure == "observed")
+        parts[measure] = screening.deviations(measure, np.concatenate([one.measures[measure] for one in scored]))
     with_error = error[np.isfinite(error)]
     limit = float(np.median(with_error)) if with_error.size else 1.0
     highest = smoothed(np.fmax.reduce(list(parts.values())), settings.smooth)

@@ -16,7 +16,7 @@ the absolute difference of grey levels from 0 to 1, the mean over channels.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ _CELLS = 2_000_000
 Maps = Float[np.ndarray, "frames y x"]
 
 
+@runtime_checkable
 class Errors(Protocol):
     """What finds the errors of the frames of a field."""
 

@@ -9,6 +9,8 @@ measure is compared with the same measure of the frames around it in time.
     {'observed': 25.0, 'isolated': 1.0, 'extreme': 1.0}
 """
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import median_filter, uniform_filter
@@ -16,15 +18,22 @@ from scipy.ndimage import median_filter, uniform_filter
 WET_MM_H = 0.5
 """A cell with at least so much rain is an echo."""
 EXTREME_MM_H = 200.0
-"""Rain of this rate is rare in a cell of a kilometre; clutter and interference exceed it easily."""
+"""Rain at this rate is rare in a cell of a kilometre; clutter and interference exceed it easily."""
 _NEIGHBOURS = 2
 """An echo with fewer wet cells among the eight around it stands alone."""
 _WINDOW = 25
 """Frames around a frame that it is compared with."""
-FLOORS = {"observed": 1.0, "isolated": 1.0, "extreme": 1.0, "error": 2e-3}
-"""The least spread of each measure that counts, so that one that hardly changes flags no trifles."""
-COUNTS = ("isolated", "extreme")
-"""Events that are counted: their spread is the root of their number at least, as of independent ones."""
+FLOORS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "observed": lambda _: np.array(1.0),
+    "isolated": lambda median: np.sqrt(np.maximum(median, 1.0)),
+    "extreme": lambda median: np.sqrt(np.maximum(median, 1.0)),
+    "error": lambda median: 0.002 + 0.25 * median,
+}
+"""The least standard deviation of each measure, from its median around a frame.
+
+One cell; of what is counted the root of the count, as of independent events; of the error a quarter, for where it rains
+more, more is missed.
+"""
 
 
 def measures(rain: Float[np.ndarray, "frames y x"]) -> dict[str, Float[np.ndarray, "frames"]]:
@@ -49,25 +58,23 @@ def measures(rain: Float[np.ndarray, "frames y x"]) -> dict[str, Float[np.ndarra
     return {name: np.asarray(count, np.float64) for name, count in found.items()}
 
 
-def deviations(
-    values: Float[np.ndarray, "frames"], floor: float, *, two_sided: bool = False
-) -> Float[np.ndarray, "frames"]:
+def deviations(name: str, values: Float[np.ndarray, "frames"]) -> Float[np.ndarray, "frames"]:
     """How far each frame is above the median of those around it, in robust standard deviations.
 
-    The standard deviation is 1.4826 times the median of the absolute differences from that median, over all frames.
+    The standard deviation is 1.4826 times the median of the absolute differences from that median, over all frames, but
+    at least that of `FLOORS`. What is observed may also be far below it.
 
     Args:
+        name: the measure.
         values: one for each frame; NaN where it is not known, and in the result.
-        floor: the least standard deviation.
-        two_sided: what is below the median counts as much as what is above.
     """
     known = np.isfinite(values)
-    if not known.any():
-        return np.full(values.shape, np.nan)
-    kept = values[known]
-    around = median_filter(kept, min(_WINDOW, 2 * (len(kept) // 2) + 1), mode="nearest")
-    difference = kept - around
-    spread = max(1.4826 * float(np.median(np.abs(difference))), floor)
     found = np.full(values.shape, np.nan)
-    found[known] = (np.abs(difference) if two_sided else difference) / spread
+    if not known.any():
+        return found
+    kept = values[known]
+    around = median_filter(kept, min(_WINDOW, 2 * (len(kept) // 2) + 1), mode="mirror")
+    difference = kept - around
+    spread = np.maximum(1.4826 * np.median(np.abs(difference)), FLOORS[name](around))
+    found[known] = (np.abs(difference) if name == "observed" else difference) / spread
     return found

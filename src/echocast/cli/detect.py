@@ -76,10 +76,10 @@ def command(
 
     Writes scores.csv (a row a frame), scores.png (the score over time, abnormal stretches shaded), summary.json, and
     NAME.mp4, the frames with unexpected places in orange. With --normal a frame is abnormal above the score that 99 %
-    of the normal frames are below, without it above the median of all scores by 6 robust standard deviations. On rain each
-    frame is compared with those around it, and is abnormal where its error, the share of observed cells, the number of
-    lone echoes or of cells of 200 mm/h and more is 6 robust standard deviations away; there a frame is forecast from
-    both sides, so that one odd frame is not blamed on its neighbours. Labels and masks never change a threshold.
+    of the normal frames are below, without it above the median of all scores by 6 robust standard deviations. On rain
+    each frame is compared with those around it, and is abnormal where its error, the number of observed cells, of lone
+    echoes or of cells of 200 mm/h and more is 6 robust standard deviations away; there a frame is forecast from both
+    sides, so that one odd frame is not blamed on its neighbours. Labels and masks never change a threshold.
 
     Example: echocast detect clip.mp4 --model weights.safetensors --normal normal.zarr --out detected/
     """
@@ -110,9 +110,8 @@ def command(
 def _field(source: Path) -> "xr.DataArray":
     """The field of an archive, or the only sequence of a path."""
     from echocast import archive, video
-    from echocast.io import store as stores
 
-    if source.is_dir() and stores.there(str(source)):
+    if arguments.is_archive(source):
         return archive.open(str(source))
     return video.one(source).field()
 
