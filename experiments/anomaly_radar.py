@@ -28,7 +28,7 @@ def main() -> None:
     arguments = parser.parse_args()
     stored = archive.open(arguments.store)
     frames = _rainiest(stored, arguments.frames).load()
-    finder = detection.errors_of(arguments.model, past=3, both=True)
+    finder = detection.errors_of(arguments.model, past=2, both=True)
     print("| fault | frames | ROC area | equal error rate |\n|---|---|---|---|")
     for name, fault in FAULTS.items():
         spoilt, labels = _with(frames, fault)

@@ -58,7 +58,8 @@ class NextFrame:
         past: frames given to each forecast.
         lead: how many frames ahead the frame is forecast; what moves fast is missed by more at longer leads.
         both: also forecast each frame backwards from the frames after it, and take the smaller error at each pixel: a
-            single odd frame is then not blamed on its neighbours, and the first frames have errors too.
+            single odd frame is then not blamed on its neighbours. The first and the last frames have no error, for with
+            one forecast it would be larger than the others'.
     """
 
     model: Forecaster
@@ -77,11 +78,13 @@ class NextFrame:
     def check(self, field: xr.DataArray, name: str) -> None:
         """Raise `MissingFrames` for too few frames, `WrongUnits` for another quantity than the forecaster's."""
         _check_quantity(self.model.quantity, field, type(self.model), any_unit=isinstance(self.model, Persistence))
-        need = self.past + self.lead
+        reach = self.past + self.lead - 1
+        need = 2 * reach + 1 if self.both else reach + 1
         if field.sizes["time"] < need:
             raise MissingFrames(
-                f"{name}: has {field.sizes['time']} frames in a row, and the first forecast needs {need}"
-                f" ({self.past} past frames, {self.lead} ahead); give a longer sequence, or fewer past frames"
+                f"{name}: has {field.sizes['time']} frames in a row, and an error needs {need}"
+                f" ({self.past} past frames, {self.lead} ahead{', from both sides' if self.both else ''}); give a"
+                " longer sequence, or fewer past frames"
             )
 
     def maps(self, field: xr.DataArray) -> Iterator[Maps]:
@@ -95,7 +98,9 @@ class NextFrame:
             if self.both:
                 last = len(values) - 1
                 numbers = range(last - (begin - first), last - (stop - first), -1)
-                error = torch.fmin(error, _one_way(self, values.flip(0), numbers, scaling, context))
+                other = _one_way(self, values.flip(0), numbers, scaling, context)
+                either = [way.isfinite().flatten(1).any(dim=1) for way in (error, other)]
+                error = torch.fmin(error, other).masked_fill(~(either[0] & either[1])[:, None, None], torch.nan)
             yield error.numpy()
 
 

@@ -80,7 +80,7 @@ def regularity(scores: Float[np.ndarray, "frames"]) -> Float[np.ndarray, "frames
 
     ``s(t) = 1 - (e(t) - min e) / (max e - min e)``, NaN where the score is.
 
-    Source: Hasan et al. 2016 (arXiv:1604.04574), equation 4.
+    Source: Hasan et al. 2016 (arXiv:1604.04574).
     """
     known = scores[np.isfinite(scores)]
     if not known.size:

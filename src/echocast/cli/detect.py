@@ -50,7 +50,9 @@ def command(
         Path | None,
         typer.Option("--masks", metavar="FOLDER", help="Pictures, white where it is abnormal; used for ROC only."),
     ] = None,
-    past: Annotated[int, typer.Option("--past", min=1, help="Frames given to each forecast.")] = 3,
+    past: Annotated[
+        int | None, typer.Option("--past", min=1, help="Frames given to each forecast. [3; rain 2]")
+    ] = None,
     lead: Annotated[int, typer.Option("--lead", min=1, help="How many frames ahead the frame is forecast.")] = 1,
     block: Annotated[
         int | None,
@@ -98,7 +100,7 @@ def command(
         by_place=by_place,
         threshold=threshold,
     )
-    finder = detection.errors_of(model, past=past, lead=lead, both=rain)
+    finder = detection.errors_of(model, past=past or (2 if rain else 3), lead=lead, both=rain)
     with output.console(stderr=True).status("reading and scoring"):
         known = _normal(normal, finder, settings)
         result = detection.detect(field, finder, settings, known)
@@ -188,13 +190,13 @@ def _tell(result: "Result", summary: dict[str, Any], out: Path) -> None:
     output.say(f"a frame is abnormal above {result.threshold:.4g}: {result.rule}")
     for one in result.sequences:
         for first, last in stretches(one.abnormal):
-            times = str(one.times[first])[:19]
-            why = one.reason(first)
+            worst = first + int(one.scores[first : last + 1].argmax())
             where = f"frame {first}" if first == last else f"frames {first} to {last}"
-            output.say(f"{one.name}: {where}, {times}, highest {max(one.scores[first : last + 1]):.4g} {why}".rstrip())
+            said = f"{one.name}: {where}, score {one.scores[worst]:.4g} at {str(one.times[worst])[:19]}"
+            output.say(f"{said} {one.reason(worst)}".rstrip())
     for key, what in (("frame", "by score"), ("frame_by_regularity", "by regularity"), ("pixel", "at pixel level")):
         if key in summary:
             area, rate = summary[key]["roc_area"], summary[key]["equal_error_rate"]
             output.say(f"{what}: ROC area {area:.3f}, equal error rate {rate:.3f}")
     missing = summary["frames_without_score"]
-    output.say(f"{summary['frames']} frames, {missing} without a score (the first of a sequence); results in {out}")
+    output.say(f"{summary['frames']} frames, {missing} of them without a score; results in {out}")
