@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import xarray as xr
 from PIL import Image
+from tests.known.netcdf import to_hdf5
 
 from echocast import fields
 
@@ -39,9 +40,9 @@ def netcdf(folder: Path, *, time: np.datetime64 = TIME, rain: np.ndarray | None 
     made = field(blob(1) if rain is None else rain, start=time)
     path = folder / f"{name}_{str(time)[:16].replace(':', '')}.nc"
     data = made.to_dataset().reset_coords("crs")
-    data.attrs = {"Conventions": "CF-1.11", "source": "a sample"}
-    data.to_netcdf(path, engine="h5netcdf")
-    return path
+    encoded, attrs = xr.conventions.cf_encoder(data.variables, {"Conventions": "CF-1.11", "source": "a sample"})
+    # A tenth of the time of to_netcdf, in files by the hundred.
+    return to_hdf5(path, {str(n): (v.dims, v.values, v.attrs) for n, v in encoded.items()}, attrs)
 
 
 def fmi_pgm(folder: Path, *, time: np.datetime64 = TIME, level: np.ndarray | None = None, packed: bool = True) -> Path:

@@ -14,12 +14,18 @@ from echocast.models.base import EnsembleForecaster, Forecaster, LearnedEnsemble
 from echocast.synthetic import storms
 
 SMALL: dict[str, dict[str, Any]] = {
+    "conv_autoencoder": {"features": 4, "hidden_channels": 6, "kernel": 3},
     "conv_predictor": {"hidden_channels": [6, 6]},
     "convlstm_predictor": {"hidden_channels": [6, 6]},
     "encoder_forecaster": {"hidden_channels": [6, 6], "patch": 4},
     "fc_lstm": {"hidden_sizes": [12, 12], "grid": (24, 32)},
+    "keras_next_frame": {"hidden_channels": [6, 6]},
     "lagrangian": {"hidden_channels": [6, 6]},
+    "lstm_composite": {"hidden_sizes": [12, 12], "grid": (24, 32), "conditional": True},
+    "predrnn": {"hidden_channels": 6, "num_layers": 2, "kernel": 3},
+    "prednet": {"channels": 1, "hidden_channels": [4, 6]},
     "steps": {"members": 3},
+    "trajgru": {"hidden_channels": [4, 6], "links": [3, 2], "strides": [2, 2]},
 }
 """Arguments that make a model quick to test."""
 PYSTEPS = ("anvil", "linda", "sprog", "steps")
@@ -170,6 +176,9 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
     model(levels, 4).square().mean().backward()
     if isinstance(model, LearnedEnsemble):
         model.member_logits(levels, 4, members=2).square().mean().backward()
+    loss_of_its_own = getattr(model, "training_loss", None)
+    if loss_of_its_own is not None:
+        loss_of_its_own(rain(2, 8), 4).backward()
     still = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
     assert still == []
 

@@ -42,7 +42,7 @@ def atomic_write(path: Path, *, sync: bool = False) -> Iterator[Path]:
             raise DataError(f"{path}: there is no folder {path.parent}; make it first")
         yield partial
         if sync:
-            _to_disk(partial)
+            sync_file(partial)
         partial.replace(path)
     except OSError as bad:
         raise DataError(f"{path}: cannot be written ({bad.strerror or bad}); is the disk full or read-only?") from bad
@@ -57,6 +57,16 @@ def write_bytes(path: Path, content: bytes | memoryview, *, sync: bool = False) 
         partial.write_bytes(content)
 
 
-def _to_disk(path: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk; raises `OSError`."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until the content of a file is on the disk; raises `OSError`."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())

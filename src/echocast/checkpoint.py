@@ -89,6 +89,15 @@ def read(path: Path, *, task: str) -> Checkpoint:
         raise CheckpointMismatch(f"{path}: its header is broken ({bad}); train or convert it again") from bad
 
 
+def task_of(path: Path) -> str:
+    """What the weights of a file are for, such as ``forecaster``; raises `CheckpointMismatch` if it is none of ours."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return str((file.metadata() or {})["task"])
+    except (safetensors.SafetensorError, OSError, KeyError) as bad:
+        raise CheckpointMismatch(f"{path}: is no checkpoint ({bad}); give the .safetensors file of a run") from bad
+
+
 def without_wrappers(weights: Mapping[str, T]) -> dict[str, T]:
     """Weights by the names that they have without PyTorch's wrappers.
 

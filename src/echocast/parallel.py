@@ -13,9 +13,11 @@ next items.
 import multiprocessing
 import os
 import pickle
+import signal
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -177,6 +179,114 @@ def _end_with_the_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+class KeptProcess:
+    """One process that is kept for one piece of work after another: what it loads stays loaded.
+
+    It is started when first needed and again after it died or was ended; it ends with its parent.
+
+    Args:
+        environment: variables that are set while it starts.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = dict(environment or {})
+        self._process: Any = None
+        self._pipe: Any = None
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the process while it runs."""
+        return self._process.pid if self._process is not None and self._process.is_alive() else None
+
+    def call(
+        self, work: Callable[[T], R], item: T, *, deadline: float, on_wait: Callable[[], None] = lambda: None
+    ) -> R:
+        """What `work` makes of an item in the process.
+
+        Args:
+            work: a function that the process can import.
+            item: what it is given.
+            deadline: seconds after which the process is ended.
+            on_wait: called several times a second while the work is done; what it raises ends the process.
+
+        Raises:
+            TimeoutError: the deadline is over.
+            DataError: the process died.
+            Exception: whatever `work` raised.
+        """
+        if self.pid is None:
+            self._start()
+        began = time.monotonic()
+        try:
+            self._pipe.send((work, item))
+            while not self._pipe.poll(_LOOK_S):
+                on_wait()
+                if time.monotonic() - began > deadline:
+                    raise TimeoutError(f"{item}: not done after {deadline:g} s; the process was ended")
+            succeeded, result = self._pipe.recv()
+        except (EOFError, ConnectionError) as bad:
+            self.end()
+            raise DataError(_died([str(item)])) from bad
+        except BaseException:
+            self.end()
+            raise
+        if not succeeded:
+            raise result
+        return result  # type: ignore[no-any-return]  # what `work` gave
+
+    def end(self) -> None:
+        """End the process at once, if it runs."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._process.close()
+            self._pipe.close()
+        self._process = self._pipe = None
+
+    def _start(self) -> None:
+        self.end()
+        before = {name: os.environ.get(name) for name in self._environment}
+        os.environ.update(self._environment)
+        try:
+            context = multiprocessing.get_context("spawn")
+            self._pipe, theirs = context.Pipe()
+            self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+            self._process.start()
+            theirs.close()
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+_LOOK_S = 0.2
+"""Seconds between two looks at a process that works."""
+
+
+def _serve(pipe: Any) -> None:
+    """Work on what comes through the pipe until the parent closes it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which ends this process
+    _end_with_the_parent()
+    while True:
+        try:
+            work, item = pipe.recv()
+        except EOFError:
+            return
+        try:
+            answer = True, work(item)
+        except Exception as bad:
+            answer = False, _sendable(bad)
+        pipe.send(answer)
+
+
+def _sendable(bad: Exception) -> Exception:
+    """An error that survives the way to another process."""
+    try:
+        pickle.loads(pickle.dumps(bad))
+    except Exception:
+        return DataError(" ".join(f"{type(bad).__name__}: {bad}".split()))
+    return bad
 
 
 def _cluster(address: str) -> Any:

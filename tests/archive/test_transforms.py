@@ -107,6 +107,23 @@ def test_disk_is_the_mean_of_the_observed_cells_around() -> None:
     assert np.isnan(smooth[0, 0])
 
 
+def test_pictures_of_any_size_become_one_size() -> None:
+    picture = np.arange(4 * 12, dtype=np.float32).reshape(1, 4, 12) / 48
+    made = []
+    for scale in (1, 3):
+        large = picture.repeat(scale, 1).repeat(scale, 2)
+        rows, columns = large.shape[1:]
+        time = [np.datetime64("2000-01-01", "ns")]
+        field = fields.make(large, time=time, y=range(rows), x=range(columns), quantity="image")
+        made.append(done("resize_and_crop height=2 width=4", field))
+    by_hand = picture.reshape(1, 2, 2, 6, 2).mean((2, 4))[:, :, 1:5]
+    np.testing.assert_allclose(made[0].values, by_hand, rtol=1e-6)
+    xr.testing.assert_allclose(made[0], made[1])
+    assert made[1].x.values.tolist() == [0, 1, 2, 3]
+    with pytest.raises(DataError, match="lies on a map"):
+        done("resize_and_crop height=2 width=4", rain())
+
+
 def test_clip_and_wrong_texts() -> None:
     assert float(done("clip max_rate=5", rain()).max()) == 5.0
     for text, why in {

@@ -10,7 +10,8 @@ from benchmarks.layers import CASES, QUICK, Case, _peak, build
 from benchmarks.timing import by_turns, geometric_mean
 
 import benchmarks
-from benchmarks import keras_times
+from benchmarks import keras_times, prednet
+from echocast.models.prednet import PredNet
 from echocast.nn import compat
 
 
@@ -116,6 +117,19 @@ def test_scores_and_nowcasts_are_measured(what: str, tmp_path: Path, capsys: pyt
     rows = [line for line in (tmp_path / "t.md").read_text().splitlines() if line.startswith("| ")]
     assert len(rows) >= 2
     assert (tmp_path / "t.md").read_text().strip() in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_the_plain_loop_of_prednet_computes_what_ours_does(apart: bool) -> None:
+    model, drawn = PredNet(channels=1, hidden_channels=[4, 6]).double(), torch.Generator().manual_seed(0)
+    frames = torch.rand(1, 3, 1, 8, 12, generator=drawn, dtype=torch.float64)
+    torch.testing.assert_close(prednet.plain_loss(model, frames, apart=apart), model.training_loss(frames, 1))
+
+
+def test_prednet_is_measured(tmp_path: Path) -> None:
+    assert main(["prednet", "--quick", "--out", str(tmp_path / "t.md")]) == 0
+    rows = [line.split(" | ") for line in (tmp_path / "t.md").read_text().splitlines() if line.startswith("| ")]
+    assert rows[-2][1:] == rows[-1][1:]  # both learn the same
 
 
 def test_the_two_sides_of_the_score_benchmark_give_the_same_scores() -> None:

@@ -20,7 +20,7 @@ from echocast import archive, evaluation, fields, parallel, report
 from echocast.cli.main import status
 from echocast.context import Context
 from echocast.errors import DataError, MissingFrames, ModelError
-from echocast.evaluation import Job, VerificationConfig, forecasts, forecasts_of
+from echocast.evaluation import Job, VerificationConfig, VerificationResult, forecasts, forecasts_of
 from echocast.evaluation.result import BlockSums
 from echocast.io import forecast_file
 from echocast.models.base import EnsembleForecaster, Forecaster
@@ -37,10 +37,10 @@ CONFIG = VerificationConfig(past=3, leads=4, stride=2)
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight showers in eight months, each of 14 frames, on 64x64 cells of 4 km."""
+    """Eight showers in eight months, each of 14 frames, on 32x32 cells of 4 km."""
     folder = tmp_path_factory.mktemp("eight")
     for number in range(8):
-        rain = example_files.blob(14, 64, 64, dx=1.0 + 0.25 * number) * (0.5 + 0.25 * number)
+        rain = example_files.blob(14, 32, 32, dx=1.0 + 0.25 * number) * (0.5 + 0.25 * number)
         example_files.netcdf(folder, time=example_files.TIME + number * DAY, rain=rain, name=f"shower{number}")
     archive.write([folder], folder / "store.zarr")
     return folder / "store.zarr"
@@ -48,6 +48,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def job(store: Path, config: VerificationConfig = CONFIG, **models: str) -> Job:
     return Job(str(store), models or {"persistence": "persistence", "flow": "optical_flow"}, config=config)
+
+
+@pytest.fixture(scope="module")
+def whole(store: Path) -> VerificationResult:
+    """Persistence and optical flow on all of it."""
+    return evaluation.run(job(store))
 
 
 class Noisy(EnsembleForecaster):
@@ -85,18 +91,16 @@ class Blurred(Forecaster):
         return mean.expand(-1, steps, -1, *past.shape[-2:]).clone()
 
 
-def test_blocks_are_days_inside_segments(store: Path) -> None:
-    made = evaluation.run(job(store))
-    assert len(made.blocks) == 8
-    assert made.cases == 8 * 4
-    assert len(made.months) == 8
-    assert [len(block.starts) for block in made.blocks] == [4] * 8
+def test_blocks_are_days_inside_segments(whole: VerificationResult) -> None:
+    assert len(whole.blocks) == 8
+    assert whole.cases == 8 * 4
+    assert len(whole.months) == 8
+    assert [len(block.starts) for block in whole.blocks] == [4] * 8
 
 
-def test_several_processes_find_the_same(store: Path) -> None:
-    alone = evaluation.run(job(store))
+def test_several_processes_find_the_same(store: Path, whole: VerificationResult) -> None:
     together = evaluation.run(job(store), workers=parallel.Workers(processes=2))
-    for name, scores in alone.values.items():
+    for name, scores in whole.values.items():
         for score, value in scores.items():
             np.testing.assert_allclose(together.values[name][score], value, rtol=1e-5, atol=1e-6, err_msg=score)
 
@@ -127,40 +131,40 @@ def test_objects_stay_open_in_other_processes(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_dask_cluster_of_two_processes_finds_the_same(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dask_cluster_of_two_processes_finds_the_same(
+    store: Path, whole: VerificationResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
     distributed = pytest.importorskip("distributed", reason="distributed is not installed (extra dask)")
     client = distributed.Client
     monkeypatch.setattr(distributed, "Client", lambda address, timeout: client(address, timeout=100 * timeout))
     where = {"processes": True, "threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
     with distributed.LocalCluster(n_workers=2, **where) as cluster:
         made = evaluation.run(job(store), workers=parallel.Workers(dask=cluster.scheduler_address))
-    np.testing.assert_allclose(made.values["flow"]["csi"], evaluation.run(job(store)).values["flow"]["csi"])
+    np.testing.assert_allclose(made.values["flow"]["csi"], whole.values["flow"]["csi"])
 
 
-_KILLED_AFTER_16_CASES = """
+_KILLED_AFTER_8_CASES = """
 import os, signal, sys
 from echocast.cli import progress
 from echocast.cli.main import status
-progress.Bar.to = lambda self, done, total: os.kill(os.getpid(), signal.SIGKILL) if done >= 16 else None
+progress.Bar.to = lambda self, done, total: os.kill(os.getpid(), signal.SIGKILL) if done >= 8 else None
 sys.exit(status(sys.argv[1:]))
 """
 
 
-def test_a_killed_verification_goes_on_where_it_was(store: Path, tmp_path: Path) -> None:
+def test_a_killed_verification_goes_on_where_it_was(store: Path, whole: VerificationResult, tmp_path: Path) -> None:
     out = tmp_path / "report"
     line = ["verify", str(store), "--models", "optical_flow,persistence", "--past", "3", "--minutes", "20"]
-    line += ["--stride", "5", "--workers", "1", "--out", str(out)]
-    killed = subprocess.run([sys.executable, "-c", _KILLED_AFTER_16_CASES, *line], check=False)
+    line += ["--stride", "10", "--workers", "1", "--out", str(out)]
+    killed = subprocess.run([sys.executable, "-c", _KILLED_AFTER_8_CASES, *line], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert len(list((out / ".unfinished").glob("*.npz"))) == 2
     asked: list[tuple[int, int]] = []
-    config = VerificationConfig(past=3, leads=4, stride=1)
-    same = Job(str(store), {"optical_flow": "optical_flow", "persistence": "persistence"}, config=config)
+    same = job(store, optical_flow="optical_flow", persistence="persistence")
     made = evaluation.run(same, keep=out / ".unfinished", on_case=lambda *done: asked.append(done))
-    assert asked[0] == (16, 64)  # those were not done again
+    assert asked[0] == (8, 32)  # those were not done again
     assert not (out / ".unfinished").exists()
-    whole = evaluation.run(same)
-    for score, value in whole.values["optical_flow"].items():
+    for score, value in whole.values["flow"].items():
         np.testing.assert_array_equal(made.values["optical_flow"][score], value, err_msg=score)
 
 
@@ -169,13 +173,13 @@ def test_sums_of_another_job_are_not_used(store: Path, tmp_path: Path) -> None:
     keep.mkdir()
     (keep / "job.json").write_text('{"job": "another"}')
     (keep / "2016-01-01-0000.npz").write_bytes(b"nothing")
-    made = evaluation.run(job(store), keep=keep)
+    made = evaluation.run(job(store, still="persistence"), keep=keep)
     assert made.cases == 32
     assert not keep.exists()
 
 
-def test_sums_survive_a_file(store: Path) -> None:
-    sums = evaluation.run(job(store)).sums[0]
+def test_sums_survive_a_file(whole: VerificationResult) -> None:
+    sums = whole.sums[0]
     again = BlockSums.from_arrays(sums.to_arrays())
     assert again.cases == sums.cases
     assert again.case_scores == sums.case_scores
@@ -203,8 +207,7 @@ def test_forecast_files_score_as_the_forecaster_that_made_them(store: Path, tmp_
         evaluation.run(Job(str(store), {}, {"files": str(folder)}, VerificationConfig(past=9, leads=4)))
 
 
-def test_leads_months_and_regions(store: Path) -> None:
-    whole = evaluation.run(job(store))
+def test_leads_months_and_regions(store: Path, whole: VerificationResult) -> None:
     some = evaluation.run(job(store, VerificationConfig(past=3, leads=4, stride=2, lead_minutes=(10.0, 20.0))))
     assert some.lead_minutes == (10.0, 20.0)
     np.testing.assert_allclose(some.values["flow"]["csi"], whole.values["flow"]["csi"][[1, 3]])
@@ -252,7 +255,7 @@ def test_wrong_configs_are_refused() -> None:
         VerificationConfig(regions={"a": (10.0, 0.0, 5.0, 1.0)})
 
 
-@pytest.mark.parametrize("pixels", [1, pytest.param(4 * 64 * 64 * 8, marks=pytest.mark.slow), 5e6])
+@pytest.mark.parametrize("pixels", [1, pytest.param(4 * 32 * 32 * 8, marks=pytest.mark.slow), 5e6])
 def test_an_ensemble_scores_the_same_alone_beside_another_and_in_any_batch(
     store: Path, monkeypatch: pytest.MonkeyPatch, pixels: float
 ) -> None:
@@ -310,10 +313,8 @@ def test_the_bootstrap_has_the_width_of_the_normal_distribution() -> None:
     assert high - low == pytest.approx(2 * 1.96 * errors.std() / np.sqrt(60), rel=0.15)
 
 
-def test_few_blocks_have_no_intervals(store: Path) -> None:
-    made = evaluation.run(
-        job(store, VerificationConfig(past=3, leads=4, months=(evaluation.run(job(store)).months[0],)))
-    )
+def test_few_blocks_have_no_intervals(store: Path, whole: VerificationResult) -> None:
+    made = evaluation.run(job(store, VerificationConfig(past=3, leads=4, months=(whole.months[0],))))
     assert np.isnan(made.interval("csi", "flow", 0.5)).all()
     difference = made.difference("csi", "flow", "persistence", 0.5)
     assert not difference.significant

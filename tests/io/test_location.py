@@ -155,6 +155,31 @@ def test_files_on_a_web_server_are_sources(web: tuple[str, Path], tmp_path: Path
         reading.read(f"{url}/nothing.nc")
 
 
+def test_a_folder_on_a_web_server_is_listed_with_what_lies_below(web: tuple[str, Path]) -> None:
+    url, folder = web
+    (folder / "radar").mkdir()
+    first, second = frames(folder / "radar/day", [0, 1])
+    assert reading.find([f"{url}/radar/"]) == [f"{url}/radar/day/{path.name}" for path in (first, second)]
+    assert reading.find([f"{url}/radar"]) == reading.find([f"{url}/radar/"])
+    second.unlink()
+    assert reading.find([f"{url}/radar/"]) == [f"{url}/radar/day/{first.name}"]
+    with pytest.raises(UnreadableFile, match="no such file"):
+        reading.find([f"{url}/nowhere/"])
+
+
+def test_new_and_replaced_objects_are_seen_by_a_running_process(s3: str, tmp_path: Path) -> None:
+    first, second = frames(tmp_path / "in", [0, 1])
+    put(f"{s3}/live", [first])
+    pattern = f"{s3}/live/*.nc"
+    assert reading.find([pattern]) == [f"{s3}/live/{first.name}"]
+    put(f"{s3}/live", [second])
+    assert reading.find([pattern]) == [f"{s3}/live/{path.name}" for path in (first, second)]
+    assert reading.read(f"{s3}/live/{second.name}").time.values[0] == example_files.TIME + FIVE
+    second.replace(tmp_path / "in" / first.name)
+    put(f"{s3}/live", [first])
+    assert reading.read(f"{s3}/live/{first.name}").time.values[0] == example_files.TIME + FIVE
+
+
 def test_what_is_not_spoken_or_not_there_is_told() -> None:
     with pytest.raises(DataError, match=r"ftp:// is not supported"):
         reading.find(["ftp://somewhere/file.nc"])

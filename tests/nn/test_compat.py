@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -344,12 +345,21 @@ def keras_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What Keras 3 itself makes of random weights, in a process of its own on its PyTorch backend."""
     if importlib.util.find_spec("keras") is None:
         pytest.skip("keras is not installed: it comes with the extra test")
-    folder = tmp_path_factory.mktemp("keras")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "keras"
+    with FileLock(f"{folder}.lock"):  # the first process that wants it makes it for all
+        if not (folder / "done").exists():
+            _run_keras(folder)
+    return folder
+
+
+def _run_keras(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
     environment = {**os.environ, "KERAS_BACKEND": "torch", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-c", KERAS, str(folder), json.dumps(KERAS_CASES)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return folder
+    (folder / "done").touch()
 
 
 @pytest.mark.parametrize("name", KERAS_CASES)

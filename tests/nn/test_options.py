@@ -36,6 +36,10 @@ def next_state(cell: ConvLSTMCell, x_gates: Tensor, h: Tensor, c: Tensor) -> tup
         ({"groups": 2}, (1, 1, 1, 1), {"groups": 2}),
         ({"padding": "valid"}, (0, 0, 0, 0), {}),
         ({"padding": "valid", "input_kernel": 4}, (0, 0, 0, 0), {}),
+        ({"input_kernel": (4, 2)}, (0, 1, 1, 2), {}),
+        ({"padding": "keras", "stride": 2}, (1, 1, 0, 1), {"stride": 2}),
+        ({"padding": "keras", "stride": 3, "input_kernel": 2}, (0, 0, 0, 0), {"stride": 3}),
+        ({"padding": "keras", "dilation": 2}, (2, 2, 2, 2), {"dilation": 2}),
         ({"input_kernel": (3, 5)}, (2, 2, 1, 1), {}),
     ],
 )
@@ -215,7 +219,9 @@ def test_types_and_defaults_of_the_options_have_the_same_names() -> None:
     assert {field.name for field in fields(CellSettings)} == set(CellOptions.__annotations__)
 
 
-SPATIAL = {"dims", "input_kernel", "state_kernel", "stride", "dilation", "groups", "padding", "padding_mode"}
+SPATIAL = {
+    "dims", "input_kernel", "state_kernel", "stride", "dilation", "groups", "state_groups", "padding", "padding_mode",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -227,24 +233,27 @@ SPATIAL = {"dims", "input_kernel", "state_kernel", "stride", "dilation", "groups
     ],
 )
 def test_a_layers_types_name_its_cells_arguments(layer: Any, cell: Any, types: Any, without: set[str]) -> None:
-    own = {p.name for p in signature(cell).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    assert set(types.__annotations__) == (own | set(CellOptions.__annotations__)) - without
-    stacked = [p.name for p in signature(layer).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    assert stacked == [field.name for field in fields(LayerSettings)]
-    defaults = [signature(layer).parameters[name].default for name in stacked]
-    assert defaults == [field.default for field in fields(LayerSettings)]
+    shown = {p.name: p.default for p in signature(layer).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    stacked = {field.name: field.default for field in fields(LayerSettings)}
+    assert shown.items() >= stacked.items()
+    assert set(shown) - set(stacked) == set(types.__annotations__)
+    of_cell = {p.name: p.default for p in signature(cell).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    assert set(types.__annotations__) == set(of_cell) - without
+    assert {name: shown[name] for name in types.__annotations__} == {n: of_cell[n] for n in types.__annotations__}
+    assert all(f"{name}:" in layer.__doc__ or f"{name}," in layer.__doc__ for name in shown)
 
 
 REFUSED: list[tuple[Any, tuple[Any, ...], dict[str, Any], str]] = [
-    (ConvLSTM, (1, 2), {"input_kernel": 4}, r"input_kernel must be odd.*padding='same'.*got 4"),
-    (ConvLSTM, (1, 2), {"state_kernel": 2}, r"state_kernel must be odd.*got 2"),
+    (ConvLSTM, (1, 4), {"state_groups": 3}, "state_groups=3 must divide hidden_channels=4"),
+    (LSTM, (1, 4), {"state_groups": 2}, "an LSTM has no spatial dimensions; leave out state_groups=2"),
+    (ConvLSTM, (1, 2), {"input_dropout": 1.0}, r"input_dropout must be in \[0, 1\); got 1.0"),
     (ConvLSTM, (1, 2), {"input_kernel": (3, 3, 3)}, r"input_kernel=\(3, 3, 3\) has 3 numbers; 2 dimensions"),
     (ConvLSTM, (1, 2), {"stride": 0}, "stride must be at least 1; got 0"),
     (ConvLSTM, (1, 2), {"dims": 4}, "dims must be 0, 1, 2 or 3; got 4"),
     (ConvLSTM, (-1, 2), {}, "in_channels=-1"),
     (ConvLSTM, (1, 0), {}, "hidden_channels=0"),
     (ConvLSTM, (3, 2), {"groups": 2}, "groups=2 must divide in_channels=3"),
-    (ConvLSTM, (1, 2), {"padding": "full"}, "padding must be one of same, valid; got 'full'"),
+    (ConvLSTM, (1, 2), {"padding": "full"}, "padding must be one of same, keras, valid; got 'full'"),
     (ConvLSTM, (1, 2), {"padding_mode": "wrap"}, "padding_mode must be one of .*got 'wrap'"),
     (
         ConvLSTM,
@@ -284,7 +293,6 @@ REFUSED: list[tuple[Any, tuple[Any, ...], dict[str, Any], str]] = [
     (ConvLSTM, (0, 2), {"bidirectional": True}, "bidirectional=True needs an input"),
     (ConvLSTM, (1, 2), {"num_layers": 2, "stride": 2}, r"give hidden_channels as a list, \[2, 2\]"),
     (ConvGRU, (1, 2), {"bias": False, "update_bias": 1.0}, "update_bias=1.0 needs bias=True"),
-    (ConvGRU, (1, 2), {"input_kernel": 2}, "input_kernel must be odd"),
     (LSTM, (1, 2), {"peephole": "pixel"}, "an LSTM has no spatial dimensions; leave out peephole='pixel'"),
     (LSTM, (1, 2), {"stride": 2}, "an LSTM has no spatial dimensions; leave out stride=2"),
     (ConvLSTM, (1, 2), {"dims": 0, "stride": 2}, "dims=0 has no spatial dimensions; leave out stride=2"),
@@ -370,3 +378,59 @@ def test_pixel_peepholes_fix_the_grid_and_nothing_else_does() -> None:
 def test_bidirectional_layers_cannot_go_step_by_step() -> None:
     with pytest.raises(ValueError, match="needs the whole sequence at once"):
         ConvLSTM(1, 2, bidirectional=True).step(torch.zeros(1, 1, 4, 4))
+
+
+@pytest.mark.parametrize("make", [ConvLSTM, ConvGRU])
+def test_groups_of_the_state_see_their_own_channels_alone(make: Any) -> None:
+    layer = randomised(make(2, 4, state_groups=2, **F64))
+    cell, h = layer.cells[0], torch.randn(1, 4, 5, 6, **F64)
+    weight = cell.weight_h
+    assert weight.shape == (4 * cell.gates, 2, 3, 3)
+    halves = [F.conv2d(part, w, padding=1) for part, w in zip(h.chunk(2, 1), weight.chunk(2), strict=True)]
+    torch.testing.assert_close(cell._state_gates(h, weight), torch.cat(halves, 1), rtol=0, atol=1e-12)
+    assert layer(torch.randn(3, 1, 2, 5, 6, **F64))[0].shape == (3, 1, 4, 5, 6)
+
+
+def test_an_even_state_kernel_pads_at_the_end() -> None:
+    cell, h = randomised(ConvLSTMCell(0, 2, state_kernel=(2, 4), **F64)), torch.randn(1, 2, 5, 6, **F64)
+    expected = F.conv2d(F.pad(h, (1, 2, 0, 1)), cell.weight_h)  # columns before and after, lines before and after
+    torch.testing.assert_close(cell._state_gates(h, cell.weight_h), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [ConvLSTM, ConvGRU, LSTM])
+def test_an_activation_may_be_a_function(make: Any) -> None:
+    ours = randomised(make(2, 3, activation=F.softsign, gate_activation=[torch.sigmoid]))
+    named = make(2, 3, activation="softsign")
+    named.load_state_dict(ours.state_dict())
+    x = torch.randn(3, 1, 2, *(5, 6)[: ours.dims])
+    assert torch.equal(ours(x)[0], named(x)[0])
+
+
+def test_learned_padding_leaves_the_inside_as_it_is() -> None:
+    zeros = randomised(ConvLSTM(2, 3, input_kernel=5))
+    learned = ConvLSTM(2, 3, input_kernel=5, padding_mode="learned")
+    learned.load_state_dict({**zeros.state_dict(), "cells.0.learned_padding": torch.tensor([100.0, -100.0])})
+    x = torch.randn(1, 1, 2, 9, 10)
+    inside = (..., slice(2, -2), slice(2, -2))
+    torch.testing.assert_close(learned(x)[0][inside], zeros(x)[0][inside], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("norm", [None, "layer", "group"])
+@pytest.mark.parametrize("options", [{"input_kernel": 1}, {"input_kernel": 1, "stride": 2}, {"dims": 1, "dilation": 3}])
+def test_learned_padding_exists_where_something_is_padded(norm: Any, options: dict[str, Any]) -> None:
+    layer = ConvLSTM(2, [4, 4], padding_mode="learned", norm=norm, **options)
+    pads = "dilation" in options
+    assert ("cells.0.learned_padding" in layer.state_dict()) == pads
+    output, _ = layer(torch.randn(3, 2, 2, *(8, 9)[: layer.dims]))
+    output.sum().backward()
+    assert all(p.grad is not None for p in layer.parameters())
+    old = {**layer.state_dict(), "cells.0.learned_padding": torch.zeros(2), "cells.1.learned_padding": torch.zeros(4)}
+    layer.load_state_dict(old)  # as files of earlier versions have them
+
+
+def test_a_border_wider_than_the_grid_is_refused_in_one_line() -> None:
+    for mode, size in (("reflect", (3, 3)), ("circular", (2, 2))):
+        fits = ConvLSTM(1, 2, padding_mode=mode, input_kernel=5)
+        assert fits(torch.zeros(1, 1, 1, *size))[0].shape[3:] == size
+        with pytest.raises(ValueError, match=f"padding_mode='{mode}' cannot pad a grid of"):
+            fits(torch.zeros(1, 1, 1, 1, 1))

@@ -15,7 +15,7 @@ from definitions import randomised
 from echocast import checkpoint
 from echocast.cli.main import status
 from echocast.errors import CheckpointMismatch, DataError, UnreadableFile
-from echocast.nn import LSTM, ConvGRU, ConvLSTM, load, save
+from echocast.nn import LSTM, ConvGRU, ConvLSTM, load, save, torch_names
 from echocast.nn.compat import files
 
 
@@ -55,7 +55,7 @@ def test_only_layers_that_can_be_loaded_are_saved(tmp_path: Path) -> None:
         """A layer that `load` does not know."""
 
     for layer in (Mine(1, 2), torch.nn.LSTM(1, 2)):
-        with pytest.raises(TypeError, match=f"only ConvLSTM, ConvGRU, LSTM can be saved, not {type(layer).__name__}"):
+        with pytest.raises(TypeError, match=f"ConvLSTM, ConvGRU, LSTM can be saved, not .*{type(layer).__name__}"):
             save(layer, tmp_path / "layer.safetensors")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="there is no folder"):
         save(ConvLSTM(1, 2), tmp_path / "nowhere" / "layer.safetensors")
@@ -170,3 +170,53 @@ def test_convert_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert status(["convert", str(source), *arguments, "--to", str(tmp_path / "none.safetensors")]) == 1
         assert message in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "none.safetensors").exists()
+
+
+class ConvLSTMOfMine(ConvLSTM):
+    """A class that `load` cannot know."""
+
+
+def test_what_could_not_be_made_again_is_not_saved(tmp_path: Path) -> None:
+    mine = type("ConvLSTM", (ConvLSTM,), {"__module__": "mine"})
+    for layer, name in ((ConvLSTMOfMine(1, 2), r"test_storage\.ConvLSTMOfMine"), (mine(1, 2), r"mine\.ConvLSTM")):
+        with pytest.raises(TypeError, match=f"only echocast's own ConvLSTM, ConvGRU, LSTM can be saved, not .*{name}"):
+            save(layer, tmp_path / "layer.safetensors")
+    with pytest.raises(TypeError, match="a function cannot be saved, and activation of this ConvLSTM is one"):
+        save(ConvLSTM(1, 2, activation=torch.tanh), tmp_path / "layer.safetensors")
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_weights_go_to_nn_lstm_and_back_by_its_names(bidirectional: bool) -> None:
+    ours = randomised(LSTM(3, 4, num_layers=2, peephole=None, bidirectional=bidirectional))
+    theirs = torch.nn.LSTM(3, 4, 2, bidirectional=bidirectional)
+    theirs.load_state_dict(torch_names.state_dict(ours))
+    x = torch.randn(5, 2, 3)
+    torch.testing.assert_close(theirs(x)[0], ours(x)[0], rtol=0, atol=1e-6)
+    again = LSTM(3, 4, num_layers=2, peephole=None, bidirectional=bidirectional)
+    randomised(theirs, seed=1)
+    torch_names.load_state_dict(again, theirs.state_dict())
+    torch.testing.assert_close(again(x)[0], theirs(x)[0], rtol=0, atol=1e-6)
+
+
+def test_weights_go_to_nn_gru_and_back_by_its_names() -> None:
+    theirs = torch.nn.GRU(2, 3)
+    ours = ConvGRU(2, 3, dims=0, input_kernel=(), state_kernel=(), reset_after=True)
+    torch_names.load_state_dict(ours, theirs.state_dict())
+    x = torch.randn(5, 2, 2)
+    torch.testing.assert_close(ours(x)[0], theirs(x)[0], rtol=0, atol=1e-6)
+    theirs.load_state_dict(torch_names.state_dict(randomised(ours)))
+    torch.testing.assert_close(ours(x)[0], theirs(x)[0], rtol=0, atol=1e-6)
+
+
+def test_other_weights_are_refused_by_name_and_change_nothing() -> None:
+    layer = randomised(ConvLSTM(2, 3))
+    right, before = torch_names.state_dict(layer), torch_names.state_dict(layer)
+    assert set(right) == {f"{name}_l0" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_peephole")}
+    for weights, message in (
+        ({k: v for k, v in right.items() if k != "bias_hh_l0"}, "'bias_hh_l0' is missing"),
+        ({**right, "weight_hh_l1": right["weight_hh_l0"]}, "no weights named weight_hh_l1"),
+        ({**right, "weight_hh_l0": right["weight_ih_l0"]}, r"'weight_hh_l0' must have the shape \(12, 3, 3, 3\)"),
+    ):
+        with pytest.raises(CheckpointMismatch, match=message):
+            torch_names.load_state_dict(layer, weights)
+    assert all(torch.equal(v, before[k]) for k, v in torch_names.state_dict(layer).items())

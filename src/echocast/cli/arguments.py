@@ -60,6 +60,11 @@ def check_archive(store: str) -> None:
     raise DataError(f"{store}: is no echocast archive; make one {made}")
 
 
+def is_archive(path: Path) -> bool:
+    """Whether a path is a folder that holds a store, and no files or pictures."""
+    return path.is_dir() and _is_store(path)
+
+
 def check_forecast_file(path: Path, inputs: Iterable[str] = ()) -> None:
     """Raise `DataError` unless a forecast can be written there."""
     suffix = path.suffix.lower()

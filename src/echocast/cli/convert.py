@@ -12,10 +12,14 @@ from echocast.cli import arguments, output
 from echocast.errors import CheckpointMismatch, UnreadableFile
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from echocast.nn.compat import Found, Search
     from echocast.nn.compat.files import WeightsFile
 
 _CONVERTERS, _OTHERS = "echocast.nn.compat", ("base", "files")
+_PREDNET = "prednet"
+"""The one implementation whose weights are a whole forecaster and not a layer."""
 _FEW = 12
 """Tensors that are named one by one; of more, the others are counted."""
 
@@ -48,18 +52,23 @@ def command(
     the model where the file has one.
 
     Implementations: ndrplz, torchgeo, automan000, openstl, basic_convlstm, carlthome, keras1, keras2, keras3, viorik,
-    viorik_untied, sparnn (the paper's authors), torch_lstm. The result is for `echocast.nn.load`.
+    viorik_untied, sparnn (the paper's authors), torch_lstm; the result is for `echocast.nn.load`. And prednet, its
+    authors' Keras code, whose result is a forecaster for `--model`.
 
     Example: echocast convert model.pt --from ndrplz --prefix encoder. --to layer.safetensors
     """
     if not weights.is_file():
         raise UnreadableFile(f"{weights}: no such file; give a file of weights")
     if source is not None:
-        arguments.check_name(
-            source, plugins.names(_CONVERTERS, skip=_OTHERS), "implementation", error=CheckpointMismatch
-        )
+        known = plugins.names(_CONVERTERS, skip=_OTHERS)
+        arguments.check_name(source, [*known, _PREDNET], "implementation", error=CheckpointMismatch)
     arguments.check_output(to, "--to", (".safetensors",), [str(weights)])
     hints = dict(_setting(text) for text in settings or [])
+    if source == _PREDNET:
+        made = _prednet(weights, to, [*hints, *filter(None, [prefix])])
+        _say_weights(made)
+        output.say(f"{to}: {sum(one.numel() for one in made.values()):,} weights of prednet")
+        return
     from echocast.nn import compat
     from echocast.nn.compat import files
 
@@ -92,13 +101,17 @@ def _write(found: "Found", target: Path) -> None:
     layer = found.imported.layer()
     storage.save(layer, target)
     shapes = layer.state_dict()
-    output.say_table(("weight", "shape"), [(name, _shape(one)) for name, one in shapes.items()])
+    _say_weights(shapes)
     count = sum(one.numel() for one in shapes.values())
     origin = f", from {found.prefix}*" if found.prefix else ""
     called = f" ({found.name})" if found.name else ""
     output.say(f"{target}: {count:,} weights of {found.source}{origin}{called}")
     for note in found.notes:
         output.say(f"  {note}")
+
+
+def _say_weights(weights: Mapping[str, "Tensor"]) -> None:
+    output.say_table(("weight", "shape"), [(name, _shape(one)) for name, one in weights.items()])
 
 
 def _targets(to: Path, found: Sequence["Found"]) -> list[Path]:
@@ -137,6 +150,18 @@ def _listed(file: "WeightsFile", names: Sequence[str]) -> str:
 
 def _shape(tensor: Any) -> str:
     return " x ".join(map(str, tensor.shape)) or "one number"
+
+
+def _prednet(weights: Path, to: Path, given: list[str]) -> dict[str, "Tensor"]:
+    """Convert the weights of PredNet's authors, and give them by name."""
+    if given:
+        raise CheckpointMismatch(f"--from prednet: the file holds all that is needed; leave out {given[0]!r}")
+    from echocast.models import base
+    from echocast.models.prednet import PredNet
+
+    model = PredNet.from_keras(weights)
+    base.save(model, to)
+    return model.state_dict()
 
 
 def _setting(text: str) -> tuple[str, str]:

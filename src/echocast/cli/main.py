@@ -27,8 +27,12 @@ from echocast.errors import EchocastError
 
 VERBS = (
     "nowcast",
+    "watch",
     "archive",
     "show",
+    "predict",
+    "segment",
+    "detect",
     "download",
     "train",
     "verify",

@@ -84,6 +84,9 @@ def command(
             " deterministic forecast.",
         ),
     ] = None,
+    frames: Annotated[
+        int, typer.Option("--frames", min=1, help="Of an archive of pictures: the number of frames to predict.")
+    ] = 10,
     workers: Annotated[
         int, typer.Option("--workers", min=0, help="Processes; 0 for as many as there are processors.")
     ] = 0,
@@ -99,6 +102,10 @@ def command(
     have 95 % confidence intervals from a block bootstrap over days. If the command is stopped, give it again and it
     goes on.
 
+    An archive of pictures (`echocast archive add-video`) is verified frame by frame: MSE, MAE, SSIM and PSNR of
+    --frames frames predicted from --past, in windows that do not overlap. Of the other options,
+    --models and --out count.
+
     Example: echocast verify test.zarr --models persistence,optical_flow,lagrangian --out report/
     """
     arguments.check_archive(store)
@@ -109,6 +116,9 @@ def command(
     limits, only_leads = tuple(_numbers(thresholds)), tuple(_numbers(leads, "--leads", 1)) if leads else ()
     only_months = tuple(int(month) for month in _numbers(months, "--months", 1)) if months else ()
     regions = dict(_region(text) for text in region or [])
+    if _holds_pictures(store):
+        _verify_pictures(store, named if models else ["persistence"], out, past=past, frames=frames)
+        return
     if not named and not folders:
         raise typer.BadParameter("name at least one forecaster", param_hint="--models")
     import numpy as np
@@ -144,6 +154,29 @@ def command(
     report.write_report(result, out, command=shlex.join(["echocast", *sys.argv[1:]]), panels=panels)
     show(result, output.console())
     output.say(f"{result.cases} cases; the full report is {out / 'report.html'} ({out / 'report.md'})")
+
+
+def _holds_pictures(store: str) -> bool:
+    from echocast import archive
+
+    return archive.open(store).name == "image"
+
+
+def _verify_pictures(store: str, models: list[str], out: Path, *, past: int, frames: int) -> None:
+    """Verify predictions of the frames of an archive of pictures."""
+    from echocast import archive, report
+    from echocast.evaluation.pictures import evaluate_pictures
+    from echocast.models import base
+    from echocast.report.pictures import score_table
+
+    stored, forecasters = archive.open(store), {_label(name): base.resolve(name) for name in models}
+    with Bar("predicting and scoring", "windows") as bar:
+        result = evaluate_pictures(stored, forecasters, past=past, frames=frames, on_case=bar.to)
+    command = shlex.join(["echocast", *sys.argv[1:]])
+    report.write_picture_report(result, out, stored, forecasters, past=past, command=command)
+    header, rows = score_table(result)
+    output.say_table(tuple(header), [tuple(row) for row in rows])
+    output.say(f"{int(result.windows.sum())} windows; the full report is {out / 'report.html'} ({out / 'report.md'})")
 
 
 def _check_names(named: list[str], folders: dict[str, str], scores: str | None) -> None:

@@ -9,12 +9,14 @@ files. The credentials and the endpoint of S3 are those of the usual environment
     (True, False)
 """
 
+import email.utils
 import fnmatch
 import os
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,9 @@ def name(location: Location) -> str:
 def list_files(url: str) -> list[str]:
     """The URLs of the files that a URL stands for: itself, all below a folder, all that match a glob; sorted.
 
+    Always what is there now: no listing is kept. A folder of a web server is one whose page lists links; of these the
+    ones below it count, also in folders below.
+
     Raises:
         UnreadableFile: there is nothing, or it cannot be reached.
     """
@@ -70,6 +75,8 @@ def list_files(url: str) -> list[str]:
     with _reachable(url):
         if any(sign in url for sign in "*["):
             found = [str(path) for path in files.glob(url)]
+        elif scheme(url) in ("http", "https"):
+            found = _linked(files, url)
         elif files.isfile(url):
             return [url]
         else:
@@ -79,6 +86,63 @@ def list_files(url: str) -> list[str]:
     if not urls:
         raise UnreadableFile(f"{url}: there is no such file or folder, or it is empty; check the address")
     return urls
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What tells that a file at a URL has changed.
+
+    Args:
+        size: in bytes, -1 if it is not told.
+        tag: its checksum (ETag), if one is told.
+        modified: the time of its last change in seconds since 1970, if it is told.
+    """
+
+    size: int
+    tag: str = ""
+    modified: float | None = None
+
+
+def list_marks(url: str) -> dict[str, Mark | None]:
+    """The files that `list_files` gives, each with its mark; None where `mark` has to ask for it, on web servers.
+
+    Raises:
+        UnreadableFile: there is nothing, or it cannot be reached.
+    """
+    if scheme(url) in ("http", "https"):
+        return dict.fromkeys(list_files(url))
+    files = _file_system(url)
+    with _reachable(url):
+        is_glob = any(sign in url for sign in "*[")
+        found = files.glob(url, detail=True) if is_glob else files.find(url, detail=True)
+    marks = {_absolute(path, url): _mark(about) for path, about in sorted(found.items()) if about["type"] == "file"}
+    marks = {u: mark for u, mark in marks.items() if not fnmatch.fnmatch(name(u), ".*")}
+    if not marks:
+        raise UnreadableFile(f"{url}: there is no such file or folder, or it is empty; check the address")
+    return dict(marks)
+
+
+def mark(url: str) -> Mark:
+    """The mark of one file at a URL; raises `UnreadableFile` where it cannot be reached."""
+    files = _file_system(url)
+    with _reachable(url):
+        return _mark(files.info(url))
+
+
+def _mark(about: dict[str, Any]) -> Mark:
+    size, tag = about.get("size"), about.get("ETag") or about.get("etag") or about.get("md5Hash") or ""
+    changed: Any = about.get("LastModified") or about.get("Last-Modified") or about.get("mtime")
+    if isinstance(changed, str):
+        changed = email.utils.parsedate_to_datetime(changed)
+    seconds = None if changed is None else changed.timestamp() if hasattr(changed, "timestamp") else float(changed)
+    return Mark(-1 if size is None else int(size), str(tag), seconds)
+
+
+def _linked(files: Any, url: str) -> list[str]:
+    """A file of a web server; of a folder, which answers with a page of links, the files below it."""
+    if "html" not in str(files.info(url).get("mimetype", "")) or name(url).lower().endswith((".html", ".htm")):
+        return [url]
+    return [path for path in files.find(f"{url}/") if "?" not in path]
 
 
 def has_file(url: str, *names: str) -> bool:
@@ -136,7 +200,8 @@ def _file_system(url: str, **more: Any) -> Any:
             options = s3_options()
             client = {"region_name": options["region"]}
             more |= {"anon": options["anonymous"], "endpoint_url": options["endpoint"], "client_kwargs": client}
-        return fsspec.filesystem(scheme(url), **more)
+        # Listings and their checksums are never kept: new and replaced objects must be seen as they are.
+        return fsspec.filesystem(scheme(url), use_listings_cache=False, **more)
     except ImportError as bad:
         raise MissingDependency(f"what reads {scheme(url)}:// (fsspec with s3fs, gcsfs or aiohttp)", "cloud") from bad
 

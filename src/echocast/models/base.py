@@ -54,6 +54,9 @@ class Forecaster(nn.Module, ABC):
     coarsens: ClassVar[bool] = True
     """Whether a grid finer than the one trained on is forecast as means over blocks; else it is given as it is."""
 
+    takes_any_quantity: ClassVar[bool] = False
+    """Whether it forecasts what it is given, whatever that is: rain, pictures, temperatures."""
+
     takes_blank_frames: ClassVar[bool] = False
     """Whether it knows that a past frame without any observed cell is missing; else it would take it for a dry one."""
 
@@ -108,7 +111,7 @@ class Forecaster(nn.Module, ABC):
             WrongUnits: another quantity than its own.
         """
         name = type(self).__name__
-        if quantity is not None and quantity != self.quantity:
+        if quantity is not None and quantity != self.quantity and not self.takes_any_quantity:
             raise WrongUnits(
                 f"the frames hold {quantity}, but {name} forecasts {self.quantity}; convert them, or use a model that"
                 f" was trained on {quantity}"

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from echocast.context import UNKNOWN, Context
+from echocast.models._frames import resampled
 from echocast.models.base import LearnedForecaster
 from echocast.models.scaling import AnyScaling, RainScaling
 from echocast.nn.lstm import LSTM
@@ -93,13 +93,5 @@ class FcLstm(LearnedForecaster):
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Float[Tensor, "batch steps channel y x"]:
         size = (past.shape[-2], past.shape[-1])
-        levels = _resampled(self.scaling.to_network(past), self.grid)
-        return self.scaling.to_values(_resampled(torch.sigmoid(self(levels, steps)), size))
-
-
-def _resampled(frames: Tensor, size: tuple[int, int]) -> Tensor:
-    """Frames on another number of rows and columns, bilinear; unchanged on the same."""
-    if tuple(frames.shape[-2:]) == tuple(size):
-        return frames
-    flat = interpolate(frames.flatten(0, 1), size=tuple(size), mode="bilinear", align_corners=False, antialias=True)
-    return flat.reshape(*frames.shape[:2], *flat.shape[1:])
+        levels = resampled(self.scaling.to_network(past), self.grid)
+        return self.scaling.to_values(resampled(torch.sigmoid(self(levels, steps)), size))

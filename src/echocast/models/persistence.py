@@ -19,6 +19,7 @@ class Persistence(Forecaster):
     Source: the reference forecast of Germann and Zawadzki 2002, "Eulerian persistence".
     """
 
+    takes_any_quantity = True
     takes_blank_frames = True
 
     def _forecast(

@@ -41,12 +41,14 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
-def activation(name: str) -> Activation:
-    """The function of that name.
+def activation(name: str | Activation) -> Activation:
+    """The function of that name; a function is taken as it is.
 
     Raises:
         ValueError: there is none.
     """
+    if callable(name):
+        return name
     if name not in ACTIVATIONS:
         raise ValueError(f"there is no activation {name!r}; choose one of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]

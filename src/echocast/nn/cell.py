@@ -1,21 +1,23 @@
-"""What ConvLSTM and ConvGRU cells have in common: their convolutions, options and checks.
+"""What ConvLSTM and ConvGRU cells have in common: their parameters, and how they are called.
 
 A cell computes its gates in two parts: `Cell.input_gates` is what the input adds to them, for all time steps at once;
 `Cell.update` adds what the hidden state gives, time step by time step.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol, Unpack, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, Unpack, runtime_checkable
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from echocast.nn import torch_internals
+from echocast.nn import checks, torch_internals
 from echocast.nn.activations import activation as activation_of
 from echocast.nn.convolution import normalise
 from echocast.nn.initialisers import initialise
 from echocast.nn.options import CellOptions
 from echocast.nn.settings import CellSettings
+from echocast.nn.signatures import told_in_full
 
 CellState = tuple[Tensor, ...]
 """The state of one layer: hidden and cell state (h, c), or (h,) for a ConvGRU."""
@@ -23,7 +25,24 @@ CellState = tuple[Tensor, ...]
 _CACHED = 4 << 20
 """Bytes of gates that still fit a processor's cache."""
 
-AXES = {0: "", 1: ", x", 2: ", y, x", 3: ", z, y, x"}
+
+class CellWeights(NamedTuple):
+    """The parameters of a cell, read once per call: a parametrisation may compute each of them when it is read."""
+
+    x: Tensor | None
+    h: Tensor
+    bias: Tensor | None
+    gain: Tensor | None
+    learned_padding: Tensor | None
+    own: Tensor | None
+    """The peepholes of a ConvLSTM, the second bias of a ConvGRU."""
+
+
+class Dropout(NamedTuple):
+    """Factors for the channels of a cell's input and hidden state, (batch, channel, *ones); None for none."""
+
+    x: Tensor | None
+    h: Tensor | None
 
 
 @runtime_checkable
@@ -49,7 +68,13 @@ class Cell(nn.Module):
         ValueError: options that do not go together, named with their values.
     """
 
-    gates: ClassVar[int]
+    gates: int
+    num_states: ClassVar[int] = 2
+    """Tensors of the state: 2 for ``(h, c)``, 1 for ``h``."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        told_in_full(cls, [CellSettings])
 
     def __init__(self, in_channels: int, hidden_channels: int, **options: Unpack[CellOptions]) -> None:
         super().__init__()
@@ -70,52 +95,40 @@ class Cell(nn.Module):
         self.gate_activation, self.activation, self.init = chosen.gate_activation, chosen.activation, chosen.init
         self._gate_function = activation_of(chosen.gate_activation)
         self._activation_function = activation_of(chosen.activation)
-        self.norm, self.norm_groups = chosen.norm, chosen.norm_groups
-        self.recurrent_dropout, self.zoneout = chosen.recurrent_dropout, chosen.zoneout
-        self._check_options()
+        self.norm, self.norm_groups, self.zoneout = chosen.norm, chosen.norm_groups, chosen.zoneout
+        self.input_dropout, self.recurrent_dropout = chosen.input_dropout, chosen.recurrent_dropout
+        checks.options(self)
 
         kind: dict[str, Any] = {"device": chosen.device, "dtype": chosen.dtype}
         gates, share = self.gates * hidden_channels, in_channels // chosen.groups
         self.weight_x = (
             nn.Parameter(torch.empty(gates, share, *self.input_convolution.kernel, **kind)) if in_channels else None
         )
-        self.weight_h = nn.Parameter(torch.empty(gates, hidden_channels, *self.state_convolution.kernel, **kind))
+        share = hidden_channels // chosen.state_groups
+        self.weight_h = nn.Parameter(torch.empty(gates, share, *self.state_convolution.kernel, **kind))
         self.bias = nn.Parameter(torch.empty(gates, **kind)) if chosen.bias else None
         self.gain = nn.Parameter(torch.empty(gates, **kind)) if chosen.norm else None
-        learned = chosen.padding_mode == "learned" and in_channels
+        learned = chosen.padding_mode == "learned" and in_channels and self.input_convolution.pads
         self.learned_padding = nn.Parameter(torch.empty(in_channels, **kind)) if learned else None
-
-    def _check_options(self) -> None:
-        convolution = self.input_convolution
-        if self.in_channels == 0 and not convolution.is_default:
-            raise ValueError(
-                "in_channels=0 means that there is no input convolution; leave out stride, dilation, groups, padding "
-                f"and padding_mode, got {convolution}"
-            )
-        gates = self.gates * self.hidden_channels
-        if convolution.groups < 1 or self.in_channels % convolution.groups or gates % convolution.groups:
-            raise ValueError(
-                f"groups={convolution.groups} must divide in_channels={self.in_channels} "
-                f"and the {gates} channels of the gates"
-            )
-        if self.norm_groups < 1 or self.hidden_channels % self.norm_groups:
-            raise ValueError(f"norm_groups={self.norm_groups} must divide hidden_channels={self.hidden_channels}")
-        if self.norm_groups > 1 and self.norm != "group":
-            raise ValueError(f"norm_groups={self.norm_groups} needs norm='group'; got norm={self.norm!r}")
-        if self.norm == "layer" and self.hidden_channels == 1:
-            raise ValueError("norm='layer' with hidden_channels=1 would make every gate 0; use more channels")
+        self.register_load_state_dict_pre_hook(_without_unused_padding)  # type: ignore[no-untyped-call]
 
     def reset_parameters(self) -> None:
         """Initialise the weights anew."""
-        rest = [p for p in (self.bias, *self._more_parameters()) if p is not None]
-        initialise(self.init, x=self.weight_x, h=self.weight_h, rest=rest, gates=self.gates)
-        if self.gain is not None:
-            nn.init.ones_(self.gain)
-        if self.learned_padding is not None:
-            nn.init.zeros_(self.learned_padding)
+        weights = self.weights()
+        rest = [p for p in (weights.bias, weights.own) if p is not None]
+        initialise(self.init, x=weights.x, h=weights.h, rest=rest, gates=self.gates)
+        if weights.gain is not None:
+            nn.init.ones_(weights.gain)
+        if weights.learned_padding is not None:
+            nn.init.zeros_(weights.learned_padding)
 
-    def _more_parameters(self) -> list[Tensor | None]:
-        return []
+    def weights(self) -> CellWeights:
+        """The parameters as they are now."""
+        return CellWeights(self.weight_x, self.weight_h, self.bias, self.gain, self.learned_padding, self._own())
+
+    def _own(self) -> Tensor | None:
+        """The parameter that only this kind of cell has."""
+        raise NotImplementedError
 
     @property
     def uses_standard_gates(self) -> bool:
@@ -124,68 +137,91 @@ class Cell(nn.Module):
         names = (self.gate_activation, self.activation)
         return names == ("sigmoid", "tanh") and self.norm is None and not regularised
 
-    def input_gates(self, x: Tensor) -> Tensor:
+    def forward(
+        self,
+        x: Float[Tensor, "..."] | None,
+        state: Any = None,
+        *,
+        steps: int | None = None,
+        mask: Bool[Tensor, "time batch"] | None = None,
+        dropout: Dropout | None = None,
+    ) -> Any:
+        """The next state: ``(h, c)``, or ``h`` for a ConvGRU.
+
+        A layer calls its cells once for a whole sequence, with `steps`. Forward hooks, pruning, weight and spectral
+        normalisation of a cell act then, once per sequence.
+
+        Args:
+            x: the input, (batch, channel, *space); None for a layer without input.
+            state: the old state; zeros if None.
+            steps: compute so many time steps from `x`, (time, batch, channel, *space), and give the hidden states of
+                all of them before the last state.
+            mask: with `steps`, (time, batch): False where the state is to stay as it is.
+            dropout: from `draw_dropout`, to use the same in several calls; None draws anew in training.
+
+        Raises:
+            ValueError: a wrong number of dimensions or channels, dtype or device; no state and no input.
+        """
+        weights = self.weights()
+        frames = x[None] if x is not None and steps is None else x
+        old = checks.cell_state(self, frames, state)
+        dropout = dropout or self.draw_dropout(old[0].shape[0])
+        if dropout is not None and dropout.x is not None and frames is not None:
+            frames = frames * dropout.x
+        if steps is not None:
+            hidden, last = self._sequence(frames, old, steps, mask, dropout, weights)
+            return hidden, self._told(last)
+        frame = None if frames is None else frames[0]
+        stream = None if torch.is_grad_enabled() else self.streaming(old, frames)
+        if stream is not None:
+            stream.advance(frame)
+            return self._told(stream.state())
+        x_gates = None if frame is None else self.input_gates(frame, weights)
+        return self._told(self.update(x_gates, old, weights, dropout))
+
+    def _told(self, state: CellState) -> Any:
+        return state[0] if self.num_states == 1 else state
+
+    def input_gates(self, x: Tensor, weights: CellWeights | None = None) -> Tensor:
         """What the input adds to the gates, bias included, (frames, gates x hidden, *space).
 
         Args:
             x: (frames, channel, *space), of any number of time steps.
+            weights: of this cell; its own as they are now if None.
 
         Raises:
             ValueError: a wrong number of dimensions or channels, dtype or device.
         """
-        self.check_input(x)
-        bias = None if self.norm else self.bias
-        return self.input_convolution(x, self._input_weight(), bias, self.learned_padding)
+        checks.cell_input(self, x)
+        weights = weights or self.weights()
+        if weights.x is None:
+            raise ValueError(checks.NO_INPUT)
+        bias = None if self.norm else weights.bias
+        return self.input_convolution(x, weights.x, bias, weights.learned_padding)
 
-    def all_input_gates(self, x: Tensor) -> Tensor:
+    def all_input_gates(self, x: Tensor, weights: CellWeights) -> Tensor:
         """`input_gates` for (time, batch, channel, *space)."""
-        gates = self.input_gates(x.flatten(0, 1))
+        gates = self.input_gates(x.flatten(0, 1), weights)
         return gates.reshape(*x.shape[:2], *gates.shape[1:])
 
-    def _input_weight(self) -> Tensor:
-        if self.weight_x is None:
-            raise ValueError("this layer was made without input (in_channels=0) and cannot take one")
-        return self.weight_x
+    def draw_dropout(self, batch: int) -> Dropout | None:
+        """Dropout of the input's and the hidden state's channels, for all time steps of a sequence; None without."""
+        if not (self.training and (self.recurrent_dropout or self.input_dropout)):
+            return None
+        x = self._factors(self.input_dropout, batch, self.in_channels)
+        return Dropout(x, self._factors(self.recurrent_dropout, batch, self.hidden_channels))
 
-    def check_input(self, x: Tensor) -> None:
-        """
-        Raises:
-            ValueError: `x`, (frames, channel, *space), is not what this layer takes.
-        """
-        self._input_weight()
-        if x.dim() != 2 + self.dims or x.shape[1] != self.in_channels:
-            raise ValueError(
-                f"this layer takes {self.in_channels} channels in {self.dims} spatial dimensions, "
-                f"(frames, {self.in_channels}{AXES[self.dims]}); got a tensor of shape {tuple(x.shape)}"
-            )
-        self.check_kind("the input", x)
+    def _factors(self, share: float, batch: int, channels: int) -> Tensor | None:
+        if not share or not channels:
+            return None
+        keep, like = 1 - share, checks.like(self)
+        drawn = torch.empty(batch, channels, device=like.device, dtype=like.dtype).bernoulli_(keep).div_(keep)
+        return drawn.reshape(batch, channels, *[1] * self.dims)
 
-    def check_kind(self, name: str, tensor: Tensor) -> None:
-        """
-        Raises:
-            ValueError: `tensor` is on another device than the weights, or of a dtype they do not multiply with.
-        """
-        weight = self.weight_h
-        if tensor.device != weight.device:
-            raise ValueError(
-                f"{name} is on {tensor.device}, the layer's weights are on {weight.device}; move one of them"
-            )
-        if not tensor.is_floating_point():
-            raise ValueError(f"{name} must be floating point; got {tensor.dtype}: try .to({weight.dtype})")
-        if tensor.dtype != weight.dtype and not torch.is_autocast_enabled(weight.device.type):
-            raise ValueError(f"{name} is {tensor.dtype}, the layer's weights are {weight.dtype}; convert one of them")
-
-    def check_state(self, name: str, tensor: Tensor, batch: int, size: Sequence[int] | None) -> None:
-        """
-        Raises:
-            ValueError: one tensor of a state has not the shape (batch, hidden, *size), or is of another kind.
-        """
-        expected = (batch, self.hidden_channels, *(tensor.shape[2:] if size is None else size))
-        if tensor.dim() != 2 + self.dims or tuple(tensor.shape) != expected:
-            raise ValueError(
-                f"the state {name} must be (batch, hidden{AXES[self.dims]}) = {expected}; got {tuple(tensor.shape)}"
-            )
-        self.check_kind(f"the state {name}", tensor)
+    def zeros(self, batch: int, *size: int) -> Tensor:
+        """One tensor of a state of zeros, (batch, hidden, *size)."""
+        like = checks.like(self)
+        return torch.zeros(batch, self.hidden_channels, *size, device=like.device, dtype=like.dtype)
 
     def check_spatial_size(self, size: Sequence[int]) -> None:
         """
@@ -193,73 +229,89 @@ class Cell(nn.Module):
             ValueError: the state cannot have this spatial size.
         """
 
-    def zeros(self, batch: int, *size: int) -> Tensor:
-        """One tensor of a state of zeros, (batch, hidden, *size)."""
-        return self.weight_h.new_zeros(batch, self.hidden_channels, *size)
-
-    def recurrent_dropout_mask(self, h: Tensor) -> Tensor | None:
-        """A factor for every channel of the hidden state, the same in all time steps of a sequence; None without."""
-        if not (self.training and self.recurrent_dropout):
-            return None
-        keep = 1 - self.recurrent_dropout
-        return h.new_empty(h.shape[:2]).bernoulli_(keep).div_(keep).reshape(*h.shape[:2], *[1] * self.dims)
-
-    def update(self, x_gates: Tensor | None, state: CellState, mask: Tensor | None = None) -> CellState:
+    def update(
+        self, x_gates: Tensor | None, state: CellState, weights: CellWeights, dropout: Dropout | None = None
+    ) -> CellState:
         """The next state.
 
         Args:
             x_gates: what `input_gates` gave for this time step; None without input.
             state: the old one.
-            mask: from `recurrent_dropout_mask`.
+            weights: from `weights`.
+            dropout: from `draw_dropout`.
         """
         raise NotImplementedError
 
-    def sequence(self, x: Tensor | None, state: CellState, steps: int, mask: Tensor | None) -> tuple[Tensor, CellState]:
-        """All hidden states (time, batch, hidden, *space) and the last state.
-
-        Args:
-            x: (time, batch, channel, *space) or None.
-            state: the initial one.
-            steps: number of time steps.
-            mask: (time, batch), False where the state is to stay as it is.
-        """
-        if x is not None and mask is None and torch_internals.is_exporting():
+    def _sequence(
+        self,
+        x: Tensor | None,
+        state: CellState,
+        steps: int,
+        mask: Tensor | None,
+        dropout: Dropout | None,
+        weights: CellWeights,
+    ) -> tuple[Tensor, CellState]:
+        """All hidden states (time, batch, hidden, *space) and the last state."""
+        if x is not None and torch_internals.is_exporting():
             scan = torch_internals.scan()
             if scan is not None:
-                return self._scan(scan, x, state)
+                return self._scan(scan, x, state, mask, dropout, weights)
         # One convolution over all time steps does not wait for the recurrence, but its result may not fit the cache.
         at_once = x is not None and (x.device.type != "cpu" or self._gate_bytes(x) <= _CACHED)
-        x_gates = self.all_input_gates(x).unbind(0) if x is not None and at_once else None
-        hidden, dropout = [], self.recurrent_dropout_mask(state[0])
+        # What is unbound has a fixed number of time steps in a trace, which then refuses another.
+        x_gates = self.all_input_gates(x, weights).unbind(0) if x is not None and at_once else None
+        frames = None if x is None else x.unbind(0)
+        hidden = []
         for t in range(steps):
-            frame = None if x is None else self.input_gates(x[t]) if x_gates is None else x_gates[t]
-            new = self.update(frame, state, dropout)
-            if mask is not None:
-                valid = mask[t].reshape(-1, *[1] * (self.dims + 1))
-                new = tuple(torch.where(valid, here, before) for here, before in zip(new, state, strict=True))
-            state = new
+            frame = x_gates[t] if x_gates else None if frames is None else self.input_gates(frames[t], weights)
+            new = self.update(frame, state, weights, dropout)
+            state = new if mask is None else self._where(mask[t], new, state)
             hidden.append(state[0])
         return torch.stack(hidden), state
 
-    def _scan(self, scan: Callable[..., Any], x: Tensor, state: CellState) -> tuple[Tensor, CellState]:
-        """`sequence` as one operation, so that an exported layer takes any number of time steps."""
+    def _scan(
+        self,
+        scan: Callable[..., Any],
+        x: Tensor,
+        state: CellState,
+        mask: Tensor | None,
+        dropout: Dropout | None,
+        weights: CellWeights,
+    ) -> tuple[Tensor, CellState]:
+        """`_sequence` as one operation, so that an exported layer takes any number of time steps.
 
-        def combine(carry: list[Tensor], frame: Tensor) -> tuple[list[Tensor], Tensor]:
-            new = self.update(frame, tuple(carry))
+        In evaluation mode without gradients: the derivative of a scan is what the ONNX exporter cannot decompose.
+        """
+        if not self.training:
+            # Still parameters: of other tensors, the exporter takes sizes that it has seen change for variable.
+            kept = [None if w is None else nn.Parameter(w.detach(), requires_grad=False) for w in weights]
+            weights = CellWeights(*kept)  # type: ignore[arg-type]  # mypy does not see which are None
+            x, state = x.detach(), tuple(t.detach() for t in state)
+
+        def combine(carry: list[Tensor], here: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+            old = tuple(carry)
+            new = self.update(here[0], old, weights, dropout)
+            new = new if mask is None else self._where(here[1], new, old)
             return [tensor.clone() for tensor in new], new[0].clone()
 
-        last, hidden = scan(combine, list(state), self.all_input_gates(x))
+        x_gates = self.all_input_gates(x, weights)
+        last, hidden = scan(combine, list(state), [x_gates] if mask is None else [x_gates, mask])
         return hidden, tuple(last)
+
+    def _where(self, valid: Tensor, new: CellState, old: CellState) -> CellState:
+        valid = valid.reshape(-1, *[1] * (self.dims + 1))
+        return tuple(torch.where(valid, here, before) for here, before in zip(new, old, strict=True))
 
     def _gate_bytes(self, x: Tensor) -> int:
         return x.numel() // max(x.shape[2], 1) * self.gates * self.hidden_channels * x.element_size()
 
-    def next_state(self, x: Tensor | None, state: CellState) -> CellState:
-        """The next state from one frame (batch, channel, *space)."""
-        return self.update(None if x is None else self.input_gates(x), state)
-
     def streaming(self, state: CellState, x: Tensor | None) -> StreamingLayer | None:
-        """This layer from `state` on, frame by frame, if there is a fast way for inputs like `x`; without gradients."""
+        """This layer from `state` on, frame by frame, if there is a fast way for inputs like `x`; without gradients.
+
+        Args:
+            state: the initial one.
+            x: (time, batch, channel, *space), all that will come, or None without input.
+        """
         return None
 
     def _zoneout(self, new: Tensor, old: Tensor) -> Tensor:
@@ -272,13 +324,13 @@ class Cell(nn.Module):
     def _state_gates(self, h: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return self.state_convolution(h, weight, bias)
 
-    def _normalised(self, gates: Tensor, part: slice = slice(None)) -> Tensor:
+    def _normalised(self, gates: Tensor, weights: CellWeights, part: slice = slice(None)) -> Tensor:
         """The gates, or a `part` of their channels, normalised if this layer does so."""
-        if self.gain is None or self.norm is None:
+        if weights.gain is None or self.norm is None:
             return gates
         count = gates.shape[1] // self.hidden_channels
-        gates = normalise(gates, count, self.norm, self.norm_groups) * self._over_space(self.gain[part])
-        return gates if self.bias is None else gates + self._over_space(self.bias[part])
+        gates = normalise(gates, count, self.norm, self.norm_groups) * self._over_space(weights.gain[part])
+        return gates if weights.bias is None else gates + self._over_space(weights.bias[part])
 
     def _over_space(self, channels: Tensor) -> Tensor:
         return channels.reshape(-1, *[1] * self.dims)
@@ -287,3 +339,9 @@ class Cell(nn.Module):
         kernel = "x".join(map(str, self.input_convolution.kernel)) or "none"
         state = "x".join(map(str, self.state_convolution.kernel)) or "none"
         return f"{self.in_channels}, {self.hidden_channels}, input_kernel={kernel}, state_kernel={state}"
+
+
+def _without_unused_padding(cell: nn.Module, weights: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Leave out what cells whose input convolution pads nothing had until version 0.1, and never used."""
+    if getattr(cell, "learned_padding", None) is None and not getattr(cell, "input_convolution").pads:  # noqa: B009
+        weights.pop(f"{prefix}learned_padding", None)

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from typing import ClassVar, Unpack
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from echocast.nn.cell import Cell, CellState
+from echocast.nn.cell import Cell, CellState, CellWeights, Dropout
 from echocast.nn.options import CellOptions, ConvGRUOptions
 from echocast.nn.sequence import RecurrentLayers
 from echocast.nn.settings import LayerSettings
@@ -41,7 +40,8 @@ class ConvGRUCell(Cell):
     ``leaky_relu``.
     """
 
-    gates: ClassVar[int] = 3
+    gates: int = 3
+    num_states: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -69,52 +69,44 @@ class ConvGRUCell(Cell):
             with torch.no_grad():
                 self.bias[self.hidden_channels : 2 * self.hidden_channels] += self.update_bias
 
-    def _more_parameters(self) -> list[Tensor | None]:
-        return [self.bias_h]
+    def _own(self) -> Tensor | None:
+        return self.bias_h
 
-    def forward(self, x: Float[Tensor, "batch channel *space"] | None, state: Tensor | None = None) -> Tensor:
-        """The next ``h``; `x` is None for a layer without input, `state` None for zeros."""
-        x_gates = None if x is None else self.input_gates(x)
-        if state is None:
-            if x_gates is None:
-                raise ValueError("without an input the initial state must be given: state=h")
-            state = self.zeros(x_gates.shape[0], *x_gates.shape[2:])
-        batch, size = (state.shape[0], None) if x_gates is None else (x_gates.shape[0], x_gates.shape[2:])
-        self.check_state("h", state, batch, size)
-        return self.update(x_gates, (state,))[0]
-
-    def update(self, x_gates: Tensor | None, state: CellState, mask: Tensor | None = None) -> tuple[Tensor]:
+    def update(
+        self, x_gates: Tensor | None, state: CellState, weights: CellWeights, dropout: Dropout | None = None
+    ) -> tuple[Tensor]:
         """The next ``(h,)``; see `Cell.update`."""
         (h,) = state
-        h_masked = h if mask is None else h * mask
+        h_masked = h if dropout is None or dropout.h is None else h * dropout.h
         split = 2 * self.hidden_channels
-        x_gates, x_candidate = self._split(x_gates, h)
+        x_gates, x_candidate = self._split(x_gates, h, weights)
         if self.reset_after:
-            gates = self._state_gates(h_masked, self.weight_h)
+            gates = self._state_gates(h_masked, weights.h)
             gates, h_candidate = gates[:, :split] + x_gates, gates[:, split:]
-            h_candidate = h_candidate if self.bias_h is None else h_candidate + self._over_space(self.bias_h)
-            r, u = self._reset_and_update(gates)
+            h_candidate = h_candidate if weights.own is None else h_candidate + self._over_space(weights.own)
+            r, u = self._reset_and_update(gates, weights)
             h_candidate = r * h_candidate
         else:
-            gates = self._state_gates(h_masked, self.weight_h[:split]) + x_gates
-            r, u = self._reset_and_update(gates)
-            h_candidate = self._state_gates(r * h_masked, self.weight_h[split:])
-        candidate = self._activation_function(self._normalised(h_candidate + x_candidate, slice(split, None)))
+            gates = self._state_gates(h_masked, weights.h[:split]) + x_gates
+            r, u = self._reset_and_update(gates, weights)
+            h_candidate = self._state_gates(r * h_masked, weights.h[split:])
+        candidate = self._normalised(h_candidate + x_candidate, weights, slice(split, None))
+        candidate = self._activation_function(candidate)
         return (self._zoneout((u * h + (1 - u) * candidate).to(h.dtype), h),)
 
-    def _split(self, x_gates: Tensor | None, h: Tensor) -> tuple[Tensor, Tensor]:
+    def _split(self, x_gates: Tensor | None, h: Tensor, weights: CellWeights) -> tuple[Tensor, Tensor]:
         """What the input (without it, the bias) adds to the two gates, and to the candidate."""
         split = 2 * self.hidden_channels
         if x_gates is not None:
             return x_gates[:, :split], x_gates[:, split:]
-        if self.bias is None or self.norm:
+        if weights.bias is None or self.norm:
             return h.new_zeros(()), h.new_zeros(())
-        bias = self._over_space(self.bias)
+        bias = self._over_space(weights.bias)
         return bias[:split], bias[split:]
 
-    def _reset_and_update(self, gates: Tensor) -> tuple[Tensor, ...]:
+    def _reset_and_update(self, gates: Tensor, weights: CellWeights) -> tuple[Tensor, ...]:
         split = 2 * self.hidden_channels
-        return self._gate_function(self._normalised(gates, slice(0, split))).chunk(2, dim=1)
+        return self._gate_function(self._normalised(gates, weights, slice(0, split))).chunk(2, dim=1)
 
 
 class ConvGRU(RecurrentLayers[ConvGRUCell]):
@@ -124,15 +116,13 @@ class ConvGRU(RecurrentLayers[ConvGRUCell]):
         in_channels: channels of the input; 0 for a first layer without input.
         hidden_channels: hidden channels; a sequence has one number for each layer.
         num_layers, batch_first, bidirectional, dropout, gradient_checkpointing: see `ConvLSTM`.
-        options: of `ConvGRUCell` and `CellSettings`; a **list** has one value for each layer, a tuple one for each
-            dimension.
+        options: of the cells. A **list** has one value for each layer, a tuple one for each dimension.
 
     Raises:
         ValueError: options that do not go together, named with their values.
     """
 
     cell_type = ConvGRUCell
-    num_states = 1
 
     def __init__(
         self,

@@ -11,18 +11,22 @@ the peepholes let them see the cell state: `i` and `f` the old one, `o` the new 
     ((2, 5, 8, 16, 16), (2, 2, 8, 16, 16))
 """
 
+import math
 from collections.abc import Sequence
-from typing import ClassVar, Unpack
+from functools import partial
+from typing import TYPE_CHECKING, Unpack
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from echocast.nn import fused
-from echocast.nn.cell import Cell, CellState, StreamingLayer
+from echocast.nn.cell import Cell, CellState, CellWeights, Dropout, StreamingLayer
 from echocast.nn.options import CellOptions, ConvLSTMOptions, Peephole
 from echocast.nn.sequence import RecurrentLayers
 from echocast.nn.settings import LayerSettings
+
+if TYPE_CHECKING:
+    from echocast.nn.fused.layer import Layer
 
 State = tuple[Tensor, Tensor]
 """Hidden state and cell state, each (batch, hidden, *space)."""
@@ -40,15 +44,19 @@ class ConvLSTMCell(Cell):
             for ``peephole="pixel"``.
         forget_bias: added to the initial bias of the forget gate; with 1 the cell remembers longer from the first step
             of training on.
+        forget_gate: whether there is a forget gate. Without one the cell state only ever adds up, as in the LSTM of
+            1997 (its constant error carousel): three gates ``i, g, o``, the peepholes of `i` and `o`, no fused path.
         options: see `CellSettings`.
 
     Raises:
         ValueError: options that do not go together, named with their values.
 
-    Source: Shi et al. 2015 (arXiv:1506.04214), equation 3. Biases and peepholes start at 0.
+    Source: Shi et al. 2015 (arXiv:1506.04214), equation 3. Biases and peepholes start at 0. Without forget gate and
+    peepholes: Hochreiter and Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735; the forget gate is of Gers et al. 2000,
+    doi:10.1162/089976600300015015, the peepholes of Gers et al. 2002 (JMLR 3, 115-143).
     """
 
-    gates: ClassVar[int] = 4
+    gates: int = 4
 
     def __init__(
         self,
@@ -58,8 +66,10 @@ class ConvLSTMCell(Cell):
         peephole: Peephole | None = "channel",
         spatial_size: Sequence[int] | None = None,
         forget_bias: float = 0.0,
+        forget_gate: bool = True,
         **options: Unpack[CellOptions],
     ) -> None:
+        self.gates = 4 if forget_gate else 3  # the constructor of `Cell` makes weights for so many
         super().__init__(in_channels, hidden_channels, **options)
         if peephole not in (None, "channel", "pixel"):
             raise ValueError(f"peephole must be None, 'channel' or 'pixel'; got {peephole!r}")
@@ -74,13 +84,15 @@ class ConvLSTMCell(Cell):
             )
         if forget_bias and self.bias is None:
             raise ValueError(f"forget_bias={forget_bias} needs bias=True")
+        if forget_bias and not forget_gate:
+            raise ValueError(f"forget_bias={forget_bias} needs forget_gate=True")
         self.spatial_size = None if spatial_size is None else self._state_size(spatial_size)
-        self.forget_bias = forget_bias
+        self.forget_bias, self.forget_gate = forget_bias, forget_gate
         if peephole:
             weight = self.weight_h
             shape = self.spatial_size or (1,) * self.dims
             self.peephole: nn.Parameter | None = nn.Parameter(
-                torch.empty(3, hidden_channels, *shape, device=weight.device, dtype=weight.dtype)
+                torch.empty(self.gates - 1, hidden_channels, *shape, device=weight.device, dtype=weight.dtype)
             )
         else:
             self.register_parameter("peephole", None)
@@ -96,29 +108,8 @@ class ConvLSTMCell(Cell):
             with torch.no_grad():
                 self.bias[self.hidden_channels : 2 * self.hidden_channels] += self.forget_bias
 
-    def _more_parameters(self) -> list[Tensor | None]:
-        return [self.peephole]
-
-    def forward(self, x: Float[Tensor, "batch channel *space"] | None, state: State | None = None) -> State:
-        """The next ``(h, c)``; `x` is None for a layer without input, `state` None for zeros."""
-        x_gates = None if x is None else self.input_gates(x)
-        if state is None:
-            if x_gates is None:
-                raise ValueError("without an input the initial state must be given: state=(h, c)")
-            state = self.zero_state(x_gates.shape[0], *x_gates.shape[2:])
-        self.check_states(state, x_gates)
-        return self.update(x_gates, state)
-
-    def check_states(self, state: State, x_gates: Tensor | None = None) -> None:
-        """
-        Raises:
-            ValueError: `state` does not fit the layer, or the gates that the input gives.
-        """
-        batch = state[0].shape[0] if x_gates is None else x_gates.shape[0]
-        size = None if x_gates is None else x_gates.shape[2:]
-        for name, tensor in zip(("h", "c"), state, strict=True):
-            self.check_state(name, tensor, batch, size)
-        self.check_spatial_size(state[0].shape[2:])
+    def _own(self) -> Tensor | None:
+        return self.peephole
 
     def check_spatial_size(self, size: Sequence[int]) -> None:
         """
@@ -128,69 +119,91 @@ class ConvLSTMCell(Cell):
         if self.spatial_size is not None and tuple(size) != self.spatial_size:
             raise ValueError(f"peephole='pixel' fixes the state's size to {self.spatial_size}; got {tuple(size)}")
 
-    def update(self, x_gates: Tensor | None, state: CellState, mask: Tensor | None = None) -> State:
+    def update(
+        self, x_gates: Tensor | None, state: CellState, weights: CellWeights, dropout: Dropout | None = None
+    ) -> State:
         """The next ``(h, c)``; see `Cell.update`."""
         h, c = state
-        h_masked = h if mask is None else h * mask
+        h_masked = h if dropout is None or dropout.h is None else h * dropout.h
         if x_gates is None:
-            gates = self._state_gates(h_masked, self.weight_h, None if self.norm else self.bias)
+            gates = self._state_gates(h_masked, weights.h, None if self.norm else weights.bias)
         else:
-            gates = self._state_gates(h_masked, self.weight_h) + x_gates
-        i, f, g, o = self._normalised(gates).chunk(4, dim=1)
+            gates = self._state_gates(h_masked, weights.h) + x_gates
+        gates = self._normalised(gates, weights)
+        if not self.forget_gate:
+            out, new = self._without_forgetting(gates, c, weights)
+            return self._zoneout(out, h), self._zoneout(new, c)
+        i, f, g, o = gates.chunk(4, dim=1)
         gate, activation = self._gate_function, self._activation_function
-        if self.peephole is None:
+        if weights.own is None:
             new = gate(f) * c + gate(i) * activation(g)
         else:
-            peep_i, peep_f, peep_o = self.peephole.to(gates.dtype)
+            peep_i, peep_f, peep_o = weights.own.to(gates.dtype).unbind(0)
             new = gate(f + peep_f * c) * c + gate(i + peep_i * c) * activation(g)
             o = o + peep_o * new
         out = (gate(o) * activation(new)).to(gates.dtype)
         return self._zoneout(out, h), self._zoneout(new, c)
 
-    def sequence(self, x: Tensor | None, state: CellState, steps: int, mask: Tensor | None) -> tuple[Tensor, CellState]:
-        """All hidden states and the last state; see `Cell.sequence`."""
-        if mask is None and self._fuses(*state, *([] if x is None else [x])):
-            layer = self._fused_layer(state)
-            output, h, c = layer.sequence(x, None if x is None or layer.joins else self.all_input_gates(x), steps)
-            return output, (h, c)
-        return super().sequence(x, state, steps, mask)
+    def _without_forgetting(self, gates: Tensor, c: Tensor, weights: CellWeights) -> State:
+        i, g, o = gates.chunk(3, dim=1)
+        peep_i, peep_o = (0.0, 0.0) if weights.own is None else weights.own.to(gates.dtype).unbind(0)
+        new = c + self._gate_function(i + peep_i * c) * self._activation_function(g)
+        out = self._gate_function(o + peep_o * new) * self._activation_function(new)
+        return out.to(gates.dtype), new
 
-    def next_state(self, x: Tensor | None, state: CellState) -> CellState:
-        """The next state from one frame; see `Cell.next_state`."""
-        stream = None if torch.is_grad_enabled() else self.streaming(state, None if x is None else x[None])
-        if stream is None:
-            return super().next_state(x, state)
-        stream.advance(x)
-        return stream.state()
+    def _sequence(
+        self,
+        x: Tensor | None,
+        state: CellState,
+        steps: int,
+        mask: Tensor | None,
+        dropout: Dropout | None,
+        weights: CellWeights,
+    ) -> tuple[Tensor, CellState]:
+        if mask is not None or not self._fuses(x, state, weights):
+            return super()._sequence(x, state, steps, mask, dropout, weights)
+        with fused.careful(x, state[0]):
+            layer = self._fused_layer(state, weights)
+            x_gates = None if x is None or layer.joins else partial(self.all_input_gates, x, weights)
+            output, h, c = layer.sequence(x, x_gates, steps)
+        return output, (h, c)
 
     def streaming(self, state: CellState, x: Tensor | None) -> StreamingLayer | None:
         """This layer as a `StreamingLayer`; see `Cell.streaming`."""
-        if not self._fuses(*state, *([] if x is None else [x])):
+        weights = self.weights()
+        if not self._fuses(x, state, weights):
             return None
-        return self._fused_layer(state).streaming(None if x is None else self.input_gates)
+        with fused.careful(x, state[0]):
+            return self._fused_layer(state, weights).streaming(
+                None if x is None else lambda frame: self.input_gates(frame, weights)
+            )
 
-    def _fuses(self, *tensors: Tensor) -> bool:
-        if not self.uses_standard_gates or self.dims == 0:
+    def _fuses(self, x: Tensor | None, state: CellState, weights: CellWeights) -> bool:
+        convolution = self.state_convolution
+        standard = self.uses_standard_gates and self.forget_gate
+        if self.dims == 0 or not standard or not convolution.is_odd or convolution.groups > 1:
             return False
-        h = tensors[0]
-        weights = self.weight_h.numel() + (0 if self.weight_x is None else self.weight_x.numel())
-        return fused.takes(self.weight_h, *tensors, products=h.numel() // h.shape[1] * weights)
+        kinds = {w.dtype for w in (weights.x, weights.h, weights.bias) if w is not None}
+        products = weights.h.numel() + (0 if weights.x is None else weights.x.numel())
+        h = state[0]
+        return len(kinds) == 1 and fused.takes(
+            *weights, *state, x, products=h.shape[0] * math.prod(h.shape[2:]) * products
+        )
 
-    def _fused_layer(self, state: CellState) -> "fused.Layer":
+    def _fused_layer(self, state: CellState, weights: CellWeights) -> "Layer":
         convolution = self.input_convolution
         joins = convolution.is_default and convolution.kernel == self.state_convolution.kernel
-        return fused.Layer(
+        return fused.make_layer(
             state,
-            weight_x=self.weight_x if joins else None,
-            weight_h=self.weight_h,
-            bias=self.bias,
-            peephole=self.peephole,
+            weight_x=weights.x if joins else None,
+            weight_h=weights.h,
+            bias=weights.bias,
+            peephole=weights.own,
         )
 
     def zero_state(self, batch: int, *size: int) -> State:
         """The state before the first input; `size` is the state's spatial size."""
-        zero = self.zeros(batch, *size)
-        return zero, zero
+        return self.zeros(batch, *size), self.zeros(batch, *size)
 
 
 class ConvLSTM(RecurrentLayers[ConvLSTMCell]):
@@ -205,8 +218,7 @@ class ConvLSTM(RecurrentLayers[ConvLSTMCell]):
         dropout: probability of setting a value of a layer's output to 0 in training, on all layers but the last.
         gradient_checkpointing: in training, keep only the states of every few time steps and compute the rest again in
             the backward pass: memory grows with the square root of the number of time steps, time by about a third.
-        options: of `ConvLSTMCell` and `CellSettings`; a **list** has one value for each layer, a tuple one for each
-            dimension.
+        options: of the cells. A **list** has one value for each layer, a tuple one for each dimension.
 
     Raises:
         ValueError: options that do not go together, named with their values.

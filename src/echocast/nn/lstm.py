@@ -15,7 +15,18 @@ from echocast.nn.sequence import RecurrentLayers
 from echocast.nn.settings import LayerSettings
 
 _SPATIAL = frozenset(
-    ("dims", "spatial_size", "input_kernel", "state_kernel", "stride", "dilation", "groups", "padding", "padding_mode")
+    (
+        "dims",
+        "spatial_size",
+        "input_kernel",
+        "state_kernel",
+        "stride",
+        "dilation",
+        "groups",
+        "state_groups",
+        "padding",
+        "padding_mode",
+    )
 )
 
 
@@ -26,8 +37,7 @@ class LSTM(RecurrentLayers[ConvLSTMCell]):
         input_size: features of the input; 0 for a first layer without input.
         hidden_size: features of the hidden state; a sequence has one number for each layer.
         num_layers, batch_first, bidirectional, dropout, gradient_checkpointing: see `ConvLSTM`.
-        options: of `ConvLSTMCell` but for the spatial ones; ``peephole="channel"`` is the diagonal one. A **list** has
-            one value for each layer.
+        options: of the cells; a **list** has one value for each layer. ``peephole="channel"`` is the diagonal one.
 
     Raises:
         ValueError: options that do not go together, or a spatial one, named with their values.

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias, TypedDict, TypeVar
 
 import torch
 
+from echocast.nn.activations import Activation
 from echocast.nn.convolution import Padding, PaddingMode, Size
 from echocast.nn.initialisers import Initialiser
 
@@ -30,12 +31,14 @@ class CellOptions(TypedDict, total=False):
     stride: Size
     dilation: Size
     groups: int
+    state_groups: int
     padding: Padding
     padding_mode: PaddingMode
-    gate_activation: str
-    activation: str
+    gate_activation: str | Activation
+    activation: str | Activation
     norm: Norm | None
     norm_groups: int
+    input_dropout: float
     recurrent_dropout: float
     zoneout: float
     init: Initialiser
@@ -45,10 +48,11 @@ class CellOptions(TypedDict, total=False):
 
 class _AnyLayerOptions(TypedDict, total=False):
     bias: PerLayer[bool]
-    gate_activation: PerLayer[str]
-    activation: PerLayer[str]
+    gate_activation: PerLayer[str | Activation]
+    activation: PerLayer[str | Activation]
     norm: PerLayer[Norm | None]
     norm_groups: PerLayer[int]
+    input_dropout: PerLayer[float]
     recurrent_dropout: PerLayer[float]
     zoneout: PerLayer[float]
     init: PerLayer[Initialiser]
@@ -63,6 +67,7 @@ class _ConvolutionalOptions(_AnyLayerOptions, total=False):
     stride: PerLayer[Size]
     dilation: PerLayer[Size]
     groups: PerLayer[int]
+    state_groups: PerLayer[int]
     padding: PerLayer[Padding]
     padding_mode: PerLayer[PaddingMode]
 
@@ -73,6 +78,7 @@ class ConvLSTMOptions(_ConvolutionalOptions, total=False):
     peephole: PerLayer[Peephole | None]
     spatial_size: Sequence[int] | None
     forget_bias: PerLayer[float]
+    forget_gate: PerLayer[bool]
 
 
 class ConvGRUOptions(_ConvolutionalOptions, total=False):
@@ -87,3 +93,4 @@ class LSTMOptions(_AnyLayerOptions, total=False):
 
     peephole: PerLayer[Literal["channel"] | None]
     forget_bias: PerLayer[float]
+    forget_gate: PerLayer[bool]

@@ -7,19 +7,29 @@ by direction.
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from numbers import Integral
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
 from torch.utils.checkpoint import checkpoint
 
-from echocast.nn.cell import Cell, CellState, StreamingLayer
-from echocast.nn.layout import as_given, time_first, valid_steps
-from echocast.nn.settings import LayerSettings
+from echocast.nn import checks, fused, states, torch_internals
+from echocast.nn.cell import Cell, CellState, Dropout, StreamingLayer
+from echocast.nn.layout import Layout, opened, restored, valid_steps
+from echocast.nn.settings import CellSettings, LayerSettings
+from echocast.nn.signatures import told_in_full
 
 C = TypeVar("C", bound=Cell)
+
+Sequences = Float[Tensor, "..."] | PackedSequence
+"""(time, batch, channel, *space), batch and time the other way round with ``batch_first``, without batch, or packed."""
+
+Lengths = Int[Tensor, "batch"] | Sequence[int]
 
 
 class RecurrentLayers(nn.Module, Generic[C]):
@@ -36,12 +46,14 @@ class RecurrentLayers(nn.Module, Generic[C]):
     """
 
     cell_type: ClassVar[type[Cell]]
-    num_states: ClassVar[int] = 2
-    """Tensors in a layer's state: 2 for ``(h, c)``, 1 for ``h``."""
     size_names: ClassVar[tuple[str, str]] = ("in_channels", "hidden_channels")
     """What the constructor calls its first two arguments."""
     fixed_options: ClassVar[Mapping[str, object]] = {}
     """Options of the cells that the constructor does not take."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        told_in_full(cls, [CellSettings, cls.cell_type] if hasattr(cls, "cell_type") else [])
 
     def __init__(
         self,
@@ -51,17 +63,17 @@ class RecurrentLayers(nn.Module, Generic[C]):
         options: Mapping[str, object],
     ) -> None:
         super().__init__()
-        sizes = in_channels, hidden_channels if isinstance(hidden_channels, int) else list(hidden_channels)
+        hidden = settings.hidden_sizes(in_channels, hidden_channels)
+        self.stacked = isinstance(hidden_channels, Integral)
+        self.in_channels, self.hidden_channels = int(in_channels), hidden[0] if self.stacked else hidden
         self.arguments: dict[str, Any] = {
-            **dict(zip(self.size_names, sizes, strict=True)),
+            **dict(zip(self.size_names, (self.in_channels, self.hidden_channels), strict=True)),
             **vars(settings),
             **{name: value for name, value in options.items() if name not in ("device", "dtype")},
         }
         """What this layer was made with, but for device and dtype."""
-        hidden = settings.hidden_sizes(in_channels, hidden_channels)
         if settings.dropout and len(hidden) == 1:
             warnings.warn(f"dropout={settings.dropout} acts between layers; there is only one", stacklevel=3)
-        self.in_channels, self.stacked = in_channels, isinstance(hidden_channels, int)
         self.batch_first, self.bidirectional = settings.batch_first, settings.bidirectional
         self.dropout, self.gradient_checkpointing = settings.dropout, settings.gradient_checkpointing
         self.directions = 2 if settings.bidirectional else 1
@@ -88,24 +100,33 @@ class RecurrentLayers(nn.Module, Generic[C]):
         return len(self.cells) // self.directions
 
     @property
+    def num_states(self) -> int:
+        """Tensors in a layer's state: 2 for ``(h, c)``, 1 for ``h``."""
+        return self.cell_type.num_states
+
+    @property
     def dims(self) -> int:
         """Spatial dimensions."""
         return self._all_cells()[0].dims
 
+    def reset_parameters(self) -> None:
+        """Initialise the weights of all layers anew."""
+        for cell in self._all_cells():
+            cell.reset_parameters()
+
     def forward(
         self,
-        x: Float[Tensor, "..."] | None,
+        x: Sequences | None,
         state: Any = None,
-        *,
         steps: int | None = None,
-        lengths: Int[Tensor, "batch"] | None = None,
+        lengths: Lengths | None = None,
         mask: Bool[Tensor, "first second"] | None = None,
-    ) -> tuple[Tensor, Any]:
+    ) -> tuple[Any, Any]:
         """The top layer's hidden states and the last state of every layer.
 
         Args:
-            x: (time, batch, channel, *space), batch and time the other way round with ``batch_first``, or without
-                batch; None for a first layer without input.
+            x: (time, batch, channel, *space), batch and time the other way round with ``batch_first``, without batch,
+                or a `PackedSequence`; None for a first layer without input.
             state: the initial state ``(h_0, c_0)`` (``h_0`` for a ConvGRU), each (layers x directions, batch, hidden,
                 *space) or a sequence of tensors; zeros if None.
             steps: number of time steps when `x` is None.
@@ -121,24 +142,38 @@ class RecurrentLayers(nn.Module, Generic[C]):
         Raises:
             ValueError: a wrong number of dimensions or channels, dtype, device, state or length; no time steps.
         """
-        outputs, last, batched = self._run(x, state, steps, lengths, mask, all_layers=False, wants_output=True)
-        return as_given(outputs[-1], batched=batched, batch_first=self.batch_first), self._pack(last, batched)
+        outputs, last, layout = self._run(x, state, steps, lengths, mask, all_layers=False, wants_output=True)
+        return restored(layout, outputs[-1]), self._told(last, layout)
 
     def all_layers(
-        self, x: Float[Tensor, "..."] | None, state: Any = None, *, steps: int | None = None
-    ) -> tuple[list[Tensor], Any]:
+        self,
+        x: Sequences | None,
+        state: Any = None,
+        steps: int | None = None,
+        lengths: Lengths | None = None,
+        mask: Bool[Tensor, "first second"] | None = None,
+    ) -> tuple[list[Any], Any]:
         """Like `forward`, with the hidden states of every layer."""
-        outputs, last, batched = self._run(x, state, steps, None, None, all_layers=True, wants_output=True)
-        given = [as_given(output, batched=batched, batch_first=self.batch_first) for output in outputs]
-        return given, self._pack(last, batched)
+        outputs, last, layout = self._run(x, state, steps, lengths, mask, all_layers=True, wants_output=True)
+        return [restored(layout, output) for output in outputs], self._told(last, layout)
 
-    def last_state(self, x: Float[Tensor, "..."] | None, state: Any = None, *, steps: int | None = None) -> Any:
+    def last_state(
+        self,
+        x: Sequences | None,
+        state: Any = None,
+        steps: int | None = None,
+        lengths: Lengths | None = None,
+        mask: Bool[Tensor, "first second"] | None = None,
+    ) -> Any:
         """The last state alone, as of an encoder: without gradients its memory does not grow with the time steps."""
-        _, last, batched = self._run(x, state, steps, None, None, all_layers=False, wants_output=False)
-        return self._pack(last, batched)
+        _, last, layout = self._run(x, state, steps, lengths, mask, all_layers=False, wants_output=False)
+        return self._told(last, layout)
 
     def step(self, x: Float[Tensor, "..."] | None, state: Any = None) -> tuple[Tensor, Any]:
         """One time step: the top layer's hidden state, and the state, to be given to the next call.
+
+        In training, every call draws its dropout anew, that of the recurrent state too; call the layer with the whole
+        sequence for the same channels in every time step.
 
         Args:
             x: (batch, channel, *space), or without batch; None for a first layer without input.
@@ -146,48 +181,55 @@ class RecurrentLayers(nn.Module, Generic[C]):
         """
         if self.bidirectional:
             raise ValueError("a bidirectional layer needs the whole sequence at once: call the layer, not its step")
-        batched = x is None or x.dim() == self.dims + 2
-        frames = None if x is None else (x if batched else x.unsqueeze(0)).unsqueeze(0)
+        layout = Layout(x is None or x.dim() == self.dims + 2, self.batch_first)
+        frame = x if x is None or layout.batched else x.unsqueeze(0)
+        cells = self._all_cells()
         new: list[CellState] = []
-        frame = None if frames is None else frames[0]
-        for cell, old in zip(self._all_cells(), self._states(state, frames, batched), strict=True):
-            new.append(cell.next_state(frame, old))
+        old = states.initial(cells, 1, state, None if frame is None else frame[None], batched=layout.batched)
+        for cell, one in zip(cells, old, strict=True):
+            frame = self._dropped(frame) if new else frame
+            told = cell(frame, one if self.num_states > 1 else one[0])
+            new.append(told if self.num_states > 1 else (told,))
             frame = new[-1][0]
         top = new[-1][0]
-        return (top if batched else top.squeeze(0)), self._pack(new, batched)
+        return (top if layout.batched else top.squeeze(0)).contiguous(), self._told(new, layout)
 
     def _run(
         self,
-        x: Tensor | None,
+        x: Sequences | None,
         state: Any,
         steps: int | None,
-        lengths: Tensor | None,
+        lengths: Lengths | None,
         mask: Tensor | None,
         *,
         all_layers: bool,
         wants_output: bool,
-    ) -> tuple[list[Tensor], list[CellState], bool]:
-        frames, batched = (None, True) if x is None else time_first(x, self.dims, batch_first=self.batch_first)
+    ) -> tuple[list[Tensor], list[CellState], Layout]:
+        frames, layout, lengths = opened(x, self.dims, batch_first=self.batch_first, lengths=lengths)
+        frames = None if frames is None else checks.trainable(frames)
         count = self._count(frames, state, steps)
-        states = self._states(state, frames, batched)
+        cells = self._all_cells()
+        begin = states.initial(cells, self.directions, state, frames, batched=layout.batched)
         if count < 1 or steps not in (None, count):
             raise ValueError(
                 f"the input has {count} time steps and steps={steps}; "
                 "at least one time step is needed, and steps only where there is no input"
             )
-        h = states[0][0]
+        h = begin[0][0]
         valid = valid_steps(lengths, mask, steps=count, batch=h.shape[0], device=h.device, batch_first=self.batch_first)
-        training = torch.is_grad_enabled() and ((frames is not None and frames.requires_grad) or _learns(self, states))
-        if not training and not self.bidirectional and valid is None and not all_layers:
-            streams = [cell.streaming(old, frames) for cell, old in zip(self._all_cells(), states, strict=True)]
-            if all(stream is not None for stream in streams):
-                output, last = _stream([s for s in streams if s], frames, count, wants_output=wants_output)
-                return ([] if output is None else [output]), last, batched
+        training = torch.is_grad_enabled() and ((frames is not None and frames.requires_grad) or _learns(self, begin))
+        if not training and valid is None and not all_layers:
+            streams = self._streams(frames, begin)
+            if streams:
+                output, last = _stream(streams, frames, count, wants_output=wants_output)
+                return ([] if output is None else [output]), last, layout
+        drawn = [cell.draw_dropout(h.shape[0]) for cell in cells]
         if training and self.gradient_checkpointing and not self.bidirectional:
-            outputs, last = self._in_segments(frames, states, count, valid, all_layers=all_layers, wants=wants_output)
+            wanted = "all" if all_layers else "top" if wants_output else "none"
+            outputs, last = self._in_segments(frames, begin, count, valid, drawn, wanted=wanted)
         else:
-            outputs, last = self._layer_by_layer(frames, states, count, valid)
-        return outputs, last, batched
+            outputs, last = self._layer_by_layer(frames, begin, count, valid, drawn)
+        return outputs, last, layout
 
     def _count(self, x: Tensor | None, state: Any, steps: int | None) -> int:
         """The number of time steps."""
@@ -200,113 +242,116 @@ class RecurrentLayers(nn.Module, Generic[C]):
             )
         return steps
 
+    def _streams(self, x: Tensor | None, begin: list[CellState]) -> list[StreamingLayer]:
+        """All layers frame by frame, if each has a fast way; none where a dropout or a hook wants whole sequences."""
+        cells: list[C] = self._all_cells()
+        found: list[StreamingLayer] = []
+        drops = self.training and (self.dropout or any(cell.input_dropout for cell in cells))
+        if self.bidirectional or drops or any(torch_internals.has_hooks(cell) for cell in cells):
+            return []
+        with ExitStack() as stack:
+            seen = x
+            for cell, old in zip(cells, begin, strict=True):
+                stream = cell.streaming(old, seen)
+                if stream is None:
+                    return []
+                if not found and x is not None:
+                    stack.enter_context(fused.careful(x))  # what is bad in the input is bad in every layer
+                    seen = x[:1, :, :1]
+                found.append(stream)
+        return found
+
+    def _dropped(self, x: Tensor | None) -> Tensor | None:
+        """A layer's output as the next one is given it."""
+        if x is None or not (self.dropout and self.training):
+            return x
+        # Drawn in the order of time, batch, channel and space, however the output lies in memory.
+        return F.dropout(x.contiguous(), self.dropout)
+
     def _layer_by_layer(
-        self, x: Tensor | None, states: list[CellState], steps: int, mask: Tensor | None
+        self,
+        x: Tensor | None,
+        begin: list[CellState],
+        steps: int,
+        mask: Tensor | None,
+        drawn: Sequence[Dropout | None],
     ) -> tuple[list[Tensor], list[CellState]]:
         outputs: list[Tensor] = []
         last: list[CellState] = []
-        cells = self._all_cells()
-        for k in range(0, len(cells), self.directions):
-            if outputs and self.dropout and self.training:
-                x = F.dropout(outputs[-1], self.dropout)
-            output, final = cells[k].sequence(x, states[k], steps, mask)
+        for k in range(0, len(begin), self.directions):
+            x = self._dropped(x) if outputs else x
+            output, final = self._call(k, x, begin, steps, mask, drawn)
             last.append(final)
             if self.bidirectional and x is not None:
-                back, final = cells[k + 1].sequence(
-                    x.flip(0), states[k + 1], steps, None if mask is None else mask.flip(0)
-                )
+                flipped = None if mask is None else mask.flip(0)
+                back, final = self._call(k + 1, x.flip(0), begin, steps, flipped, drawn)
                 output = torch.cat([output, back.flip(0)], dim=2)
                 last.append(final)
             outputs.append(output)
             x = output
         return outputs, last
 
+    def _call(
+        self,
+        k: int,
+        x: Tensor | None,
+        begin: list[CellState],
+        steps: int,
+        mask: Tensor | None,
+        drawn: Sequence[Dropout | None],
+    ) -> tuple[Tensor, CellState]:
+        """Call a cell as a module, so that its hooks act, once for the whole sequence."""
+        old = begin[k] if self.num_states > 1 else begin[k][0]
+        output, last = self.cells[k](x, old, steps=steps, mask=mask, dropout=drawn[k])
+        return output, last if self.num_states > 1 else (last,)
+
     def _in_segments(
         self,
         x: Tensor | None,
-        states: list[CellState],
+        begin: list[CellState],
         steps: int,
         mask: Tensor | None,
+        drawn: Sequence[Dropout | None],
         *,
-        all_layers: bool,
-        wants: bool,
+        wanted: str,
     ) -> tuple[list[Tensor], list[CellState]]:
-        """`_layer_by_layer` with gradient checkpointing, a segment of time steps at a time."""
+        """`_layer_by_layer` with gradient checkpointing, a segment of time steps at a time.
+
+        Args:
+            wanted: the outputs of ``all`` layers, of the ``top`` one or of ``none``.
+        """
         length = max(1, round(math.sqrt(steps)))
         kept: list[list[Tensor]] = []
 
-        def segment(begin: int, *flat: Tensor) -> tuple[list[Tensor], list[CellState]]:
-            end = min(begin + length, steps)
+        def segment(first: int, *flat: Tensor) -> tuple[list[Tensor], list[CellState]]:
+            end = min(first + length, steps)
             old = [tuple(flat[k : k + self.num_states]) for k in range(0, len(flat), self.num_states)]
-            part = None if x is None else x[begin:end]
-            outputs, last = self._layer_by_layer(part, old, end - begin, None if mask is None else mask[begin:end])
-            return (outputs if all_layers else outputs[-1:] if wants else []), last
+            part, valid = (None if t is None else t[first:end] for t in (x, mask))
+            outputs, last = self._layer_by_layer(part, old, end - first, valid, drawn)
+            return {"all": outputs, "top": outputs[-1:], "none": []}[wanted], last
 
-        for begin in range(0, steps, length):
-            flat = [tensor for state in states for tensor in state]
-            outputs, states = checkpoint(segment, begin, *flat, use_reentrant=False)
+        for first in range(0, steps, length):
+            flat = [tensor for state in begin for tensor in state]
+            outputs, begin = checkpoint(segment, first, *flat, use_reentrant=False)
             kept.append(outputs)
-        return [torch.cat(pieces) for pieces in zip(*kept, strict=True)], states
+        return [torch.cat(pieces) for pieces in zip(*kept, strict=True)], begin
 
-    def _states(self, state: Any, x: Tensor | None, batched: bool) -> list[CellState]:
-        """The initial state of every cell, checked; zeros if `state` is None."""
-        cells = self._all_cells()
-        if x is not None:
-            cells[0].check_input(x[0] if x.shape[0] else x.new_zeros(x.shape[1:]))
-        if state is None:
-            if x is None:
-                raise ValueError("without an input the initial state must be given")
-            return self._zero_states(x)
-        given = (state,) if self.num_states == 1 else tuple(state)
-        if self.num_states > 1 and len(cells) > 1:
-            self._refuse_pairs(state)
-        if len(given) != self.num_states or any(len(tensors) != len(cells) for tensors in given):
-            names = "h_0" if self.num_states == 1 else "(h_0, c_0)"
-            raise ValueError(
-                f"the state must be {names} with {len(cells)} layers x directions; "
-                f"got {[len(tensors) for tensors in given]}"
-            )
-        states = [tuple(t[k] if batched else t[k].unsqueeze(0) for t in given) for k in range(len(cells))]
-        size = None if x is None else tuple(x.shape[3:])
-        for k, (cell, tensors) in enumerate(zip(cells, states, strict=True)):
-            if size is not None and k % self.directions == 0:
-                size = cell.input_convolution.output_size(size)
-            cell.check_spatial_size(tensors[0].shape[2:])
-            for name, tensor in zip("hc", tensors, strict=False):
-                batch = tensors[0].shape[0] if x is None else x.shape[1]
-                cell.check_state(f"{name} of layer {k}", tensor, batch, size)
-        return states
-
-    def _refuse_pairs(self, state: Any) -> None:
-        """Raise for what may be a list of ``(h, c)`` by layer, as other packages have it, and not ``(h_0, c_0)``."""
-        pairs = isinstance(state, list) or len(state) != self.num_states
-        by_layer = len(state) == len(self.cells) and all(
-            not isinstance(one, Tensor) and len(one) == self.num_states for one in state
-        )
-        if pairs and by_layer:
-            raise ValueError(
-                f"the state is a {type(state).__name__} of {len(state)} pairs, which may be (h, c) by layer; give the"
-                " tuple (h_0, c_0), each with all layers: tuple(zip(*pairs)) turns (h, c) by layer into it"
-            )
-
-    def _zero_states(self, x: Tensor) -> list[CellState]:
-        states: list[CellState] = []
-        size = tuple(x.shape[3:])
-        for k, cell in enumerate(self._all_cells()):
-            if k % self.directions == 0:
-                size = cell.input_convolution.output_size(size)
-            cell.check_spatial_size(size)
-            states.append(tuple(cell.zeros(x.shape[1], *size) for _ in range(self.num_states)))
-        return states
-
-    def _pack(self, states: list[CellState], batched: bool) -> Any:
-        """The state of every cell as the user gets it."""
-        given = [[t if batched else t.squeeze(0) for t in tensors] for tensors in zip(*states, strict=True)]
-        packed = tuple(torch.stack(tensors) if self.stacked else tuple(tensors) for tensors in given)
-        return packed[0] if self.num_states == 1 else packed
+    def _told(self, last: list[CellState], layout: Layout) -> Any:
+        return states.packed(last, batched=layout.batched, stacked=self.stacked)
 
     def _all_cells(self) -> list[C]:
         return list(self.cells)  # type: ignore[arg-type]
+
+    def extra_repr(self) -> str:
+        given = {name: value for name, value in self.arguments.items() if name not in self.size_names}
+        shown = [f"{name}={value!r}" for name, value in given.items() if value not in (None, False, 0.0)]
+        return ", ".join([str(self.in_channels), str(self.hidden_channels), *shown])
+
+    def __prepare_scriptable__(self) -> None:
+        raise NotImplementedError(
+            f"torch.jit.script cannot compile a {type(self).__name__}; use torch.export.export, or torch.jit.trace for"
+            " one number of time steps"
+        )
 
 
 def _stream(
@@ -319,7 +364,7 @@ def _stream(
         for layer in layers:
             frame = layer.advance(frame)
         if wants_output and frame is not None:
-            outputs.append(frame.clone())
+            outputs.append(frame.clone(memory_format=torch.contiguous_format))
     return (torch.stack(outputs) if wants_output else None), [layer.state() for layer in layers]
 
 

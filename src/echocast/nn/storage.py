@@ -34,14 +34,17 @@ def save(layer: RecurrentLayers[Any], path: str | Path) -> None:
         path: the file, which is usually called ``.safetensors``; its folder must exist.
 
     Raises:
-        TypeError: another kind of layer, which `load` could not make again.
+        TypeError: another kind of layer, or one with an activation of your own, which `load` could not make again.
         DataError: the file cannot be written.
     """
     name = type(layer).__name__
+    instead = f"use torch.save(layer.state_dict(), {str(path)!r})"
     if type(layer) is not _LAYERS.get(name):
-        raise TypeError(
-            f"only {', '.join(_LAYERS)} can be saved, not {name}; use torch.save(layer.state_dict(), {str(path)!r})"
-        )
+        made = f"{type(layer).__module__}.{type(layer).__qualname__}"
+        raise TypeError(f"only echocast's own {', '.join(_LAYERS)} can be saved, not {made}; {instead}")
+    own = [key for key, value in layer.arguments.items() if any(map(callable, _each(value)))]
+    if own:
+        raise TypeError(f"a function cannot be saved, and {', '.join(own)} of this {name} is one; {instead}")
     checkpoint.write(Path(path), Checkpoint(_TASK, name, layer.arguments, layer.state_dict()))
 
 
@@ -64,3 +67,7 @@ def load(path: str | Path) -> RecurrentLayers[Any]:
             f"{path}: header and weights do not describe a {stored.name} ({reason}); save the layer again"
         ) from bad
     return layer
+
+
+def _each(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

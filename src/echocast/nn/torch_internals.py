@@ -35,6 +35,12 @@ def is_transformed() -> bool:
     return probes is None or any(probe() is not None for probe in probes)
 
 
+def has_hooks(module: torch.nn.Module) -> bool:
+    """Whether a call of this module does more than its ``forward``; True in a version that cannot tell."""
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return any(getattr(module, kind, True) for kind in kinds)
+
+
 def scan() -> Callable[..., Any] | None:
     """A recurrence as one operation, which exporters keep for any number of time steps; None without."""
     try:

@@ -10,7 +10,6 @@ Source: CF conventions 1.11.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import h5py
 import xarray as xr
 
 from echocast import fields
+from echocast.io import netcdf
 from echocast.readers import _cf, _hdf5
 
 SUFFIXES = (".nc", ".nc4", ".cdf", ".h5")
@@ -45,7 +45,7 @@ def read(
     missing_value: tuple[float, ...] = (),
 ) -> xr.DataArray:
     """The field of one file."""
-    with _opened(path) as data:
+    with netcdf.opened(path) as data:
         selection = _cf.Selection(variable, units, zr, interval, time_pattern, missing_value)
         return _cf.field(data, path.name, selection)
 
@@ -53,25 +53,10 @@ def read(
 def pieces(path: Path, **options: Any) -> Iterator[xr.DataArray]:
     """The field of one file, part by part in time: a file may hold years. The options are those of `read`."""
     selection = _cf.Selection(**options)
-    with _opened(path) as data:
+    with netcdf.opened(path) as data:
         whole = _cf.layout(data, selection, path.name)
         for part in _cf.stretches(len(whole.times), whole.cells, _STRETCH_BYTES):
             yield _cf.field(data, path.name, selection, part, whole)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[xr.Dataset]:
-    """The dataset as it is, nothing decoded."""
-    engine = _engine(path)
-    if engine == "h5netcdf":
-        h5py.File(path).close()  # fails cleanly where h5netcdf would leave a half-made object behind
-    with xr.open_dataset(path, engine=engine, cache=False, decode_cf=False, create_default_indexes=False) as raw:
-        yield raw
-
-
-def _engine(path: Path) -> str:
-    with path.open("rb") as file:
-        return "scipy" if file.read(3) == b"CDF" else "h5netcdf"
 
 
 def _has_netcdf_marks(file: h5py.File) -> bool:

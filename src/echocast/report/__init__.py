@@ -3,21 +3,19 @@
 >>> write_report(result, Path("report"), command="echocast verify radar.zarr")  # doctest: +SKIP
 """
 
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from echocast.errors import DataError
 from echocast.evaluation import VerificationResult
 from echocast.report import files, page
 from echocast.report.figures import figures_of
 from echocast.report.panels import case_panels
+from echocast.report.pictures import write_picture_report
 from echocast.report.tables import lead_table, score_table, threshold_table
 
-__all__ = ["case_panels", "lead_table", "score_table", "threshold_table", "write_report"]
+__all__ = ["case_panels", "lead_table", "score_table", "threshold_table", "write_picture_report", "write_report"]
 
 
 def write_report(
@@ -37,23 +35,14 @@ def write_report(
     Raises:
         DataError: the folder is a file, or cannot be written.
     """
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder}: is a file; give a folder by --out")
     figures = figures_of(result) | dict(panels or {})
     sections = page.sections_of(result, command)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as partial:
-            made = Path(partial)
-            for name, (_, figure) in figures.items():
-                figure.savefig(made / f"{name}.png", dpi=100, facecolor="white", bbox_inches="tight", pad_inches=0.15)
-            (made / "report.md").write_text(page.markdown(sections, figures), encoding="utf-8")
-            (made / "report.html").write_text(page.html(sections, figures, made), encoding="utf-8")
-            files.write_csv(result, made / "scores.csv")
-            files.write_differences(result, made / "differences.csv")
-            files.write_json(result, made / "scores.json", command)
-            files.write_netcdf(result, made / "scores.nc", command)
-            for file in sorted(made.iterdir()):
-                shutil.move(file, folder / file.name)
-    except OSError as bad:
-        raise DataError(f"{folder}: the report cannot be written ({bad.strerror or bad}); is the disk full?") from bad
+    with files.written_folder(folder) as made:
+        for name, (_, figure) in figures.items():
+            figure.savefig(made / f"{name}.png", dpi=100, facecolor="white", bbox_inches="tight", pad_inches=0.15)
+        (made / "report.md").write_text(page.markdown(sections, figures), encoding="utf-8")
+        (made / "report.html").write_text(page.html(sections, figures, made), encoding="utf-8")
+        files.write_csv(result, made / "scores.csv")
+        files.write_differences(result, made / "differences.csv")
+        files.write_json(result, made / "scores.json", command)
+        files.write_netcdf(result, made / "scores.nc", command)

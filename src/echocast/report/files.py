@@ -6,6 +6,10 @@
 import csv
 import json
 import math
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import permutations, product
 from pathlib import Path
 
@@ -13,8 +17,28 @@ import numpy as np
 import xarray as xr
 
 from echocast._version import __version__
+from echocast.errors import DataError
 from echocast.evaluation import VerificationResult
 from echocast.report import tables
+
+
+@contextmanager
+def written_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder whose files all move into `folder` when the block ends without an error.
+
+    Raises:
+        DataError: the folder is a file, or cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder}: is a file; give a folder by --out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as partial:
+            yield Path(partial)
+            for file in sorted(Path(partial).iterdir()):
+                shutil.move(file, folder / file.name)
+    except OSError as bad:
+        raise DataError(f"{folder}: the report cannot be written ({bad.strerror or bad}); is the disk full?") from bad
 
 
 def write_csv(result: VerificationResult, path: Path) -> None:

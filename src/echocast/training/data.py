@@ -80,6 +80,15 @@ def _synthetic(options: Mapping[str, Any]) -> tuple[Part, Part]:
 
 
 def _refuse_shared_frames(train: xr.DataArray, validation: xr.DataArray, path: Path) -> None:
+    names = [{one.name for one in archive.sequences(field)} for field in (train, validation)]
+    if all(names):  # the times of sequences mean nothing
+        both = sorted(names[0] & names[1])
+        if both:
+            raise DataError(
+                f"{path}: shares {len(both)} sequences with the training archive, {both[0]!r} first; a score on them"
+                " would be worthless: archive other sequences, or leave data.validation out"
+            )
+        return
     seen = [field.time.values[field.observed.values] for field in (train, validation)]
     shared = np.intersect1d(*seen)
     if shared.size:

@@ -68,6 +68,7 @@ class Imported:
             settings["state_kernel"] = [tuple(cell.h.shape[2:]) for cell in forward]
         if settings["peephole"] == "pixel" and first.peephole is not None:
             settings["spatial_size"] = tuple(first.peephole.shape[2:])
+        _refuse_even(settings.get("input_kernel", []), settings.get("state_kernel", []))
         hidden = [cell.h.shape[1] for cell in forward]
         build = ConvLSTM if dims else LSTM
         # One number for all layers where they are alike, so that their states come stacked as in nn.LSTM.
@@ -171,6 +172,15 @@ class Weights:
                 f"{self.source} has no weights named {_few(self._left)}; "
                 "if the layer is part of a larger model, give the prefix of its names"
             )
+
+
+def _refuse_even(*kernels: Sequence[Sequence[int]]) -> None:
+    """Implementations pad even kernels each in its own way, so that such a layer would give other outputs."""
+    even = [size for sizes in kernels for size in sizes if any(number % 2 == 0 for number in size)]
+    if even:
+        raise CheckpointMismatch(
+            f"echocast has no layer for these weights: kernels must be odd, and one is {tuple(even[0])}"
+        )
 
 
 def taken_from(weights: Weights, prefix: str) -> list[str]:

@@ -1,77 +1,82 @@
 """The fast path of the ConvLSTM on the CPU: per time step one convolution and one pointwise kernel.
 
 Layers choose it by themselves where it applies: 32-bit and bfloat16 tensors on the CPU, the paper's gates, and nothing
-that needs to see single operations (compilers, exporters, function transforms). Everything else takes the plain path,
-which defines what a layer computes; `plain` forces it, for second derivatives for instance.
+that needs to see single operations (compilers, exporters, function transforms, forward-mode differentiation).
+Everything else takes the plain path, which defines what a layer computes; `plain` forces it.
+
+>>> import torch
+>>> with plain():
+...     takes(torch.zeros(1), products=1 << 30)
+False
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from echocast.nn import torch_internals
-from echocast.nn.fused.convolutions import direct
-from echocast.nn.fused.layer import Layer
+from echocast.nn.fused import switches
+from echocast.nn.fused.switches import always, direct, plain
 
-__all__ = ["Layer", "always", "direct", "plain", "takes"]
+if TYPE_CHECKING:
+    from echocast.nn.fused.layer import Layer
+
+__all__ = ["always", "careful", "direct", "make_layer", "plain", "takes"]
 
 _log = logging.getLogger(__name__)
-_plain = False
-_min_products = 10_000_000
-"""Products per time step under which Python's share of it costs more than the fused path saves."""
+
+_LARGEST = 1024.0
+"""The largest value that Winograd's filtering is given. Its rounding errors, some 1e-8 of the largest value of a tile
+of 8 x 8 pixels, reach pixels that a direct convolution keeps apart."""
+
+_TENSORS = (Tensor, torch.nn.Parameter)
 
 
-@contextmanager
-def plain() -> Iterator[None]:
-    """Inside this context, layers take the plain path.
-
-    >>> with plain():
-    ...     takes(torch.zeros(1), products=1 << 30)
-    False
-    """
-    global _plain
-    before, _plain = _plain, True
-    try:
-        yield
-    finally:
-        _plain = before
-
-
-@contextmanager
-def always() -> Iterator[None]:
-    """Inside this context, layers too small to gain by the fused path take it too."""
-    global _min_products
-    before, _min_products = _min_products, 0
-    try:
-        yield
-    finally:
-        _min_products = before
-
-
-def takes(*tensors: Tensor, products: int) -> bool:
+def takes(*tensors: Tensor | None, products: int) -> bool:
     """Whether the fused path can take these tensors here and now, and is the faster one.
 
     Args:
-        tensors: all that the layer computes with.
+        tensors: all that the layer computes with, weights too; None where it has none.
         products: multiplications per time step.
     """
-    kinds = (torch.float32, torch.bfloat16)
     if torch_internals.is_recorded():
         return False
-    if _plain or products < _min_products:
+    if switches.is_plain() or products < switches.min_products():
         return False
-    if any(t.device.type != "cpu" or t.dtype not in kinds or type(t) not in _TENSORS for t in tensors):
+    given = [t for t in tensors if t is not None]
+    kinds = (torch.float32, torch.bfloat16)
+    if any(t.device.type != "cpu" or t.dtype not in kinds or type(t) not in _TENSORS or not t.numel() for t in given):
         return False
     if torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") not in kinds:
         return False
-    return not torch_internals.is_transformed() and _kernels_compile()
+    if torch_internals.is_transformed() or any(_has_tangent(t) for t in given):
+        return False
+    return _kernels_compile()
 
 
-_TENSORS = (Tensor, torch.nn.Parameter)
+def careful(*tensors: Tensor | None) -> AbstractContextManager[None]:
+    """`direct` where a tensor, which `takes` has taken, holds NaN, infinity or a value above 1024; else nothing.
+
+    Winograd's filtering mixes the pixels of a tile: one bad value would spoil more pixels than the kernel reaches.
+    """
+    for tensor in tensors:
+        if tensor is not None:
+            least, most = tensor.detach().aminmax()
+            if not (least.item() >= -_LARGEST and most.item() <= _LARGEST):
+                return direct()
+    return nullcontext()
+
+
+def make_layer(state: tuple[Tensor, ...], **weights: Any) -> "Layer":
+    """See `echocast.nn.fused.layer.Layer`; to be called only where `takes` says so."""
+    from echocast.nn.fused.layer import Layer  # it needs llvmlite
+
+    return Layer(state, **weights)
 
 
 @cache
@@ -80,8 +85,13 @@ def _kernels_compile() -> bool:
         from echocast.nn.fused import compiler, kernels
 
         compiler.check_processor()
+        compiler.check_threads()
         kernels.step(bf16=False, peephole=None, x_gates=False, keep=False)
     except Exception as error:  # whatever keeps LLVM from working here, the plain path does the same, slower
         _log.warning("ConvLSTM layers run without their fused kernels, more slowly: %s", error)
         return False
     return True
+
+
+def _has_tangent(tensor: Tensor) -> bool:
+    return forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from echocast.nn.fused import kernels
-from echocast.nn.fused.buffers import bordered, by_step, empty, grid, inner, rows
+from echocast.nn.fused.buffers import F32, bordered, by_step, empty, grid, inner, rows
 from echocast.nn.fused.compiler import block_rows
 from echocast.nn.fused.convolutions import Convolution, choose
 from echocast.nn.fused.weights import Weights
@@ -55,10 +55,11 @@ class Backward:
         self.seen = by_step(inner(self._seen, border), self.chunk)
         self.cells = empty((self.segment, batch, *space, self.hidden), torch.float32)
         self.dx = None if like is None else torch.empty_like(like)
-        self.d_bias = torch.zeros(4 * self.hidden)
+        self.d_bias = torch.zeros(4 * self.hidden, **F32)
         self.peephole = weights.peephole_rows()
-        self.sums = torch.zeros(-(-self._rows // block_rows(self._rows, self.hidden)), 3 * self.hidden)
-        self.pixel_sums = torch.zeros(3, self.hidden, *space) if weights.kind == "pixel" else None
+        blocks = -(-self._rows // block_rows(self._rows, self.hidden))
+        self.sums = torch.zeros(blocks, 3 * self.hidden, **F32)
+        self.pixel_sums = torch.zeros(3, self.hidden, *space, **F32) if weights.kind == "pixel" else None
         self._kernel = kernels.back(bf16=self.bf16, peephole=weights.kind, wide=part.wide)
         self._cells = kernels.cells(bf16=self.bf16)
 
@@ -70,8 +71,8 @@ class Backward:
         """Start with the gradients of the last state."""
         shape = (self.batch, *self.space, self.hidden)
         kind = torch.float32 if self.to_images.wide else self.dtype
-        self.dc = torch.zeros(shape) if d_c is None else d_c.float().contiguous().clone()
-        self.later = torch.zeros(shape, dtype=kind) if d_h is None else d_h.to(kind).contiguous()
+        self.dc = torch.zeros(shape, **F32) if d_c is None else d_c.float().contiguous().clone()
+        self.later = torch.zeros(shape, device="cpu", dtype=kind) if d_h is None else d_h.to(kind).contiguous()
 
     def differentiate_gates(self, t: int, d_out: Tensor | None) -> None:
         """The gradients of the gates of time step t before their activation, and of the cell state before it."""
@@ -126,7 +127,7 @@ class Backward:
         return sums.view_as(peephole).to(peephole.dtype)
 
     def _zeros(self) -> Tensor:
-        return torch.zeros(self.batch, *self.space, self.hidden, dtype=self.dtype)
+        return torch.zeros(self.batch, *self.space, self.hidden, device="cpu", dtype=self.dtype)
 
     def _slot(self, t: int) -> int:
         return t % self.chunk if self.x_gates else t % self.segment % self.chunk

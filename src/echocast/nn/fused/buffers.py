@@ -2,10 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+F32: dict[str, Any] = {"device": "cpu", "dtype": torch.float32}
+"""Said wherever a tensor is made: a user may have set other defaults."""
 
 
 def inner(buffer: Tensor, border: Sequence[int]) -> Tensor:
@@ -20,7 +24,7 @@ def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     arithmetic."""
     words = torch.from_numpy(np.empty(math.prod(shape), dtype=np.float32 if dtype == torch.float32 else np.int16))
     # No view of `words`, which autograd would not let a user change in place.
-    return torch.empty(0, dtype=dtype).set_(words.untyped_storage(), 0, shape)  # type: ignore[call-overload, no-any-return]
+    return torch.empty(0, device="cpu", dtype=dtype).set_(words.untyped_storage(), 0, shape)  # type: ignore[call-overload, no-any-return]
 
 
 def bordered(images: int, space: Sequence[int], channels: int, border: Sequence[int], dtype: torch.dtype) -> Tensor:

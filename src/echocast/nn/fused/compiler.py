@@ -106,6 +106,15 @@ def check_processor() -> None:
         raise OSError("this processor has no fused multiply-add")
 
 
+def check_threads() -> None:
+    """
+    Raises:
+        OSError: this PyTorch lends no threads, and more than one is wanted.
+    """
+    if parallel_for() is None and torch.get_num_threads() > 1:
+        raise OSError(f"PyTorch {torch.__version__} has no torch_parallel_for, so that they would use one thread alone")
+
+
 def call(address: int, parts: int, context: Any) -> None:
     """Run a compiled ``function(begin, end, context)`` over `parts` parts, on PyTorch's threads."""
     if parts == 1 or (parallel := parallel_for()) is None:

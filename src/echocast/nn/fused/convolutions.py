@@ -4,15 +4,14 @@ Images are channels-last, (image, *space, channel), and lie in buffers with the 
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from echocast.nn.fused import winograd
-from echocast.nn.fused.buffers import empty, inner
+from echocast.nn.fused import switches, winograd
+from echocast.nn.fused.buffers import F32, empty, inner
 from echocast.nn.fused.product import product
 
 Part = tuple[slice, ...]
@@ -23,19 +22,6 @@ _CACHED = 4 << 20
 
 _TILES = 256
 """Tiles multiplied at a time: enough for a matrix product, few enough for the cache."""
-
-_use_winograd = True
-
-
-@contextmanager
-def direct() -> Iterator[None]:
-    """Inside this context, no convolution uses Winograd's filtering: slower, and a few bits more exact."""
-    global _use_winograd
-    before, _use_winograd = _use_winograd, False
-    try:
-        yield
-    finally:
-        _use_winograd = before
 
 
 @runtime_checkable
@@ -84,7 +70,7 @@ def choose(weight: Tensor, space: Sequence[int], dtype: torch.dtype, *, keep: bo
         dtype: of the images.
         keep: results are kept for the backward pass, so that cutting large images into strips would save no memory.
     """
-    if _use_winograd and winograd.takes(weight.shape[2:], space):
+    if not switches.is_direct() and winograd.takes(weight.shape[2:], space):
         return _Winograd(weight, space)
     return _Direct(weight, space, dtype, keep=keep)
 
@@ -141,7 +127,7 @@ class _Direct:
 class _DirectWeight:
     def __init__(self, convolution: _Direct) -> None:
         self._convolution = convolution
-        self._sum = torch.zeros(convolution.weight.shape)
+        self._sum = torch.zeros(convolution.weight.shape, **F32)
 
     def add(self, gradient: Tensor, buffer: Tensor) -> None:
         self._sum += self._convolution.gradients(gradient, buffer, to_images=False)
@@ -223,7 +209,7 @@ class _WinogradWeight:
     def __init__(self, convolution: _Winograd) -> None:
         self._convolution = convolution
         weight = convolution.weight
-        self._sum = torch.zeros(convolution._planes, weight.shape[1], weight.shape[0])
+        self._sum = torch.zeros(convolution._planes, weight.shape[1], weight.shape[0], **F32)
 
     def add(self, gradient: Tensor, buffer: Tensor) -> None:
         convolution = self._convolution

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from echocast.nn.fused.buffers import empty
-from echocast.nn.fused.recurrence import Stepper, train
+from echocast.nn.fused.recurrence import Stepper, XGates, train
 from echocast.nn.fused.weights import Weights
 
 
@@ -37,27 +37,35 @@ class Layer:
         x, peep = (None if w is None else self._plane(w) for w in (weight_x, peephole))
         self.weights = Weights(x, self._plane(weight_h), bias, peep)
 
-    def sequence(self, x: Tensor | None, x_gates: Tensor | None, steps: int) -> tuple[Tensor, Tensor, Tensor]:
+    def sequence(
+        self, x: Tensor | None, x_gates: Callable[[], Tensor] | None, steps: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """All hidden states (time, batch, hidden, *space), the last ``h`` and the last ``c``.
+
+        The hidden states lie channels-last, ready for a layer above, in memory that the backward pass reads; a user is
+        given a contiguous copy.
 
         Args:
             x: (time, batch, channel, *space), for a layer that joins it with its state.
-            x_gates: what the input adds to the gates, bias included, for a layer that does not.
+            x_gates: computes what the input adds to the gates, bias included, for a layer that does not.
             steps: number of time steps.
         """
-        x, x_gates = (None if t is None else self._plane(t).to(self.dtype) for t in (x, x_gates))
-        weights = self.weights
+        weights, x = self.weights, None if x is None else self._plane(x).to(self.dtype)
+        gates = None if x_gates is None else self._plane(x_gates()).to(self.dtype)
         if x_gates is not None:
             x, weights = None, Weights(None, weights.h, None, weights.peephole)
         if torch.is_grad_enabled():
-            made = train(x, x_gates, self.h, self.c, weights, steps)
+            again = None if gates is None or x_gates is None else XGates(gates, lambda: self._plane(x_gates()))
+            made = train(x, again, self.h, self.c, weights, steps)
         else:
-            stepper = Stepper(weights, self.h, self.c, x_gates=x_gates is not None)
+            stepper = Stepper(weights, self.h, self.c, x_gates=gates is not None)
             output = empty((steps, stepper.batch, *stepper.space, stepper.hidden), self.dtype)
             for t in range(steps):
-                stepper.advance(None if x is None else x[t], output[t], x_gates=None if x_gates is None else x_gates[t])
+                stepper.advance(None if x is None else x[t], output[t], x_gates=None if gates is None else gates[t])
             made = output.movedim(-1, 2), output[-1].movedim(-1, 1).clone(), self._cell(stepper)
-        return tuple(self._line(tensor) for tensor in made)  # type: ignore[return-value]
+        output, h, c = (self._line(tensor) for tensor in made)
+        # Where it could be taken for a copy already, it becomes one.
+        return (output.clone() if output.is_contiguous() else output), h, c
 
     def streaming(self, input_gates: Callable[[Tensor], Tensor] | None) -> "_Streaming":
         """This layer, frame by frame; `input_gates` computes what an input adds to the gates, None without input."""

@@ -10,18 +10,34 @@ Tensors come and go time first: (time, batch, channel, *space).
 import functools
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from echocast.nn.fused import kernels
+from echocast.nn.fused import again, kernels, switches
 from echocast.nn.fused.backward import Backward
 from echocast.nn.fused.buffers import bordered, channels_last, empty, grid, inner, rows
 from echocast.nn.fused.convolutions import choose
 from echocast.nn.fused.weights import Weights
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class XGates:
+    """What the input adds to the gates.
+
+    Args:
+        gates: (time, batch, 4 hidden, *space).
+        compute: computes them again. A second derivative needs them; to keep them for it would cost every training
+            step its memory.
+    """
+
+    gates: Tensor
+    compute: Callable[[], Tensor]
 
 
 def no_autocast(function: F) -> F:
@@ -36,20 +52,20 @@ def no_autocast(function: F) -> F:
 
 
 def train(
-    x: Tensor | None, x_gates: Tensor | None, h: Tensor, c: Tensor, weights: Weights, steps: int
+    x: Tensor | None, x_gates: "XGates | None", h: Tensor, c: Tensor, weights: Weights, steps: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The hidden states (time, batch, hidden, *space) and the last ``h`` and ``c``, differentiable once.
+    """The hidden states (time, batch, hidden, *space) and the last ``h`` and ``c``.
 
     Args:
         x: (time, batch, channel, *space); its convolution is done here, with ``weights.x``.
-        x_gates: (time, batch, 4 hidden, *space); what the input adds to the gates, computed elsewhere. At most one of
-            the two.
+        x_gates: what the input adds to the gates, computed elsewhere. At most one of the two.
         h, c: the initial state; `h` has the dtype of the computation.
         weights: the layer's.
         steps: number of time steps.
     """
     parts = weights.x, weights.h, weights.bias, weights.peephole
-    output, last, cell = _Recurrence.apply(steps, x, x_gates, h, c, *parts)  # type: ignore[no-untyped-call]
+    gates, compute = (None, None) if x_gates is None else (x_gates.gates, x_gates.compute)
+    output, last, cell = _Recurrence.apply(steps, compute, x, gates, h, c, *parts)  # type: ignore[no-untyped-call]
     return output.movedim(-1, 2), last.movedim(-1, 1), cell.movedim(-1, 1)
 
 
@@ -120,7 +136,9 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     @no_autocast
-    def forward(ctx: Any, steps: int, *tensors: Any) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        ctx: Any, steps: int, compute: Callable[[], Tensor] | None, *tensors: Any
+    ) -> tuple[Tensor, Tensor, Tensor]:
         x, x_gates, h, c, weight_x, weight_h, bias, peephole = tensors
         stepper = Stepper(Weights(weight_x, weight_h, bias, peephole), h, c, keep=True, x_gates=x_gates is not None)
         shape = (steps, stepper.batch, *stepper.space)
@@ -133,8 +151,9 @@ class _Recurrence(torch.autograd.Function):
                 marks.append(stepper.cell.clone())
             here = None if x is None else x[t]
             stepper.advance(here, out[t], x_gates=None if x_gates is None else x_gates[t], gates=gates[t])
-        ctx.save_for_backward(x, h, weight_x, weight_h, bias, peephole, out, gates, *marks)
-        ctx.x_gates, ctx.cell_dtype = x_gates is not None, c.dtype
+        ctx.save_for_backward(x, h, c, weight_x, weight_h, bias, peephole, out, gates, *marks)
+        ctx.x_gates, ctx.cell_dtype, ctx.compute = x_gates is not None, c.dtype, compute
+        ctx.steps, ctx.direct = steps, switches.is_direct()
         ctx.set_materialize_grads(False)
         return out, out[-1].clone(), stepper.cell.to(c.dtype)
 
@@ -142,21 +161,27 @@ class _Recurrence(torch.autograd.Function):
     @no_autocast
     def backward(ctx: Any, d_out: Tensor | None, d_h: Tensor | None, d_c: Tensor | None) -> tuple[Any, ...]:
         if torch.is_grad_enabled():
-            raise RuntimeError(
-                "second derivatives (create_graph=True) of a ConvLSTM on the CPU need its plain path: "
-                "compute the layer inside `with echocast.nn.fused.plain():`"
-            )
-        x, h, weight_x, weight_h, bias, peephole, out, gates, *marks = ctx.saved_tensors
+            x, h, c, weight_x, weight_h, bias, peephole, *_ = ctx.saved_tensors
+            x_gates = None if ctx.compute is None else ctx.compute().to(h.dtype)
+            given = x, x_gates, h, c, weight_x, weight_h, bias, peephole
+            return None, None, *again.gradients(given, ctx.needs_input_grad[2:], (d_out, d_h, d_c), ctx.steps)
+        with switches.direct() if ctx.direct or not _finite(d_out, d_h) else nullcontext():
+            return _Recurrence._once(ctx, d_out, d_h, d_c)
+
+    @staticmethod
+    def _once(ctx: Any, d_out: Tensor | None, d_h: Tensor | None, d_c: Tensor | None) -> tuple[Any, ...]:
+        x, h, _, weight_x, weight_h, bias, peephole, out, gates, *marks = ctx.saved_tensors
         weights = Weights(weight_x, weight_h, bias, peephole)
-        back = Backward(weights, gates, marks, like=x if ctx.needs_input_grad[1] else None, x_gates=ctx.x_gates)
+        back = Backward(weights, gates, marks, like=x if ctx.needs_input_grad[2] else None, x_gates=ctx.x_gates)
         back.begin(d_h, d_c)
         for t in reversed(range(len(gates))):
             back.differentiate_gates(t, None if d_out is None else d_out[t])
             back.copy_input(t, None if x is None else x[t], h.movedim(1, -1) if t == 0 else out[t - 1])
-            back.differentiate_convolution(t, weights=any(ctx.needs_input_grad[5:8]))
+            back.differentiate_convolution(t, weights=any(ctx.needs_input_grad[6:9]))
         d_weight = back.weight.result()
         wx, wh = d_weight[:, : weights.inputs], d_weight[:, weights.inputs :]
         return (
+            None,
             None,
             back.dx,
             back.dgates.movedim(-1, 2) if ctx.x_gates else None,
@@ -167,3 +192,8 @@ class _Recurrence(torch.autograd.Function):
             None if bias is None else back.d_bias.to(bias.dtype),
             None if peephole is None else back.d_peephole(peephole),
         )
+
+
+def _finite(*gradients: Tensor | None) -> bool:
+    """Whether no gradient holds NaN or infinity, which Winograd's filtering would spread further than a kernel."""
+    return all(d is None or math.isfinite(d.sum(dtype=torch.float32).item()) for d in gradients)

@@ -18,6 +18,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from echocast.nn.fused.buffers import F32
 from echocast.nn.fused.compiler import Kernel, Load, Rows, Store, compile_kernel
 from echocast.nn.fused.lanes import Lanes
 
@@ -166,5 +167,5 @@ def _apply(matrix: Matrix, values: Sequence[Lanes]) -> list[Lanes]:
 
 def _both_ways(kernel: int) -> Tensor:
     """The weight's transform along lines and columns at once: (plane, tap)."""
-    transform = torch.tensor([[float(value) for value in row] for row in matrices(kernel)[1]])
+    transform = torch.tensor([[float(value) for value in row] for row in matrices(kernel)[1]], **F32)
     return torch.kron(transform, transform)

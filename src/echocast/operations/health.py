@@ -1,0 +1,36 @@
+"""What the service counts and remembers for its status."""
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from echocast.operations.logs import EventLog, without_secrets
+from echocast.operations.stamps import iso
+
+
+@dataclass
+class Health:
+    """Counts, the last errors, and why the last issue failed.
+
+    Args:
+        log: where events are told.
+    """
+
+    log: EventLog
+    frames: Counter[str] = field(default_factory=Counter)
+    issues: Counter[str] = field(default_factory=Counter)
+    errors: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=10))
+    failing: str = ""
+    newest: dict[str, Any] = field(default_factory=dict)
+
+    def error(self, now: float, reason: str, message: str) -> None:
+        """Remember an error and tell it."""
+        text = " ".join(message.split())
+        self.errors.append({"ts": iso(now), "reason": reason, "message": without_secrets(text)})
+        self.log.event(now, "error", level="error", reason=reason, message=text)
+
+    def frame(self, now: float, outcome: str, *, source: str, time: str | None = None, reason: str = "") -> None:
+        """Count what became of a frame and tell it."""
+        self.frames[outcome] += 1
+        level = "info" if outcome in ("used", "late", "corrected", "duplicate", "old") else "warning"
+        self.log.event(now, "frame", level=level, outcome=outcome, frame=time, source=source, reason=reason or None)

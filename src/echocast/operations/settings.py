@@ -1,0 +1,147 @@
+"""The settings of the service: defaults, then a TOML file, then the environment, then the command line.
+
+Every option is a key of the file (``least-frames`` or ``least_frames``) and a variable (``ECHOCAST_WATCH__POLL``).
+
+>>> read_settings({"sources": ["radar/"], "out": "live"}, environment={"ECHOCAST_WATCH__POLL": "5s"}).poll
+5.0
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from echocast.operations.durations import as_bytes, as_seconds
+from echocast.operations.rules import Gaps
+
+PREFIX = "ECHOCAST_WATCH__"
+
+Seconds = Annotated[float, BeforeValidator(as_seconds), Field(ge=0, le=10 * 366 * 86_400)]
+"""A duration, as ``10s``, ``5min``, ``1h`` or ``7d``."""
+Bytes = Annotated[int, BeforeValidator(as_bytes), Field(gt=0)]
+"""A size, as ``256MB``."""
+
+
+class SettingsError(ValueError):
+    """A wrong command line, environment or file of settings."""
+
+
+class Settings(BaseModel):
+    """What `echocast watch` was told; see docs/operations.md for each."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sources: list[str] = []
+    out: Path
+    replay: str | None = None
+    speed: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = 1.0
+    once: bool = False
+
+    model: str = "lagrangian"
+    minutes: Annotated[float, Field(ge=1, le=10_080, allow_inf_nan=False)] = 90
+    frames: Annotated[int, Field(ge=2, le=1000)] = 10
+    members: Annotated[int, Field(ge=1, le=1000)] | None = None
+    bbox: tuple[float, float, float, float] | None = None
+
+    poll: Annotated[Seconds, Field(gt=0)] = 10.0
+    settle: Seconds = 2.0
+    patience: Seconds = 120.0
+    read_timeout: Annotated[Seconds, Field(gt=0)] = 30.0
+    most_bytes: Bytes = 256_000_000
+    step: Annotated[Seconds, Field(gt=0)] | None = None
+    delay: Seconds = 300.0
+    stale: Annotated[Seconds, Field(gt=0)] = 1200.0
+
+    gaps: Gaps = "shorten"
+    least_frames: Annotated[int, Field(ge=2)] | None = None
+    revise: bool = True
+    catch_up: Seconds = 3600.0
+    regrid_after: Annotated[int, Field(ge=1)] = 6
+
+    deadline: Annotated[Seconds, Field(gt=0)] = 240.0
+    memory: Bytes = 4_000_000_000
+    keep: Annotated[Seconds, Field(gt=0)] = 86_400.0
+    keep_bytes: Bytes | None = None
+    grace: Seconds = 600.0
+
+    log: Literal["auto", "text", "json"] = "auto"
+
+    format: str | None = None
+    variable: str | None = None
+    units: str | None = None
+    zr: str | None = None
+    min_quality: Annotated[float, Field(ge=0, le=1)] | None = None
+    interval: Annotated[float, Field(gt=0)] | None = None
+    time_pattern: str | None = None
+    missing_value: list[float] = []
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> "Settings":
+        if bool(self.sources) == (self.replay is not None):
+            raise ValueError("give either sources or --replay ARCHIVE, and not both")
+        if self.replay is None and self.speed != 1:
+            raise ValueError("--speed is for --replay ARCHIVE; a real feed comes at its own speed")
+        if self.least_frames is not None and self.least_frames > self.frames:
+            raise ValueError(f"--least-frames {self.least_frames} is more than --frames {self.frames}")
+        if self.keep < self.catch_up:
+            raise ValueError(
+                f"--keep {self.keep:g} s is less than --catch-up {self.catch_up:g} s: what is made up for would be"
+                " removed at once; keep more, or catch up less"
+            )
+        return self
+
+    def as_toml(self) -> str:
+        """All settings as a file that gives the same."""
+        content = self.model_dump(mode="json", exclude_none=True)
+        return "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in content.items())
+
+
+def read_settings(
+    given: Mapping[str, Any], *, file: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Settings:
+    """The settings from the command line (`given`; None is not given), a file and the environment.
+
+    Raises:
+        SettingsError: a key that does not exist, or a value that is not allowed.
+    """
+    merged = _of_file(file) | _of_environment(environment or {})
+    merged |= {name: value for name, value in given.items() if value not in (None, [], ())}
+    try:
+        return Settings(**merged)
+    except ValidationError as bad:
+        raise SettingsError("; ".join(_told(error) for error in bad.errors())) from bad
+
+
+def _told(error: Any) -> str:
+    where = "--" + str(error["loc"][0]).replace("_", "-") if error["loc"] else ""
+    if error["type"] == "extra_forbidden":
+        return f"there is no setting {str(error['loc'][0])!r}; there are: {', '.join(Settings.model_fields)}"
+    if error["type"] == "missing":
+        return f"{where} is missing; give it on the command line or in the file of --config"
+    what = str(error["msg"]).removeprefix("Value error, ")
+    return f"{where} {error['input']!r}: {what}" if where else what
+
+
+def _of_file(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as bad:
+        raise SettingsError(f"--config {file}: cannot be read ({bad.strerror})") from bad
+    except ValueError as bad:
+        raise SettingsError(f"--config {file}: is no TOML ({bad})") from bad
+    return {name.replace("-", "_"): value for name, value in content.items()}
+
+
+def _of_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Settings of variables; lists are separated by commas."""
+    found: dict[str, Any] = {}
+    for variable, text in environment.items():
+        if variable.startswith(PREFIX):
+            name = variable.removeprefix(PREFIX).lower()
+            found[name] = text.split(",") if name in ("sources", "missing_value", "bbox") else text
+    return found

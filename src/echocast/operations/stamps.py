@@ -1,0 +1,30 @@
+"""How operations write times: frames are in whole nanoseconds since 1970 (UTC), files and logs in ISO 8601.
+
+>>> name_stamp(1_480_000_000_000_000_000), iso(1480000000.25)
+('20161124T150640Z', '2016-11-24T15:06:40Z')
+"""
+
+from datetime import UTC, datetime
+
+NS = 1_000_000_000
+"""Nanoseconds in a second."""
+
+
+def name_stamp(time_ns: int) -> str:
+    """A time in the name of a file, as ``20161124T150640Z``; names sort as times do."""
+    return datetime.fromtimestamp(time_ns // NS, UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def iso(seconds: float) -> str:
+    """Seconds since 1970 as ``2016-11-24T15:06:40Z``."""
+    return datetime.fromtimestamp(int(seconds // 1), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def iso_ns(time_ns: int) -> str:
+    """Nanoseconds since 1970 as ``2016-11-24T15:06:40Z``."""
+    return iso(time_ns // NS)
+
+
+def seconds_of(text: str) -> float:
+    """The seconds since 1970 of a time that `iso` wrote; raises `ValueError` for any other text."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()

@@ -1,0 +1,242 @@
+"""The service: a loop that takes in frames, makes the issues that are due, and tells how it is.
+
+>>> Watch(settings, options).run()  # doctest: +SKIP
+0
+"""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import filelock
+
+from echocast.errors import DataError
+from echocast.io.reading import ReadOptions
+from echocast.operations import jobs, sources
+from echocast.operations.clocks import Clock, FastClock, SystemClock
+from echocast.operations.disk import disk_errors
+from echocast.operations.health import Health
+from echocast.operations.intake import Intake
+from echocast.operations.issuing import Issuing
+from echocast.operations.layout import Layout
+from echocast.operations.logs import EventLog
+from echocast.operations.rules import Due
+from echocast.operations.settings import Settings
+from echocast.operations.stamps import NS
+from echocast.operations.status import StatusFile
+from echocast.operations.worker import Worker, WorkerProcess
+
+LOCKED, NOTHING_ISSUED, INTERRUPTED = 75, 3, 130
+"""Exit statuses beside 0 and 1."""
+_STATUS_S = 5.0
+_SLICE_S = 0.2
+_PREPARE_S = 600.0
+
+
+class Locked(DataError):
+    """Another process watches into the same folder."""
+
+
+class Stopped(BaseException):
+    """The service was asked to stop."""
+
+
+@dataclass
+class Watch:
+    """The service.
+
+    Args:
+        settings: what it was told.
+        options: how files are read.
+        log: where events are told; standard error if None.
+        clock: the time; the machine's, or with a replay a fast one, if None.
+        worker: reads and computes; a process of its own if None.
+
+    Raises:
+        Locked: another process watches into the same folder.
+        DataError: the folder cannot be written, or holds what another version wrote; the archive cannot be read.
+        ModelError: there is no such model.
+    """
+
+    settings: Settings
+    options: ReadOptions
+    log: EventLog | None = None
+    clock: Clock | None = None
+    worker: Worker | None = None
+    stop_signal: int | None = None
+    _wants_state: bool = False
+    _reload_asked: bool = False
+    _is_to_plan: bool = True
+    _cleanup: list[Callable[[], None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Lock the folder, load the model, take in what is there."""
+        self.layout = Layout(self.settings.out)
+        with disk_errors(self.layout.root):
+            self.layout.root.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(self.layout)
+        try:
+            self._make()
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self) -> int:
+        """Turn until there is nothing left to do or until asked to stop; the exit status."""
+        with self._signals():
+            try:
+                while not self._is_done(wait := self.turn()):
+                    self._sleep(wait)
+            except Stopped:
+                pass
+            finally:
+                self.close()
+        if self.stop_signal == signal.SIGINT:
+            return INTERRUPTED
+        return NOTHING_ISSUED if self.settings.once and self.stop_signal is None and not self._has_newest() else 0
+
+    def turn(self) -> float:
+        """One turn of the loop: list, read, make one issue, tidy; the seconds until the next thing to do."""
+        self.intake.poll()
+        if self.intake.read():
+            self.issuing.index_is_old = self._is_to_plan = True
+        due: list[Due] = []
+        if self._is_to_plan and not self.issuing.is_waiting_for_the_disk:
+            due = self.issuing.due()
+            self._is_to_plan = bool(due)
+        if due:
+            self.issuing.make(due[0])
+        self.issuing.tidy()
+        self.status.write(at_most_every=0.0 if due else _STATUS_S)
+        if len(due) > 1:
+            return 0.0
+        return max(0.0, min(self.intake.next_time(), self._retry_time()) - self.time.interval())
+
+    def close(self) -> None:
+        """End the worker and give the folder free; what is computed is dropped."""
+        if self.worker is not None:
+            self.worker.end()
+        if hasattr(self, "status"):
+            self.status.stopping = True
+            self.status.write()
+        self._lock.release()
+
+    def heartbeat(self) -> None:
+        """Called while the worker works: status.json stays young, and a wish to stop is heard."""
+        if hasattr(self, "status"):
+            self.status.write(at_most_every=_STATUS_S)
+        self._hear()
+
+    def _make(self) -> None:
+        chosen = self.settings
+        polled, self.time = self._sources()
+        self.events = self.log or EventLog(sys.stderr, _as_json(chosen.log))
+        health = Health(self.events)
+        if self.worker is None:
+            self.worker = WorkerProcess(chosen.memory, self.heartbeat)
+        model = self.worker.call(jobs.prepare, (chosen.model, chosen.members), deadline=_PREPARE_S)
+        self.intake = Intake(self.layout, chosen, self.options, self.worker, self.time, health, polled)
+        self.intake.heartbeat = self.heartbeat
+        self.issuing = Issuing(self.layout, chosen, model, self.intake, self.worker, self.time, health)
+        self.status = StatusFile(self.layout, self.time, self.intake, self.issuing)
+        self.issuing.tidy()
+        self.status.write()
+        self.events.event(self.time.now(), "started", sources=len(polled), out=str(self.layout.root))
+
+    def _sources(self) -> tuple[list[sources.Polled], Clock]:
+        """The sources, and the clock, which a replay begins at its first frame."""
+        chosen = self.settings
+        depth = chosen.frames + 24 + int(chosen.catch_up / 300)
+        if chosen.replay is None:
+            given = [sources.source_of(one) for one in chosen.sources]
+            return [sources.Polled(one, chosen.poll, depth) for one in given], self.clock or SystemClock()
+        times = jobs.archive_times(chosen.replay)
+        if not times:
+            raise DataError(f"--replay {chosen.replay}: holds no frames")
+        clock = self.clock or FastClock(times[0] / NS, chosen.speed)
+        self._replayed_until = times[-1] / NS
+        return [sources.Polled(sources.Replay(chosen.replay, times, clock.now), chosen.poll, depth)], clock
+
+    def _is_done(self, wait: float) -> bool:
+        """Whether all that there is to do is done; a service that watches a feed never is."""
+        if self.settings.once:
+            return wait > 0 and all(not why for why in self.intake.files.waiting.values()) and not self._is_settling()
+        if self.settings.replay is None:
+            return False
+        return wait > 0 and not self._is_settling() and self.time.now() > self._replayed_until + 2 * self.settings.poll
+
+    def _is_settling(self) -> bool:
+        return bool(self.intake.files.waiting)
+
+    def _has_newest(self) -> bool:
+        """Whether the newest frame has an issue."""
+        times, newest = self.intake.store.times, next(iter(self.issuing.publisher.newest_first()), None)
+        return bool(times) and newest is not None and newest.seconds >= times[-1] / NS
+
+    def _retry_time(self) -> float:
+        now = self.time.interval()
+        return self.issuing.not_before if self.issuing.not_before > now else now + _STATUS_S
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait in short slices, so that a signal is heard."""
+        end = self.time.interval() + seconds
+        while (left := end - self.time.interval()) > 0:
+            self._hear()
+            self.time.sleep(min(left, _SLICE_S * getattr(self.time, "speed", 1.0)))
+        self._hear()
+
+    def _hear(self) -> None:
+        if self.stop_signal is not None:
+            raise Stopped
+        if self._reload_asked:
+            self._reload_asked = False
+            self.events.event(self.time.now(), "warning", level="warning", reason="SIGHUP: restart to read settings")
+        if self._wants_state and hasattr(self, "status"):
+            self._wants_state = False
+            self.events.event(self.time.now(), "state", **self.status.content())
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Within the block SIGTERM and Ctrl-C end the loop, SIGUSR1 logs the state."""
+
+        def stop(number: int, _: Any) -> None:
+            self.stop_signal = number
+
+        def state(*_: Any) -> None:
+            self._wants_state = True
+
+        def reload(*_: Any) -> None:
+            self._reload_asked = True
+
+        wanted = {"SIGTERM": stop, "SIGINT": stop, "SIGUSR1": state, "SIGHUP": reload}
+        known = {getattr(signal, name): handler for name, handler in wanted.items() if hasattr(signal, name)}
+        before = {number: signal.signal(number, handler) for number, handler in known.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _locked(layout: Layout) -> filelock.BaseFileLock:
+    """The lock of the folder, held; raises `Locked`, which names the holder."""
+    lock = filelock.FileLock(layout.lock, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as bad:
+        holder = layout.lock.read_text(encoding="utf-8").strip() or "another process"
+        raise Locked(f"{layout.root}: {holder} watches into this folder; stop it, or give another --out") from bad
+    except OSError as bad:
+        raise DataError(f"{layout.lock}: cannot be locked ({bad.strerror}); is the disk full or read-only?") from bad
+    with disk_errors(layout.lock):
+        layout.lock.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+    return lock
+
+
+def _as_json(log: str) -> bool:
+    return log == "json" or (log == "auto" and not sys.stderr.isatty())

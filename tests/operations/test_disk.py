@@ -1,0 +1,148 @@
+"""A full or read-only disk, and what a start makes of what it finds."""
+
+import errno
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.operations import service
+from tests.operations.fake_radar import START_S, FakeRadar
+
+from echocast import atomic
+from echocast.errors import DataError
+from echocast.operations.clocks import ManualClock
+from echocast.operations.watching import Watch
+
+
+def sound(tmp_path: Path, frames: int = 5) -> tuple[FakeRadar, ManualClock]:
+    return FakeRadar(tmp_path / "radar", frames, faulty=False), ManualClock(START_S)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])
+def test_the_last_good_issue_stays_while_the_disk_fails_and_all_is_made_up_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    radar, clock = sound(tmp_path)
+    watch = service.watch(radar.folder, tmp_path / "live", clock)
+    real = os.fsync
+
+    def fsync(opened: int) -> None:
+        if 900 < clock.interval() < 1500:
+            raise OSError(number, os.strerror(number))
+        real(opened)
+
+    monkeypatch.setattr(atomic.os, "fsync", fsync)
+    seen: list[int] = []
+
+    def look(now: float) -> None:
+        if 900 < clock.interval() < 1500:
+            seen.append(len(service.read_all(tmp_path / "live")))
+
+    service.drive(watch, radar, look)
+    assert min(seen) >= 1
+    assert len(service.read_all(tmp_path / "live")) == 4
+    assert watch.status.state() == "stale"  # the radar has ended; nothing fails any more
+    assert {error["reason"] for error in watch.issuing.health.errors} == {"disk"}
+    watch.close()
+
+
+def finished(tmp_path: Path) -> Path:
+    radar, clock = sound(tmp_path)
+    watch = service.watch(radar.folder, tmp_path / "live", clock)
+    service.drive(watch, radar)
+    watch.close()
+    return tmp_path / "live"
+
+
+def test_a_start_takes_in_whole_issues_and_removes_others(tmp_path: Path) -> None:
+    live = finished(tmp_path)
+    before = service.read_all(live)
+    (live / "index.json").unlink()
+    newest = max(before)
+    folder = next((live / "issues").rglob(newest))
+    (folder / "meta.json").write_text("{")
+    (live / ".work" / "half").mkdir()
+    (live / "frames" / ".x.partial.bin").write_bytes(b"half")
+    sorted((live / "frames").glob("2*.bin"))[0].write_bytes(b"damaged")
+    shutil.rmtree(tmp_path / "radar")
+    (tmp_path / "radar").mkdir()
+    watch = service.watch(tmp_path / "radar", live, catch_up=0)
+    assert set(service.read_all(live)) == set(before) - {newest}
+    assert list((live / ".work").iterdir()) == []
+    assert len(watch.intake.store.times) == 4
+    assert not folder.exists()
+    watch.turn()
+    assert set(service.read_all(live)) == set(before)  # made again from the frames, with the same id
+    watch.close()
+
+
+def test_a_damaged_frame_is_read_again(tmp_path: Path) -> None:
+    live = finished(tmp_path)
+    path = sorted((live / "frames").glob("*.bin"))[1]
+    content = path.read_bytes()
+    path.write_bytes(content[:-20])
+    clock = ManualClock(START_S + 7200)
+    watch = service.watch(tmp_path / "radar", live, clock)
+    for _ in range(3):
+        clock.sleep(watch.turn() + 3)
+    assert len(watch.intake.store.times) == 5
+    assert len(service.read_all(live)) == 4
+    watch.close()
+
+
+def test_a_folder_of_another_version_is_refused_and_unknown_keys_are_not(tmp_path: Path) -> None:
+    live = finished(tmp_path)
+    index = json.loads((live / "index.json").read_bytes())
+    index["issues"][0]["new_key"] = 1
+    (live / "index.json").write_text(json.dumps(index | {"version": "1.7", "more": {}}))
+    service.watch(tmp_path / "radar", live).close()
+    (live / "index.json").write_text(json.dumps(index | {"version": "2.0"}))
+    with pytest.raises(DataError, match=r"is of version 2\.0, this program writes 1\.0"):
+        service.watch(tmp_path / "radar", live)
+
+
+def test_what_is_let_go_leaves_the_index_first_and_the_disk_after_the_grace(tmp_path: Path) -> None:
+    radar, clock = sound(tmp_path, 8)
+    watch = service.watch(radar.folder, tmp_path / "live", clock, keep="10min", catch_up="10min", grace="20min")
+    ages: list[int] = []
+
+    def look(now: float) -> None:
+        index = json.loads((tmp_path / "live" / "index.json").read_bytes())
+        ages.append(len(watch.layout.issues()) - len(index["issues"]))
+
+    service.drive(watch, radar, look)
+    assert max(ages) >= 2  # off the index, still on the disk
+    assert ages[-1] == 0
+    assert len(service.read_all(tmp_path / "live")) == 3
+    watch.close()
+
+
+def test_a_place_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "radar").mkdir()
+    (tmp_path / "live").write_text("a file")
+    with pytest.raises(DataError, match="cannot be written"):
+        service.watch(tmp_path / "radar", tmp_path / "live")
+
+
+def test_a_computation_that_fails_is_told_and_the_next_frame_is_forecast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from echocast.operations import jobs
+
+    real = jobs.compute
+
+    def compute(job: jobs.ComputeJob) -> jobs.Computed:
+        if len(job.frames) == 3:
+            raise RuntimeError("the model has failed")
+        return real(job)
+
+    monkeypatch.setattr(jobs, "compute", compute)
+    radar, clock = sound(tmp_path)
+    watch: Watch = service.watch(radar.folder, tmp_path / "live", clock)
+    service.drive(watch, radar)
+    assert [len(meta["frames"]) for _, meta in sorted(service.read_all(tmp_path / "live").items())] == [2, 4, 4]
+    told = [line for line in service.lines(watch) if line.get("reason") == "failed" and line["event"] == "not_issued"]
+    assert len(told) == 1
+    watch.close()

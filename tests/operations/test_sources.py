@@ -1,0 +1,125 @@
+"""Sources at URLs: a real S3 server, and a web server that misbehaves, both on loopback."""
+
+import functools
+import http.server
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.operations import service
+from tests.operations.fake_radar import START_S, FakeRadar
+
+from echocast.operations import sources
+from echocast.operations.clocks import ManualClock
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@contextmanager
+def web(folder: Path, *, misbehaves: bool) -> Iterator[str]:
+    """The URL of a folder; if it misbehaves some answers are 429 or 503, half a body, or a time that is off."""
+    asked = [0]
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return super().date_time_string(None if timestamp is None else int(timestamp) + 50 * (asked[0] % 2))
+
+        def do_GET(self) -> None:
+            asked[0] += 1
+            fault = asked[0] % 5 if misbehaves else 0
+            if fault in (1, 2):
+                self.send_response(429 if fault == 1 else 503)
+                self.send_header("Retry-After", "7")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            path = Path(self.translate_path(self.path))
+            if fault == 3 and path.is_file():
+                content = path.read_bytes()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content[: len(content) // 2])
+                self.close_connection = True
+                return
+            super().do_GET()
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def ids(source: str, live: Path, radar: FakeRadar) -> set[str]:
+    watch = service.watch(source, live, ManualClock(START_S))
+    service.drive(watch, radar)
+    watch.close()
+    return set(service.read_all(live))
+
+
+def local(tmp_path: Path) -> set[str]:
+    radar = FakeRadar(tmp_path / "local", 4, faulty=False)
+    return ids(str(radar.folder), tmp_path / "live_local", radar)
+
+
+def test_a_web_server_that_misbehaves_gives_the_same_issues(tmp_path: Path) -> None:
+    radar = FakeRadar(tmp_path / "web", 4, faulty=False)
+    with web(tmp_path / "web", misbehaves=True) as url:
+        assert ids(url, tmp_path / "live", radar) == local(tmp_path)
+
+
+def test_a_server_that_asks_to_wait_is_not_asked_before(tmp_path: Path) -> None:
+    with web(tmp_path, misbehaves=True) as url:
+        polled = sources.Polled(sources.source_of(url), poll=1.0, depth=5)
+        assert polled.list(100.0) is None
+        assert polled.next_poll >= 101.0
+
+
+def test_a_bucket_gives_the_same_issues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moto = pytest.importorskip("moto.server", reason="moto is not installed")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "someone",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    import boto3
+
+    client = boto3.client("s3", region_name="us-east-1", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    client.create_bucket(Bucket="feed")
+
+    class Uploading(FakeRadar):
+        def advance(self, now: float) -> None:
+            before = len(self.events)
+            due = self.events[: sum(event[0] <= now for event in self.events)]
+            super().advance(now)
+            for _, name, content in due[: before - len(self.events)]:
+                client.put_object(Bucket="feed", Key=f"radar/{name}", Body=content)
+
+    radar = Uploading(tmp_path / "bucket", 4, faulty=False)
+    try:
+        assert ids("s3://feed/radar", tmp_path / "live", radar) == local(tmp_path)
+    finally:
+        server.stop()
+
+
+def test_unfinished_files_are_not_looked_at(tmp_path: Path) -> None:
+    for name in ("a.nc", ".a.nc", "~a.nc", "a.nc.part", "a.nc.crdownload", "a.nc~", "b.tmp"):
+        (tmp_path / name).write_bytes(b"x")
+    assert list(sources.Folder(tmp_path).files({})) == [str(tmp_path / "a.nc")]
+    assert sources.Folder(tmp_path / "none").files({}) == {}
