@@ -3,7 +3,7 @@
 Symbols are numbers: 0 is padding, 1 and 2 are the bits zero and one, 3 is the plus sign.
 
     >>> import numpy as np
-    >>> inputs, targets = addition(np.random.default_rng(0), 1, 3)
+    >>> inputs, targets = addition(np.random.default_rng(10), 1, 3)
     >>> spelled(inputs[0]), spelled(targets[0])  # 3 + 6 = 9, lowest bits first
     ('110+011', '1001___')
 """
