@@ -69,7 +69,7 @@ class Detection:
     @property
     def abnormal(self) -> Bool[np.ndarray, "frames"]:
         """Which frames are."""
-        return np.nan_to_num(self.scores, nan=-np.inf) > self.threshold
+        return np.asarray(np.nan_to_num(self.scores, nan=-np.inf) > self.threshold)
 
     @property
     def regularity(self) -> Float[np.ndarray, "frames"]:
@@ -180,8 +180,14 @@ class _Scored:
                 for measure, values in screening.measures(part).items():
                     measured.setdefault(measure, []).append(values)
         measures = {measure: np.concatenate(values) for measure, values in measured.items()}
-        together = (np.concatenate(parts) for parts in (scores, maps, pictures))
-        return cls(name, frames.time.values, *together, measures)
+        return cls(
+            name,
+            frames.time.values,
+            np.concatenate(scores),
+            np.concatenate(maps),
+            np.concatenate(pictures),
+            measures,
+        )
 
 
 def _checked(stored: xr.DataArray, finder: Errors) -> Iterator[tuple[str, xr.DataArray]]:
