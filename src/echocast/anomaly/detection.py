@@ -113,8 +113,13 @@ def errors_of(model: str, *, past: int = 4, lead: int = 1, both: bool = False) -
 
 
 def sequences_of(stored: xr.DataArray) -> list[tuple[str, slice]]:
-    """The sequences of an archive by name; of radar frames its unbroken stretches, named by their first time."""
+    """The sequences of an archive by name; of radar frames the unbroken stretches, named by their first time.
+
+    Pictures that are no archive are one sequence, called as their source.
+    """
     found = [(one.name, one.frames) for one in archive.sequences(stored)]
+    if not found and stored.name != fields.NAME:
+        return [(str(stored.attrs.get("source", "sequence")), slice(0, stored.sizes["time"]))]
     return found or [(fields.format_time(stored.time.values[part.start]), part) for part in segments(stored)]
 
 
