@@ -76,6 +76,7 @@ def test_labels_never_change_what_is_detected(clips: Path) -> None:
     assert run(clips / "clips" / "a", *words, "--labels", clips / "one.csv", "--out", clips / "two") == 0
     one, two = ((clips / name / "scores.csv").read_text().splitlines() for name in ("one", "two"))
     assert [line.rpartition(",")[0] for line in two] == one
+    assert one[1].startswith("a,0,2000-01-01T00:00:00.000,")
 
 
 def test_an_odd_radar_frame_is_found_and_its_reason_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,7 +69,7 @@ class Detection:
     @property
     def abnormal(self) -> Bool[np.ndarray, "frames"]:
         """Which frames are."""
-        return np.nan_to_num(self.scores, nan=-np.inf) > self.threshold
+        return np.asarray(np.nan_to_num(self.scores, nan=-np.inf) > self.threshold)
 
     @property
     def regularity(self) -> Float[np.ndarray, "frames"]:
@@ -113,8 +113,13 @@ def errors_of(model: str, *, past: int = 4, lead: int = 1, both: bool = False) -
 
 
 def sequences_of(stored: xr.DataArray) -> list[tuple[str, slice]]:
-    """The sequences of an archive by name; of radar frames its unbroken stretches, named by their first time."""
+    """The sequences of an archive by name; of radar frames the unbroken stretches, named by their first time.
+
+    Pictures that are no archive are one sequence, called as their source.
+    """
     found = [(one.name, one.frames) for one in archive.sequences(stored)]
+    if not found and stored.name != fields.NAME:
+        return [(str(stored.attrs.get("source", "sequence")), slice(0, stored.sizes["time"]))]
     return found or [(fields.format_time(stored.time.values[part.start]), part) for part in segments(stored)]
 
 
@@ -180,8 +185,14 @@ class _Scored:
                 for measure, values in screening.measures(part).items():
                     measured.setdefault(measure, []).append(values)
         measures = {measure: np.concatenate(values) for measure, values in measured.items()}
-        together = (np.concatenate(parts) for parts in (scores, maps, pictures))
-        return cls(name, frames.time.values, *together, measures)
+        return cls(
+            name,
+            frames.time.values,
+            np.concatenate(scores),
+            np.concatenate(maps),
+            np.concatenate(pictures),
+            measures,
+        )
 
 
 def _checked(stored: xr.DataArray, finder: Errors) -> Iterator[tuple[str, xr.DataArray]]:

@@ -84,7 +84,7 @@ def heat_pictures(one: Detection, *, up: bool = True) -> UInt8[np.ndarray, "fram
     strength = np.clip((heat - 0.7) / 0.8, 0, _STRONGEST)[..., None]
     orange = np.array([230, 159, 0], np.float32)
     made = np.rint(pictures * (1 - strength) + orange * strength).astype(np.uint8)
-    return made if up else made[:, ::-1]
+    return np.asarray(made if up else made[:, ::-1])
 
 
 def write_heat_video(one: Detection, path: Path, *, frame_rate: float, up: bool = True) -> None:

@@ -87,11 +87,12 @@ class SpatioTemporal(Autoencoder):
         if channels != self.channels:
             raise ValueError(f"this SpatioTemporal has channels={self.channels}; got frames of {channels} channels")
         frames = _lengthened(2 * levels.nan_to_num(0.0).flatten(0, 1) - 1)
-        code = torch.tanh(self.second(torch.tanh(self.first(frames)))).unflatten(0, (batch, time))
+        code = torch.tanh(self.second(torch.tanh(self.first(frames))))
+        code = code.reshape(batch, time, *code.shape[1:])
         for layer in self.recurrent:
             code, _ = layer(F.dropout(code, self.dropout, self.training))
-        made = torch.tanh(self.fourth(torch.tanh(self.third(code.flatten(0, 1)))))
-        return ((made + 1) / 2)[..., :height, :width].unflatten(0, (batch, time))
+        made: Tensor = torch.tanh(self.fourth(torch.tanh(self.third(code.flatten(0, 1)))))
+        return ((made + 1) / 2)[..., :height, :width].reshape(batch, time, channels, height, width)
 
 
 def _lengthened(frames: Float[Tensor, "frames channel y x"]) -> Float[Tensor, "frames channel rows columns"]:

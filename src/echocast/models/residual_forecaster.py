@@ -122,9 +122,8 @@ class ResidualForecaster(LearnedForecaster):
 
     def _padded(self, frames: Tensor) -> Tensor:
         down, right = (-side % self.patch for side in frames.shape[-2:])
-        return nn.functional.pad(frames.flatten(0, 1), (0, right, 0, down), mode="replicate").unflatten(
-            0, frames.shape[:2]
-        )
+        padded = nn.functional.pad(frames.flatten(0, 1), (0, right, 0, down), mode="replicate")
+        return padded.reshape(*frames.shape[:2], *padded.shape[1:])
 
     def _forecast(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
