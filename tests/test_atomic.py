@@ -85,7 +85,7 @@ def test_content_is_on_the_disk_before_the_renaming_if_asked(
 ) -> None:
     path = tmp_path / "f.nc"
     seen: list[tuple[Path, bool]] = []
-    monkeypatch.setattr(atomic, "_to_disk", lambda partial: seen.append((partial, path.exists())))
+    monkeypatch.setattr(atomic, "sync_file", lambda partial: seen.append((partial, path.exists())))
     write_bytes(path, b"content", sync=sync)
     assert path.read_bytes() == b"content"
     assert [exists for _, exists in seen] == [False] * sync

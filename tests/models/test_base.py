@@ -18,6 +18,7 @@ from echocast.models import base
 from echocast.models.base import Forecaster
 from echocast.models.encoder_forecaster import EncoderForecaster
 from echocast.models.lagrangian import DetailSettings, HeavyRainBounds, Lagrangian, MotionSettings
+from echocast.models.optical_flow import OpticalFlow
 from echocast.models.persistence import Persistence
 from echocast.models.scaling import ImageScaling, RainScaling
 from echocast.nowcast import forecast_from
@@ -153,8 +154,9 @@ def test_a_context_is_passed_on_on_the_grid_of_the_frames() -> None:
 def test_a_forecaster_knows_its_quantity_and_refuses_another() -> None:
     network = EncoderForecaster(hidden_channels=[4], channels=3, scaling=ImageScaling())
     assert (Persistence().quantity, network.quantity) == ("rainfall_rate", "image")
-    with pytest.raises(WrongUnits, match="hold image, but Persistence forecasts rainfall_rate"):
-        Persistence().check_past(4, 5.0, "image")
+    with pytest.raises(WrongUnits, match="hold image, but OpticalFlow forecasts rainfall_rate"):
+        OpticalFlow().check_past(4, 5.0, "image")
+    Persistence().check_past(4, 5.0, "image")  # the last frame again is a forecast of anything
     with pytest.raises(WrongUnits, match="hold rainfall_rate, but EncoderForecaster forecasts image"):
         forecast_from(example_files.field(example_files.blob(3)), network)
 

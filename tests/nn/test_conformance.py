@@ -7,6 +7,7 @@ large enough to take the fused path by themselves.
 
 import copy
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -276,7 +277,7 @@ def the_same_channels_in_every_segment(case: Case) -> list[Tensor]:
         output = layer(x)[0]
         found.append([output, *gradients(layer, output)])
     for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)  # sums in another order
     return found[0]
 
 
@@ -412,7 +413,8 @@ def weights_of_two_dtypes(case: Case) -> list[Tensor]:
 def traced(case: Case) -> list[Tensor]:
     """A trace holds for its number of time steps, and refuses another."""
     layer = case.layer().eval()
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
         trace = torch.jit.trace(layer, case.x(), check_trace=False)
         made = trace(case.x())[0]
         torch.testing.assert_close(made, layer(case.x())[0], rtol=0, atol=1e-5)

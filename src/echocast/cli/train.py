@@ -54,7 +54,8 @@ def command(
         output.say(f"stopped; {folder} holds the last checkpoint: go on with --resume")
         raise typer.Exit(130)
     if first:
-        output.say(f"{folder / 'weights.safetensors'}: use it as --model")
+        use = "" if plan.task == "algorithm" else "; use it as --model"
+        output.say(f"{folder / 'weights.safetensors'}: the best weights{use}")
 
 
 def _paths(values: Iterable[object]) -> Iterator[Path]:

@@ -1,5 +1,6 @@
 """The loss of segmentation: cross-entropy in which the foreground counts more, and cells without a label nothing.
 
+>>> import torch
 >>> loss = WeightedCrossEntropy(alpha=2.0)
 >>> logits, labels = torch.zeros(1, 1, 2, 1, 2), torch.tensor([0, 1]).reshape(1, 1, 1, 1, 2)
 >>> round(float(loss(logits, labels) / math.log(2)), 6)  # (1 + 3) / 2 cells

@@ -2,6 +2,7 @@
 
 It is `unet_convlstm` with each ConvLSTM replaced by a 3x3 convolution and a rectifier; everything else is the same.
 
+    >>> import torch
     >>> network = UNet(classes=2, upscale=1)
     >>> tuple(network(torch.rand(1, 2, 1, 24, 27)).shape)
     (1, 2, 2, 24, 27)

@@ -11,6 +11,7 @@
 
 All kernels are 3x3, all convolutions linear; ``twice`` repeats each cell.
 
+    >>> import torch
     >>> network = UNetConvLSTM(channels=3)
     >>> sum(weight.numel() for weight in network.parameters())
     272415
