@@ -1,8 +1,9 @@
 """echocast detect: the abnormal frames of a video, a folder of sequences, or an archive."""
 
+import enum
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from echocast.anomaly.errors import Errors
     from echocast.anomaly.normal import Normal
     from echocast.anomaly.scores import Settings
+
+
+class HeatMaps(enum.StrEnum):
+    """The format of the heat maps."""
+
+    mp4 = "mp4"
+    gif = "gif"
+    none = "none"
 
 
 def command(
@@ -70,9 +79,7 @@ def command(
         float | None,
         typer.Option("--threshold", callback=arguments.finite, help="The score above which a frame is abnormal."),
     ] = None,
-    video: Annotated[
-        Literal["mp4", "gif", "none"], typer.Option("--video", help="The format of the heat maps.")
-    ] = "mp4",
+    video: Annotated[HeatMaps, typer.Option("--video", help="The format of the heat maps.")] = HeatMaps.mp4,
 ) -> None:
     """Find abnormal frames: those that a model trained on normal ones does not expect.
 
@@ -105,7 +112,7 @@ def command(
         known = _normal(normal, finder, settings)
         result = detection.detect(field, finder, settings, known)
     summary = _compared(result, labels, masks)
-    _write(result, field, out, video, known, summary)
+    _write(result, field, out, video.value, known, summary)
     _tell(result, summary, out)
 
 
