@@ -116,8 +116,7 @@ def test_export_with_lengths_and_states_after_one_of_fixed_shape(make: Any) -> N
 def test_onnx_with_any_batch_time_and_grid(case: Case, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime", reason="it comes with the extra test")
     module, x, other, dynamic = case
-    exported = torch.export.export(module.eval(), (x,), dynamic_shapes=(dynamic,))
-    program = torch.onnx.export(exported, (x,), dynamo=True, verbose=False)
+    program = torch.onnx.export(module.eval(), (x,), dynamo=True, dynamic_shapes=(dynamic,), verbose=False)
     assert program is not None
     program.save(tmp_path / "model.onnx")
     settings = onnxruntime.SessionOptions()

@@ -138,15 +138,20 @@ class ConvLSTMCell(Cell):
         if weights.own is None:
             new = gate(f) * c + gate(i) * activation(g)
         else:
-            peep_i, peep_f, peep_o = weights.own.to(gates.dtype).unbind(0)
+            peep_i, peep_f, peep_o = self._peepholes(weights.own, gates)
             new = gate(f + peep_f * c) * c + gate(i + peep_i * c) * activation(g)
             o = o + peep_o * new
         out = (gate(o) * activation(new)).to(gates.dtype)
         return self._zoneout(out, h), self._zoneout(new, c)
 
+    def _peepholes(self, own: Tensor, gates: Tensor) -> tuple[Tensor, ...]:
+        """The peepholes one by one; to the ONNX exporter a size of 1 is variable until it is said to be 1."""
+        sizes = self.spatial_size or (1,) * self.dims
+        return own.to(gates.dtype).reshape(self.gates - 1, self.hidden_channels, *sizes).unbind(0)
+
     def _without_forgetting(self, gates: Tensor, c: Tensor, weights: CellWeights) -> State:
         i, g, o = gates.chunk(3, dim=1)
-        peep_i, peep_o = (0.0, 0.0) if weights.own is None else weights.own.to(gates.dtype).unbind(0)
+        peep_i, peep_o = (0.0, 0.0) if weights.own is None else self._peepholes(weights.own, gates)
         new = c + self._gate_function(i + peep_i * c) * self._activation_function(g)
         out = self._gate_function(o + peep_o * new) * self._activation_function(new)
         return out.to(gates.dtype), new
