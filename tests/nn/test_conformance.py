@@ -277,7 +277,8 @@ def the_same_channels_in_every_segment(case: Case) -> list[Tensor]:
         output = layer(x)[0]
         found.append([output, *gradients(layer, output)])
     for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)  # sums in another order
+        largest = float(other.detach().abs().max())  # sums of thousands of values, in another order
+        torch.testing.assert_close(one, other, rtol=0, atol=2e-5 * largest)
     return found[0]
 
 
