@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from echocast.anomaly.detection import Detection, Result
 from echocast.anomaly.scores import stretches
-from echocast.models.scaling import RainScaling
-from echocast.plotting.colours import INK
+from echocast.plotting.colours import INK, rain_colours
 from echocast.video import writing
 
 ABNORMAL = "#e69f00"
@@ -71,15 +69,14 @@ def _draw(axis: Axes, one: Detection, labels: np.ndarray | None, top: float) -> 
 
 
 def heat_pictures(one: Detection, *, up: bool = True) -> UInt8[np.ndarray, "frames y x 3"]:
-    """The frames in grey with what is less expected than the threshold in orange, the stronger the hotter.
+    """The frames (rain in the colours of the maps) with what is less expected than the threshold in orange, the stronger the hotter.
 
     Args:
         one: a sequence.
         up: whether the first row of the frames is the upper one.
     """
     frames = one.pictures if one.pictures.ndim == 4 else one.pictures[:, None]
-    levels = _levels(frames, rain=bool(one.parts))
-    pictures = writing.to_pictures(levels).astype(np.float32)
+    pictures = _pictures(frames, rain=bool(one.parts))
     heat = np.nan_to_num(one.maps.astype(np.float32)) / max(one.map_threshold, 1e-9)
     strength = np.clip((heat - 0.7) / 0.8, 0, _STRONGEST)[..., None]
     orange = np.array([230, 159, 0], np.float32)
@@ -95,8 +92,9 @@ def write_heat_video(one: Detection, path: Path, *, frame_rate: float, up: bool 
     writing.write(path, np.ascontiguousarray(larger), frame_rate=frame_rate)
 
 
-def _levels(frames: Float[np.ndarray, "frames channel y x"], *, rain: bool) -> np.ndarray:
-    """Grey levels; of rain in mm/h those of a network, 0 to 60 dBZ."""
+def _pictures(frames: Float[np.ndarray, "frames channel y x"], *, rain: bool) -> Float[np.ndarray, "frames y x 3"]:
+    """Colours from 0 to 255: of rain in mm/h those of the maps, where white is dry and grey not observed."""
     if not rain:
-        return frames
-    return RainScaling().to_network(torch.from_numpy(frames)).numpy()
+        return writing.to_pictures(frames).astype(np.float32)
+    norm, colours = rain_colours()
+    return np.asarray(255 * colours(norm(np.ma.masked_invalid(frames[:, 0])))[..., :3], np.float32)
