@@ -69,7 +69,7 @@ def _draw(axis: Axes, one: Detection, labels: np.ndarray | None, top: float) -> 
 
 
 def heat_pictures(one: Detection, *, up: bool = True) -> UInt8[np.ndarray, "frames y x 3"]:
-    """The frames (rain in the colours of the maps) with what is less expected than the threshold in orange, the stronger the hotter.
+    """The frames, rain in the colours of the maps, with what is less expected than the threshold in orange.
 
     Args:
         one: a sequence.
