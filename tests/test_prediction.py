@@ -41,7 +41,7 @@ def test_a_learned_model_keeps_the_size_of_the_frames(tmp_path: Path) -> None:
     base.save(model, tmp_path / "w.safetensors")
     made = prediction.predict(clip(tmp_path / "a", channels=3), tmp_path / "w.safetensors", frames=2)
     assert made.predicted.shape == (2, 3, 9, 14)
-    with pytest.raises(ModelError, match="1 channels, and the model is for 3"):
+    with pytest.raises(ModelError, match="1 channels, and EncoderForecaster was made for 3"):
         prediction.predict(clip(tmp_path / "b"), tmp_path / "w.safetensors")
 
 

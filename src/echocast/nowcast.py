@@ -131,7 +131,7 @@ def forecast_from(
     if past.sizes["time"] < 2:
         raise MissingFrames(f"one frame, of {past.time.values[-1]}, tells no motion; give the files before it too")
     step = float(fields.time_step(past.time.values) / np.timedelta64(1, "m"))
-    forecaster.check_past(past.sizes["time"], step, str(past.name))
+    forecaster.check_past(past.sizes["time"], step, str(past.name), past.sizes.get("channel", 1))
     if minutes > MAX_STEPS * step:
         raise ModelError(
             f"{minutes:g} minutes are more than {MAX_STEPS} steps of {step:g} min, the most; give fewer with --minutes"

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from echocast import video
 from echocast.context import Context
-from echocast.errors import DataError, MissingFrames, ModelError
+from echocast.errors import MissingFrames
 from echocast.models import base
 from echocast.samples import tensors
 from echocast.video import writing
@@ -85,10 +85,9 @@ def predict(
         raise MissingFrames(f"{path}: has the frames 0 to {count - 1}, and no frame {end}; give another --last")
     first = max(0, end + 1 - past)
     given = sequence.field(first, end + 1)
-    forecaster.check_past(given.sizes["time"], 1.0 / 60.0 / sequence.frame_rate, str(given.name))
-    _check_channels(forecaster, given.sizes.get("channel", 1), path)
-    levels = tensors.to_tensor(given)
     minutes = 1.0 / 60.0 / sequence.frame_rate
+    forecaster.check_past(given.sizes["time"], minutes, str(given.name), given.sizes.get("channel", 1))
+    levels = tensors.to_tensor(given)
     future = forecaster.forecast(levels, frames, Context(time_step_minutes=minutes))
     truth = tensors.to_tensor(sequence.field(end + 1, end + 1 + frames))[0].numpy() if end + 1 < count else None
     empty = np.zeros((0, *levels.shape[2:]), np.float32)
@@ -112,13 +111,6 @@ def to_file(made: Prediction, path: Path) -> None:
         return
     rate = min(made.frame_rate, 25.0) if path.suffix.lower() == ".gif" else made.frame_rate
     writing.write(path, _pictures(made), frame_rate=max(rate, 2.0))
-
-
-def _check_channels(forecaster: base.Forecaster, found: int, path: Path) -> None:
-    wanted = getattr(forecaster, "channels", None)
-    if wanted is not None and wanted != found:
-        remedy = "give --grey" if wanted == 1 else "give pictures of that kind, or another --model"
-        raise ModelError(f"{path}: its pictures have {found} channels, and the model is for {wanted}; {remedy}")
 
 
 def _pictures(made: Prediction) -> np.ndarray:
@@ -151,9 +143,3 @@ def _labelled(panels: list[tuple[np.ndarray, str]]) -> np.ndarray:
         draw.text((left + 2, 4), label, fill=colour, font=ImageFont.load_default(14))
         sheet.paste(Image.fromarray(picture), (left, _LABEL_ROWS))
     return np.asarray(sheet)
-
-
-def check_ending(path: Path) -> None:
-    """Raise `DataError` for a file that `to_file` cannot write, before any work."""
-    if path.suffix.lower() not in writing.SUFFIXES:
-        raise DataError(f"{path}: a prediction is written as {', '.join(writing.SUFFIXES)}; give one of these endings")

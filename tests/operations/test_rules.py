@@ -1,10 +1,14 @@
 """Rules of frames and issues, as tables."""
 
+import io
+import json
+import logging
 from collections.abc import Sequence
 
 import pytest
 
 from echocast.operations import clock_rules, retention, rules
+from echocast.operations.logs import EventLog, warnings_as_events
 from echocast.operations.readiness import Fingerprint, Readiness
 from echocast.operations.rules import Made, Wishes
 from echocast.operations.settings import SettingsError, read_settings
@@ -130,3 +134,15 @@ def test_the_newest_issue_is_never_let_go() -> None:
 def test_wrong_settings_are_named(given: dict[str, object], environment: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         read_settings({"sources": ["radar"], "out": "live"} | given, environment=environment)
+
+
+def test_warnings_of_the_package_are_events(capsys: pytest.CaptureFixture[str]) -> None:
+    out = io.StringIO()
+    log = logging.getLogger("echocast.readers.odim")
+    with warnings_as_events(EventLog(out, as_json=True), lambda: 60.0):
+        log.warning("the frame of %s has no interval", "https://host/f.h5?key=secret")
+    log.warning("after it")
+    assert [json.loads(line) for line in out.getvalue().splitlines()] == [
+        {"ts": "1970-01-01T00:01:00Z", "level": "warning", "event": "warning",
+         "reason": "the frame of https://host/f.h5 has no interval"},
+    ]  # fmt: skip

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 
 from echocast import archive, fields
 from echocast.context import Context
-from echocast.errors import DataError, MissingFrames, ModelError
+from echocast.errors import DataError, MissingFrames
 from echocast.evaluation.result import BOOTSTRAP_SAMPLES, MIN_BLOCKS
 from echocast.models.base import Forecaster
 from echocast.samples import segments, windows
@@ -115,9 +115,8 @@ def evaluate_pictures(
     if stored.name != "image":
         raise DataError(f"the archive holds {stored.name}, not pictures; make one with `echocast archive add-video`")
     rate = float(np.timedelta64(1, "s") / fields.time_step(stored.time.values))
-    for name, forecaster in forecasters.items():
-        forecaster.check_past(past, 1 / 60 / rate, str(stored.name))
-        _check_channels(name, forecaster, stored.sizes.get("channel", 1))
+    for forecaster in forecasters.values():
+        forecaster.check_past(past, 1 / 60 / rate, str(stored.name), stored.sizes.get("channel", 1))
     found = _cases(stored, past, frames, stride or past + frames)
     total, done = sum(len(starts) for starts in found.values()), 0
     sums = {name: {score: np.zeros((len(found), frames)) for score in SCORES} for name in forecasters}
@@ -138,12 +137,6 @@ def evaluate_pictures(
     all_starts = np.concatenate(list(found.values()))
     kept = {name: np.array(values) for name, values in errors.items()}
     return PictureResult(tuple(found), counts, sums, rate, all_starts, kept)
-
-
-def _check_channels(name: str, forecaster: Forecaster, found: int) -> None:
-    wanted = getattr(forecaster, "channels", None)
-    if wanted is not None and wanted != found:
-        raise ModelError(f"{name} is for pictures of {wanted} channels; the archive's have {found}")
 
 
 def _cases(stored: xr.DataArray, past: int, frames: int, stride: int) -> dict[str, np.ndarray]:

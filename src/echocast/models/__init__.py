@@ -9,7 +9,7 @@ from typing import Any
 
 from echocast import plugins
 
-NOT_MODELS = ("base", "scaling", "registry", "resolution")
+NOT_MODELS = ("base", "frames", "scaling", "registry", "resolution")
 """Modules of this folder that are no forecasters."""
 
 

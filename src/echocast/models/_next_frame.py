@@ -5,9 +5,10 @@ from abc import abstractmethod
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from echocast.context import UNKNOWN, Context
+from echocast.models import frames as framing
 from echocast.models.base import LearnedForecaster
 
 Frames = Float[Tensor, "batch time channel y x"]
@@ -17,7 +18,6 @@ Future = Float[Tensor, "batch steps channel y x"]
 class NextFrameForecaster(LearnedForecaster):
     """What forecasters of the next frame share; a subclass has `next_frames` and `forward`."""
 
-    channels: int
     rollout_weight: float = 0.0
     """How much the errors of the future count in training that is forecast from the past alone, each frame from its own
     forecast of the one before."""
@@ -41,8 +41,7 @@ class NextFrameForecaster(LearnedForecaster):
         Raises:
             ValueError: fewer than 2 frames.
         """
-        if windows.shape[1] < 2:
-            raise ValueError(f"next frames are learned from at least 2 frames; got {windows.shape[1]}")
+        check_two_frames(windows)
         levels = self.scaling.to_level(windows)
         loss = self.one_step_errors(levels).mean()
         if not self.rollout_weight:
@@ -56,22 +55,24 @@ class NextFrameForecaster(LearnedForecaster):
 
     def padded(self, levels: Tensor) -> Tensor:
         """The same with sides that the network can take, 0 for what is NaN."""
-        height, width = levels.shape[-2:]
-        return pad(levels.nan_to_num(0.0), (0, -width % self.multiple, 0, -height % self.multiple))
-
-    def check_channels(self, frames: Tensor) -> None:
-        """
-        Raises:
-            ValueError: another number of channels than its own.
-        """
-        if frames.shape[2] != self.channels:
-            name = type(self).__name__
-            raise ValueError(f"this {name} has channels={self.channels}; got frames of {frames.shape[2]} channels")
+        return framing.padded(levels, self.multiple)
 
     def _forecast(self, past: Frames, steps: int, context: Context) -> Future:
         height, width = past.shape[-2:]
         future = torch.sigmoid(self(self.padded(self.scaling.to_level(past)), steps))
         return self.scaling.to_values(future[..., :height, :width])
+
+
+def check_two_frames(windows: Tensor) -> None:
+    """Raise `ValueError` for windows (batch, time, ...) without a next frame."""
+    if windows.shape[1] < 2:
+        raise ValueError(f"next frames are learned from at least 2 frames; got {windows.shape[1]}")
+
+
+def cross_entropy(logits: Frames, truth: Frames) -> Float[Tensor, ""]:
+    """The binary cross-entropy of grey levels, a mean over what is observed of the truth."""
+    losses = binary_cross_entropy_with_logits(logits, truth.nan_to_num(0.0), reduction="none")
+    return framing.observed_mean(losses, truth)
 
 
 def _errors(logits: Tensor, truth: Tensor) -> Tensor:

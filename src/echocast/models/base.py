@@ -26,7 +26,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from echocast.context import UNKNOWN, Context
-from echocast.errors import MissingFrames, WrongUnits
+from echocast.errors import MissingFrames, ModelError, WrongUnits
 from echocast.models import NOT_MODELS, resolution
 from echocast.models.registry import Registry
 from echocast.models.scaling import Scaling
@@ -98,17 +98,21 @@ class Forecaster(nn.Module, ABC):
         # The forecast of a national grid is large: where nothing else refers to it, no second one is made.
         return future.masked_fill_(~observed, torch.nan) if own else future.masked_fill(~observed, torch.nan)
 
-    def check_past(self, frames: int, time_step_minutes: float, quantity: str | None = None) -> None:
+    def check_past(
+        self, frames: int, time_step_minutes: float, quantity: str | None = None, channels: int | None = None
+    ) -> None:
         """Refuse a past that this forecaster cannot forecast from.
 
         Args:
             frames: how many there are.
             time_step_minutes: the time between two of them.
             quantity: what they hold, if known.
+            channels: of each frame, if known.
 
         Raises:
             MissingFrames: fewer frames than it needs, or a time step that its weights do not know.
             WrongUnits: another quantity than its own.
+            ModelError: another number of channels than its own.
         """
         name = type(self).__name__
         if quantity is not None and quantity != self.quantity and not self.takes_any_quantity:
@@ -116,6 +120,10 @@ class Forecaster(nn.Module, ABC):
                 f"the frames hold {quantity}, but {name} forecasts {self.quantity}; convert them, or use a model that"
                 f" was trained on {quantity}"
             )
+        own = getattr(self, "channels", None)  # what has no weights takes each channel by itself
+        if None not in (own, channels) and own != channels:
+            grey = "; make grey levels of them (--grey)" if own == 1 else ""
+            raise ModelError(f"the frames have {channels} channels, and {name} was made for {own}{grey}")
         if frames < max(2, self.min_frames):
             raise MissingFrames(
                 f"{name} needs at least {max(2, self.min_frames)} frames and got {frames}; give more files"
@@ -217,10 +225,16 @@ class EnsembleForecaster(Forecaster):
         return self._ensemble(past, steps, self.members, [0] * len(past), context).mean(dim=1)
 
 
+DRY_LOGIT = -3.0
+"""The initial bias of an output: a grey level of 0.05, as most of a frame is."""
+
+
 class LearnedForecaster(Forecaster):
     """A forecaster with weights: a differentiable `forward` in grey levels, and the scaling there and back."""
 
     scaling: Scaling
+    channels: int
+    """Of each frame."""
 
     @property
     def quantity(self) -> str:
@@ -232,6 +246,20 @@ class LearnedForecaster(Forecaster):
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
     ) -> Float[Tensor, "batch steps channel y x"]:
         """Logits of the future's grey levels from the past's, which are NaN where nothing is observed."""
+
+    def check_channels(self, frames: Float[Tensor, "batch time channel y x"]) -> None:
+        """
+        Raises:
+            ValueError: another number of channels than its own.
+        """
+        if frames.shape[2] != self.channels:
+            name = type(self).__name__
+            raise ValueError(f"this {name} has channels={self.channels}; got frames of {frames.shape[2]} channels")
+
+    def _forecast(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
+    ) -> Float[Tensor, "batch steps channel y x"]:
+        return self.scaling.to_values(torch.sigmoid(self(self.scaling.to_network(past), steps)))
 
 
 class LearnedEnsemble(EnsembleForecaster, LearnedForecaster):

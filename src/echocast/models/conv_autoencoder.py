@@ -14,9 +14,10 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, interpolate, max_pool2d, pad
+from torch.nn.functional import interpolate, max_pool2d, pad
 
 from echocast.context import UNKNOWN, Context
+from echocast.models._next_frame import check_two_frames, cross_entropy
 from echocast.models.base import LearnedForecaster
 from echocast.models.scaling import AnyScaling, ImageScaling
 from echocast.nn import ConvLSTM
@@ -78,8 +79,7 @@ class ConvAutoencoder(LearnedForecaster):
         Raises:
             ValueError: another number of channels than its own.
         """
-        if frames.shape[2] != self.channels:
-            raise ValueError(f"this network has channels={self.channels}; got frames of {frames.shape[2]} channels")
+        self.check_channels(frames)
         rows, columns = frames.shape[-2:]
         even = pad(frames.nan_to_num(0.0), (0, columns % 2, 0, rows % 2))
         coded = max_pool2d(torch.tanh(self.coder(even.flatten(0, 1))), 2)
@@ -100,13 +100,10 @@ class ConvAutoencoder(LearnedForecaster):
         Raises:
             ValueError: fewer than 2 frames.
         """
-        if windows.shape[1] < 2:
-            raise ValueError(f"next frames are learned from at least 2 frames; got {windows.shape[1]}")
+        check_two_frames(windows)
         truth = self.scaling.to_level(windows)
         logits, _ = self.next_frames(truth[:, :-1])
-        losses = binary_cross_entropy_with_logits(logits, truth[:, 1:].nan_to_num(0.0), reduction="none")
-        observed = truth[:, 1:].isfinite()
-        return (losses * observed).sum() / observed.sum().clamp(min=1)
+        return cross_entropy(logits, truth[:, 1:])
 
     def forward(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
@@ -132,8 +129,3 @@ class ConvAutoencoder(LearnedForecaster):
             return begun, (h.unsqueeze(0), c.unsqueeze(0))
         hidden, (h, c) = self.recurrent(coded[:, 1:], (h.unsqueeze(0), c.unsqueeze(0)))
         return torch.cat([begun, hidden], dim=1), (h, c)
-
-    def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
-    ) -> Float[Tensor, "batch steps channel y x"]:
-        return self.scaling.to_values(torch.sigmoid(self(self.scaling.to_network(past), steps)))

@@ -17,11 +17,9 @@ from torch import Tensor, nn
 
 from echocast.context import UNKNOWN, Context
 from echocast.models._next_frame import Frames, Future, NextFrameForecaster
+from echocast.models.base import DRY_LOGIT
 from echocast.models.scaling import AnyScaling, RainScaling
 from echocast.nn.patches import from_patches, to_patches
-
-_DARK_LOGIT = -3.0
-"""The initial bias of the output: a grey level of 0.05."""
 
 
 class ConvPredictor(NextFrameForecaster):
@@ -67,7 +65,7 @@ class ConvPredictor(NextFrameForecaster):
         for before, after in zip(widths, hidden_channels, strict=False):
             layers += [nn.Conv2d(before, after, kernel, padding=kernel // 2), nn.ReLU()]
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], cells, kernel_size=1))
-        nn.init.constant_(self.layers[-1].bias, _DARK_LOGIT)  # type: ignore[arg-type]  # it has a bias
+        nn.init.constant_(self.layers[-1].bias, DRY_LOGIT)  # type: ignore[arg-type]  # it has a bias
 
     def next_frames(self, frames: Frames) -> Frames:
         """Logits of the frame after each frame; grey levels in, NaN counts as 0."""

@@ -19,12 +19,10 @@ from torch import Tensor, nn
 
 from echocast.context import UNKNOWN, Context
 from echocast.models._next_frame import Frames, Future, NextFrameForecaster
+from echocast.models.base import DRY_LOGIT
 from echocast.models.scaling import AnyScaling, RainScaling
 from echocast.nn.convlstm import ConvLSTM
 from echocast.nn.patches import from_patches, to_patches
-
-_DARK_LOGIT = -3.0
-"""The initial bias of the output: a grey level of 0.05."""
 
 
 class ConvLSTMPredictor(NextFrameForecaster):
@@ -69,7 +67,7 @@ class ConvLSTMPredictor(NextFrameForecaster):
             forget_bias=forget_bias,
         )  # fmt: skip
         self.output = nn.Conv2d(hidden_channels[-1], cells, kernel_size=1)
-        nn.init.constant_(self.output.bias, _DARK_LOGIT)  # type: ignore[arg-type]  # it has a bias
+        nn.init.constant_(self.output.bias, DRY_LOGIT)  # type: ignore[arg-type]  # it has a bias
 
     def next_frames(self, frames: Frames) -> Frames:
         """Logits of the frame after each frame; grey levels in, NaN counts as 0."""

@@ -25,12 +25,9 @@ from torch.nn.functional import conv2d
 
 from echocast.context import UNKNOWN, Context
 from echocast.models import _coder
-from echocast.models.base import LearnedForecaster
+from echocast.models.base import DRY_LOGIT, LearnedForecaster
 from echocast.models.scaling import AnyScaling, RainScaling
 from echocast.nn.patches import from_patches, to_patches
-
-_DRY_LOGIT = -3.0
-"""The initial bias of the output: a grey level of 0.05, nearly dry, as most of a radar image is."""
 
 
 class EncoderForecaster(LearnedForecaster):
@@ -81,7 +78,7 @@ class EncoderForecaster(LearnedForecaster):
             forget_bias=forget_bias,
         )
         self.output = nn.Conv2d(sum(hidden_channels), cells, kernel_size=1)
-        nn.init.constant_(self.output.bias, _DRY_LOGIT)  # type: ignore[arg-type]  # it has a bias
+        nn.init.constant_(self.output.bias, DRY_LOGIT)  # type: ignore[arg-type]  # it has a bias
 
     def forward(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
@@ -96,10 +93,7 @@ class EncoderForecaster(LearnedForecaster):
         Raises:
             ValueError: another number of channels than its own.
         """
-        if past.shape[2] != self.channels:
-            raise ValueError(
-                f"this EncoderForecaster has channels={self.channels}; got frames of {past.shape[2]} channels"
-            )
+        self.check_channels(past)
         frames = to_patches(past.nan_to_num(0.0), self.patch)
         return from_patches(self._logits(_coder.unrolled(self.encoder, self.forecaster, frames, steps - 1)), self.patch)
 

@@ -16,12 +16,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from echocast.context import UNKNOWN, Context
-from echocast.models._frames import resampled
-from echocast.models.base import LearnedForecaster
+from echocast.models.base import DRY_LOGIT, LearnedForecaster
+from echocast.models.frames import resampled
 from echocast.models.scaling import AnyScaling, RainScaling
 from echocast.nn.lstm import LSTM
-
-_DRY_LOGIT = -3.0
 
 
 class FcLstm(LearnedForecaster):
@@ -63,7 +61,7 @@ class FcLstm(LearnedForecaster):
         self.encoder = LSTM(values, sizes, batch_first=True, peephole="channel", forget_bias=forget_bias)
         self.forecaster = LSTM(0, sizes, batch_first=True, peephole="channel", forget_bias=forget_bias)
         self.output = nn.Linear(sizes[-1], values)
-        nn.init.constant_(self.output.bias, _DRY_LOGIT)
+        nn.init.constant_(self.output.bias, DRY_LOGIT)
 
     def forward(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN

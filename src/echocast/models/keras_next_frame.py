@@ -20,9 +20,10 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, pad
+from torch.nn.functional import pad
 
 from echocast.context import UNKNOWN, Context
+from echocast.models._next_frame import check_two_frames, cross_entropy
 from echocast.models.base import LearnedForecaster
 from echocast.models.scaling import AnyScaling, ImageScaling
 from echocast.nn import ConvLSTM
@@ -141,14 +142,9 @@ class KerasNextFrame(LearnedForecaster):
         Raises:
             ValueError: fewer than 2 frames.
         """
-        if windows.shape[1] < 2:
-            raise ValueError(f"next frames are learned from at least 2 frames; got {windows.shape[1]}")
+        check_two_frames(windows)
         truth = self.scaling.to_level(windows)
-        losses = binary_cross_entropy_with_logits(
-            self.next_frames(truth[:, :-1]), truth[:, 1:].nan_to_num(0.0), reduction="none"
-        )
-        observed = truth[:, 1:].isfinite()
-        return (losses * observed).sum() / observed.sum().clamp(min=1)
+        return cross_entropy(self.next_frames(truth[:, :-1]), truth[:, 1:])
 
     def forward(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
@@ -170,8 +166,3 @@ class KerasNextFrame(LearnedForecaster):
         along_time = pad(features.movedim(1, 2), (0, 0, 0, 0, first, last))
         logits: Tensor = self.output(along_time)
         return logits.movedim(1, 2)
-
-    def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
-    ) -> Float[Tensor, "batch steps channel y x"]:
-        return self.scaling.to_values(torch.sigmoid(self(self.scaling.to_network(past), steps)))

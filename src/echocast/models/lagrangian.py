@@ -129,11 +129,13 @@ class Lagrangian(Network, LearnedEnsemble):
         self.scaling, self.grid_km, self.time_step_minutes = scaling, grid_km, time_step_minutes
         self.noise = Noise(noise_settings, cell_km=grid_km or _USUAL_GRID_KM)
 
-    def check_past(self, frames: int, time_step_minutes: float, quantity: str | None = None) -> None:
+    def check_past(
+        self, frames: int, time_step_minutes: float, quantity: str | None = None, channels: int | None = None
+    ) -> None:
         """Refuse a past that it cannot forecast from; a time step may differ by the factor `max_time_step_ratio`."""
         known, ratio = self.time_step_minutes, self.network_settings.max_time_step_ratio
         within = known is not None and known / ratio * 0.95 <= time_step_minutes <= known * ratio * 1.05
-        super().check_past(frames, known if known is not None and within else time_step_minutes, quantity)
+        super().check_past(frames, known if known is not None and within else time_step_minutes, quantity, channels)
 
     def forward(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN

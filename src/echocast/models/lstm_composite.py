@@ -25,13 +25,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from echocast.context import UNKNOWN, Context
 from echocast.errors import ModelError
-from echocast.models._frames import resampled
-from echocast.models.base import LearnedForecaster
+from echocast.models.base import DRY_LOGIT, LearnedForecaster
+from echocast.models.frames import resampled
 from echocast.models.scaling import AnyScaling, RainScaling
 from echocast.nn.lstm import LSTM
 
-_DRY_LOGIT = -3.0
-"""The initial bias of the output: a grey level of 0.05."""
 Decoders = Literal["composite", "future", "reconstruction"]
 State = tuple[Sequence[Tensor], Sequence[Tensor]]
 
@@ -52,7 +50,7 @@ class Decoder(nn.Module):
         inputs = values if conditional else 0
         self.lstm = LSTM(inputs, list(hidden_sizes), batch_first=True, peephole="channel", forget_bias=forget_bias)
         self.output = nn.Linear(hidden_sizes[-1], values)
-        nn.init.constant_(self.output.bias, _DRY_LOGIT)
+        nn.init.constant_(self.output.bias, DRY_LOGIT)
 
     def forward(self, state: State, steps: int, truth: Tensor | None = None) -> Float[Tensor, "batch steps value"]:
         """Logits of the frames.

@@ -114,8 +114,7 @@ class PredNet(LearnedForecaster):
         Raises:
             ValueError: another number of channels than its own.
         """
-        if frames.shape[2] != self.channels:
-            raise ValueError(f"this PredNet has channels={self.channels}; got frames of {frames.shape[2]} channels")
+        self.check_channels(frames)
         rows, columns = frames.shape[-2:]
         block = 2 ** len(self.hidden_channels)
         frames = pad(frames, (0, -columns % block, 0, -rows % block), value=torch.nan)

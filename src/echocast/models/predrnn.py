@@ -22,14 +22,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from echocast.context import UNKNOWN, Context
-from echocast.models._frames import observed_mean, padded
-from echocast.models.base import LearnedForecaster
+from echocast.models.base import DRY_LOGIT, LearnedForecaster
+from echocast.models.frames import observed_mean, padded
 from echocast.models.scaling import AnyScaling, RainScaling
 from echocast.nn.patches import from_patches, to_patches
 from echocast.nn.stlstm import STLSTM, Memories
-
-_DRY_LOGIT = -3.0
-"""The initial bias of the output: a grey level of 0.05."""
 
 
 class PredRNN(LearnedForecaster):
@@ -73,7 +70,7 @@ class PredRNN(LearnedForecaster):
         cells = channels * patch * patch
         self.layers = STLSTM(cells, hidden_channels, num_layers=num_layers, kernel=kernel)
         self.output = nn.Conv2d(hidden_channels, cells, kernel_size=1)
-        nn.init.constant_(self.output.bias, _DRY_LOGIT)  # type: ignore[arg-type]  # it has a bias
+        nn.init.constant_(self.output.bias, DRY_LOGIT)  # type: ignore[arg-type]  # it has a bias
         self.batches_seen = nn.Buffer(torch.zeros((), dtype=torch.int64))
 
     def forward(
@@ -119,8 +116,7 @@ class PredRNN(LearnedForecaster):
 
     def _unrolled(self, levels: Tensor, frames: int, shown: Bool[Tensor, "batch time"]) -> Tensor:
         """Logits of frames 1 to `frames` - 1, each from the frame before: the true one where shown, else its own."""
-        if levels.shape[2] != self.channels:
-            raise ValueError(f"this PredRNN has channels={self.channels}; got frames of {levels.shape[2]} channels")
+        self.check_channels(levels)
         height, width = levels.shape[-2:]
         truth = to_patches(padded(levels, self.patch), self.patch)
         state: Memories | None = None
@@ -133,11 +129,6 @@ class PredRNN(LearnedForecaster):
             logits.append(self.output(hidden))
             own = torch.sigmoid(logits[-1])
         return from_patches(torch.stack(logits, dim=1), self.patch)[..., :height, :width]
-
-    def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
-    ) -> Float[Tensor, "batch steps channel y x"]:
-        return self.scaling.to_values(torch.sigmoid(self(self.scaling.to_network(past), steps)))
 
 
 def shown_share(batch: int, batches: int) -> tuple[float, float]:

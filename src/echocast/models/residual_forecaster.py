@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from echocast.context import UNKNOWN, Context
 from echocast.models.base import LearnedForecaster
+from echocast.models.frames import replicated
 from echocast.models.scaling import AnyScaling, ImageScaling
 from echocast.nn.convlstm import ConvLSTM
 from echocast.nn.patches import from_patches, to_patches
@@ -95,12 +96,9 @@ class ResidualForecaster(LearnedForecaster):
         Raises:
             ValueError: another number of channels than its own.
         """
-        if past.shape[2] != self.channels:
-            raise ValueError(
-                f"this ResidualForecaster has channels={self.channels}; got frames of {past.shape[2]} channels"
-            )
+        self.check_channels(past)
         height, width = past.shape[-2:]
-        frames = self._padded(past.nan_to_num(0.0))
+        frames = replicated(past.nan_to_num(0.0), self.patch)
         before = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)
         hidden, state = self.recurrent(self._input(frames, before))
         newest, previous, made = frames[:, -1:], frames[:, -1:], []
@@ -119,13 +117,3 @@ class ResidualForecaster(LearnedForecaster):
     def _change(self, hidden: Tensor) -> Tensor:
         change = self.output(hidden[:, 0]) / _GAIN
         return from_patches(change[:, None], self.patch)
-
-    def _padded(self, frames: Tensor) -> Tensor:
-        down, right = (-side % self.patch for side in frames.shape[-2:])
-        padded = nn.functional.pad(frames.flatten(0, 1), (0, right, 0, down), mode="replicate")
-        return padded.reshape(*frames.shape[:2], *padded.shape[1:])
-
-    def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
-    ) -> Float[Tensor, "batch steps channel y x"]:
-        return self.scaling.to_values(torch.sigmoid(self(self.scaling.to_network(past), steps)))

@@ -16,20 +16,17 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from echocast.context import UNKNOWN, Context
 from echocast.errors import ModelError
-from echocast.models._frames import padded
-from echocast.models.base import LearnedForecaster
+from echocast.models.base import DRY_LOGIT, LearnedForecaster
+from echocast.models.frames import padded
 from echocast.models.scaling import AnyScaling, RainScaling
 from echocast.nn import trajgru as layers
 
-_DRY_LOGIT = -3.0
-"""The initial bias of the output: a grey level of 0.05."""
 _OUTER = 8
 """Channels of the first and the last convolution."""
 
@@ -93,7 +90,7 @@ class TrajGru(LearnedForecaster):
         )
         self.refine = nn.Conv2d(_OUTER, _OUTER, 3, padding=1)
         self.output = nn.Conv2d(_OUTER, channels, 1)
-        nn.init.constant_(self.output.bias, _DRY_LOGIT)  # type: ignore[arg-type]  # it has a bias
+        nn.init.constant_(self.output.bias, DRY_LOGIT)  # type: ignore[arg-type]  # it has a bias
 
     def forward(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
@@ -108,8 +105,7 @@ class TrajGru(LearnedForecaster):
         Raises:
             ValueError: another number of channels than its own.
         """
-        if past.shape[2] != self.channels:
-            raise ValueError(f"this TrajGru has channels={self.channels}; got frames of {past.shape[2]} channels")
+        self.check_channels(past)
         height, width = past.shape[-2:]
         frames, states = padded(past, math.prod(self.strides)), []
         for convolution, layer in zip(self.down, self.encoder, strict=True):
@@ -122,11 +118,6 @@ class TrajGru(LearnedForecaster):
         assert hidden is not None  # there is at least one level
         logits: Tensor = self.output(leaky_relu(self.refine(hidden.flatten(0, 1)), 0.2))
         return logits.reshape(*hidden.shape[:2], *logits.shape[1:])[..., :height, :width]
-
-    def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
-    ) -> Float[Tensor, "batch steps channel y x"]:
-        return self.scaling.to_values(torch.sigmoid(self(self.scaling.to_network(past), steps)))
 
 
 def _each(convolution: nn.Module, frames: Tensor) -> Tensor:

@@ -10,6 +10,8 @@
 import json
 import logging
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -60,10 +62,22 @@ def without_secrets(value: Any) -> Any:
     return _PASSWORD.sub(r"\1", _QUERY.sub(r"\1", value))
 
 
-class ToEvents(logging.Handler):
-    """Passes warnings of the package on to the log of events."""
+@contextmanager
+def warnings_as_events(log: EventLog, now: Callable[[], float]) -> Iterator[None]:
+    """Within the block warnings of the package are events too, so that the log has one form."""
+    package, handler = logging.getLogger("echocast"), _ToEvents(log, now)
+    propagated = package.propagate
+    package.addHandler(handler)
+    package.propagate = False
+    try:
+        yield
+    finally:
+        package.propagate = propagated
+        package.removeHandler(handler)
 
-    def __init__(self, log: EventLog, now: Any) -> None:
+
+class _ToEvents(logging.Handler):
+    def __init__(self, log: EventLog, now: Callable[[], float]) -> None:
         super().__init__(logging.WARNING)
         self._log, self._now = log, now
 

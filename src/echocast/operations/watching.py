@@ -8,9 +8,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import filelock
@@ -24,7 +24,7 @@ from echocast.operations.health import Health
 from echocast.operations.intake import Intake
 from echocast.operations.issuing import Issuing
 from echocast.operations.layout import Layout
-from echocast.operations.logs import EventLog
+from echocast.operations.logs import EventLog, warnings_as_events
 from echocast.operations.rules import Due
 from echocast.operations.settings import Settings
 from echocast.operations.stamps import NS
@@ -72,7 +72,6 @@ class Watch:
     _wants_state: bool = False
     _reload_asked: bool = False
     _is_to_plan: bool = True
-    _cleanup: list[Callable[[], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Lock the folder, load the model, take in what is there."""
@@ -88,7 +87,7 @@ class Watch:
 
     def run(self) -> int:
         """Turn until there is nothing left to do or until asked to stop; the exit status."""
-        with self._signals():
+        with self._signals(), warnings_as_events(self.events, self.time.now):
             try:
                 while not self._is_done(wait := self.turn()):
                     self._sleep(wait)

@@ -18,9 +18,9 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from echocast.errors import DataError, MissingFrames
+from echocast.models.frames import replicated
 from echocast.models.registry import Registry
 from echocast.models.scaling import AnyScaling
 from echocast.samples.tensors import IGNORED
@@ -84,7 +84,7 @@ class Segmenter(nn.Module, ABC):
         """The logits of some frames that follow on those that `state` remembers, and the state after them."""
         self._check(levels)
         rows, columns = levels.shape[-2:]
-        filled = _filled(levels.nan_to_num(0.0), self.multiple)
+        filled = replicated(levels.nan_to_num(0.0), self.multiple)
         logits, state = self._logits(filled, state)
         return logits[..., : rows * self.upscale, : columns * self.upscale], state
 
@@ -162,15 +162,6 @@ def check_sizes(network: str, *, channels: int, classes: int, width: int, upscal
         raise ValueError(f"{network} tells at least 2 classes apart, the background and one more; got {classes=}")
     if upscale not in (1, 2, 4):
         raise ValueError(f"{network} has upscale 1, 2 or 4; got {upscale=}")
-
-
-def _filled(levels: Tensor, multiple: int) -> Tensor:
-    rows, columns = levels.shape[-2:]
-    more = (0, -columns % multiple, 0, -rows % multiple)
-    if not any(more):
-        return levels
-    made = pad(levels.flatten(0, 1), more, mode="replicate")
-    return made.reshape(*levels.shape[:2], *made.shape[1:])
 
 
 def _refuse_unusable(part: Tensor, seen: Tensor, before: int) -> None:

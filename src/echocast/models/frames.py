@@ -11,6 +11,16 @@ def padded(frames: Tensor, multiple: int) -> Tensor:
     return pad(frames.nan_to_num(0.0), (0, -width % multiple, 0, -height % multiple))
 
 
+def replicated(frames: Tensor, multiple: int) -> Tensor:
+    """Frames (batch, time, channel, y, x) with the last row and column repeated up to a multiple; unchanged on one."""
+    height, width = frames.shape[-2:]
+    more = (0, -width % multiple, 0, -height % multiple)
+    if not any(more):
+        return frames
+    made = pad(frames.flatten(0, 1), more, mode="replicate")
+    return made.reshape(*frames.shape[:2], *made.shape[1:])
+
+
 def resampled(frames: Tensor, size: tuple[int, int]) -> Tensor:
     """Frames (batch, time, channel, y, x) on another number of rows and columns, bilinear; unchanged on the same."""
     if tuple(frames.shape[-2:]) == tuple(size):
