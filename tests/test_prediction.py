@@ -98,6 +98,8 @@ def test_the_report_of_pictures(tmp_path: Path, capsys: pytest.CaptureFixture) -
     given = ["--models", "persistence", "--past", "2", "--frames", "3", "--out", str(tmp_path / "r")]
     assert main.status(["verify", str(tmp_path / "s.zarr"), *given]) == 0
     assert "Structural similarity" in capsys.readouterr().out
+    assert main.status(["verify", str(tmp_path / "s.zarr"), *given, "--thresholds", "1,2"]) == 2
+    assert "leave it out" in capsys.readouterr().err
     page = (tmp_path / "r/report.html").read_text()
     assert "2 windows of 1 sequences" in page
     assert "too few for a bootstrap" in page

@@ -19,7 +19,7 @@ from tests import example_files
 from echocast import archive, evaluation, fields, parallel, report
 from echocast.cli.main import status
 from echocast.context import Context
-from echocast.errors import DataError, MissingFrames, ModelError
+from echocast.errors import DataError, MissingFrames, ModelError, WrongUnits
 from echocast.evaluation import Job, VerificationConfig, VerificationResult, forecasts, forecasts_of
 from echocast.evaluation.result import BlockSums
 from echocast.io import forecast_file
@@ -377,3 +377,12 @@ def test_an_archive_that_has_grown_is_opened_again(tmp_path: Path) -> None:
         archive.write([tmp_path], tmp_path / "store.zarr")
         asked = Job(str(tmp_path / "store.zarr"), {"still": "persistence"}, config=CONFIG)
         assert evaluation.run(asked).cases == 4 * (number + 1)
+
+
+def test_an_archive_of_another_quantity_is_refused() -> None:
+    dbz = fields.make(
+        np.full((8, 6, 6), 20.0), time=np.datetime64("2016-07-01", "ns") + np.arange(8) * np.timedelta64(5, "m"),
+        y=1000.0 * np.arange(6), x=1000.0 * np.arange(6), crs=example_files.CRS, quantity="reflectivity",
+    )  # fmt: skip
+    with pytest.raises(WrongUnits, match="rain rate is needed here; this field holds 'reflectivity'"):
+        evaluation.evaluate(dbz, {"persistence": Persistence()}, VerificationConfig(past=2, leads=2))

@@ -1,7 +1,9 @@
 """echocast verify: forecasts against observations."""
 
+import inspect
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -103,11 +105,12 @@ def command(
     goes on.
 
     An archive of pictures (`echocast archive add-video`) is verified frame by frame: MSE, MAE, SSIM and PSNR of
-    --frames frames predicted from --past, in windows that do not overlap. Of the other options,
-    --models and --out count.
+    --frames frames predicted from --past, in windows that do not overlap. Of the other options only --models and --out
+    are for it.
 
     Example: echocast verify test.zarr --models persistence,optical_flow,lagrangian --out report/
     """
+    given = dict(locals())
     arguments.check_archive(store)
     named = _words(models) if models is not None else ([] if forecasts else list(_DEFAULT_MODELS))
     folders = dict(_folder(text) for text in forecasts or [])
@@ -117,8 +120,11 @@ def command(
     only_months = tuple(int(month) for month in _numbers(months, "--months", 1)) if months else ()
     regions = dict(_region(text) for text in region or [])
     if _holds_pictures(store):
+        known = ("store", "models", "out", "past", "frames")
+        _refuse_other_options({name: value for name, value in given.items() if name not in known}, "rain")
         _verify_pictures(store, named if models else ["persistence"], out, past=past, frames=frames)
         return
+    _refuse_other_options({"frames": frames}, "pictures")
     if not named and not folders:
         raise typer.BadParameter("name at least one forecaster", param_hint="--models")
     import numpy as np
@@ -154,6 +160,14 @@ def command(
     report.write_report(result, out, command=shlex.join(["echocast", *sys.argv[1:]]), panels=panels)
     show(result, output.console())
     output.say(f"{result.cases} cases; the full report is {out / 'report.html'} ({out / 'report.md'})")
+
+
+def _refuse_other_options(given: Mapping[str, object], what: str) -> None:
+    """Raise for an option that would be ignored: one of another value than its default."""
+    defaults = {name: parameter.default for name, parameter in inspect.signature(command).parameters.items()}
+    for name, value in given.items():
+        if value != defaults[name]:
+            raise typer.BadParameter(f"is for archives of {what}; leave it out", param_hint=f"--{name}")
 
 
 def _holds_pictures(store: str) -> bool:

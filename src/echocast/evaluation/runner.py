@@ -223,13 +223,14 @@ def _with_files(
 
 
 def _check(rain: xr.DataArray, sources: Mapping[str, ForecastSource], config: VerificationConfig) -> None:
-    """Raises for lead times, regions and time steps that do not fit, before any work is done."""
+    """Raises for quantities, lead times, regions and time steps that do not fit, before any work is done."""
+    fields.check(rain, quantity=fields.NAME)
     minutes = fields.time_step(rain.time.values) / np.timedelta64(1, "m")
     config.lead_indices(time_step_minutes=float(minutes))
     masks(rain, config)
     for source in sources.values():
         if not isinstance(source, ForecastFiles):
-            source.check_past(config.past, float(minutes))
+            source.check_past(config.past, float(minutes), str(rain.name), rain.sizes.get("channel", 1))
 
 
 def _result(
