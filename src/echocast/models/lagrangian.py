@@ -47,7 +47,6 @@ from echocast.models._lagrangian.settings import (
 from echocast.models.base import LearnedEnsemble
 from echocast.models.scaling import RainScaling
 from echocast.motion.advection import pixel_coordinates, sample
-from echocast.motion.flow import dense_flow
 
 __all__ = [
     "DetailSettings",
@@ -138,7 +137,11 @@ class Lagrangian(Network, LearnedEnsemble):
         super().check_past(frames, known if known is not None and within else time_step_minutes, quantity, channels)
 
     def forward(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
+        self,
+        past: Float[Tensor, "batch time channel y x"],
+        steps: int,
+        context: Context = UNKNOWN,
+        motion: Float[Tensor, "batch 2 y x"] | None = None,
     ) -> Float[Tensor, "batch steps channel y x"]:
         """The logits of the future's grey levels, on the grid that the weights know.
 
@@ -146,8 +149,10 @@ class Lagrangian(Network, LearnedEnsemble):
             past: grey levels in [0, 1], NaN where nothing is observed.
             steps: frames to forecast.
             context: the cell size and the time step of `past`.
+            motion: displacement in pixels per time step, where it was estimated before; estimated if None.
         """
-        motion = self.motion(self.scaling.to_values(past.nan_to_num(0.0)))
+        if motion is None:
+            motion = self.motion(self.scaling.to_values(past.nan_to_num(0.0)))
         hidden = self.hidden_states(past, motion, steps, context)
         changes = self.changes(self.output, hidden, steps, past)
         frame = detail.newest(past[:, -1], self.detail_settings)
@@ -176,6 +181,8 @@ class Lagrangian(Network, LearnedEnsemble):
 
     def motion(self, rain_mm_h: Float[Tensor, "batch time channel y x"]) -> Float[Tensor, "batch 2 y x"]:
         """The motion of the newest frames in pixels per time step."""
+        from echocast.motion.flow import dense_flow  # OpenCV: not needed where the motion is given
+
         settings = self.motion_settings
         cases = rain_mm_h[:, :, 0].detach().cpu().to(torch.float32).numpy()
         estimate = partial(

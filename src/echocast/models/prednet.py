@@ -27,7 +27,6 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from echocast.context import UNKNOWN, Context
-from echocast.models import _prednet_keras
 from echocast.models._prednet_layers import Layers
 from echocast.models.base import LearnedForecaster
 from echocast.models.scaling import AnyScaling, ImageScaling
@@ -96,6 +95,8 @@ class PredNet(LearnedForecaster):
             UnreadableFile: it is no such file.
             CheckpointMismatch: it holds no PredNet, or one that is built in another way.
         """
+        from echocast.models import _prednet_keras  # HDF5: needed by nothing else here
+
         weights, sizes = _prednet_keras.read(Path(path))
         made = cls(channels=sizes[0], hidden_channels=sizes[1:])
         made.layers.load_state_dict(weights)

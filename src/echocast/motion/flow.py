@@ -10,12 +10,12 @@ A motion is (2, y, x): displacement along y and along x in pixels per step, forw
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import cv2
 import numpy as np
 from jaxtyping import Float
 
+from echocast.motion import Method
 from echocast.motion.pairs import Pair, compared, mean_motion, pairs_of
 from echocast.zr import reflectivity
 
@@ -29,8 +29,6 @@ _MAX_DBZ = 52.5
 _WET_MM_H = 0.1
 _PRIOR = 0.02
 """The fraction of rain under a Gaussian at which it and the next wider one have the same weight."""
-
-Method = Literal["dis", "farneback", "both"]
 
 
 def dense_flow(

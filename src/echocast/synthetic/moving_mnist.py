@@ -22,7 +22,7 @@ from typing import Literal
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from echocast.errors import DataError
 from echocast.synthetic import _pictures
@@ -92,15 +92,22 @@ def paper_set(
     """
     if part not in PAPER_SETS:
         raise ValueError(f"part must be one of {', '.join(PAPER_SETS)}; got {part!r}")
-    total = sum(PAPER_SETS.values())
-    rng = np.random.RandomState(seed)
     pool = paper_pool(digits)
-    chosen = rng.randint(len(pool), size=(total, 2))
-    corners = _paper_corners(rng, total, 2, FRAMES)
+    chosen, corners = paper_draws(len(pool), seed=seed)
     names = list(PAPER_SETS)
     begin = sum(PAPER_SETS[name] for name in names[: names.index(part)])
     rows = slice(begin, begin + PAPER_SETS[part])
     return _drawn(pool, chosen[rows], corners[rows])
+
+
+def paper_draws(
+    digits: int, *, seed: int = PAPER_SEED
+) -> tuple[Int[np.ndarray, "sequence 2"], Int[np.ndarray, "sequence 2 20 2"]]:
+    """Which of the digits are in each of the paper's 15,000 sequences, and their top left pixels (y, x) by frame."""
+    total = sum(PAPER_SETS.values())
+    rng = np.random.RandomState(seed)
+    chosen = rng.randint(digits, size=(total, 2))
+    return chosen, _paper_corners(rng, total, 2, FRAMES)
 
 
 def paper_pool(digits: UInt8[np.ndarray, "digit 28 28"], *, unseen: bool = False) -> UInt8[np.ndarray, "500 28 28"]:

@@ -11,7 +11,7 @@ that the figures are there but no command or script that makes them was kept.
 
 from dataclasses import dataclass
 
-from echocast.motion.flow import Method
+from echocast.motion import Method
 
 
 @dataclass(frozen=True, kw_only=True)
