@@ -6,10 +6,10 @@
     python scripts/gpu run --out /tmp/dry --device cpu --tiny            a dry run: a few steps of each part
 
 `pack` needs echocast with all it depends on. `run` needs PyTorch, NumPy, jaxtyping and safetensors (h5py for the part
-`layers`), and the source tree around this folder; it compares layers and models with the CPU, measures the layers against the plain loop,
-trains the nowcast, and trains the best network of the ConvLSTM paper on Moving MNIST at full width. Each part has a
-share of the time and ends in it; what was trained is saved every minute and can be gone on with. A part that fails is
-told in the table, and the next begins.
+`layers`), and the source tree around this folder. It compares layers and models with the CPU, measures the layers
+against the plain loop, trains the nowcast, and trains the best network of the ConvLSTM paper on Moving MNIST at full
+width. Each part has a share of the time and ends in it; what was trained is saved every minute and can be gone on with.
+A part that fails is told in the table, and the next begins.
 """
 
 import argparse
