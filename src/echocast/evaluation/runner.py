@@ -7,7 +7,7 @@ stopped goes on where it stopped. Memory holds a few windows at a time and the s
 """
 
 import hashlib
-import os
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,6 +35,8 @@ from echocast.evaluation.result import BlockSums, VerificationResult
 from echocast.evaluation.scoring import sums_of_block
 from echocast.models import base
 from echocast.samples import splits
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class Job:
 
     def fingerprint(self) -> str:
         """Changes with the job, its archive, weights and forecast files; of a stopped job, it must be the same."""
-        weights = {n: _digest(Path(m)) for n, m in self.models.items() if Path(m).is_file()}
+        of_files = {n: Path(m.rpartition(":")[0] if ".py:" in m else m) for n, m in self.models.items()}
+        weights = {name: _digest(path) for name, path in of_files.items() if path.is_file()}
         files = [
             (str(path), path.stat().st_size, path.stat().st_mtime_ns)
             for folder in self.forecasts.values()
@@ -170,7 +173,7 @@ def run(
     where = workers or parallel.Workers(processes=1)
     if len(missing) < 2 and not where.dask:
         where = parallel.Workers(processes=1)
-    scorer = _Scorer(job, fingerprint, threads=max(1, (os.cpu_count() or 1) // where.count))
+    scorer = _Scorer(job, fingerprint, threads=max(1, parallel.processors() // where.count))
     for block, made in parallel.parallel_map(scorer, missing, where):
         sums[block.name] = made
         if kept:
@@ -219,6 +222,17 @@ def _with_files(
             "no forecast file was issued at a time whose past and future the archive holds"
             f" ({', '.join(str(folder.folder) for folder in folders)}); lower --past, --minutes or --stride"
         )
+    scored = _cases(found)
+    for folder in folders:
+        if (left := len(folder.issued()) - scored) > 0:
+            log.warning(
+                "%s: %d of %d forecasts are scored; for the other %d the archive lacks a frame of the past or the"
+                " future, --stride leaves them out, or another folder has none",
+                folder.folder,
+                scored,
+                scored + left,
+                left,
+            )
     return found
 
 

@@ -1,5 +1,6 @@
 """Where a field lies: its projection, its cells, and whether two fields share them."""
 
+import math
 import warnings
 from functools import lru_cache
 from typing import Any
@@ -22,7 +23,7 @@ def crs_name(field: xr.DataArray | xr.Dataset) -> str:
     """What a field's projection is called; one without a name by its kind, such as polar stereographic."""
     name = " ".join(crs(field).name.split())
     kind = str(field.coords["crs"].attrs.get("grid_mapping_name", "unknown"))
-    return kind.replace("_", " ") if name == "unknown" else name
+    return kind.replace("_", " ") if name in ("", "unknown", "undefined", "unnamed") else name
 
 
 def check_same_grid(
@@ -176,6 +177,9 @@ def grid_mapping(reference: pyproj.CRS) -> tuple[pyproj.CRS, dict[str, Any]]:
         # The Swiss grid's CF attributes lack an angle that its WKT, which is written too, does hold.
         warnings.filterwarnings("ignore", "angle from rectified to skew grid")
         mapping = reference.to_cf()
+    if mapping.get("grid_mapping_name") == "polar_stereographic":
+        # CF wants the pole beside the parallel of true scale, which tells it already.
+        mapping.setdefault("latitude_of_projection_origin", math.copysign(90.0, mapping.get("standard_parallel", 90.0)))
     if "azimuth_of_central_line" in mapping:
         # CF's name is the longer one; checkers look for the shorter.
         mapping["azimuth"] = mapping["azimuth_of_central_line"]
