@@ -109,6 +109,8 @@ class VerificationResult:
     regions: tuple[str, ...]
     first: np.datetime64
     last: np.datetime64
+    observations: str = ""
+    """What the forecasts were compared with, in a sentence or two: radar, grid, Z-R relation, missing frames."""
 
     @property
     def cases(self) -> int:

@@ -35,6 +35,7 @@ from echocast.evaluation.result import BlockSums, VerificationResult
 from echocast.evaluation.scoring import sums_of_block
 from echocast.models import base
 from echocast.samples import splits
+from echocast.samples.segments import observed
 
 log = logging.getLogger(__name__)
 
@@ -251,6 +252,7 @@ def _result(
     rain: xr.DataArray, config: VerificationConfig, blocks: Sequence[BootstrapBlock], sums: Sequence[BlockSums]
 ) -> VerificationResult:
     minutes = float(fields.time_step(rain.time.values) / np.timedelta64(1, "m"))
+    first = min(block.starts[0] for block in blocks)
     last = max(max(block.starts) for block in blocks) + config.past + config.leads - 1
     return VerificationResult(
         blocks=tuple(blocks),
@@ -258,8 +260,23 @@ def _result(
         lead_minutes=tuple(minutes * (1 + index) for index in config.lead_indices(time_step_minutes=minutes)),
         thresholds=tuple(float(t) for t in config.thresholds),
         regions=(WHOLE_GRID, *config.regions),
-        first=rain.time.values[min(block.starts[0] for block in blocks)],
+        first=rain.time.values[first],
         last=rain.time.values[last],
+        observations=_observations(rain, first, last),
+    )
+
+
+def _observations(rain: xr.DataArray, first: int, last: int) -> str:
+    """What forecasts are compared with, in words: radar, grid, Z-R relation, missing frames."""
+    times = rain.time.values[first : last + 1]
+    wanted = int(fields.clock(times).positions(times)[-1]) + 1 if len(times) > 1 else 1
+    there = int(observed(rain[first : last + 1]).sum())
+    minutes = float(fields.time_step(rain.time.values) / np.timedelta64(1, "m"))
+    place = f"{fields.crs_name(rain)}, cells of {fields.grid_km(rain):.3g} km" if "crs" in rain.coords else "no place"
+    relation = f"; rain from reflectivity by {rain.attrs['zr']}" if rain.attrs.get("zr") else ""
+    return (
+        f"Observed by {rain.attrs.get('source', 'a radar not named')} every {minutes:g} min on {rain.sizes['y']} x"
+        f" {rain.sizes['x']} cells ({place}){relation}. Of {wanted} frames in this time {wanted - there} are missing."
     )
 
 

@@ -180,7 +180,22 @@ def grid_mapping(reference: pyproj.CRS) -> tuple[pyproj.CRS, dict[str, Any]]:
     if mapping.get("grid_mapping_name") == "polar_stereographic":
         # CF wants the pole beside the parallel of true scale, which tells it already.
         mapping.setdefault("latitude_of_projection_origin", math.copysign(90.0, mapping.get("standard_parallel", 90.0)))
+    operation = reference.coordinate_operation
+    if "grid_mapping_name" not in mapping and operation is not None and operation.method_code == _WEB_MERCATOR:
+        mapping |= _MERCATOR  # the same formula, of a sphere
     if "azimuth_of_central_line" in mapping:
         # CF's name is the longer one; checkers look for the shorter.
         mapping["azimuth"] = mapping["azimuth_of_central_line"]
     return reference, mapping
+
+
+_WEB_MERCATOR = "1024"
+"""EPSG's number of the method of web maps, which CF does not name."""
+_MERCATOR = {
+    "grid_mapping_name": "mercator",
+    "standard_parallel": 0.0,
+    "longitude_of_projection_origin": 0.0,
+    "false_easting": 0.0,
+    "false_northing": 0.0,
+    "earth_radius": 6378137.0,
+}
