@@ -69,7 +69,8 @@ def _without_gaps(
     """The newest stretch of enough frames that are at most `widest` steps apart; what is missing in it is blank."""
     stretches = np.split(np.arange(len(slots)), np.flatnonzero(np.diff(slots) > widest) + 1)
     chosen = next((one for one in reversed(stretches) if len(one) >= least), None)
-    missing = clock.start + np.setdiff1d(np.arange(slots[0], slots[-1] + 1), slots) * clock.step
+    absent = np.setdiff1d(np.arange(slots[0], slots[-1] + 1), slots)
+    missing = clock.start + absent[absent > slots[-1] - frames] * clock.step
     if chosen is None:
         raise MissingFrames(f"no frame at {_listed(missing)}, and no {least} frames without a gap; add the files")
     chosen = chosen[slots[chosen] > slots[chosen[-1]] - frames]

@@ -38,7 +38,7 @@ def to_tensor(field: xr.DataArray) -> Shaped[Tensor, "1 time channel y x"]:
     values = field.values
     if fields.is_whole(field) or values.dtype != np.float32 or not values.flags.writeable:
         return frames_to_tensor(field)[None]
-    tensor = torch.from_numpy(values)
+    tensor = torch.from_numpy(np.ascontiguousarray(values))
     return (tensor if "channel" in field.dims else tensor.unsqueeze(1))[None]
 
 
