@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.quiver import Quiver
 from tests import example_files
 from tests.cli.test_cli import frames, refused
 
@@ -13,6 +15,7 @@ from echocast import parallel
 from echocast.cli import arguments
 from echocast.cli.main import status
 from echocast.models import _listing, base
+from echocast.plotting import motion
 
 
 def test_a_file_of_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,6 +74,14 @@ def test_waiting_threads_sleep_unless_the_environment_says_otherwise() -> None:
 def test_a_format_that_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gif = example_files.mch_gif(tmp_path)
     assert "by its content it is mch_gif: leave out --format knmi" in refused(capsys, "show", gif, "--format", "knmi")
+
+
+def test_an_arrow_points_to_where_the_rain_goes() -> None:
+    """The shower moves by a column and half a row a frame: six columns and three rows in half an hour."""
+    figure = motion.drawn(example_files.field(example_files.blob(6, 40, 48)))
+    arrows = next(one for one in figure.axes[0].collections if isinstance(one, Quiver))
+    assert float(np.median(arrows.U)) == pytest.approx(6.0, abs=1.5)
+    assert float(np.median(arrows.V)) == pytest.approx(3.0, abs=1.0)
 
 
 def test_a_map_of_the_motion(tmp_path: Path) -> None:

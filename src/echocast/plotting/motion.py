@@ -60,4 +60,4 @@ def _arrows(flow: Float[np.ndarray, "2 y x"]) -> tuple[np.ndarray, np.ndarray, n
     height, width = flow.shape[-2:]
     gap = max(1, max(height, width) // _ARROWS)
     rows, columns = np.mgrid[gap // 2 : height : gap, gap // 2 : width : gap]
-    return rows, columns, flow[0][rows, columns], flow[1][rows, columns]
+    return rows, columns, flow[1][rows, columns], flow[0][rows, columns]
