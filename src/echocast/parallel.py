@@ -10,6 +10,7 @@ next items.
     [(-1, 1), (2, 2)]
 """
 
+import math
 import multiprocessing
 import os
 import pickle
@@ -25,6 +26,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 from echocast.errors import DataError, MissingDependency
@@ -50,7 +52,7 @@ class Workers:
     @property
     def count(self) -> int:
         """How many processes work at the same time on this machine; 1 with a Dask cluster."""
-        return 1 if self.dask else self.processes or os.cpu_count() or 1
+        return 1 if self.dask else self.processes or processors()
 
 
 def parallel_map(
@@ -111,13 +113,38 @@ def thread_limit(count: int) -> Iterator[None]:
 
 
 def thread_count() -> int:
-    """How many threads one piece of work may use: all processors, unless `thread_limit` says otherwise."""
-    return _thread_limit.get() or os.cpu_count() or 1
+    """How many threads one piece of work may use: ``OMP_NUM_THREADS``, else all `processors`, or `thread_limit`."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return _thread_limit.get() or (int(told) if told.isdigit() and int(told) else processors())
+
+
+def processors() -> int:
+    """How many processors this process may use: of its affinity, and of the share that its control group has."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = _CPU_SHARE.read_text(encoding="ascii").split()
+        return max(1, min(allowed, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no control groups, or "max": no limit
+        return allowed
+
+
+_CPU_SHARE = Path("/sys/fs/cgroup/cpu.max")
+
+
+def share_the_machine() -> None:
+    """Let threads that wait sleep, and start no more of them than there are `processors`.
+
+    PyTorch's threads wait for each other by turning round and round, which takes the processors from whatever else runs
+    on a busy machine, and from themselves. To be called before PyTorch is imported; what the environment says stays:
+    ``OMP_WAIT_POLICY`` (``active`` gives a few per cent on an idle machine) and ``OMP_NUM_THREADS``.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OMP_NUM_THREADS", str(processors()))
 
 
 def _in_flight(workers: Workers) -> int:
     """How many items are sent before the first result is taken: two for each process, so that none waits."""
-    return 2 * (workers.processes or os.cpu_count() or 1) + 2
+    return 2 * (workers.processes or processors()) + 2
 
 
 def _submit(

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from tests import example_files
 
 from echocast import archive
+from echocast.archive import survey as surveys
 from echocast.archive.survey import survey
 from echocast.archive.transaction import Frame
 
@@ -46,3 +48,30 @@ def test_blank_frames_that_an_archive_says_are_there_are_told(tmp_path: Path, mo
     made = survey(tmp_path / "s.zarr", read_frames=True)
     assert (made.frames, made.blank) == (4, 1)
     assert any("1 frames are blank (no cell observed)" in problem for problem in made.problems)
+
+
+def test_years_between_two_events_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rain = example_files.blob(2)
+    later = example_files.TIME + np.timedelta64(365, "D")
+    for number, time in enumerate((example_files.TIME, later)):
+        for frame in range(2):
+            at = time + frame * np.timedelta64(5, "m")
+            example_files.netcdf(tmp_path, time=at, rain=rain[frame : frame + 1] + number)
+    archive.write([tmp_path], tmp_path / "s.zarr")
+    read: list[int] = []
+    stored = archive.open(tmp_path / "s.zarr")
+
+    class Counted:
+        """The archive, which counts the frames that are read."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(stored, name)
+
+        def __getitem__(self, part: slice) -> xr.DataArray:
+            read.append(len(range(*part.indices(stored.sizes["time"]))))
+            return stored[part]
+
+    made = survey(tmp_path / "s.zarr", read_frames=False)
+    surveys._read_frames(Counted(), made)  # type: ignore[arg-type]
+    assert (made.frames, made.missing, made.observed) == (4, 365 * 288 - 2, 1.0)
+    assert len(read) == 2

@@ -156,13 +156,22 @@ def test_frames_without_any_observed_cell_are_refused(tmp_path: Path, capsys: py
 
 
 def test_a_gap_among_the_newest_frames(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = frames(tmp_path / "in")
+    source, out = frames(tmp_path / "in"), tmp_path / "f.nc"
     sorted(source.iterdir())[6].unlink()
-    message = refused(capsys, "nowcast", source, "--out", tmp_path / "f.nc")
+    message = refused(capsys, "nowcast", source, "--out", out, "--strict")
     assert "no frame between 2016-09-28 15:10 and 2016-09-28 15:20" in message
     assert "--frames 3" in message
-    assert not (tmp_path / "f.nc").exists()
-    assert status(["nowcast", str(source), "--frames", "3", "--out", str(tmp_path / "f.nc")]) == 0
+    assert not out.exists()
+    assert status(["nowcast", str(source), "--frames", "3", "--strict", "--out", str(out)]) == 0
+    assert (
+        status(["nowcast", str(source), "--model", "persistence", "--minutes", "5", "--json", "--out", str(out)]) == 0
+    )
+    said = capsys.readouterr()
+    assert "no frame at 2016-09-28 15:15 UTC; the forecast is made without" in said.err
+    told = json.loads(said.out[said.out.index("{") :])
+    assert told["missing_frames"] == ["2016-09-28T15:15:00Z"]
+    assert len(told["frames"]) == len(told["input_files"]) == 9
+    assert "--max-age is 60 min" in refused(capsys, "nowcast", source, "--max-age", "60", "--out", out)
 
 
 def test_a_time_step_that_the_weights_do_not_know(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

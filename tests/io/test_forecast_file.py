@@ -66,7 +66,26 @@ def test_gdal_finds_every_pixel_where_it_lies(upside_down: bool, crs: str, tmp_p
         assert pyproj.CRS.from_wkt(raster.crs.to_wkt()).equals(fields.crs(made), ignore_axis_order=True)
 
 
-@pytest.mark.parametrize("crs", [example_files.CRS, "EPSG:21781"])
+POLAR = "+proj=stere +lat_0=90 +lon_0=0 +lat_ts=60 +a=6378137 +b=6356752"
+
+
+@pytest.mark.parametrize(
+    ("crs", "latitude", "name"),
+    [
+        (POLAR, 90.0, "polar stereographic"),
+        ("+proj=stere +lat_0=-90 +lat_ts=-71", -90.0, "polar stereographic"),
+        ("EPSG:3857", None, "WGS 84 / Pseudo-Mercator"),
+        ("+proj=geos +h=35785863", 0.0, "geostationary"),
+    ],
+)
+def test_a_grid_mapping_has_what_cf_wants_and_a_name(crs: str, latitude: float | None, name: str) -> None:
+    made = forecast(crs=crs)
+    assert made.crs.attrs["grid_mapping_name"]
+    assert made.crs.attrs.get("latitude_of_projection_origin") == latitude
+    assert fields.crs_name(made) == name
+
+
+@pytest.mark.parametrize("crs", [example_files.CRS, "EPSG:21781", POLAR, "EPSG:3857"])
 def test_an_independent_checker_finds_no_error(crs: str, tmp_path: Path) -> None:
     forecast_file.to_netcdf(forecast(crs=crs), tmp_path / "f.nc")
     beside = Path(sys.executable).with_name(

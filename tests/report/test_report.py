@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from tests import example_files
 
@@ -113,7 +114,8 @@ def test_a_main_score_is_shown_by_lead_time_with_differences_and_a_curve(
     with (folder / "differences.csv").open() as file:
         assert {row["score"] for row in csv.DictReader(file)} == {"csi", "rmse", "crps", "fss_17"}
     titles = [axis.get_title() for axis in figures.curves(all_scores).axes]
-    assert titles[:5] == ["CSI at 0.5 mm/h", "CSI at 2 mm/h", "RMSE in mm/h", "CRPS in mm/h", "FSS 17 at 0.5 mm/h"]
+    assert titles[:2] == ["CSI at 0.5 mm/h", "CSI at 2 mm/h"]
+    assert titles[4:7] == ["RMSE in mm/h", "CRPS in mm/h", "FSS 17 at 0.5 mm/h"]
 
 
 def test_the_values_are_the_same_in_every_file(all_scores: VerificationResult, folder: Path) -> None:
@@ -179,3 +181,49 @@ def test_a_report_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(DataError, match=r"cannot be written \(No space left on device\)"):
         report.write_report(made, tmp_path / "full", command="x")
     assert list((tmp_path / "full").iterdir()) == []
+
+
+def test_what_was_observed_is_named(all_scores: VerificationResult, folder: Path) -> None:
+    words = (
+        "Observed by a sample every 5 min on 40 x 64 cells (",
+        "cells of 4 km). Of ",
+        " frames in this time 6 are missing.",
+    )
+    for name in ("report.md", "report.html"):
+        text = (folder / name).read_text()
+        assert all(word in text for word in words), all_scores.observations
+
+
+def test_a_forecaster_has_one_colour_in_all_figures(all_scores: VerificationResult) -> None:
+    colours: dict[str, set[str]] = {}
+    for name, (_, figure) in figures.figures_of(all_scores).items():
+        for axis in figure.axes:
+            for line in axis.get_lines():
+                if line.get_label() in ("flow", "shaky", "observed"):
+                    colours.setdefault(str(line.get_label()), set()).add(str(line.get_color()))
+        if name == "ranks":
+            found = {to_hex(bar.get_facecolor()) for axis in figure.axes for bar in axis.patches}
+            colours["shaky"] |= found
+    assert {name: len(found) for name, found in colours.items()} == {"flow": 1, "shaky": 1, "observed": 1}
+    assert len(set.union(*colours.values())) == 3
+
+
+def test_bias_is_drawn_at_every_threshold(all_scores: VerificationResult) -> None:
+    titles = [axis.get_title() for axis in figures.curves(all_scores).axes]
+    assert [title for title in titles if title.lower().endswith(("0.5 mm/h", "2 mm/h"))][:4] == titles[:4]
+    assert sum("bias" in title.lower() for title in titles) == 2
+
+
+def test_nothing_is_said_of_intervals_where_there_are_none() -> None:
+    config = VerificationConfig(past=2, leads=2, thresholds=(0.5, 2.0), scores=("contingency",))
+    made = evaluation.evaluate(rain(), {"one": Persistence(), "two": Persistence()}, config)
+    text = page.markdown(page.sections_of(made, "x"), {})
+    assert "There are no confidence intervals" in text
+    assert "with its 95 % confidence interval" not in text
+
+
+def test_a_table_of_many_leads_is_set_smaller() -> None:
+    leads = [f"+{5 * n} min" for n in range(1, 19)]
+    table = (["forecaster", *leads], [["lagrangian", *["0.123"] * 18]])
+    assert 'class="wide"' in page._table_html("CSI", table)
+    assert 'class="usual"' in page._table_html("CSI", (["forecaster", "0.5 mm/h"], [["lagrangian", "0.123"]]))

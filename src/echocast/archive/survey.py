@@ -94,6 +94,9 @@ def _read_frames(rain: xr.DataArray, made: Survey) -> None:
     observed = wet = outliers = repeated = blank = 0
     highest, last = 0.0, None
     for start in range(0, len(there), part):
+        if not there[start : start + part].any():  # years may be missing between two events
+            last = None
+            continue
         for offset, frame in enumerate(rain[start : start + part].values):
             if not there[start + offset]:
                 last = None

@@ -6,12 +6,17 @@ import math
 import mmap
 import os
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from echocast import models, plugins
 from echocast.errors import DataError, MissingDependency, ModelError, UnreadableFile
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FORECASTS = (".nc", ".tif", ".tiff", ".zarr")
 """Suffixes of forecasts: those of `echocast.io.forecast_formats.WRITERS`."""
@@ -20,12 +25,28 @@ _STORE_FILES = ("zarr.json", ".zgroup", ".zarray", ".zmetadata", "refs", "repo")
 
 
 def check_model(name: str) -> None:
-    """Raise `ModelError` unless there is a forecaster of this name, or a checkpoint at this path."""
+    """Raise `ModelError` unless there is a forecaster of this name, a checkpoint, or a Python file (`my.py:Class`)."""
+    if ".py:" in name:
+        if not Path(name.rpartition(":")[0]).is_file():
+            raise ModelError(f"{name}: there is no file {name.rpartition(':')[0]}")
+        return
     if Path(name).suffix or os.sep in name:
         if not Path(name).is_file():
             raise ModelError(f"{name}: no such checkpoint; give the .safetensors file of a run")
         return
     check_name(name, plugins.names("echocast.models", skip=models.NOT_MODELS), "model", error=ModelError)
+
+
+def completed_model(incomplete: str) -> list[str]:
+    """The forecasters whose names go on from what was typed, also as the last of a list, for the shell."""
+    before, comma, last = incomplete.rpartition(",")
+    known = plugins.names("echocast.models", skip=models.NOT_MODELS)
+    return [f"{before}{comma}{name}" for name in known if name.startswith(last)]
+
+
+def completed_format(incomplete: str) -> list[str]:
+    """The formats whose names go on from what was typed, for the shell."""
+    return [name for name in plugins.names("echocast.readers") if name.startswith(incomplete)]
 
 
 def check_name(name: str, known: Sequence[str], what: str, *, error: type[Exception] = DataError) -> None:
@@ -52,12 +73,17 @@ def check_archive(store: str) -> None:
     path = Path(store)
     if _is_url(store) or (path.is_dir() and _is_store(path)):
         return
-    made = (
-        f"of it with `echocast archive add radar.zarr {store}`"
-        if path.exists()
-        else f"with `echocast archive add {store} INPUT...`"
-    )
-    raise DataError(f"{store}: is no echocast archive; make one {made}")
+    if path.is_file() and _is_forecast(path):
+        raise DataError(
+            f"{store}: is a forecast, not an archive of observations; give an archive, and the folder of forecasts with"
+            f" `echocast verify radar.zarr --forecasts {path.parent}`"
+        )
+    if path.exists():
+        raise DataError(
+            f"{store}: is no echocast archive; make one of it with `echocast archive add radar.zarr {store}`"
+        )
+    named = store if path.suffix == ".zarr" else path.with_suffix(".zarr")
+    raise DataError(f"{store}: is not there; make an archive with `echocast archive add {named} INPUT...`")
 
 
 def is_archive(path: Path) -> bool:
@@ -123,6 +149,19 @@ def finite(value: float | None) -> float | None:
     if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"{value} is not a finite number")
     return value
+
+
+def time(text: str | None, option: str = "--at") -> "np.datetime64 | None":
+    """A time in UTC as ISO 8601 spells it, with or without a zone; None if not given."""
+    if text is None:
+        return None
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError as bad:
+        raise typer.BadParameter(f"{text!r} is no time such as 2016-09-28T15:00", param_hint=option) from bad
+    import numpy as np
+
+    return np.datetime64(given.astimezone(UTC).replace(tzinfo=None) if given.tzinfo else given, "ns")
 
 
 def whole_numbers(text: str, option: str) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ import threading
 import time
 import warnings
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,9 +21,10 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
-from echocast import plugins
+from echocast import parallel, plugins
 from echocast._version import __version__
 from echocast.cli import output
+from echocast.cli.config import options_of_file
 from echocast.errors import EchocastError
 
 VERBS = (
@@ -44,7 +46,7 @@ VERBS = (
 )
 """The order of the verbs in the help; others follow."""
 
-HELPERS = ("main", "arguments", "options", "output", "progress", "tables")
+HELPERS = ("main", "arguments", "config", "options", "output", "progress", "tables")
 """Modules of this folder that are no verbs."""
 _EVERYWHERE = ("-q", "--quiet", "-v", "--verbose")
 """Options that may stand before the verb or behind it."""
@@ -68,6 +70,9 @@ def make() -> typer.Typer:
     app = typer.Typer(
         cls=_Verbs,
         help="Radar files in, a verified, georeferenced nowcast out.",
+        epilog="Exit status: 0 done; 1 the data or the machine do not allow it, which one line explains; 2 a wrong"
+        " command line; 130 interrupted with Ctrl-C. OMP_NUM_THREADS limits the threads, OMP_WAIT_POLICY=active lets"
+        " them wait actively.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -85,6 +90,7 @@ def make() -> typer.Typer:
 def run() -> None:
     """The entry point."""
     sys.unraisablehook = heard_again
+    parallel.share_the_machine()
     sys.exit(status(sys.argv[1:]))
 
 
@@ -163,16 +169,27 @@ def _version(wanted: bool) -> bool:
 
 
 def _common(
+    ctx: typer.Context,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Print what is done, and the traceback of an error.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="Options in TOML, a table for each command: [nowcast] model = 'optical_flow'.",
+        ),
+    ] = None,
     version: Annotated[  # noqa: ARG001 (its callback does the work)
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
     if verbose and quiet:
         raise typer.BadParameter("--verbose and --quiet do not go together")
+    if config is not None:
+        ctx.default_map = options_of_file(config, ctx.command.commands)  # type: ignore[attr-defined]  # it is a group
     output.be_quiet(quiet)
     level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
     output.print_log(level)

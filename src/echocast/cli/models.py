@@ -2,20 +2,21 @@
 
 import logging
 
+from echocast import models, plugins
 from echocast.cli import options, output
+from echocast.errors import PluginError
+from echocast.models import _listing
 
 log = logging.getLogger(__name__)
 
 
 def command(as_json: options.Json = False) -> None:
     """List the forecasters, one line each; weights "shipped" means ready to use by name."""
-    from echocast.errors import PluginError
-    from echocast.models import base
-
     found = []
-    for name in base.names():
+    for name in plugins.names(_listing.PACKAGE, skip=models.NOT_MODELS):
         try:
-            found.append({"model": name, "weights": base.weights(name), "description": base.summary(name)})
+            summary = plugins.summary(_listing.PACKAGE, name)
+            found.append({"model": name, "weights": _listing.weights(name), "description": summary})
         except PluginError as bad:  # one broken plug-in does not hide the other models
             log.warning("%s", bad)
     if as_json:

@@ -26,7 +26,13 @@ def command(
         ),
     ],
     model: Annotated[
-        str, typer.Option("--model", metavar="NAME|PATH", help="A forecaster (see `echocast models`) or a checkpoint.")
+        str,
+        typer.Option(
+            "--model",
+            metavar="NAME|PATH",
+            autocompletion=arguments.completed_model,
+            help="A forecaster (see `echocast models`), a checkpoint, or your class (my.py:Class).",
+        ),
     ] = "lagrangian",
     minutes: Annotated[
         float,
@@ -54,26 +60,59 @@ def command(
     interval: options.Interval = None,
     time_pattern: options.TimePattern = None,
     missing_value: options.MissingValue = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="TIME", help="Use only frames up to this time (UTC), as 2016-09-28T15:00."),
+    ] = None,
+    every: Annotated[
+        float | None,
+        typer.Option(
+            "--every",
+            metavar="MINUTES",
+            min=0.1,
+            callback=arguments.finite,
+            help="Use one frame in so many minutes, a multiple of their time step.",
+        ),
+    ] = None,
     bbox: options.Bbox = None,
-    strict: options.Strict = False,
+    coarsen: Annotated[int, typer.Option("--coarsen", metavar="N", min=1, help="Forecast means of N x N cells.")] = 1,
+    max_age: Annotated[
+        float | None,
+        typer.Option(
+            "--max-age",
+            metavar="MINUTES",
+            min=0,
+            callback=arguments.finite,
+            help="Refuse to forecast if the newest frame is older.",
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse a missing frame, and files that would be passed over.")
+    ] = False,
     gif: Annotated[Path | None, typer.Option("--gif", metavar="FILE.gif", help="Also write an animation.")] = None,
     png: Annotated[
         Path | None, typer.Option("--png", metavar="FILE.png", help="Also write a picture of panels by lead time.")
+    ] = None,
+    motion: Annotated[
+        Path | None,
+        typer.Option("--motion", metavar="FILE.png", help="Also write a map of the newest frame and how it moves."),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Forecast rain for the next minutes from the newest radar frames.
 
-    Uses the newest frames of the given files, on any grid, and says which they are. A missing frame among them, or a
-    time step that the model was not trained for, is an error. A frame without any observed cell counts as missing.
+    Uses the newest frames of the given files, on any grid, and says which they are. Of missing frames among them it
+    says what it does: models that can, pass over one or two in a row; else only the frames after the gap are used, or
+    those before it if too few follow. A frame without any observed cell counts as missing. A time step that the model
+    was not trained for is an error.
     Every file is written whole or not at all. NetCDF and Zarr files of an ensemble also hold the mean, quantiles and
     the probability of rain rates and amounts; a GeoTIFF holds the mean. The animation shows the mean, the panels show
     the mean, two members and the probability of 1 mm/h.
 
     Example: echocast nowcast radar/ --minutes 90 --out forecast.nc --gif forecast.gif
     """
-    _check(inputs, model, out, gif, png)
-    cut = arguments.box(bbox)
+    _check(inputs, model, out, gif, (png, motion))
+    box, time = arguments.box(bbox), arguments.time(at)
     reading = options.read_options(
         format=format,
         variable=variable,
@@ -87,28 +126,34 @@ def command(
     from echocast import nowcast as nowcasts
 
     with output.console(stderr=True).status("reading and forecasting"):
-        made = nowcasts.nowcast(
-            inputs, model, minutes=minutes, frames=frames, members=members, options=reading, bbox=cut, strict=strict
+        select = nowcasts.Selection(
+            frames=frames, at=time, every=every, bbox=box, coarsen=coarsen, max_age=max_age, strict=strict
         )
+        made = nowcasts.nowcast(inputs, model, minutes=minutes, members=members, select=select, options=reading)
     if not as_json:
         output.say(made.used())
     nowcasts.to_file(made.forecast, out, command=shlex.join(["echocast", *sys.argv[1:]]))
     _write_pictures(made, gif, png)
-    written = [str(path) for path in (out, gif, png) if path]
+    if motion:
+        from echocast.plotting.motion import motion_to_png
+
+        motion_to_png(made.past, motion)
+    written = [str(path) for path in (out, gif, png, motion) if path]
     if as_json:
         output.say_json(_summary(made, written))
     else:
         output.say(f"wrote {made.forecast.sizes['lead']} lead times to {', '.join(written)}")
 
 
-def _check(inputs: list[str], model: str, out: Path, gif: Path | None, png: Path | None) -> None:
+def _check(inputs: list[str], model: str, out: Path, gif: Path | None, pngs: tuple[Path | None, Path | None]) -> None:
     """All that can be known of the command line before anything is imported or read."""
     arguments.check_model(model)
     arguments.check_forecast_file(out, inputs)
-    for path, option, suffix in ((gif, "--gif", ".gif"), (png, "--png", ".png")):
+    png, motion = pngs
+    for path, option, suffix in ((gif, "--gif", ".gif"), (png, "--png", ".png"), (motion, "--motion", ".png")):
         if path is not None:
             arguments.check_output(path, option, (suffix,), inputs)
-    arguments.check_distinct((out, gif, png))
+    arguments.check_distinct((out, gif, png, motion))
     arguments.check_inputs(inputs)
 
 
@@ -126,6 +171,8 @@ def _write_pictures(made: "Nowcast", gif: Path | None, png: Path | None) -> None
 
 def _summary(made: "Nowcast", written: list[str]) -> dict[str, Any]:
     """What a script wants to know of a nowcast."""
+    from echocast.samples import segments
+
     forecast, past = made.forecast, made.past
     return {
         "model": forecast.attrs["model"],
@@ -137,7 +184,8 @@ def _summary(made: "Nowcast", written: list[str]) -> dict[str, Any]:
         "variable": str(forecast.name),
         "units": forecast.attrs["units"],
         "shape": [forecast.sizes["y"], forecast.sizes["x"]],
-        "frames": list(past.time.values),
+        "frames": list(past.time.values[segments.observed(past)]),
+        "missing_frames": list(made.missing),
         "input_files": [str(place) for place in made.files],
         "output_files": written,
     }

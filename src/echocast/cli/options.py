@@ -4,14 +4,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from echocast.cli.arguments import check_format, finite
+from echocast.cli.arguments import check_format, completed_format, finite
 
 if TYPE_CHECKING:
     from echocast.io.reading import ReadOptions
 
 Format = Annotated[
     str | None,
-    typer.Option("--format", metavar="NAME", help="Format of the files (see `echocast formats`). Default: by content."),
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        autocompletion=completed_format,
+        help="Format of the files (see `echocast formats`). Default: by content.",
+    ),
 ]
 Variable = Annotated[str | None, typer.Option("--variable", metavar="NAME", help="Variable, quantity or band to read.")]
 Units = Annotated[

@@ -22,8 +22,9 @@ def command(
         typer.Option(
             "--models",
             metavar="NAME,...",
-            help="Forecasters (see `echocast models`) and checkpoints, separated by commas; by default"
-            " persistence,optical_flow,lagrangian, or none if --forecasts is given. The first is the reference.",
+            autocompletion=arguments.completed_model,
+            help="Forecasters (see `echocast models`), checkpoints and classes (my.py:Class), separated by commas;"
+            " by default persistence,optical_flow,lagrangian, or none with --forecasts. The first is the reference.",
         ),
     ] = None,
     forecasts: Annotated[
@@ -38,16 +39,27 @@ def command(
     split: Annotated[
         str, typer.Option("--split", help="The part of the archive to use: all, train, validation or test.")
     ] = "all",
-    past: Annotated[int, typer.Option("--past", min=2, help="Frames given to each forecast.")] = 10,
+    past: Annotated[
+        int | None,
+        typer.Option(
+            "--past",
+            min=2,
+            help="Frames given to each forecast, 10 by default; of forecasts that were made before none are needed.",
+        ),
+    ] = None,
     minutes: Annotated[
         float, typer.Option("--minutes", min=1, callback=arguments.finite, help="The longest lead time.")
     ] = 90,
     stride: Annotated[
-        float,
+        float | None,
         typer.Option(
-            "--stride", min=1, callback=arguments.finite, help="Minutes between the issue times of two forecasts."
+            "--stride",
+            min=1,
+            callback=arguments.finite,
+            help="Minutes between the issue times of two forecasts; by default 30, or with --forecasts those at which"
+            " every folder has a forecast.",
         ),
-    ] = 30,
+    ] = None,
     thresholds: Annotated[
         str,
         typer.Option(
@@ -122,7 +134,7 @@ def command(
     if _holds_pictures(store):
         known = ("store", "models", "out", "past", "frames")
         _refuse_other_options({name: value for name, value in given.items() if name not in known}, "rain")
-        _verify_pictures(store, named if models else ["persistence"], out, past=past, frames=frames)
+        _verify_pictures(store, named if models else ["persistence"], out, past=past or _PAST, frames=frames)
         return
     _refuse_other_options({"frames": frames}, "pictures")
     if not named and not folders:
@@ -136,9 +148,9 @@ def command(
     step = float(fields.time_step(archive.open(store).time.values) / np.timedelta64(1, "m"))
     chosen = families.names() if scores == "all" else _words(scores or "")
     config = evaluation.VerificationConfig(
-        past=past,
+        past=past or (_PAST if named else 1),
         leads=max(1, round(minutes / step)),
-        stride=max(1, round(stride / step)),
+        stride=max(1, round((stride or (step if folders else _STRIDE_MINUTES)) / step)),
         thresholds=limits,
         scores=tuple(chosen) or None,
         lead_minutes=only_leads,
@@ -205,6 +217,7 @@ def _check_names(named: list[str], folders: dict[str, str], scores: str | None) 
             arguments.check_name(family, plugins.names("echocast.verification.scores"), "family", error=ModelError)
 
 
+_PAST, _STRIDE_MINUTES = 10, 30.0
 _DEFAULT_MODELS = ("persistence", "optical_flow", "lagrangian")
 
 
@@ -213,7 +226,9 @@ def _words(text: str) -> list[str]:
 
 
 def _label(name: str) -> str:
-    """The name in the report: of a checkpoint its folder and file, of a model its name."""
+    """The name in the report: of a checkpoint its folder and file, of one's own class or a model its name."""
+    if ".py:" in name:
+        return name.rpartition(":")[2]
     path = Path(name)
     return f"{path.parent.name}/{path.stem}" if path.suffix else name
 

@@ -10,14 +10,19 @@ cases in the verification of rain.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from echocast import plugins
 from echocast.evaluation.config import WHOLE_GRID, BootstrapBlock
 from echocast.verification import families
 from echocast.verification.base import Score, Sums, ratio
+
+if TYPE_CHECKING:
+    import pandas
 
 CASE_THRESHOLD = 0.5
 """The rain rate (mm/h) whose CSI ranks single cases."""
@@ -104,6 +109,8 @@ class VerificationResult:
     regions: tuple[str, ...]
     first: np.datetime64
     last: np.datetime64
+    observations: str = ""
+    """What the forecasts were compared with, in a sentence or two: radar, grid, Z-R relation, missing frames."""
 
     @property
     def cases(self) -> int:
@@ -153,13 +160,42 @@ class VerificationResult:
                         for threshold, number in columns:
                             yield Row(forecaster, score, threshold, lead, float(number), region)
 
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """Every value of every score, a row each: forecaster, score, threshold, lead, value and region."""
+        import pandas  # a third of a second, for what few need
+
+        return pandas.DataFrame([asdict(row) for row in self.rows()])
+
     def mean(self, score: str, forecaster: str, threshold_mm_h: float | None = None) -> float:
-        """A score's mean over the leads where it is defined; NaN if it is defined at none."""
-        return float(_mean(self.column(self.values[forecaster][score], threshold_mm_h)))
+        """A score's mean over the leads where it is defined; NaN if it is defined at none.
+
+        Raises:
+            ValueError: no such score, forecaster or threshold; or none is given for a score that has thresholds.
+        """
+        return float(_mean(self.by_lead(score, forecaster, threshold_mm_h)))
+
+    def by_lead(self, score: str, forecaster: str, threshold_mm_h: float | None = None) -> np.ndarray:
+        """A score by lead; raises as `mean` does."""
+        if forecaster not in self.forecasters:
+            raise ValueError(f"no forecaster {forecaster!r} was scored; {plugins.hint(forecaster, self.forecasters)}")
+        known = self.values[forecaster]
+        if score not in known:
+            near = score.lower() if score.lower() in known else score
+            also = f"did you mean {near!r}?" if near in known else plugins.hint(score, sorted(known))
+            raise ValueError(f"no score {score!r} was computed; {also}")
+        if threshold_mm_h is None and known[score].ndim == 2:
+            listed = ", ".join(f"{one:g}" for one in self.thresholds)
+            raise ValueError(f"{score} has a value for each threshold; give one of {listed} mm/h")
+        return self.column(known[score], threshold_mm_h)
 
     def column(self, array: np.ndarray, threshold_mm_h: float | None) -> np.ndarray:
-        """The values of one threshold by lead, or the array itself without one."""
-        return array if threshold_mm_h is None else array[..., self.thresholds.index(threshold_mm_h)]
+        """The values of one threshold by lead, or the array itself without one; raises `ValueError` for another."""
+        if threshold_mm_h is None:
+            return array
+        if threshold_mm_h not in self.thresholds:
+            listed = ", ".join(f"{one:g}" for one in self.thresholds)
+            raise ValueError(f"{threshold_mm_h:g} mm/h is none of the thresholds that were scored: {listed}")
+        return np.asarray(array[..., self.thresholds.index(threshold_mm_h)])
 
     def interval(self, score: str, forecaster: str, threshold_mm_h: float | None = None) -> tuple[float, float]:
         """The 95 % confidence interval of `mean`; NaN for fewer than `MIN_BLOCKS` blocks."""
@@ -183,7 +219,7 @@ class VerificationResult:
             threshold_mm_h: of a score that has thresholds.
             lead_minutes: one lead time; the mean over all of them if None.
         """
-        pair = [self.column(self.values[name][score], threshold_mm_h) for name in (forecaster, other)]
+        pair = [self.by_lead(score, name, threshold_mm_h) for name in (forecaster, other)]
         sampled = [self._sampled(score, name, threshold_mm_h) for name in (forecaster, other)]
         if lead_minutes is None:
             pair, sampled = [_mean(values) for values in pair], [_mean(s) if s.size else s for s in sampled]

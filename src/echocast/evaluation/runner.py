@@ -7,7 +7,7 @@ stopped goes on where it stopped. Memory holds a few windows at a time and the s
 """
 
 import hashlib
-import os
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,6 +35,9 @@ from echocast.evaluation.result import BlockSums, VerificationResult
 from echocast.evaluation.scoring import sums_of_block
 from echocast.models import base
 from echocast.samples import splits
+from echocast.samples.segments import observed
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ class Job:
 
     def fingerprint(self) -> str:
         """Changes with the job, its archive, weights and forecast files; of a stopped job, it must be the same."""
-        weights = {n: _digest(Path(m)) for n, m in self.models.items() if Path(m).is_file()}
+        of_files = {n: Path(m.rpartition(":")[0] if ".py:" in m else m) for n, m in self.models.items()}
+        weights = {name: _digest(path) for name, path in of_files.items() if path.is_file()}
         files = [
             (str(path), path.stat().st_size, path.stat().st_mtime_ns)
             for folder in self.forecasts.values()
@@ -170,7 +174,7 @@ def run(
     where = workers or parallel.Workers(processes=1)
     if len(missing) < 2 and not where.dask:
         where = parallel.Workers(processes=1)
-    scorer = _Scorer(job, fingerprint, threads=max(1, (os.cpu_count() or 1) // where.count))
+    scorer = _Scorer(job, fingerprint, threads=max(1, parallel.processors() // where.count))
     for block, made in parallel.parallel_map(scorer, missing, where):
         sums[block.name] = made
         if kept:
@@ -219,6 +223,17 @@ def _with_files(
             "no forecast file was issued at a time whose past and future the archive holds"
             f" ({', '.join(str(folder.folder) for folder in folders)}); lower --past, --minutes or --stride"
         )
+    scored = _cases(found)
+    for folder in folders:
+        if (left := len(folder.issued()) - scored) > 0:
+            log.warning(
+                "%s: %d of %d forecasts are scored; for the other %d the archive lacks a frame of the past or the"
+                " future, --stride leaves them out, or another folder has none",
+                folder.folder,
+                scored,
+                scored + left,
+                left,
+            )
     return found
 
 
@@ -237,6 +252,7 @@ def _result(
     rain: xr.DataArray, config: VerificationConfig, blocks: Sequence[BootstrapBlock], sums: Sequence[BlockSums]
 ) -> VerificationResult:
     minutes = float(fields.time_step(rain.time.values) / np.timedelta64(1, "m"))
+    first = min(block.starts[0] for block in blocks)
     last = max(max(block.starts) for block in blocks) + config.past + config.leads - 1
     return VerificationResult(
         blocks=tuple(blocks),
@@ -244,8 +260,23 @@ def _result(
         lead_minutes=tuple(minutes * (1 + index) for index in config.lead_indices(time_step_minutes=minutes)),
         thresholds=tuple(float(t) for t in config.thresholds),
         regions=(WHOLE_GRID, *config.regions),
-        first=rain.time.values[min(block.starts[0] for block in blocks)],
+        first=rain.time.values[first],
         last=rain.time.values[last],
+        observations=_observations(rain, first, last),
+    )
+
+
+def _observations(rain: xr.DataArray, first: int, last: int) -> str:
+    """What forecasts are compared with, in words: radar, grid, Z-R relation, missing frames."""
+    times = rain.time.values[first : last + 1]
+    wanted = int(fields.clock(times).positions(times)[-1]) + 1 if len(times) > 1 else 1
+    there = int(observed(rain[first : last + 1]).sum())
+    minutes = float(fields.time_step(rain.time.values) / np.timedelta64(1, "m"))
+    place = f"{fields.crs_name(rain)}, cells of {fields.grid_km(rain):.3g} km" if "crs" in rain.coords else "no place"
+    relation = f"; rain from reflectivity by {rain.attrs['zr']}" if rain.attrs.get("zr") else ""
+    return (
+        f"Observed by {rain.attrs.get('source', 'a radar not named')} every {minutes:g} min on {rain.sizes['y']} x"
+        f" {rain.sizes['x']} cells ({place}){relation}. Of {wanted} frames in this time {wanted - there} are missing."
     )
 
 

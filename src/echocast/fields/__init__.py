@@ -34,7 +34,7 @@ from echocast.fields.grid import (
 from echocast.fields.longitude import between, continuous, near
 from echocast.fields.quantities import QUANTITIES, RAINFALL_RATE, Quantity
 from echocast.fields.times import Clock, clock, follows, format_time, time_step, tolerance
-from echocast.fields.units import MAX_RATE, kind_of_unit, limited, to_rain_rate
+from echocast.fields.units import MAX_RATE, agreed_unit, kind_of_unit, limited, to_rain_rate
 from echocast.zr import MARSHALL_PALMER, ZR, ZR_RELATIONS, rain_rate, reflectivity, zr_relation
 
 NAME, UNITS = RAINFALL_RATE.name, RAINFALL_RATE.units
@@ -51,6 +51,7 @@ __all__ = [
     "ZR_RELATIONS",
     "Clock",
     "Quantity",
+    "agreed_unit",
     "between",
     "check",
     "check_same_grid",

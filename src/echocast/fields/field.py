@@ -74,6 +74,11 @@ def check(field: xr.DataArray, *, quantity: str | None = None) -> xr.DataArray:
         WrongUnits: it is not in the unit of its quantity, or holds another quantity than asked for.
         DataError: dims, dtype, coordinates, times, spacing or grid mapping are not as the package describes.
     """
+    if not isinstance(field, xr.DataArray):
+        raise DataError(
+            f"a field is an xarray.DataArray; this is a {type(field).__module__}.{type(field).__name__}: make one of it"
+            " with echocast.make_field(values, time=..., y=..., x=..., crs='EPSG:3067')"
+        )
     axis = "lead" if "lead" in field.dims else "time"
     dims = tuple(d for d in field.dims if d not in ("member", "channel"))
     if dims != (axis, "y", "x"):

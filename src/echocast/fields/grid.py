@@ -1,5 +1,6 @@
 """Where a field lies: its projection, its cells, and whether two fields share them."""
 
+import math
 import warnings
 from functools import lru_cache
 from typing import Any
@@ -22,7 +23,7 @@ def crs_name(field: xr.DataArray | xr.Dataset) -> str:
     """What a field's projection is called; one without a name by its kind, such as polar stereographic."""
     name = " ".join(crs(field).name.split())
     kind = str(field.coords["crs"].attrs.get("grid_mapping_name", "unknown"))
-    return kind.replace("_", " ") if name == "unknown" else name
+    return kind.replace("_", " ") if name in ("", "unknown", "undefined", "unnamed") else name
 
 
 def check_same_grid(
@@ -176,7 +177,25 @@ def grid_mapping(reference: pyproj.CRS) -> tuple[pyproj.CRS, dict[str, Any]]:
         # The Swiss grid's CF attributes lack an angle that its WKT, which is written too, does hold.
         warnings.filterwarnings("ignore", "angle from rectified to skew grid")
         mapping = reference.to_cf()
+    if mapping.get("grid_mapping_name") == "polar_stereographic":
+        # CF wants the pole beside the parallel of true scale, which tells it already.
+        mapping.setdefault("latitude_of_projection_origin", math.copysign(90.0, mapping.get("standard_parallel", 90.0)))
+    operation = reference.coordinate_operation
+    if "grid_mapping_name" not in mapping and operation is not None and operation.method_code == _WEB_MERCATOR:
+        mapping |= _MERCATOR  # the same formula, of a sphere
     if "azimuth_of_central_line" in mapping:
         # CF's name is the longer one; checkers look for the shorter.
         mapping["azimuth"] = mapping["azimuth_of_central_line"]
     return reference, mapping
+
+
+_WEB_MERCATOR = "1024"
+"""EPSG's number of the method of web maps, which CF does not name."""
+_MERCATOR = {
+    "grid_mapping_name": "mercator",
+    "standard_parallel": 0.0,
+    "longitude_of_projection_origin": 0.0,
+    "false_easting": 0.0,
+    "false_northing": 0.0,
+    "earth_radius": 6378137.0,
+}

@@ -70,6 +70,21 @@ def kind_of_unit(units: str) -> str:
     return _parsed(units).kind
 
 
+def agreed_unit(own: str, asked: str | None) -> str:
+    """The unit of a file, or the one asked for where the file says none of rain.
+
+    Raises:
+        WrongUnits: they contradict each other.
+    """
+    try:
+        said = _parsed(own)
+    except WrongUnits:
+        return asked or own
+    if asked is not None and _parsed(asked) != said:
+        raise WrongUnits(f"says itself that it is in {own!r}, which --units {asked} contradicts; leave out --units")
+    return own
+
+
 def to_rain_rate(
     values: Float[np.ndarray, "*shape"],
     units: str,

@@ -13,7 +13,7 @@ A library that raises one of those about a damaged file is called inside `as_val
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -78,12 +78,15 @@ def _is_whole_hdf5(path: Path) -> bool:
 
 
 @contextmanager
-def named_errors(location: Location, reader: str) -> Iterator[None]:
+def named_errors(
+    location: Location, reader: str, remedy: Callable[[], str] = lambda: "is it whole? fetch it again"
+) -> Iterator[None]:
     """What goes wrong with one file names the file.
 
     Args:
         location: the file.
         reader: the name of the reader, for messages.
+        remedy: what helps, asked for if the file is damaged.
 
     Raises:
         UnreadableFile: for every exception that means a damaged file, which is its cause.
@@ -103,7 +106,7 @@ def named_errors(location: Location, reader: str) -> Iterator[None]:
         if not is_damage(error):
             raise
         reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":")[:_MAX_REASON]
-        message = f"{location}: cannot be read as {reader} ({reason}); is it whole? fetch it again"
+        message = f"{location}: cannot be read as {reader} ({reason}); {remedy()}"
         raise UnreadableFile(message) from error
 
 

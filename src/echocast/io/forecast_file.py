@@ -26,8 +26,8 @@ from echocast.errors import UnreadableFile
 from echocast.io import packing
 
 _MINUTE = np.timedelta64(1, "m")
-_GLOBAL = ("source", "zr", "model", "input_files")
-_READ_BACK = ("zr", "model", "input_files")
+_GLOBAL = ("source", "zr", "model", "input_files", "missing_frames")
+_READ_BACK = ("zr", "model", "input_files", "missing_frames")
 _OF_FIELD = ("standard_name", "long_name", "units", "grid_mapping")
 _TIME = {"units": "seconds since 1970-01-01 00:00:00", "calendar": "standard", "units_metadata": "leap_seconds: none"}
 _PERIOD = {"standard_name": "forecast_period", "units": "minutes"}

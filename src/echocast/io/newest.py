@@ -10,7 +10,7 @@ far as the files confirm them: see `echocast.io.reading.newest`.
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import xarray as xr
@@ -37,6 +37,8 @@ class Search:
         content: the fields of a file.
         strict: a file that would be passed over is an error.
         time_pattern: how names spell their time, if that was told.
+        every: only frames that are a multiple of it before the newest one.
+        at: only frames up to this time.
     """
 
     def __init__(
@@ -47,8 +49,11 @@ class Search:
         *,
         strict: bool = False,
         time_pattern: str | None = None,
+        every: np.timedelta64 | None = None,
+        at: np.datetime64 | None = None,
     ) -> None:
         self.passed_over: dict[Location, str] = {}
+        self._wish = Wish(every, at, time_pattern)
         self._series = series(paths, time_pattern)
         self._unread = dict.fromkeys(paths)
         self._content, self._strict, self._wanted = content, strict, frames
@@ -66,12 +71,17 @@ class Search:
                 break
         if not self._groups and self._first_error is not None:
             raise self._first_error
-        return self._main().field() if self._groups else NewestFrames(self._wanted).field()
+        if not self._groups:
+            raise UnreadableFile(f"there is no frame {self._wish}in what was given; give radar files")
+        return self._main().field()
 
     def _is_in_order(self, files: list[Location], timed: bool) -> bool:
         """Read a series from its end as far as needed; whether its files are as old as their names tell."""
         last: np.datetime64 | None = None
         for path in reversed(files):
+            if timed and not self._wish.may_be_in(path):
+                del self._unread[path]
+                continue
             if last is not None and self._largest().is_complete_after(last):
                 if timed or (path == files[0] and path not in self._unread):
                     return True
@@ -88,7 +98,7 @@ class Search:
         del self._unread[path]
         frames, times = NewestFrames(self._wanted), []
         try:
-            for field in self._content(path):
+            for field in self._wish.wanted_of(self._content(path), path):
                 frames.add(field, path)
                 times.append(field.time.values[-1])
         except DataError as bad:
@@ -122,6 +132,65 @@ class Search:
                         raise
                     self.passed_over[path] = str(bad)
         return main
+
+
+_SLACK = np.timedelta64(1, "h")
+"""How far the time in a name may be ahead of the times of the frames in the file."""
+
+
+class Wish:
+    """Which frames are wanted: those up to a time, and of these one in every so many minutes.
+
+    Args:
+        every: only frames that are a multiple of it before the newest one; None for all.
+        at: only frames up to this time; None for all.
+        time_pattern: how names spell their time, if that was told.
+    """
+
+    def __init__(self, every: np.timedelta64 | None, at: np.datetime64 | None, time_pattern: str | None) -> None:
+        self._every, self._at, self._pattern = every, at, time_pattern
+        self._newest: np.datetime64 | None = None
+        self._newest_name: np.datetime64 | None = None
+
+    def __str__(self) -> str:
+        return "" if self._at is None else f"up to {fields.format_time(self._at)} UTC "
+
+    def may_be_in(self, path: Location) -> bool:
+        """Whether a file may hold a frame that is wanted, by the time in its name."""
+        named = _named_time(locations.name(path), self._pattern)
+        if named is None or (self._at is None and self._every is None):
+            return True
+        if self._at is not None and named > self._at + _SLACK:
+            return False
+        return self._newest_name is None or self._is_in_step(np.array([self._newest_name - named]))[0]
+
+    def wanted_of(self, fields_of_file: Iterable[xr.DataArray], path: Location) -> Iterable[xr.DataArray]:
+        """The wanted frames of a file."""
+        if self._at is None and self._every is None:
+            return fields_of_file
+        return self._wanted_of(list(fields_of_file), path)
+
+    def _wanted_of(self, found: list[xr.DataArray], path: Location) -> Iterator[xr.DataArray]:
+        early = [field[self._is_early(field.time.values)] for field in found]
+        early = [field for field in early if field.sizes["time"]]
+        if early and self._newest is None:
+            self._newest = max(field.time.values[-1] for field in early)
+            several = sum(field.sizes["time"] for field in early) > 1
+            self._newest_name = None if several else _named_time(locations.name(path), self._pattern)
+        for field in early:
+            kept = field[self._is_in_step(self._newest - field.time.values)]
+            if kept.sizes["time"]:
+                yield kept
+
+    def _is_early(self, times: np.ndarray) -> np.ndarray:
+        return np.full(times.shape, True) if self._at is None else np.asarray(times <= self._at)
+
+    def _is_in_step(self, ages: np.ndarray) -> np.ndarray:
+        """Whether ages are multiples of the step, to within what clocks tremble."""
+        if self._every is None:
+            return np.full(ages.shape, True)
+        off = ages % self._every
+        return np.asarray(np.minimum(off, self._every - off) <= 2 * fields.tolerance(self._every))
 
 
 def series(paths: Sequence[Location], time_pattern: str | None = None) -> list[tuple[list[Location], bool]]:

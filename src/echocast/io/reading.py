@@ -9,9 +9,10 @@ import gzip
 import inspect
 import logging
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,7 +28,7 @@ from echocast.io.listing import find
 from echocast.io.location import Location
 from echocast.io.newest import NewestFrames, Search
 
-__all__ = ["ReadOptions", "Recogniser", "find", "formats", "newest", "pieces", "read", "recognise"]
+__all__ = ["ReadOptions", "Recogniser", "find", "formats", "newest", "pieces", "read", "read_all", "recognise"]
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +144,35 @@ def read(location: Location, options: ReadOptions | str | None = None) -> xr.Dat
     return joined.field()[0]
 
 
+def read_all(
+    inputs: Location | Iterable[Location],
+    options: ReadOptions | str | None = None,
+    *,
+    frames: int | None = None,
+    strict: bool = False,
+) -> xr.DataArray:
+    """The frames of a file, folder, glob, store or URL, or of several of these, as one field in the order of time.
+
+    Args:
+        inputs: one location, or several.
+        options: see `ReadOptions`; a text is the reader's name.
+        frames: only so many of the newest; all if None.
+        strict: a file that would be passed over, because it cannot be read or lies on another grid, is an error; else
+            the log tells of it.
+
+    Raises:
+        UnreadableFile: there is no such file, or none can be read.
+        GridMismatch: a third of the files, or more, lie on other grids or are of other products.
+        DataError: two files hold different frames of one time.
+    """
+    given = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    return newest(find(given, strict=strict), frames or _ALL, options=options, strict=strict)[0]
+
+
+_ALL = 10**9
+"""More frames than there are."""
+
+
 def pieces(
     location: Location,
     options: ReadOptions | str | None = None,
@@ -225,10 +255,18 @@ def _of_reader(
     reader = plugins.load(_READERS, name, error=DataError)
     arguments = options.reader_arguments()
     log.info("%s: read as %s", location, name)
-    with damage.named_errors(path, name):
+    with damage.named_errors(path, name, partial(_remedy, path, options.format)):
         _check_options(name, reader, arguments)
         for field in take(reader, path, arguments):
             yield plausible.check(_within(field, options.max_rate, location), location)
+
+
+def _remedy(path: Location, chosen: str | None) -> str:
+    """What helps with a file that its reader cannot read: another reader, if one was chosen that does not know it."""
+    other = _reader_of(_head(path), path) if chosen and isinstance(path, Path) and path.is_file() else None
+    if other in (None, chosen):
+        return "is it whole? fetch it again"
+    return f"by its content it is {other}: leave out --format {chosen}"
 
 
 @contextmanager
@@ -266,6 +304,9 @@ def newest(
     *,
     options: ReadOptions | str | None = None,
     strict: bool = False,
+    every: np.timedelta64 | None = None,
+    at: np.datetime64 | None = None,
+    prepare: Callable[[xr.DataArray], xr.DataArray] = lambda field: field,
     on_file: Callable[[Location], None] = lambda _: None,
     on_passed_over: Callable[[Location, str], None] = lambda *_: None,
 ) -> tuple[xr.DataArray, list[Location]]:
@@ -284,6 +325,9 @@ def newest(
         frames: how many frames are wanted; fewer come if there are fewer.
         options: see `ReadOptions`; a text is the reader's name.
         strict: a file that would be passed over is an error.
+        every: only frames that are a multiple of it before the newest; by their names other files are not read.
+        at: only frames up to this time; by their names later files are not read.
+        prepare: applied to what is read of each file, such as a crop: only its result is kept in memory.
         on_file: called before each file is read.
         on_passed_over: called with each file that is passed over, and the reason.
 
@@ -297,9 +341,9 @@ def newest(
 
     def content(path: Location) -> Iterator[xr.DataArray]:
         on_file(path)
-        return pieces(path, chosen, recognise=recogniser)
+        return map(prepare, pieces(path, chosen, recognise=recogniser))
 
-    search = Search(paths, frames, content, strict=strict, time_pattern=chosen.time_pattern)
+    search = Search(paths, frames, content, strict=strict, time_pattern=chosen.time_pattern, every=every, at=at)
     field, used = search.found()
     for path, why in search.passed_over.items():
         log.warning("passed over: %s", why)

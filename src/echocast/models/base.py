@@ -130,9 +130,14 @@ class Forecaster(nn.Module, ABC):
             )
         if self.time_step_minutes and abs(time_step_minutes - self.time_step_minutes) > 0.05 * self.time_step_minutes:
             raise MissingFrames(
-                f"frames come every {time_step_minutes:g} min, but {name} was trained on frames every"
-                f" {self.time_step_minutes:g} min; give frames of that step, or use --model optical_flow"
+                f"frames come every {time_step_minutes:g} min, but {name} {self.known_time_steps}; give such frames (of"
+                " finer ones --every takes some), or use --model optical_flow"
             )
+
+    @property
+    def known_time_steps(self) -> str:
+        """Which time steps it takes, for messages."""
+        return f"was trained on frames every {self.time_step_minutes or 0.0:g} min"
 
     @abstractmethod
     def _forecast(

@@ -136,6 +136,12 @@ class Lagrangian(Network, LearnedEnsemble):
         within = known is not None and known / ratio * 0.95 <= time_step_minutes <= known * ratio * 1.05
         super().check_past(frames, known if known is not None and within else time_step_minutes, quantity, channels)
 
+    @property
+    def known_time_steps(self) -> str:
+        """Which time steps it takes, for messages."""
+        known, ratio = self.time_step_minutes or 0.0, self.network_settings.max_time_step_ratio
+        return f"takes frames every {known / ratio:.2g} to {known * ratio:.3g} min"
+
     def forward(
         self,
         past: Float[Tensor, "batch time channel y x"],

@@ -7,6 +7,7 @@ Forecasters, segmenters and autoencoders each have a folder, a class that they a
     'Persistence'
 """
 
+import importlib.util
 import inspect
 import os
 from collections.abc import Mapping
@@ -23,6 +24,9 @@ from echocast.checkpoint import Checkpoint
 from echocast.errors import CheckpointMismatch, ModelError, PluginError
 
 M = TypeVar("M", bound=nn.Module)
+
+_SOURCE = ".py:"
+"""What a class in a Python file has in its name."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +79,18 @@ class Registry(Generic[M]):
         return plugins.construct(self.load_class(name), arguments, where=where, error=ModelError)
 
     def resolve(self, name_or_path: str | Path) -> M:
-        """A network ready to use: by name, with the weights that ship with echocast, or from a checkpoint's path.
+        """A network ready to use.
+
+        By name, with the weights that ship with echocast; from a checkpoint's path; or of one's own class, as
+        ``my.py:Class``, made without arguments.
 
         Raises:
             ModelError: no such network, or one that has weights but ships none.
             CheckpointMismatch: the file is no checkpoint of this version.
         """
         name = str(name_or_path)
+        if _SOURCE in name:
+            return self._of_source(*name.rsplit(":", 1))
         if Path(name).suffix or os.sep in name:
             return self.load(Path(name))
         cls = self.load_class(name)
@@ -94,9 +103,42 @@ class Registry(Generic[M]):
             )
         return cls().eval()
 
+    def _of_source(self, path: str, name: str) -> M:
+        """A network of a class in a Python file; raises `ModelError` for anything that goes wrong with it."""
+        if not Path(path).is_file():
+            raise ModelError(f"{path}:{name}: there is no file {path}")
+        spec = importlib.util.spec_from_file_location(f"echocast_own_{Path(path).stem}", path)
+        assert spec is not None  # its suffix is .py
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+            found = getattr(module, name, None)
+            if not (inspect.isclass(found) and issubclass(found, self.kind)):
+                own = [key for key, one in vars(module).items() if inspect.isclass(one) and issubclass(one, self.kind)]
+                there = f"there are: {', '.join(own)}" if own else f"a class of echocast.{self.kind.__name__} is needed"
+                raise ModelError(f"{path}:{name}: the file has no {self.kind.__name__} of this name; {there}")
+            network: M = found()
+        except (ModelError, MemoryError):
+            raise
+        except Exception as bad:  # a file of others may raise anything
+            raise ModelError(f"{path}:{name}: cannot be used ({type(bad).__name__}: {bad}); mend the file") from bad
+        return network.eval()
+
     def save(self, network: M, path: Path) -> None:
-        """Write weights, constructor arguments and scaling to one file, which appears whole or not at all."""
-        name = plugins.name_of(self.package, type(network).__module__)
+        """Write weights, constructor arguments and scaling to one file, which appears whole or not at all.
+
+        Raises:
+            ModelError: of a class that echocast does not find by a name, so that nothing could load the file.
+        """
+        cls = type(network)
+        name = plugins.name_of(self.package, cls.__module__)
+        if name not in self.names() or plugins.load(self.package, name).__name__ != cls.__module__:
+            raise ModelError(
+                f"{cls.__name__} of {cls.__module__} is not known by a name, so a checkpoint of it could not be loaded;"
+                f" keep its state_dict with torch.save, give it as --model my.py:{cls.__name__}, or make it a plug-in"
+                " (docs/plugins.md)"
+            )
         checkpoint.write(path, Checkpoint(self.task, name, _arguments(network), network.state_dict()))
 
     def load(self, path: Path) -> M:

@@ -37,7 +37,10 @@ def advect(
     Source: Germann and Zawadzki 2002, doi:10.1175/1520-0493(2002)130<2859:SDOTPO>2.0.CO;2, section 4b, with the
     midpoint rule for each step back.
     """
-    return torch.stack([sample_observed(field, points) for points in departure_points(motion, steps)], dim=1)
+    future = field.new_empty(len(field), steps, *field.shape[1:])  # one piece: a stack of parts would need it twice
+    for step, points in enumerate(departure_points(motion, steps)):
+        future[:, step] = sample_observed(field, points)
+    return future
 
 
 def advect_repeatedly(

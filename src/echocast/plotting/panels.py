@@ -49,10 +49,10 @@ def to_png(
             maps.draw_map(axes[row][column], rain[int(lead)].values, forecast)
     if is_ensemble:
         _draw_probabilities(axes[-1], forecast, leads)
-    axes[0][0].set_title(f"last observation\n{fields.format_time(past.time.values[-1])}", fontsize=10, color=INK)
+    axes[0][0].set_title(f"last observation\n{fields.format_time(past.time.values[-1])} UTC", fontsize=10, color=INK)
     for column, lead in enumerate(leads, start=1):
         minutes = forecast.lead.values[lead] / _MINUTE
-        title = f"+{minutes:g} min\n{fields.format_time(forecast.time.values[lead])}"
+        title = f"+{minutes:g} min\n{fields.format_time(forecast.time.values[lead])} UTC"
         axes[0][column].set_title(title, fontsize=10, color=INK)
     figure.suptitle(_heading(forecast), fontsize=12, x=0.01, ha="left", color=INK)
     with atomic_write(path) as partial:

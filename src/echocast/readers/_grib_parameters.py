@@ -4,7 +4,7 @@ Source: NOAA MRMS GRIB2 tables (nssl.noaa.gov/projects/mrms/operational/tables.p
 codes I.2, code table 4.2; names of the ECMWF parameter database.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from echocast import fields
 from echocast.errors import WrongUnits
@@ -71,14 +71,16 @@ class Parameter:
 
 
 def parameter(message: Message, units: str | None) -> Parameter:
-    """What a message holds; `units` is asked for where nobody knows the unit."""
+    """What a message holds; `units` is for where nobody knows the unit, and must not contradict one that is known."""
     if message.whole("edition") == 2 and message.whole("discipline") == 209:
-        return _mrms((message.whole("parameterCategory"), message.whole("parameterNumber")))
+        found = _mrms((message.whole("parameterCategory"), message.whole("parameterNumber")))
+        return replace(found, units=fields.agreed_unit(found.units, units) if found.is_rain else found.units)
     name, known = message.text("shortName"), message.text("units")
     if name == "unknown":
         numbers = _numbers(message)
         name, known = _WMO.get(numbers, (numbers, units or ""))
-    return Parameter(name, _SPELLED.get(known, known), is_rain=name.lower() in RAIN)
+    known, is_rain = _SPELLED.get(known, known), name.lower() in RAIN
+    return Parameter(name, fields.agreed_unit(known, units) if is_rain else known, is_rain=is_rain)
 
 
 def _mrms(key: tuple[int, int]) -> Parameter:

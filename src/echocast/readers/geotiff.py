@@ -31,6 +31,7 @@ SUFFIXES = (".tif", ".tiff")
 _ITEM = re.compile(r'<Item name="([^"<>]{1,80})"((?: [a-z]+="[^"<>]{0,80}")*)>([^<>]{0,200})</Item>')
 _TIME_NAMES = ("observation time", "time", "valid_time", "datetime", "timestamp")
 _MADE = "tifftag_datetime"
+_ISSUE = "forecast_reference_time"
 _NUMBERS = {
     "gain": ("gain", "scale", "scale_factor"),
     "offset": ("offset", "add_offset"),
@@ -92,12 +93,15 @@ def _field(file: Any, name: str, options: _Options) -> xr.DataArray:
     if file.width * file.height * len(bands) > _MOST_CELLS:
         raise UnreadableFile(f"has {file.width} x {file.height} x {len(bands)} cells, more than one file may")
     tags = _lower(file.tags()) | _items(file.tags().get("GDAL_METADATA", ""))
+    if _ISSUE in tags:
+        raise UnreadableFile("is a forecast, not an observation; give the radar files it was made from")
     relation = options.zr or (_FMI_ZR if tags.keys() >= _FMI else fields.MARSHALL_PALMER)
     frames = {}
     kinds = set()
     for band in bands:
         own = tags | _lower(file.tags(band))
-        unit = options.units or own.get("unit") or own.get("units") or file.units[band - 1] or ""
+        said = own.get("unit") or own.get("units") or file.units[band - 1] or ""
+        unit = fields.agreed_unit(said, options.units)
         _check_product(own, unit, chosen=options.variable is not None)
         time = _time(file, band, tags, name, options.time_pattern, alone=len(bands) == 1)
         if time in frames:

@@ -16,8 +16,8 @@ from echocast.report import tables
 from echocast.verification.base import ratio
 from echocast.verification.scores import probability
 
-COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's palette."""
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe and Ito's palette for forecasters; each has one colour in all figures, and black is what was observed."""
 _STYLES = ("-", "--", ":")
 _MARKERS = "osD^vPX*"
 _MIN_FORECASTS = 50
@@ -64,7 +64,7 @@ _RANKS = (
 
 
 def curves(result: VerificationResult) -> Figure:
-    """Scores by lead time, a panel each: the CSI at every threshold, then the others."""
+    """Scores by lead time, a panel each: CSI and bias at every threshold, then the others."""
     panels = _panels(result)
     rows = -(-len(panels) // 4)
     figure = Figure(figsize=(15, 3.1 * rows + 0.5), layout="constrained")
@@ -85,15 +85,19 @@ def curves(result: VerificationResult) -> Figure:
     return figure
 
 
-_ALSO_DRAWN = ("pod", "far", "bias", "mae", "correlation", "spread_skill", "ssim", COVERAGE)
+_AT_EVERY_THRESHOLD = ("csi", "bias")
+_ALSO_DRAWN = ("pod", "far", "mae", "correlation", "spread_skill", "ssim", COVERAGE)
 """Scores that are drawn after the main ones."""
 
 
 def _panels(result: VerificationResult) -> list[tuple[str, float | None]]:
-    """The scores of the curves: the CSI at every threshold, the others at the lowest one if they have any."""
+    """The scores of the curves: CSI and bias at every threshold, the others at the lowest one if they have any."""
     main = tables.main_scores(result)
-    others = [name for name in (*main, *_ALSO_DRAWN) if name in result.scores and name != "csi"]
-    return [("csi", t) for t in result.thresholds] + [(name, tables.thresholds_of(result, name)[0]) for name in others]
+    every = [name for name in _AT_EVERY_THRESHOLD if name in result.scores]
+    others = [name for name in (*main, *_ALSO_DRAWN) if name in result.scores and name not in every]
+    return [(name, t) for name in every for t in result.thresholds] + [
+        (name, tables.thresholds_of(result, name)[0]) for name in others
+    ]
 
 
 def performance(result: VerificationResult) -> Figure:
@@ -133,7 +137,7 @@ def spectra(result: VerificationResult) -> Figure:
     axes = figure.subplots(1, len(leads), squeeze=False, sharey=True)[0]
     for axis, lead in zip(axes, leads, strict=True):
         drawn = False
-        for name, colour, style in _named(result.forecasters, start=1):
+        for name, colour, style in _named(result.forecasters):
             sums = result.pooled(name, "spectra")
             side = float(ratio(sums["side"], sums["frames"])[lead])
             wave = side / np.arange(1, sums["forecast"].shape[-1])
@@ -211,10 +215,11 @@ def ranks(result: VerificationResult, ensembles: Sequence[str]) -> Figure:
     """A rank histogram for each ensemble."""
     figure = Figure(figsize=(4.4 * len(ensembles) + 0.4, 3.4), layout="constrained")
     axes = figure.subplots(1, len(ensembles), squeeze=False, sharey=True)[0]
+    colours = {name: colour for name, colour, _ in _named(result.forecasters)}
     for axis, name in zip(axes, ensembles, strict=True):
         counts = result.pooled(name, "ensemble")["ranks"].sum(axis=0)
         frequency = counts / max(counts.sum(), 1)
-        axis.bar(np.arange(1, counts.size + 1), frequency, color="#56b4e9", edgecolor="white", width=1.0)
+        axis.bar(np.arange(1, counts.size + 1), frequency, color=colours[name], edgecolor="white", width=1.0)
         axis.axhline(1 / counts.size, color="#000000", linewidth=1)
         axis.set_title(name, fontsize=11)
         axis.set_xlabel(f"rank among {counts.size - 1} members")
@@ -229,11 +234,10 @@ def _ensembles(result: VerificationResult) -> list[str]:
     return [n for n in result.forecasters if result.pooled(n, "probability")["forecasts"].shape[-1] > 2]
 
 
-def _named(names: Sequence[str], *, start: int = 0) -> Iterator[tuple[str, str, str]]:
+def _named(names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     """Each forecaster with its colour and line style; when the colours are used up, dashed lines follow."""
-    colours = COLOURS[start:] if start else COLOURS
     for number, name in enumerate(names):
-        yield name, colours[number % len(colours)], _STYLES[number // len(colours) % len(_STYLES)]
+        yield name, COLOURS[number % len(COLOURS)], _STYLES[number // len(COLOURS) % len(_STYLES)]
 
 
 def _tidy(axis: Axes) -> None:

@@ -124,6 +124,9 @@ figcaption { color: #57606a; font-size: .92rem; margin-top: .5rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
 caption { text-align: left; font-weight: 600; padding: .3rem 0; white-space: nowrap; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid #e1e4e8; text-align: right; white-space: nowrap; }
+table.wide { font-size: .78rem; }
+table.wide th, table.wide td { padding: .2rem .3rem; white-space: normal; }
+table.wide td:first-child, table.wide th:first-child { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
 tbody tr:hover td { background: #f0f5fa; }
 code { background: #eff1f3; padding: .1rem .3rem; border-radius: 4px; overflow-wrap: anywhere; }
@@ -144,9 +147,10 @@ def _head(result: VerificationResult, command: str) -> Section:
     return Section(
         "Verification",
         [
-            f"{result.cases} cases from {fields.format_time(result.first)} to"
+            f"{result.cases} cases from {fields.format_time(result.first)} UTC to"
             f" {fields.format_time(result.last)} UTC;"
             f" {len(result.lead_minutes)} lead times to {result.lead_minutes[-1]:g} min.",
+            *([result.observations] if result.observations else []),
             "Counts and sums are pooled over all cases. All forecasters are scored on the same pixels: observed, and"
             " forecast by each of them. Coverage is the fraction of the observed pixels that a forecaster forecasts."
             f" Scores for deterministic forecasts are computed from the mean of an ensemble. {intervals}",
@@ -161,6 +165,8 @@ def _differences(result: VerificationResult) -> Section:
     section.words = [
         f"The mean over lead times minus that of {reference}, with its 95 % confidence interval. A difference is"
         " significant if the interval does not contain 0."
+        if len(result.blocks) >= MIN_BLOCKS
+        else f"The mean over lead times minus that of {reference}; how certain it is is not known from so few days."
     ]
     section.tables = [
         (result.scores[score].full_title, tables.difference_table(result, score, reference))
@@ -194,10 +200,20 @@ def _table_html(caption: str, table: Table) -> str:
     header, rows = table
     head = "".join(f"<th>{escaping.escape(cell)}</th>" for cell in header)
     lines = "".join(f"<tr>{''.join(f'<td>{escaping.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    kind = "wide" if _is_wide(table) else "usual"
     return (
-        f'<div class="scroll"><table><caption>{escaping.escape(caption)}</caption>'
+        f'<div class="scroll"><table class="{kind}"><caption>{escaping.escape(caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
     )
+
+
+_WIDE = 110
+"""Characters side by side from which a table is set smaller, with lines that wrap: a laptop shows some 150."""
+
+
+def _is_wide(table: Table) -> bool:
+    header, rows = table
+    return sum(max(len(row[column]) for row in (header, *rows)) + 2 for column in range(len(header))) > _WIDE
 
 
 def _figures_html(figures: Mapping[str, tuple[str, Figure]], folder: Path, *, first: bool) -> list[str]:

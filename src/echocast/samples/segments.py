@@ -30,13 +30,13 @@ def segments(field: xr.DataArray) -> list[slice]:
     """The longest stretches of frames on a regular clock with none missing, in the order of time."""
     if field.sizes["time"] == 0:
         return []
-    observed = _observed(field)
-    follows = np.zeros(len(observed), bool)
-    if len(observed) > 1:
+    seen = observed(field)
+    follows = np.zeros(len(seen), bool)
+    if len(seen) > 1:
         step = fields.time_step(field.time.values)
-        follows[1:] = fields.follows(field.time.values, step) & observed[:-1] & observed[1:]
-    first = np.flatnonzero(observed & ~follows)
-    last = np.flatnonzero(observed & ~np.append(follows[1:], False))
+        follows[1:] = fields.follows(field.time.values, step) & seen[:-1] & seen[1:]
+    first = np.flatnonzero(seen & ~follows)
+    last = np.flatnonzero(seen & ~np.append(follows[1:], False))
     return [slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True)]
 
 
@@ -58,7 +58,7 @@ def newest_segment(field: xr.DataArray, frames: int) -> xr.DataArray:
     Raises:
         MissingFrames: one among them is missing or comes between two others, or none of them observed anything.
     """
-    newest = _between_observed(field[-frames:])
+    newest = between_observed(field[-frames:])
     times = newest.time.values
     if len(times) < 2:
         return newest
@@ -71,11 +71,11 @@ def newest_segment(field: xr.DataArray, frames: int) -> xr.DataArray:
 def _gap(before: np.datetime64, after: np.datetime64, step: np.timedelta64, rest: int) -> str:
     """What is wrong with two neighbouring frames, and what helps."""
     often = f"though one comes every {step / _MINUTE:g} min"
-    use = f"use only what follows with --frames {rest}"
+    use = f", or use only what follows with --frames {rest}" if rest > 1 else ""
     if after - before < step:
-        return f"frames at {str(before)[:19]} and {str(after)[:19]}, {often}; remove one of them, or {use}"
+        return f"frames at {str(before)[:19]} and {str(after)[:19]}, {often}; remove one of them{use}"
     between = f"no frame between {fields.format_time(before)} and {fields.format_time(after)}"
-    return f"{between}, {often}; add the missing file, or {use}"
+    return f"{between}, {often}; add the missing file{use}"
 
 
 def _on_the_clock(field: xr.DataArray) -> xr.DataArray:
@@ -88,9 +88,13 @@ def _on_the_clock(field: xr.DataArray) -> xr.DataArray:
     return field.assign_coords(time=("time", nearest, field.time.attrs))
 
 
-def _between_observed(field: xr.DataArray) -> xr.DataArray:
-    """The field from its first to its last frame that observed anything."""
-    seen = np.flatnonzero(_observed(field))
+def between_observed(field: xr.DataArray) -> xr.DataArray:
+    """The field from its first to its last frame that observed anything; the log tells if the newest did not.
+
+    Raises:
+        MissingFrames: none of them observed anything.
+    """
+    seen = np.flatnonzero(observed(field))
     if not len(seen):
         raise MissingFrames(
             f"no cell is observed in any of the {field.sizes['time']} newest frames, up to"
@@ -106,7 +110,8 @@ def _between_observed(field: xr.DataArray) -> xr.DataArray:
     return field[seen[0] : seen[-1] + 1]
 
 
-def _observed(field: xr.DataArray) -> np.ndarray:
+def observed(field: xr.DataArray) -> np.ndarray:
+    """For each frame whether any of its cells is observed."""
     if "observed" in field.coords:
         return np.asarray(field.coords["observed"].values, bool)
     return np.asarray(np.isfinite(field.values).any(axis=tuple(range(1, field.ndim))), bool)

@@ -20,17 +20,12 @@ from echocast.io import forecast_file, forecast_formats, reading
 from echocast.io import location as locations
 from echocast.io.location import Location
 from echocast.models import base
+from echocast.nowcast.past import Selection as Selection
+from echocast.nowcast.past import newest_past
 from echocast.products import ensemble
 from echocast.samples import segments, tensors
 
 log = logging.getLogger(__name__)
-
-Bbox = tuple[float, float, float, float]
-"""West, south, east, north in degrees."""
-
-FRAMES = 10
-"""Past frames that a nowcast uses unless told otherwise."""
-
 
 MAX_STEPS = 1000
 """Lead times of the longest forecast."""
@@ -44,10 +39,13 @@ class Nowcast:
     past: xr.DataArray
     files: tuple[Location, ...]
     passed_over: dict[Location, str] = field(default_factory=dict)
+    missing: tuple[np.datetime64, ...] = ()
+    """The times of frames that were missing among the newest."""
 
     def used(self) -> str:
         """In one line which frames were used."""
-        times, step = self.past.time.values, fields.time_step(self.past.time.values) / np.timedelta64(1, "m")
+        step = fields.time_step(self.past.time.values) / np.timedelta64(1, "m")
+        times = self.past.time.values[segments.observed(self.past)]
         first, last = fields.format_time(times[0]), fields.format_time(times[-1])
         newest = locations.name(self.files[-1])
         return f"used {len(times)} frames from {first} to {last} UTC, every {step:g} min; the newest is {newest}"
@@ -58,46 +56,37 @@ def nowcast(
     model: str | Path = "lagrangian",
     *,
     minutes: float = 90,
-    frames: int = FRAMES,
     members: int | None = None,
+    select: Selection = Selection(),  # noqa: B008  # it is frozen
     options: reading.ReadOptions | str | None = None,
-    bbox: Bbox | None = None,
-    strict: bool = False,
     on_file: Callable[[Location], None] = lambda _: None,
 ) -> Nowcast:
     """The forecast from the newest frames of files, folders and globs.
+
+    A missing frame among the newest is left blank where the model passes over such frames; else the past is shorter, or
+    ends before the gap (`echocast.nowcast.gaps`). The log and `Nowcast.missing` tell it.
 
     Args:
         inputs: radar files, of which only the newest are read: see `echocast.io.reading.newest`.
         model: a forecaster's name, or the path of a checkpoint.
         minutes: how far to forecast, rounded up to whole time steps.
-        frames: how many of the newest frames to use; fewer if there are fewer.
         members: how many futures an ensemble forecaster makes; None for one forecast.
+        select: which frames to use, and how much of their grid.
         options: how to read the files (see `echocast.io.reading.ReadOptions`); a text is the reader's name.
-        bbox: (west, south, east, north) in degrees: the field is cut to the smallest rectangle of cells that holds it.
-        strict: a file that would be passed over, because it cannot be read or lies on another grid, is an error.
         on_file: called before each file is read.
 
     Raises:
         UnreadableFile: no file can be read.
         GridMismatch: a third of the files, or more, on other grids.
-        MissingFrames: too few frames, a gap among the newest, or a time step that the model does not know.
+        MissingFrames: too few frames, frames that are too old, or a time step that the model does not know.
         WrongUnits: frames of another quantity than the model forecasts.
         ModelError: no such model, or weights that do not fit.
     """
     began = time.monotonic()
     forecaster = base.resolve(model)
     log.info("model %s: loaded in %.1f s", model, time.monotonic() - began)
-    passed_over: dict[Location, str] = {}
-    newest, used = reading.newest(
-        reading.find(inputs, strict=strict),
-        frames,
-        options=options,
-        strict=strict,
-        on_file=on_file,
-        on_passed_over=passed_over.__setitem__,
-    )
-    past, files = _newest_past(newest, used, frames, bbox)
+    found = newest_past(inputs, forecaster, select, options=options, on_file=on_file)
+    past = found.field
     log.info(
         "%d frames of %d x %d cells, %.1f s since the start",
         *past.shape[:1],
@@ -106,25 +95,31 @@ def nowcast(
     )
     forecast = forecast_from(past, forecaster, minutes=minutes, members=members)
     log.info("%d lead times forecast, %.1f s since the start", forecast.sizes["lead"], time.monotonic() - began)
-    forecast.attrs |= {"model": str(model), "input_files": " ".join(locations.name(place) for place in files)}
-    return Nowcast(forecast, past, files, passed_over)
-
-
-def _newest_past(
-    newest: xr.DataArray, used: list[Location], frames: int, bbox: Bbox | None
-) -> tuple[xr.DataArray, tuple[Location, ...]]:
-    """The past to forecast from, and the file of each of its frames."""
-    found = newest if bbox is None else fields.cropped(newest, bbox)
-    past = segments.newest_segment(found, frames)
-    tolerance = fields.tolerance(fields.time_step(past.time.values)) if len(past) > 1 else np.timedelta64(0)
-    near = np.abs(newest.time.values[:, None] - past.time.values).min(axis=1) <= tolerance
-    return past, tuple(place for place, is_used in zip(used, near, strict=True) if is_used)
+    forecast.attrs |= {"model": str(model), "input_files": " ".join(locations.name(place) for place in found.files)}
+    if found.missing:
+        forecast.attrs["missing_frames"] = " ".join(f"{str(one)[:16]}Z" for one in found.missing)
+    return Nowcast(forecast, past, found.files, found.passed_over, found.missing)
 
 
 def forecast_from(
-    past: xr.DataArray, forecaster: base.Forecaster, *, minutes: float = 90, members: int | None = None
+    past: xr.DataArray, forecaster: base.Forecaster | str | Path, *, minutes: float = 90, members: int | None = None
 ) -> xr.DataArray:
-    """The forecast (lead, y, x), or (member, lead, y, x), that follows a field's frames; raises like `nowcast`."""
+    """The forecast (lead, y, x), or (member, lead, y, x), that follows a field's frames.
+
+    Args:
+        past: a field, oldest frame first (see `echocast.read`, `echocast.make_field`).
+        forecaster: itself, its name, or the path of a checkpoint.
+        minutes: how far to forecast, rounded up to whole time steps.
+        members: how many futures an ensemble forecaster makes; None for one forecast.
+
+    Raises:
+        DataError: `past` is no field.
+        MissingFrames: too few frames, or a time step that the model does not know.
+        WrongUnits: frames of another quantity than the model forecasts.
+        ModelError: no such model, weights that do not fit, or no positive number of minutes.
+    """
+    fields.check(past)
+    forecaster = forecaster if isinstance(forecaster, base.Forecaster) else base.resolve(forecaster)
     if not 0 < minutes < np.inf:
         raise ModelError(f"a forecast of {minutes:g} minutes is none; give a positive number")
     _refuse_blank(past, forecaster)
@@ -158,26 +153,30 @@ def _refuse_blank(past: xr.DataArray, forecaster: base.Forecaster) -> None:
         raise MissingFrames(f"no cell of the newest frame, of {times[-1]} UTC, is observed; leave that frame out")
     if times and not forecaster.takes_blank_frames:
         after = len(blank) - 1 - int(np.flatnonzero(blank)[-1])
+        or_frames = f", or --frames {after}" if after > 1 else ""
         raise MissingFrames(
             f"no cell is observed at {', '.join(times)} UTC, which {type(forecaster).__name__} would take for dry;"
-            f" use --model lagrangian or optical_flow, which pass over such frames, or --frames {after}"
+            f" use --model lagrangian or optical_flow, which pass over such frames{or_frames}"
         )
 
 
 def to_netcdf(forecast: xr.DataArray, path: str | Path, *, command: str = "echocast.to_netcdf") -> None:
-    """Write a forecast as CF-1.11 NetCDF-4; the file appears whole or not at all.
+    """Write a forecast, or observed frames, as CF-1.11 NetCDF-4; the file appears whole or not at all.
 
     An ensemble of rain rates is written with its products: the mean, quantiles, and the probability of rain rates and
     amounts (`echocast.products.ensemble.products`). Its rain rates are rounded to 10 significant bits: within 0.1 %.
 
     Args:
-        forecast: a field with leads, (lead, y, x) or (member, lead, y, x).
+        forecast: a field with leads, (lead, y, x) or (member, lead, y, x), or with times.
         path: the file to write, or to replace.
-        command: what the history says made it.
+        command: what the history of a forecast says made it.
 
     Raises:
-        DataError: it is no forecast, the disk is full or read-only, or there is no such folder.
+        DataError: it is no field, the disk is full or read-only, or there is no such folder.
     """
+    if "lead" not in fields.check(forecast).dims:
+        forecast_file.series_to_netcdf(forecast, path)
+        return
     forecast_file.to_netcdf(forecast, path, products=_products(forecast), command=command)
 
 
