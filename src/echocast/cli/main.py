@@ -36,6 +36,7 @@ VERBS = (
     "download",
     "train",
     "verify",
+    "stations",
     "demo",
     "models",
     "formats",

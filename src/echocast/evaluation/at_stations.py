@@ -9,7 +9,7 @@ scored on the same cases, lead times and stations, by the same scores, with the 
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from echocast.evaluation import forecasts
 from echocast.evaluation.config import WHOLE_GRID, BootstrapBlock, VerificationConfig, bootstrap_blocks
 from echocast.evaluation.forecasts import ForecastSource
 from echocast.evaluation.result import BlockSums, VerificationResult
+from echocast.evaluation.runner import check_sources, with_files
 from echocast.evaluation.scoring import add_batch
 from echocast.samples import windows
 from echocast.stations import sampling
@@ -95,6 +96,7 @@ def evaluate_at_stations(
     *,
     minutes: float | None = None,
     use_flagged: bool = False,
+    segments: Sequence[slice] | None = None,
     on_case: Callable[[int, int], None] = lambda *_: None,
 ) -> StationResult:
     """Score forecasters and the radar at stations, in this process.
@@ -106,6 +108,7 @@ def evaluate_at_stations(
         config: how to verify; its regions are not used.
         minutes: of the intervals; `common_minutes` by default.
         use_flagged: use values that quality control flagged.
+        segments: the slices of frames to use; all unbroken ones by default.
         on_case: called with the number of cases done and in all.
 
     Raises:
@@ -113,7 +116,6 @@ def evaluate_at_stations(
         DataError: the intervals do not fit the frames or the gauges, or a name is taken.
         GridMismatch: no station lies in the grid.
     """
-    fields.check(rain, quantity=fields.NAME)
     stations.check(series, quantity="rainfall_amount")
     _check_names(sources, series)
     where = sampling.cells(rain, series)
@@ -125,7 +127,8 @@ def evaluate_at_stations(
     frames = _frames_in(length, rain)
     gauge = stations.amounts(used, rain.time.values, length) * (60 / length)
     how = _with_leads(config, frames, rain)
-    blocks = _blocks(rain, how, gauge, frames)
+    blocks = _blocks(rain, sources, how, gauge, segments)
+    check_sources(rain, sources, how)
     made = _Sums(rain, sources, how, where, gauge, frames)
     total, done, sums = sum(len(block.starts) for block in blocks), 0, []
     for block in blocks:
@@ -214,14 +217,18 @@ def _with_leads(config: VerificationConfig, frames: int, rain: xr.DataArray) -> 
 
 
 def _blocks(
-    rain: xr.DataArray, config: VerificationConfig, gauge: np.ndarray, frames: int
+    rain: xr.DataArray,
+    sources: Mapping[str, ForecastSource],
+    config: VerificationConfig,
+    gauge: np.ndarray,
+    segments: Sequence[slice] | None,
 ) -> list[BootstrapBlock]:
     """The blocks of cases in which a gauge's interval ends at a lead time, at least a stride apart."""
     known = np.isfinite(gauge).any(axis=0)
     step = float(fields.time_step(rain.time.values) / _MINUTE)
     leads = np.array(config.lead_indices(time_step_minutes=step)) + 1
     found, last = [], -config.stride
-    for block in bootstrap_blocks(rain, replace(config, stride=1)):
+    for block in with_files(bootstrap_blocks(rain, replace(config, stride=1), segments), rain, sources, config):
         starts = []
         for start in block.starts:
             if start - last >= config.stride and known[start + config.past - 1 + leads].any():
