@@ -37,6 +37,7 @@ VERBS = (
     "train",
     "verify",
     "stations",
+    "adjust",
     "demo",
     "models",
     "formats",
