@@ -26,7 +26,7 @@ def to_xml(message: Message, channel: CapChannel, place: Place | None) -> bytes:
     _add(root, "identifier", message.id)
     _add(root, "sender", channel.sender)
     _add(root, "sent", cap_time(message.sent))
-    _add(root, "status", "Exercise" if message.exercise else channel.status)
+    _add(root, "status", _status(message, channel))
     _add(root, "msgType", message.kind)
     _add(root, "source", f"echocast, model {message.model}, issue {message.issue['id']}")
     _add(root, "scope", channel.scope)
@@ -51,9 +51,7 @@ def _reference(channel: CapChannel, name: str, sent: str) -> str:
     return f"{channel.sender},{name},{cap_time(sent)}"
 
 
-def _info(
-    root: ElementTree.Element, message: Message, channel: CapChannel, place: Place | None, language: str
-) -> None:
+def _info(root: ElementTree.Element, message: Message, channel: CapChannel, place: Place | None, language: str) -> None:
     info = ElementTree.SubElement(root, "info")
     is_over = message.kind == "Cancel"
     _add(info, "language", language)
@@ -78,8 +76,12 @@ def _info(
     _area(info, message, place)
 
 
+def _status(message: Message, channel: CapChannel) -> str:
+    return channel.status if message.status == "Actual" else message.status
+
+
 def _test(message: Message, channel: CapChannel, language: str) -> str:
-    is_test = channel.status == "Test" and not message.exercise
+    is_test = channel.status == "Test" and message.status == "Actual"
     return f"{WORDS[language]['test']} " if is_test else ""  # type: ignore[index]  # its keys are languages
 
 

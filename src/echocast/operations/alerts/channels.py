@@ -54,8 +54,8 @@ class NotSent(Exception):
 class Sender(Protocol):
     """Sends messages."""
 
-    def send(self, message: Message) -> None:
-        """Send a message; raises `NotSent`."""
+    def send(self, message: Message) -> str:
+        """Send a message; what is to be told although it arrived, mostly nothing. Raises `NotSent`."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,9 @@ def made(channel: Channel, around: Surroundings) -> Sender:
         case StdoutChannel():
             return LinesOut()
         case WebhookChannel():
-            secret = None if channel.secret_file is None else signing_key(_secret(channel.id, around, channel.secret_file))
+            secret = (
+                None if channel.secret_file is None else signing_key(_secret(channel.id, around, channel.secret_file))
+            )
             return Webhook(channel, secret, around.base)
         case CapChannel():
             return CapFiles(channel, around)
@@ -133,7 +135,7 @@ class LinesFile:
 
     path: Path
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Message) -> str:
         """Append a line; it is on the disk when this returns."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,18 +146,20 @@ class LinesFile:
                 os.fsync(file.fileno())
         except OSError as bad:
             raise NotSent(f"{self.path}: cannot be written ({bad.strerror or bad})") from bad
+        return ""
 
 
 class LinesOut:
     """Writes to standard output."""
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Message) -> str:
         """Write a line."""
         try:
             sys.stdout.buffer.write(line_of(message))
             sys.stdout.buffer.flush()
         except (OSError, ValueError) as bad:
             raise NotSent(f"standard output: {bad}") from bad
+        return ""
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,7 @@ class Webhook:
     base: Path
     limit_s: float = addresses.LIMIT_S
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Message) -> str:
         """Post a message; only an answer of 200 to 299 means that it has arrived."""
         body = json.dumps(
             {"type": f"echocast.{message.kind.lower()}", "timestamp": message.sent, "data": message.to_json()},
@@ -190,6 +194,7 @@ class Webhook:
             raise NotSent(f"answered {status}: redirects are not followed; give the address that it points to")
         if not 200 <= status < 300:
             raise NotSent(f"answered {status}", _seconds_after(after))
+        return ""
 
     def _headers(self, name: str, body: bytes) -> dict[str, str]:
         now = str(int(time.time()))
@@ -229,7 +234,7 @@ class CapFiles:
     channel: CapChannel
     around: Surroundings
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Message) -> str:
         """Write the file; it appears whole."""
         content = cap.to_xml(message, self.channel, self.around.place(message.area["id"]))
         folders = [self.around.caps]
@@ -241,6 +246,7 @@ class CapFiles:
                 write_bytes(folder / f"{message.id}.cap.xml", content, sync=True)
         except (OSError, DataError) as bad:
             raise NotSent(str(bad)) from bad
+        return ""
 
 
 @dataclass(frozen=True)
@@ -251,7 +257,7 @@ class Email:
     password: str | None
     base: Path
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Message) -> str:
         """Send to all recipients at once."""
         chosen = self.channel
         try:
@@ -265,8 +271,8 @@ class Email:
                 lost = server.send_message(self.mail(message))
         except (OSError, smtplib.SMTPException, ValueError) as bad:
             raise NotSent(f"{chosen.host}: {_without(str(bad), self.password)}") from bad
-        if lost:
-            raise NotSent(f"{chosen.host}: refused the recipients {', '.join(lost)}")
+        # Sent again, it would come to the others twice; so it counts as sent.
+        return f"{chosen.host}: refused the recipients {', '.join(lost)}" if lost else ""
 
     def mail(self, message: Message) -> EmailMessage:
         """A message as an e-mail: the texts in all languages, and the message itself as an attachment of JSON."""
@@ -286,9 +292,7 @@ class Email:
             for language, title in zip(message.headline, (first, *others), strict=True)
         ]
         mail.set_content("\n\n".join(parts) + f"\n\nIncident {message.incident}, issue {message.issue['id']}.\n")
-        mail.add_attachment(
-            line_of(message), maintype="application", subtype="json", filename=f"{message.id}.json"
-        )
+        mail.add_attachment(line_of(message), maintype="application", subtype="json", filename=f"{message.id}.json")
         return mail
 
 

@@ -156,7 +156,9 @@ def _told(path: Path, content: dict[str, Any], error: Any) -> str:
     if error["type"] == "missing":
         return f"{path}: {where}{key} is missing; add it"
     if error["type"] == "union_tag_invalid":
-        return f"{path}: {where}kind = {error['ctx']['tag']}: there is no such kind; give {error['ctx']['expected_tags']}"
+        return (
+            f"{path}: {where}kind = {error['ctx']['tag']}: there is no such kind; give {error['ctx']['expected_tags']}"
+        )
     if error["type"] == "union_tag_not_found":
         return f"{path}: {where}kind is missing; add it"
     if error["type"] == "literal_error" and "languages" in key:
@@ -186,7 +188,8 @@ def _keys_at(where: str) -> list[str]:
     if kind == "channel":
         kinds = get_args(get_args(Channel)[0])
         return sorted({field.alias or name for one in kinds for name, field in one.model_fields.items()})
-    model: type[BaseModel] = {"area": places.Area, "rule": Rule}.get(kind, _File)
+    models: dict[str, type[BaseModel]] = {"area": places.Area, "rule": Rule}
+    model = models.get(kind, _File)
     return sorted(field.alias or name for name, field in model.model_fields.items())
 
 

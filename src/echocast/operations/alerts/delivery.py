@@ -69,7 +69,7 @@ class Delivery:
 
     def _send(self, entry: Entry) -> None:
         try:
-            self._senders[entry.channel].send(entry.message)
+            remark = self._senders[entry.channel].send(entry.message)
         except NotSent as bad:
             self._outbox.failed(entry, self._now(), why=str(bad), wait=bad.wait)
             self._say("not_sent", entry, "warning", reason=str(bad), attempts=entry.attempts + 1)
@@ -79,7 +79,7 @@ class Delivery:
             self._say("not_sent", entry, "error", reason=why, attempts=entry.attempts + 1)
         else:
             self._outbox.sent(entry)
-            self._say("sent", entry, "info")
+            self._say("sent", entry, "warning" if remark else "info", reason=remark or None)
 
     def _run(self, channel: str) -> None:
         while not self._stop.is_set():

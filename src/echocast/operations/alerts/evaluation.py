@@ -67,9 +67,7 @@ def evaluate(
             record = records.get((rule.id, area), Record())
             raining = _is_raining(rule, cells[area], observed)
             incident = messages.id_of(rule.id, area, issued.id, "incident")
-            record = states.step(
-                rule, record, read[rule.id], time=issued.time, raining=raining, incident=incident
-            )
+            record = states.step(rule, record, read[rule.id], time=issued.time, raining=raining, incident=incident)
             _tell(alerts, rule, alerts.places[area], record, issued, found)
     _withdraw(alerts, found, issued)
     return found
@@ -90,9 +88,7 @@ def _tell(alerts: Alerts, rule: Rule, place: Place, record: Record, issued: Issu
         if is_held and (record.state != "active" or record.told is None):
             found.held.append((rule.id, place.id))
     else:
-        message = messages.made(
-            rule, place, record, issued, wish.kind, wish.reason, alerts.languages, alerts.zone
-        )
+        message = messages.made(rule, place, record, issued, wish.kind, wish.reason, alerts.languages, alerts.zone)
         found.sent.append((message, tuple(rule.to)))
         record = replace(record, told=_told(record, message, issued))
     is_told = wish is not None and wish.kind == "Cancel"

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from echocast.operations.alerts.places import Place
@@ -13,6 +13,7 @@ from echocast.operations.alerts.states import Kind, Reason, Record
 from echocast.operations.alerts.wording import WORDS, Language
 from echocast.operations.stamps import iso
 
+Status = Literal["Actual", "Exercise", "Test"]
 VERSION = "1.0"
 _LEAST_S = 900.0
 _CANCEL_S = 3600.0
@@ -27,14 +28,14 @@ class Issued:
         time: of the issue, in seconds since 1970.
         model: its name.
         now: when the message is made, in seconds since 1970; the same where an issue is judged again.
-        exercise: whether old data are played.
+        status: ``Actual``, ``Exercise`` where old data are played, or ``Test``.
     """
 
     id: str
     time: float
     model: str
     now: float
-    exercise: bool = False
+    status: Status = "Actual"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Message:
         incident: all messages of one event have it.
         kind: ``Alert``, ``Update`` or ``Cancel``.
         reason: why now.
-        exercise: whether it is made of old data, for training.
+        status: ``Actual``; ``Exercise`` where old data are played; ``Test`` where nothing is meant.
         sent: when it was made, in UTC as all times.
         expires: after this it is sent no more, and means nothing any more.
         rule: the rule's id.
@@ -77,7 +78,7 @@ class Message:
     incident: str
     kind: Kind
     reason: Reason
-    exercise: bool
+    status: Status
     sent: str
     expires: str
     rule: str
@@ -118,7 +119,13 @@ def id_of(*parts: str) -> str:
 
 
 def made(
-    rule: Rule, place: Place, record: Record, issued: Issued, kind: Kind, reason: Reason, languages: Sequence[Language],
+    rule: Rule,
+    place: Place,
+    record: Record,
+    issued: Issued,
+    kind: Kind,
+    reason: Reason,
+    languages: Sequence[Language],
     zone: ZoneInfo,
 ) -> Message:
     """The message about an incident.
@@ -142,7 +149,7 @@ def made(
         incident=record.incident,
         kind=kind,
         reason=reason,
-        exercise=issued.exercise,
+        status=issued.status,
         sent=iso(issued.now),
         expires=iso(expires),
         rule=rule.id,
@@ -205,15 +212,15 @@ def _texts(
     plain = words[key].format(threshold=f"{rule.event_threshold:g}", span=span)
     event = rule.event.get(language) or rule.event.get("en") or plain
     where = words["where"].format(event=event, area=place.name)
-    about = [words["exercise"]] if issued.exercise else []
-    about += [f"{words['where'].format(event=plain, area=place.name)} – {words[kind]}."]
+    remark = "" if issued.status == "Actual" else words[issued.status.lower()]
+    about = [remark, f"{words['where'].format(event=plain, area=place.name)} – {words[kind]}."]
     if kind != "Cancel":
         about.append(words["when"].format(onset=_clock(record.onset, zone), end=_clock(record.end, zone)))
     about += [_probability(record, words), _value(rule, record, words)]
     about += [words["issued"].format(issued=_clock(issued.time, zone, day=True), model=issued.model), words["notice"]]
     return {
         "event": event,
-        "headline": (f"{words['exercise']} " if issued.exercise else "") + f"{where} – {words[kind]}",
+        "headline": f"{remark} {where} – {words[kind]}".strip(),
         "description": " ".join(part for part in about if part),
     }
 

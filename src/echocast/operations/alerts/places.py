@@ -125,7 +125,9 @@ def _of_file(area: Area, folder: Path) -> Iterator[Place]:
     try:
         content = json.loads(path.read_bytes())
     except OSError as bad:
-        raise ValueError(f"file {path}: cannot be read ({bad.strerror}); paths are relative to the rules' file") from bad
+        raise ValueError(
+            f"file {path}: cannot be read ({bad.strerror}); paths are relative to the rules' file"
+        ) from bad
     except ValueError as bad:
         raise ValueError(f"file {path}: is no JSON ({bad}); give GeoJSON") from bad
     features = content.get("features") if isinstance(content, dict) else None

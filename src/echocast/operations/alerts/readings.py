@@ -4,7 +4,7 @@ A lead is known for an area if at most 20 % of the area's cells are unknown or b
 the rule is enough to say so; that no lead meets it can be said only when all of them are known.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,7 +23,7 @@ class Values(Protocol):
     """The layers of an issue; `echocast.operations.point_file.PointFile` is one."""
 
     @property
-    def names(self) -> frozenset[str]:
+    def variables(self) -> Container[str]:
         """The names of the layers."""
 
     def leads(self, name: str) -> tuple[float, ...]:
@@ -102,7 +102,7 @@ def readings(rules: Iterable[Rule], cells: Cells, values: Values) -> dict[str, R
     if not len(cells.rows) or cells.share_outside > MOST_UNKNOWN:
         why = f"{cells.share_outside:.0%} of the area lie beyond the forecast"
         return {rule.id: Reading(None, why=why) for rule in rules}
-    wanted = {(name, _above(rule, name)) for rule in rules for name in _layers(rule) if name in values.names}
+    wanted = {(name, _above(rule, name)) for rule in rules for name in _layers(rule) if name in values.variables}
     sums = _summed(wanted, cells, values)
     return {rule.id: _reading(rule, sums, cells, values) for rule in rules}
 
@@ -141,7 +141,9 @@ def _reading(rule: Rule, sums: Mapping[tuple[str, float], Sums], cells: Cells, v
     leads = np.array(values.leads(rule.layer))
     counts = (leads >= rule.lead_range[0]) & (leads <= rule.lead_range[1])
     if not counts.any():
-        return Reading(None, why=f"the forecast has no lead within {rule.lead_range[0]:g} to {rule.lead_range[1]:g} min")
+        return Reading(
+            None, why=f"the forecast has no lead within {rule.lead_range[0]:g} to {rule.lead_range[1]:g} min"
+        )
     expected = len(cells.rows) + cells.outside
     series = found.statistic(rule.statistic, expected)[counts]
     leads = leads[counts]
@@ -161,9 +163,7 @@ def _onset(rule: Rule, leads: np.ndarray, meets: np.ndarray) -> float:
     return 0.0 if rule.is_amount else float(leads[meets][0])
 
 
-def _probability(
-    rule: Rule, sums: Mapping[tuple[str, float], Sums], values: Values, expected: int
-) -> float | None:
+def _probability(rule: Rule, sums: Mapping[tuple[str, float], Sums], values: Values, expected: int) -> float | None:
     """The highest probability in the area and among the leads."""
     name = rule.probability_layer
     found = None if name is None else sums.get((name, _above(rule, name)))

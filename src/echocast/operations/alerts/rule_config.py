@@ -223,7 +223,9 @@ def _check_levels(rule: Rule) -> None:
         if value is None or getattr(level, other) is not None:
             raise ValueError(f"levels: {level.severity} needs {wanted} and nothing else, as the rule is judged by it")
         if rounded(value) < rule.raise_at or (rule.is_share and value > 1):
-            raise ValueError(f"levels: {level.severity}: {wanted} {value:g} must be above that of the rule, to be worse")
+            raise ValueError(
+                f"levels: {level.severity}: {wanted} {value:g} must be above that of the rule, to be worse"
+            )
         if SEVERITIES.index(level.severity) <= SEVERITIES.index(rule.severity):
             raise ValueError(f"levels: {level.severity} is not worse than {rule.severity}, that of the rule")
     if rule.quiet_except and not rule.quiet:

@@ -136,8 +136,10 @@ def _moved(rule: Rule, record: Record, value: float, *, raining: bool) -> Record
     if value < rule.raise_at or raining:
         return replace(record, state="inactive", count=0)
     count = record.count + 1
-    return replace(record, state="active", count=0) if count >= rule.count else replace(
-        record, state="pending", count=count
+    return (
+        replace(record, state="active", count=0)
+        if count >= rule.count
+        else replace(record, state="pending", count=count)
     )
 
 

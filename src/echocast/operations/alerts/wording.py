@@ -34,7 +34,7 @@ WORDS: dict[Language, dict[str, str]] = {
         "Cancel": "nicht mehr erwartet",
         "when": "Ab etwa {onset}, bis etwa {end}.",
         "probability": "Wahrscheinlichkeit: {percent} %.",
-        "no_probability": "Wahrscheinlichkeit: nicht bekannt (die Vorhersage hat keine Mitglieder oder enthält sie nicht).",
+        "no_probability": "Wahrscheinlichkeit: nicht bekannt (ohne Mitglieder, oder nicht in der Vorhersage).",
         "value": "Vorhersage: {value}.",
         "share": "{percent} % des Gebiets",
         "issued": "Vorhersage von {issued}, Modell {model}.",
