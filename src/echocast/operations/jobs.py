@@ -22,6 +22,8 @@ from echocast.io.location import Location
 from echocast.operations.disk import disk_errors
 
 Bbox = tuple[float, float, float, float]
+PREPARE_S = 600.0
+"""As long as a model may take to load."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def read(job: ReadJob) -> list[xr.DataArray]:
     """
     if job.archive_time is not None:
         return [_archived(job.location, job.archive_time)]
-    with locations.local_copy(job.location) as path:
+    with locations.local_copy(job.location, job.most_bytes) as path:
         if path.is_file() and path.stat().st_size > job.most_bytes:
             raise UnreadableFile(f"{job.location}: is larger than {job.most_bytes:,} bytes, the limit (--most-bytes)")
         field = reading.read(path, job.options)

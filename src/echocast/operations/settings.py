@@ -18,6 +18,9 @@ from echocast.operations.durations import as_bytes, as_seconds
 from echocast.operations.rules import Gaps
 
 PREFIX = "ECHOCAST_WATCH__"
+FIXED = ("out", "replay", "speed", "once", "log", "metrics")
+"""What does not change while the service runs; all else may, with SIGHUP."""
+_ADDRESS = r"^([0-9A-Za-z.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$"
 
 Seconds = Annotated[float, BeforeValidator(as_seconds), Field(ge=0, le=10 * 366 * 86_400)]
 """A duration, as ``10s``, ``5min``, ``1h`` or ``7d``."""
@@ -64,10 +67,12 @@ class Settings(BaseModel):
     deadline: Annotated[Seconds, Field(gt=0)] = 240.0
     memory: Bytes = 4_000_000_000
     keep: Annotated[Seconds, Field(gt=0)] = 86_400.0
+    keep_netcdf: Seconds = 7 * 86_400.0
     keep_bytes: Bytes | None = None
     grace: Seconds = 600.0
 
     log: Literal["auto", "text", "json"] = "auto"
+    metrics: Annotated[str, Field(pattern=_ADDRESS)] | None = None
 
     format: str | None = None
     variable: str | None = None
@@ -116,6 +121,8 @@ def read_settings(
 
 
 def _told(error: Any) -> str:
+    if error["type"] == "string_pattern_mismatch":
+        return f"--metrics {error['input']!r}: is no address such as 127.0.0.1:9464"
     where = "--" + str(error["loc"][0]).replace("_", "-") if error["loc"] else ""
     if error["type"] == "extra_forbidden":
         return f"there is no setting {str(error['loc'][0])!r}; there are: {', '.join(Settings.model_fields)}"
