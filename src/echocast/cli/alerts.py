@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from echocast.cli import arguments, options, output
+from echocast.cli import arguments, output
 from echocast.cli.progress import Bar
 from echocast.errors import DataError
 
@@ -92,8 +92,8 @@ def _compare(alerts: "Alerts", folder: Path) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
-def test(
+@app.command("test")
+def try_channel(
     channel: Annotated[str, typer.Option("--channel", metavar="ID", help="The channel.")],
     file: File = Path("alerts.toml"),
     folder: Annotated[
@@ -172,6 +172,7 @@ def replay(
     """
     alerts = _loaded(file)
     arguments.check_model(model)
+    arguments.check_archive(archive)
     from echocast.operations.alerts import replay as work
     from echocast.operations.alerts.channels import line_of
 
@@ -186,8 +187,92 @@ def replay(
         gap_min=_minutes(gap),
     )
     _refuse_lacking(alerts, chosen.minutes, chosen.members)
-    with Bar() as bar:
-        found = work.replay(alerts, archive, chosen, on_issue=bar.show)
+    with Bar("replaying", "forecasts") as bar:
+        found = work.replay(alerts, archive, chosen, on_issue=bar.to)
     _print(found, alerts)
     _write(table, work.as_csv(found).encode())
     _write(messages, b"".join(line_of(message) for message in found.messages))
+
+
+def _loaded(file: Path) -> "Alerts":
+    """The rules; a wrong file is a wrong command line."""
+    from echocast.operations.alerts.config import AlertsError, load
+
+    try:
+        return load(file)
+    except AlertsError as bad:
+        raise typer.BadParameter(str(bad)) from bad
+
+
+def _refuse_lacking(alerts: "Alerts", minutes: float, members: int | None) -> None:
+    """A replay that could tell nothing of a rule is refused; thresholds and spans are added by themselves."""
+    from echocast.operations.alerts.needs import lacking, needs_of
+    from echocast.products import ensemble
+
+    needs = needs_of(alerts)
+    lacks = lacking(
+        alerts,
+        minutes=minutes,
+        members=members,
+        rates=(*ensemble.RATES_MM_H, *needs.rates),
+        amounts=(*ensemble.AMOUNTS_MM, *needs.amounts),
+        spans=(*ensemble.SPANS_MIN, *needs.spans),
+    )
+    if lacks:
+        raise typer.BadParameter("; ".join(lacks))
+
+
+def _time(text: str | None, option: str) -> "np.datetime64 | None":
+    import numpy as np
+
+    if text is None:
+        return None
+    try:
+        return np.datetime64(text.removesuffix("Z"), "ns")
+    except ValueError as bad:
+        raise typer.BadParameter(f"{option} {text}: is no time such as 2016-09-28T15:00") from bad
+
+
+def _minutes(text: str) -> float:
+    from echocast.operations.durations import as_seconds
+
+    try:
+        return as_seconds(text) / 60
+    except ValueError as bad:
+        raise typer.BadParameter(f"--gap {text}: {bad}") from bad
+
+
+def _print(found: "Replayed", alerts: "Alerts") -> None:
+    from echocast.operations.alerts.replay import cell
+
+    output.say(f"{found.issues} forecasts, {len(found.messages)} messages")
+    titles = (
+        "rule",
+        "areas",
+        "alerts",
+        "false",
+        "open",
+        "events",
+        "hits",
+        "late",
+        "misses",
+        "POD",
+        "FAR",
+        "warning",
+        "CSI",
+    )
+
+    def row(rule: str, score: "Score") -> tuple[str, ...]:
+        counts = (score.alerts, score.false_alarms, score.open, score.events, score.hits, score.late, score.misses)
+        ratios = (score.pod, score.far, score.warning, score.csi)
+        return rule, f"{len(alerts.areas[rule])}", *(f"{one}" for one in counts), *(cell(one) or "-" for one in ratios)
+
+    output.say_table(titles, [row(rule, score) for rule, score in found.by_rule.items()], right=titles[1:])
+
+
+def _write(path: Path | None, content: bytes) -> None:
+    from echocast.atomic import write_bytes
+
+    if path is not None:
+        write_bytes(path, content)
+        output.say(f"wrote {path}")

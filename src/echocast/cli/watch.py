@@ -72,6 +72,7 @@ def command(
     grace: Annotated[
         str | None, _text("--grace", "TIME", "Time from index to disk for what is removed. Default: 10min.")
     ] = None,
+    alerts: Annotated[Path | None, _text("--alerts", "FILE", "Rules of alerts, judged on each forecast.")] = None,
     log: Annotated[
         str | None, _text("--log", "auto|text|json", "Form of the log. Default: text on a terminal.")
     ] = None,

@@ -81,6 +81,7 @@ class Publisher:
         self._content: dict[str, Any] = {}
         self.issues: dict[str, Issue] = {}
         self.forgotten_to = ""
+        self.alerts: list[dict[str, Any]] = []
         with disk_errors(layout.root):
             layout.work.mkdir(parents=True, exist_ok=True)
             _emptied(layout.work)
@@ -148,7 +149,7 @@ class Publisher:
             "forgotten_to": self.forgotten_to,
             "issues": [asdict(one) for one in self.newest_first()],
             "frames": [_frame_entry(frame, self.layout) for frame in frames],
-            "alerts": [],
+            "alerts": self.alerts,
         }
         with disk_errors(self.layout.index):
             write_bytes(self.layout.index, _json(self._content), sync=True)

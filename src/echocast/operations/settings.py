@@ -71,6 +71,7 @@ class Settings(BaseModel):
     keep_bytes: Bytes | None = None
     grace: Seconds = 600.0
 
+    alerts: Path | None = None
     log: Literal["auto", "text", "json"] = "auto"
     metrics: Annotated[str, Field(pattern=_ADDRESS)] | None = None
 

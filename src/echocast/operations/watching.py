@@ -18,6 +18,7 @@ import filelock
 from echocast.errors import DataError, EchocastError
 from echocast.io.reading import ReadOptions
 from echocast.operations import jobs, reloading, sources
+from echocast.operations.alerts.extension import extension_of
 from echocast.operations.clocks import Clock, FastClock, SystemClock
 from echocast.operations.disk import disk_errors
 from echocast.operations.extensions import Extensions
@@ -162,7 +163,7 @@ class Watch:
         self.intake = Intake(self.layout, chosen, self.options, self.worker, self.time, health, polled)
         self.intake.heartbeat = self.heartbeat
         self.issuing = Issuing(self.layout, chosen, model, self.intake, self.worker, self.time, health)
-        self.extensions = Extensions(health, self.time.now)
+        self.extensions = Extensions(health, self.time.now, list(extension_of(self.issuing, self.intake.store)))
         self.status = StatusFile(self.layout, self.time, self.intake, self.issuing, self.extensions)
         self.issuing.tidy()
         self.status.write()

@@ -1,7 +1,7 @@
 """What a channel says: where messages go and how."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -53,7 +53,7 @@ class WebhookChannel(_Base):
         return url
 
     @model_validator(mode="after")
-    def _goes_together(self) -> Self:
+    def _goes_together(self) -> "WebhookChannel":
         if self.url.startswith("http:") and not self.insecure:
             raise ValueError("url is not https; use https, or insecure = true for a program on this machine")
         if (self.secret_file is None) != self.unsigned:
@@ -76,7 +76,7 @@ class CapChannel(_Base):
     folder: Path | None = None
 
     @model_validator(mode="after")
-    def _goes_together(self) -> Self:
+    def _goes_together(self) -> "CapChannel":
         for scope, key in (("Restricted", "restriction"), ("Private", "addresses")):
             if (self.scope == scope) != (getattr(self, key) is not None):
                 raise ValueError(f"{key} belongs to scope = {scope!r} and must be there with it, and only then")
@@ -96,7 +96,7 @@ class EmailChannel(_Base):
     ca_file: Path | None = None
 
     @model_validator(mode="after")
-    def _goes_together(self) -> Self:
+    def _goes_together(self) -> "EmailChannel":
         if (self.user is None) != (self.password_file is None):
             raise ValueError("user and password_file go together; give both or none")
         return self

@@ -12,6 +12,7 @@ from typing import Any
 from echocast.operations.alerts.channels import NotSent, Sender
 from echocast.operations.alerts.outbox import Entry, Outbox
 
+_SHORT_S = 0.02
 _LOOK_S = 0.5
 """At most so long a thread sleeps before it looks at the clock again, which may be a fast one."""
 
@@ -45,12 +46,18 @@ class Delivery:
             thread.start()
             self._threads.append(thread)
 
-    def end(self, *, within_s: float = 3.0) -> None:
-        """Stop; what is not sent stays in the outbox. A thread that waits for a slow channel is left behind."""
+    def end(self, *, within_s: float = 5.0) -> None:
+        """Try what is due, for so many seconds at most, and stop; what is not sent stays in the outbox.
+
+        A thread that waits for a slow channel is left behind.
+        """
+        end = time.monotonic() + within_s
+        while self._threads and time.monotonic() < end and self._is_any_due():
+            time.sleep(_SHORT_S)
         self._stop.set()
         with self._outbox.changed:
             self._outbox.changed.notify_all()
-        end = time.monotonic() + within_s
+        end = max(end, time.monotonic() + 1.0)
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
 
@@ -80,6 +87,9 @@ class Delivery:
         else:
             self._outbox.sent(entry)
             self._say("sent", entry, "warning" if remark else "info", reason=remark or None)
+
+    def _is_any_due(self) -> bool:
+        return any(self._outbox.next(channel, self._now()) is not None for channel in self._senders)
 
     def _run(self, channel: str) -> None:
         while not self._stop.is_set():

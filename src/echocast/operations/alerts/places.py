@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -31,7 +31,7 @@ class Area(BaseModel):
     name_property: str | None = None
 
     @model_validator(mode="after")
-    def _is_one(self) -> Self:
+    def _is_one(self) -> "Area":
         given = [name for name in ("point", "coordinates", "file") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"give one of point, coordinates and file; it has {', '.join(given) or 'none of them'}")

@@ -6,7 +6,7 @@ the rule is enough to say so; that no lead meets it can be said only when all of
 
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -19,6 +19,7 @@ _BAND = 200_000
 """Cells of a window that is read at once."""
 
 
+@runtime_checkable
 class Values(Protocol):
     """The layers of an issue; `echocast.operations.point_file.PointFile` is one."""
 

@@ -2,12 +2,12 @@
 
 import re
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from echocast.operations.alerts import quiet
+from echocast.operations.alerts.quiet import QuietHours, parse
 from echocast.operations.alerts.wording import Language
 from echocast.operations.settings import Seconds
 
@@ -84,11 +84,11 @@ class Rule(BaseModel):
     @classmethod
     def _is_time(cls, texts: list[str]) -> list[str]:
         for text in texts:
-            quiet.parse(text)
+            parse(text)
         return texts
 
     @model_validator(mode="after")
-    def _goes_together(self) -> Self:
+    def _goes_together(self) -> "Rule":
         _check_values(self)
         _check_leads(self)
         _check_levels(self)
@@ -137,9 +137,9 @@ class Rule(BaseModel):
         return self.leads or (0.0, float("inf"))
 
     @cached_property
-    def quiet_hours(self) -> tuple[quiet.QuietHours, ...]:
+    def quiet_hours(self) -> tuple[QuietHours, ...]:
         """The quiet hours."""
-        return tuple(quiet.parse(text) for text in self.quiet)
+        return tuple(parse(text) for text in self.quiet)
 
     @property
     def wet_mm_h(self) -> float | None:

@@ -24,10 +24,11 @@ from echocast.operations.alerts.channels import Surroundings
 from echocast.operations.alerts.config import Alerts
 from echocast.operations.alerts.delivery import Delivery
 from echocast.operations.alerts.evaluation import Key
+from echocast.operations.alerts.issue import Published
 from echocast.operations.alerts.messages import Issued, Status
 from echocast.operations.alerts.outbox import Entry, Outbox
 from echocast.operations.alerts.places import Place
-from echocast.operations.alerts.readings import MOST_UNKNOWN, Values
+from echocast.operations.alerts.readings import MOST_UNKNOWN
 from echocast.operations.alerts.state_file import State
 from echocast.operations.clocks import Clock
 from echocast.operations.disk import disk_errors
@@ -37,29 +38,6 @@ from echocast.operations.stamps import seconds_of
 _RECENT_S = 86_400.0
 _MOST_RECENT = 200
 _CAP_KEPT_S = 7 * 86_400.0
-
-
-@dataclass(frozen=True)
-class Published:
-    """A published issue as alerts see it.
-
-    Args:
-        id: of the issue.
-        time: of the issue, in seconds since 1970.
-        published: when, in seconds since 1970.
-        model: its name.
-        grid: where it lies; None for what lies on no place on Earth.
-        values: its layers.
-        observed: gives the newest observed rate (y, x) on the same grid, or None.
-    """
-
-    id: str
-    time: float
-    published: float
-    model: str
-    grid: Grid | None
-    values: Values
-    observed: Callable[[], np.ndarray | None] = lambda: None
 
 
 @dataclass
@@ -135,20 +113,25 @@ class AlertService:
         """Stop sending; what is left is sent after the next start."""
         self._delivery.end()
 
-    def reload(self, path: Path | None = None) -> None:
-        """Take the rules of the file anew; the states of rules and areas that stay go on.
+    def prepare(self, path: Path) -> Callable[[], None]:
+        """Read the rules anew, and give what makes them count; the states of rules and areas that stay go on.
 
         Raises:
-            DataError: a secret cannot be read; the old rules stay in force.
-            AlertsError: the file is wrong; the old rules stay in force.
+            AlertsError: the file is wrong.
+            DataError: a secret cannot be read.
         """
-        alerts = config.load(path or self.alerts.path)
+        alerts = config.load(path)
         delivery = self._made_delivery(alerts)
-        self._delivery.end()
-        self.alerts, self._delivery = alerts, delivery
-        self._places |= alerts.places
-        self._cells.clear()
-        delivery.start()
+
+        def count() -> None:
+            self._delivery.end(within_s=0.5)
+            self.alerts, self._delivery = alerts, delivery
+            self._places |= alerts.places
+            self._cells.clear()
+            delivery.start()
+            self._show()
+
+        return count
 
     def evaluate(self, issue: Published) -> bool:
         """Judge the rules on an issue; whether it was judged.
