@@ -202,7 +202,8 @@ def to_file(forecast: xr.DataArray, path: str | Path, *, command: str = "echocas
     forecast_formats.to_file(forecast, path, products=products_of(forecast), command=command)
 
 
-def products_of(forecast: xr.DataArray) -> xr.Dataset | None:
+def products_of(forecast: xr.DataArray, thresholds: ensemble.Thresholds = ensemble.USUAL) -> xr.Dataset | None:
     """What is written beside an ensemble of rain rates (`echocast.products.ensemble`); None for other forecasts."""
-    is_rain_ensemble = "member" in forecast.dims and forecast.name == fields.NAME
-    return ensemble.products(forecast) if is_rain_ensemble else None
+    if "member" not in forecast.dims or forecast.name != fields.NAME:
+        return None
+    return ensemble.products(forecast, rates=thresholds.rates, amounts=thresholds.amounts, spans=thresholds.spans)

@@ -207,17 +207,10 @@ def _loaded(file: Path) -> "Alerts":
 def _refuse_lacking(alerts: "Alerts", minutes: float, members: int | None) -> None:
     """A replay that could tell nothing of a rule is refused; thresholds and spans are added by themselves."""
     from echocast.operations.alerts.needs import lacking, needs_of
-    from echocast.products import ensemble
+    from echocast.products.ensemble import Thresholds
 
     needs = needs_of(alerts)
-    lacks = lacking(
-        alerts,
-        minutes=minutes,
-        members=members,
-        rates=(*ensemble.RATES_MM_H, *needs.rates),
-        amounts=(*ensemble.AMOUNTS_MM, *needs.amounts),
-        spans=(*ensemble.SPANS_MIN, *needs.spans),
-    )
+    lacks = lacking(alerts, minutes, members, Thresholds().also(needs.rates, needs.amounts, needs.spans))
     if lacks:
         raise typer.BadParameter("; ".join(lacks))
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from echocast.operations.settings import Settings
 
 
+_LISTS = ("rates", "amounts", "spans")
+"""Options of several numbers, with commas between them."""
+
+
 def _text(flag: str, metavar: str, help: str) -> Any:  # noqa: A002 (typer's name)
     return typer.Option(flag, metavar=metavar, help=help, show_default=False)
 
@@ -32,6 +36,15 @@ def command(
     frames: Annotated[int | None, _text("--frames", "N", "Frames to forecast from. Default: 10.")] = None,
     members: Annotated[int | None, _text("--members", "N", "Make an ensemble of N members.")] = None,
     bbox: options.Bbox = None,
+    rates: Annotated[
+        str | None, _text("--rates", "MM/H,...", "Further rain rates whose probability is published.")
+    ] = None,
+    amounts: Annotated[
+        str | None, _text("--amounts", "MM,...", "Further amounts whose probability is published.")
+    ] = None,
+    spans: Annotated[
+        str | None, _text("--spans", "MINUTES,...", "Further spans over which amounts are published.")
+    ] = None,
     poll: Annotated[str | None, _text("--poll", "TIME", "Time between two looks at the sources. Default: 10s.")] = None,
     settle: Annotated[str | None, _text("--settle", "TIME", "Time a file must stay the same. Default: 2s.")] = None,
     patience: Annotated[
@@ -106,6 +119,7 @@ def command(
     """
     given = {name: value for name, value in locals().items() if name not in ("config", "check", "bbox")}
     given |= {"once": once or None, "bbox": arguments.box(bbox)}
+    given |= {name: text.split(",") for name, text in given.items() if name in _LISTS and text}
     chosen = _checked(given, config)
     if check:
         output.say(chosen.as_toml().rstrip())

@@ -13,6 +13,8 @@
 Without members there are ``rate``, ``amount.*`` and ``coverage`` alone.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
@@ -23,12 +25,15 @@ from echocast.products import accumulations, ensemble
 _MINUTE = np.timedelta64(1, "m")
 
 
-def layers_of(forecast: xr.DataArray, products: xr.Dataset | None) -> dict[str, Layer]:
+def layers_of(
+    forecast: xr.DataArray, products: xr.Dataset | None, spans: Sequence[float] = ensemble.SPANS_MIN
+) -> dict[str, Layer]:
     """The layers of a forecast of rain rate and of the products of its members; none of another quantity.
 
     Args:
         forecast: (lead, y, x), or (member, lead, y, x) with products.
         products: as `echocast.products.ensemble.products` makes them.
+        spans: of the amounts, in minutes; those that no lead ends with are left out.
     """
     if forecast.name != fields.NAME or (products is None and "member" in forecast.dims):
         return {}
@@ -39,7 +44,7 @@ def layers_of(forecast: xr.DataArray, products: xr.Dataset | None) -> dict[str, 
     else:
         made = _of_members(products, leads)
         mean = forecast.isel(member=0, drop=True).copy(data=products["rainfall_rate_mean"].values)
-    made |= _amounts(mean)
+    made |= _amounts(mean, spans)
     made |= {} if products is None else _chances(products, leads)
     known = np.where(np.isnan(mean.values), np.float32(np.nan), np.float32(1))
     return made | {"coverage": Layer(known, leads, "coverage", "where the forecast is known")}
@@ -60,13 +65,13 @@ def _of_share(share: float) -> str:
     return "median rain rate of the members" if share == 0.5 else f"rain rate that {share:.0%} do not exceed"
 
 
-def _amounts(mean: xr.DataArray) -> dict[str, Layer]:
-    spans = [span for span in ensemble.SPANS_MIN if accumulations.covers(mean, span)]
+def _amounts(mean: xr.DataArray, spans: Sequence[float]) -> dict[str, Layer]:
     return {
         f"amount.{span:g}": Layer(
             accumulations.accumulation(mean, span)[None], (span,), "amount", f"rain amount over {span:g} min"
         )
         for span in spans
+        if accumulations.covers(mean, span)
     }
 
 

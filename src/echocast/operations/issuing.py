@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from echocast._version import __version__
@@ -20,6 +20,7 @@ from echocast.operations.publishing import Issue, Publisher
 from echocast.operations.settings import Settings
 from echocast.operations.stamps import NS
 from echocast.operations.worker import Worker
+from echocast.products.ensemble import USUAL, Thresholds
 
 _STEP_UNKNOWN = "step_unknown"
 _FULL_DISK_SHARE = 0.9
@@ -52,6 +53,7 @@ class Issuing:
     index_is_old: bool = True
     not_before: float = 0.0
     left: int = 0
+    needed: Thresholds = USUAL
 
     def __post_init__(self) -> None:
         """Take in what is published."""
@@ -163,10 +165,18 @@ class Issuing:
             after=round(stamps.seconds_of(forgotten) * NS) if forgotten else 0,
         )
 
+    @property
+    def thresholds(self) -> Thresholds:
+        """Of the probabilities and amounts that are published: the usual ones, those asked for, those of alerts."""
+        chosen, needed = self.settings, self.needed
+        usual = USUAL.also(chosen.rates, chosen.amounts, chosen.spans)
+        return usual.also(needed.rates, needed.amounts, needed.spans)
+
     def _options(self) -> dict[str, Any]:
         """What, beside the frames and the model, a forecast depends on."""
         chosen = self.settings
         return {
+            "thresholds": asdict(self.thresholds),
             "model": chosen.model,
             "minutes": chosen.minutes,
             "members": chosen.members,
@@ -186,6 +196,7 @@ class Issuing:
             bbox=self.settings.bbox,
             sources=tuple(store[time].source for time in due.run.used),
             out=work / f"echocast_nowcast_{quantity}_{stamp}.nc",
+            thresholds=self.thresholds,
         )
         made = self.worker.call(jobs.compute, job, deadline=self.settings.deadline)
         meta, began = self._meta(due, made), time.monotonic()

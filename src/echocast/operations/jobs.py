@@ -20,6 +20,7 @@ from echocast.io import location as locations
 from echocast.io import reading
 from echocast.io.location import Location
 from echocast.operations.disk import disk_errors
+from echocast.products.ensemble import USUAL, Thresholds
 
 Bbox = tuple[float, float, float, float]
 PREPARE_S = 600.0
@@ -74,6 +75,7 @@ class ComputeJob:
         bbox: west, south, east, north in degrees, or None.
         sources: the names of the radar files, for the attributes.
         out: the file to write.
+        thresholds: of the probabilities and amounts.
     """
 
     frames: tuple[Path, ...]
@@ -84,6 +86,7 @@ class ComputeJob:
     bbox: Bbox | None
     sources: tuple[str, ...]
     out: Path
+    thresholds: Thresholds = USUAL
 
     def __str__(self) -> str:
         return self.out.name
@@ -180,13 +183,15 @@ def compute(job: ComputeJob) -> Computed:
     forecast.attrs |= {"model": job.model, "input_files": " ".join(job.sources)}
     computed_at = time.monotonic()
     with disk_errors(job.out):
-        layers, points = _written(forecast, job.out)
+        layers, points = _written(forecast, job.out, job.thresholds)
     seconds = {"read": read_at - began, "compute": computed_at - read_at, "write": time.monotonic() - computed_at}
     leads = tuple(float(lead) for lead in forecast.lead.values / np.timedelta64(1, "m"))
-    return Computed(leads, {name: round(value, 3) for name, value in seconds.items()}, _grid(forecast), layers, points)
+    return Computed(
+        leads, {name: round(value, 3) for name, value in seconds.items()}, grid_of(forecast), layers, points
+    )
 
 
-def _written(forecast: xr.DataArray, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def _written(forecast: xr.DataArray, path: Path, thresholds: Thresholds) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write the NetCDF file, layers.bin and points.bin; what meta.json says of the latter two."""
     from echocast import nowcast
     from echocast.io import forecast_file
@@ -194,15 +199,15 @@ def _written(forecast: xr.DataArray, path: Path) -> tuple[dict[str, Any], dict[s
     from echocast.operations.layer_file import write_layers
     from echocast.operations.point_file import write_points
 
-    products = nowcast.products_of(forecast)
+    products = nowcast.products_of(forecast, thresholds)
     forecast_file.to_netcdf(forecast, path, products=products, command="echocast watch")
-    layers = layers_of(forecast, products)
+    layers = layers_of(forecast, products, thresholds.spans)
     if not layers:
         return {}, {}
     return write_layers(path.with_name("layers.bin"), layers), write_points(path.with_name("points.bin"), layers)
 
 
-def _grid(field: xr.DataArray) -> dict[str, Any]:
+def grid_of(field: xr.DataArray) -> dict[str, Any]:
     """Where a field lies: its projection, the centres of its cells, and its bounds in degrees."""
     from echocast.operations.grid import Grid
 

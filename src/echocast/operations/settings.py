@@ -18,12 +18,14 @@ from echocast.operations.durations import as_bytes, as_seconds
 from echocast.operations.rules import Gaps
 
 PREFIX = "ECHOCAST_WATCH__"
+_LISTS = ("sources", "missing_value", "bbox", "rates", "amounts", "spans")
 FIXED = ("out", "replay", "speed", "once", "log", "metrics")
 """What does not change while the service runs; all else may, with SIGHUP."""
 _ADDRESS = r"^([0-9A-Za-z.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$"
 
 Seconds = Annotated[float, BeforeValidator(as_seconds), Field(ge=0, le=10 * 366 * 86_400)]
 """A duration, as ``10s``, ``5min``, ``1h`` or ``7d``."""
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Bytes = Annotated[int, BeforeValidator(as_bytes), Field(gt=0)]
 """A size, as ``256MB``."""
 
@@ -48,6 +50,9 @@ class Settings(BaseModel):
     frames: Annotated[int, Field(ge=2, le=1000)] = 10
     members: Annotated[int, Field(ge=1, le=1000)] | None = None
     bbox: tuple[float, float, float, float] | None = None
+    rates: list[Positive] = []
+    amounts: list[Positive] = []
+    spans: list[Positive] = []
 
     poll: Annotated[Seconds, Field(gt=0)] = 10.0
     settle: Seconds = 2.0
@@ -151,5 +156,5 @@ def _of_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     for variable, text in environment.items():
         if variable.startswith(PREFIX):
             name = variable.removeprefix(PREFIX).lower()
-            found[name] = text.split(",") if name in ("sources", "missing_value", "bbox") else text
+            found[name] = text.split(",") if name in _LISTS else text
     return found

@@ -65,7 +65,7 @@ def test_longitudes_are_cyclic() -> None:
     assert as_set(cells_of(Place("a", "a", polygons=((ring,),)), grid)) == {
         (row, column) for row in (1, 2) for column in (359, 0, 1)
     }
-    assert as_set(cells_of(Place("a", "a", polygons=((ring + [180, 0],),)), grid)) == {
+    assert as_set(cells_of(Place("a", "a", polygons=((ring + np.array([180, 0]),),)), grid)) == {
         (row, column) for row in (1, 2) for column in (179, 180, 181)
     }
 

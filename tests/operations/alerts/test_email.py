@@ -100,7 +100,7 @@ def test_what_does_not_arrive_is_told(tmp_path: Path) -> None:
 
 
 def test_a_server_without_encryption_gets_nothing(tmp_path: Path) -> None:
-    with smtp(tmp_path, tls_context=None, require_starttls=False, auth_require_tls=False) as (inbox, port, trusted):
-        with pytest.raises(NotSent, match="STARTTLS"):
-            send(tmp_path, port, trusted)
+    open_to_all = {"tls_context": None, "require_starttls": False, "auth_require_tls": False}
+    with smtp(tmp_path, **open_to_all) as (inbox, port, trusted), pytest.raises(NotSent, match="STARTTLS"):
+        send(tmp_path, port, trusted)
     assert inbox.mails == []

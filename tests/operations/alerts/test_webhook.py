@@ -7,6 +7,7 @@ import ipaddress
 import json
 import socket
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +76,11 @@ def test_a_server_that_never_ends_is_left_in_time(tmp_path: Path, first: bytes, 
     with servers.dripping(first, drop, 0.05) as port:
         sender = webhook(tmp_path, f"http://127.0.0.1:{port}/")
         began = time.monotonic()
-        try:
-            Webhook(sender.channel, sender.key, sender.base, limit_s=0.4).send(made.message(made.alerts(tmp_path)))
-        except NotSent as bad:
-            assert "did not answer within 0.4 s" in str(bad)
-        else:
-            assert b"\r\n\r\n" in first  # the answer is known; the rest of its body does not matter
+        quick = Webhook(sender.channel, sender.key, sender.base, limit_s=0.4)
+        # Where the answer is known, what never ends after it does not matter.
+        is_known = b"\r\n\r\n" in first
+        with nullcontext() if is_known else pytest.raises(NotSent, match="did not answer within 0.4 s"):
+            quick.send(made.message(made.alerts(tmp_path)))
         assert time.monotonic() - began < 30  # it would be for ever
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from echocast.errors import DataError
 from echocast.operations import frames
 from echocast.operations.alerts import config, issue
+from echocast.operations.alerts.needs import lacking, needs_of
 from echocast.operations.alerts.service import AlertService
 from echocast.operations.extensions import Extension
 from echocast.operations.frames import FrameStore
@@ -18,6 +19,7 @@ from echocast.operations.issuing import Issuing
 from echocast.operations.publishing import Issue
 from echocast.operations.settings import Settings, SettingsError
 from echocast.operations.stamps import NS
+from echocast.products.ensemble import Thresholds
 
 
 @dataclass
@@ -50,6 +52,7 @@ class AlertsExtension(Extension):
             stale=chosen.stale,
             status_of_messages="Actual" if chosen.replay is None else "Exercise",
         )
+        self._ask()
         self._counted: dict[tuple[str, str, str], int] = {}
         self._is_begun = False
 
@@ -77,6 +80,7 @@ class AlertsExtension(Extension):
         def counts() -> None:
             self._alerts.stale = settings.stale
             count()
+            self._ask()
             self._tell_index()
 
         return counts
@@ -88,6 +92,14 @@ class AlertsExtension(Extension):
     def end(self) -> None:
         """Stop sending; what is left is sent after the next start."""
         self._alerts.close()
+
+    def _ask(self) -> None:
+        """Let issues hold what the rules judge, and tell what no setting of theirs can add."""
+        needed, chosen = needs_of(self._alerts.alerts), self.issuing.settings
+        self.issuing.needed = Thresholds(needed.rates, needed.amounts, needed.spans)
+        wide = self.issuing.thresholds
+        for lack in lacking(self._alerts.alerts, chosen.minutes, chosen.members, wide):
+            self.issuing.health.log.event(self.issuing.clock.now(), "alerts", level="warning", reason=lack)
 
     def _judge(self, made: Issue) -> None:
         folder = self.issuing.layout.root / made.path

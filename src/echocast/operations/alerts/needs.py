@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from echocast.operations.alerts.config import Alerts
 from echocast.operations.alerts.rule_config import Rule
-from echocast.products import ensemble
+from echocast.products.ensemble import Thresholds
 
 Numbers = tuple[float, ...]
+_USUAL = Thresholds()
 
 
 @dataclass(frozen=True)
@@ -34,32 +35,22 @@ def needs_of(alerts: Alerts) -> Needs:
     rules = alerts.rules
     asked = [rule for rule in rules if rule.is_probability or rule.probability_layer]
     return Needs(
-        rates=_beyond((r.event_threshold for r in asked if not r.is_amount), ensemble.RATES_MM_H),
-        amounts=_beyond((r.event_threshold for r in asked if r.is_amount), ensemble.AMOUNTS_MM),
-        spans=_beyond((r.span for r in rules if r.span is not None), ensemble.SPANS_MIN),
+        rates=_beyond((r.event_threshold for r in asked if not r.is_amount), _USUAL.rates),
+        amounts=_beyond((r.event_threshold for r in asked if r.is_amount), _USUAL.amounts),
+        spans=_beyond((r.span for r in rules if r.span is not None), _USUAL.spans),
         minutes=max(max((r.span or 0.0, r.leads[1] if r.leads else 0.0)) for r in rules),
         members=any(_wants_members(rule) for rule in rules),
     )
 
 
-def lacking(
-    alerts: Alerts,
-    *,
-    minutes: float,
-    members: int | None,
-    rates: Sequence[float] = ensemble.RATES_MM_H,
-    amounts: Sequence[float] = ensemble.AMOUNTS_MM,
-    spans: Sequence[float] = ensemble.SPANS_MIN,
-) -> list[str]:
+def lacking(alerts: Alerts, minutes: float, members: int | None, published: Thresholds) -> list[str]:
     """What a service with such settings lacks for the rules, in one sentence each with the option that mends it.
 
     Args:
         alerts: the rules.
         minutes: length of the forecast.
         members: of the ensemble, None for a single forecast.
-        rates: thresholds that are published, in mm/h.
-        amounts: in mm.
-        spans: in minutes.
+        published: thresholds and spans that are published.
     """
     found = []
     for rule in alerts.rules:
@@ -68,10 +59,10 @@ def lacking(
             found.append(f"rule {rule.id!r} looks {reach:g} min ahead, the forecast {minutes:g}: --minutes {reach:g}")
         if _wants_members(rule) and members is None:
             found.append(f"rule {rule.id!r} judges {_of_members(rule)}, and a single forecast has none: --members 20")
-        if rule.span is not None and rule.span not in spans:
+        if rule.span is not None and rule.span not in published.spans:
             found.append(f"rule {rule.id!r} judges amounts over {rule.span:g} min: --spans {rule.span:g}")
-        name, published = ("amounts", amounts) if rule.is_amount else ("rates", rates)
-        if rule.is_probability and rule.event_threshold not in published:
+        name, known = ("amounts", published.amounts) if rule.is_amount else ("rates", published.rates)
+        if rule.is_probability and rule.event_threshold not in known:
             unit = "mm" if rule.is_amount else "mm/h"
             found.append(
                 f"rule {rule.id!r} judges the probability of {rule.event_threshold:g} {unit}:"

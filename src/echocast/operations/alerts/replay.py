@@ -31,7 +31,7 @@ from echocast.operations.grid import Grid
 from echocast.operations.jobs import grid_of
 from echocast.operations.layer_file import Layer
 from echocast.operations.stamps import NS, name_stamp
-from echocast.products import ensemble
+from echocast.products.ensemble import Thresholds
 
 
 @dataclass(frozen=True)
@@ -178,19 +178,12 @@ def _issue(
     past = field_[first : number + 1].load().drop_vars("observed")
     forecast = nowcast.forecast_from(past, forecaster, minutes=chosen.minutes, members=chosen.members)
     wanted = needs_of(alerts)
-    spans = (*ensemble.SPANS_MIN, *wanted.spans)
-    products = None
-    if chosen.members is not None:
-        products = ensemble.products(
-            forecast,
-            rates=(*ensemble.RATES_MM_H, *wanted.rates),
-            amounts=(*ensemble.AMOUNTS_MM, *wanted.amounts),
-            spans=spans,
-        )
+    thresholds = Thresholds().also(wanted.rates, wanted.amounts, wanted.spans)
+    products = nowcast.products_of(forecast, thresholds)
     time_ns = int(field_.time.values[number].astype("datetime64[ns]").astype(np.int64))
     seconds = time_ns / NS
     issued = Issued(f"{name_stamp(time_ns)}-replay", seconds, chosen.model, seconds, "Exercise")
-    return issued, InMemory(issue_layers.layers_of(forecast, products, spans=spans)), past.values[-1]
+    return issued, InMemory(issue_layers.layers_of(forecast, products, thresholds.spans)), past.values[-1]
 
 
 def _note(alerts: Alerts, records: dict[Key, Record], issued: Issued, judged: dict[Key, list[Judged]]) -> None:
