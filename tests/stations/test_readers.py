@@ -168,7 +168,8 @@ height_units = "ft"
 """
     )
     temperature = stations.read(tmp_path / "nyc.csv.gz")
-    first = next(line for line in gzip.open(tmp_path / "nyc.csv.gz", "rt") if line.startswith("JFK"))
+    with gzip.open(tmp_path / "nyc.csv.gz", "rt") as file:
+        first = next(line for line in file if line.startswith("JFK"))
     at = {"station": "JFK", "time": np.datetime64(first.split(",")[-1].strip().rstrip("Z"))}
     assert temperature.sel(at).item() == pytest.approx((float(first.split(",")[5]) - 32) * 5 / 9 + 273.15, abs=1e-3)
     assert temperature.sel(station="JFK").height.item() == pytest.approx(13 * 0.3048)

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 def command(
     store: Annotated[str, typer.Argument(metavar="STORE", help="The archive of the radar as it is.")],
-    gauges: Annotated[
-        Path, typer.Option("--stations", metavar="FILE", help="The rain gauges (see `echocast stations`).")
-    ],
+    gauges: Annotated[Path, typer.Option("--stations", metavar="FILE", help="Rain gauges (see `echocast stations`).")],
     methods: Annotated[
         str, typer.Option("--methods", metavar="NAME,...", help="bias, range (needs --site), merging, drift.")
     ] = "bias,merging,drift",
@@ -26,8 +24,8 @@ def command(
         str,
         typer.Option(
             "--window",
-            help="same: the interval of the clock that a frame lies in, known only afterwards; past: the one before each"
-            " frame, which a forecast may use.",
+            help="same: the interval of the clock that a frame lies in, known only afterwards; past: the one before"
+            " each frame, which a forecast may use.",
         ),
     ] = "same",
     range_km: Annotated[
@@ -79,8 +77,8 @@ def command(
         return
     output.say_table(_TITLES, [_line(row) for row in rows], right=_TITLES[1:-1])
     output.say(
-        f"{result.cases} intervals of {scored:g} min on {len(result.blocks)} days, {len(result.regions) - 1} gauges, each"
-        " judged by the others"
+        f"{result.cases} intervals of {scored:g} min on {len(result.blocks)} days, {len(result.regions) - 1} gauges,"
+        " each judged by the others"
     )
 
 

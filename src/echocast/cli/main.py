@@ -36,6 +36,8 @@ VERBS = (
     "download",
     "train",
     "verify",
+    "point",
+    "basins",
     "stations",
     "adjust",
     "demo",

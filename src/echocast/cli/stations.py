@@ -22,7 +22,9 @@ def command(
     ] = None,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Flag suspicious values: range, stuck, spike, unlike neighbours. None is removed."),
+        typer.Option(
+            "--check", help="Flag suspicious values: range, stuck, spike, unlike neighbours. None is removed."
+        ),
     ] = False,
     every: Annotated[
         float | None,
@@ -35,7 +37,8 @@ def command(
         ),
     ] = None,
     format: Annotated[  # noqa: A002 (the option's name)
-        str | None, typer.Option("--format", metavar="NAME", help="metar, netcdf, opensense or table; found if left out.")
+        str | None,
+        typer.Option("--format", metavar="NAME", help="metar, netcdf, opensense or table; found if left out."),
     ] = None,
     variable: options.Variable = None,
     units: options.Units = None,
@@ -69,9 +72,7 @@ def command(
 
     if format is not None:
         arguments.check_name(format, plugins.names(files.READERS), "format of stations")
-    how = files.Options(
-        format=format, variable=variable, units=units, interval=interval, places=places, month=month
-    )
+    how = files.Options(format=format, variable=variable, units=units, interval=interval, places=places, month=month)
     read = [stations.read(path if "://" in path else Path(path), how) for path in inputs]
     series = stations.joined([stations.every(one, every) if every else one for one in read])
     if check:

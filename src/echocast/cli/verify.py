@@ -170,7 +170,9 @@ def command(
     from echocast.verification import families
 
     if stations is None:
-        _refuse_other_options({"match": match, "accumulation": accumulation, "flagged": flagged}, "verification at --stations")
+        _refuse_other_options(
+            {"match": match, "accumulation": accumulation, "flagged": flagged}, "verification at --stations"
+        )
     step = float(fields.time_step(archive.open(store).time.values) / np.timedelta64(1, "m"))
     chosen = families.names() if scores == "all" else _words(scores or "")
     config = evaluation.VerificationConfig(
@@ -240,7 +242,8 @@ def _verify_at_stations(
     show(result.by_way[way], output.console())
     left_out = f"; {result.left_out} flagged values left out" if result.left_out else ""
     output.say(
-        f"{result.by_way[way].cases} cases, {len(result.series)} stations, amounts over {result.minutes:g} min{left_out}"
+        f"{result.by_way[way].cases} cases, {len(result.series)} stations, amounts over {result.minutes:g}"
+        f" min{left_out}"
     )
     output.say(f"The full report is {out / 'report.html'} ({out / 'report.md'})")
 

@@ -164,8 +164,8 @@ def _checked_clock(radar: np.ndarray, series: xr.DataArray, ends: np.ndarray, mi
     best = max(known, key=lambda shift: known[shift], default=0.0)
     if abs(best) >= _CLOCK_ERROR_MIN and known[best] > known.get(0.0, 0.0) + _CLOCK_GAIN:
         log.warning(
-            "radar and gauges agree best (correlation %.2f, now %.2f) if the gauges' times are moved by %+g min: is their"
-            " clock UTC, and does each time mark the end of its interval?",
+            "radar and gauges agree best (correlation %.2f, now %.2f) if the gauges' times are moved by %+g min: is"
+            " their clock UTC, and does each time mark the end of its interval?",
             known[best],
             known.get(0.0, math.nan),
             -best,
@@ -210,8 +210,8 @@ def _with_leads(config: VerificationConfig, frames: int, rain: xr.DataArray) -> 
     wanted = tuple(lead for lead in config.lead_minutes if lead in ends)
     if config.lead_minutes and len(wanted) < len(set(config.lead_minutes)):
         raise DataError(
-            f"lead times at stations are the ends of intervals: {', '.join(f'{e:g}' for e in ends)} min; give --leads of"
-            " these"
+            f"lead times at stations are the ends of intervals: {', '.join(f'{e:g}' for e in ends)} min; give --leads"
+            " of these"
         )
     return replace(config, lead_minutes=wanted or tuple(ends), regions={}, scores=config.scores)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from echocast import fields, stations
+from echocast import stations
 from echocast.errors import MissingFrames
 from echocast.evaluation.config import WHOLE_GRID, BootstrapBlock
 from echocast.evaluation.result import BlockSums, VerificationResult

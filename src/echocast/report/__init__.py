@@ -16,7 +16,15 @@ from echocast.report.pictures import write_picture_report
 from echocast.report.stations import write_station_report
 from echocast.report.tables import lead_table, score_table, threshold_table
 
-__all__ = ["case_panels", "lead_table", "score_table", "threshold_table", "write_picture_report", "write_report", "write_station_report"]
+__all__ = [
+    "case_panels",
+    "lead_table",
+    "score_table",
+    "threshold_table",
+    "write_picture_report",
+    "write_report",
+    "write_station_report",
+]
 
 
 def write_report(

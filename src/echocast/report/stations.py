@@ -64,10 +64,12 @@ def write_station_report(
 
 
 _MAP = (
-    "Each station coloured by the correlation of radar and gauge (left) and by the ratio of their totals (right); a grey"
-    " station has too little rain for it. The background is the mean rain rate that the radar saw."
+    "Each station coloured by the correlation of radar and gauge (left) and by the ratio of their totals (right); a"
+    " grey station has too little rain for it. The background is the mean rain rate that the radar saw."
 )
-_SCATTER = "Radar against gauge, one point for each station and interval, by the three ways to take the radar at a station."
+_SCATTER = (
+    "Radar against gauge, one point for each station and interval, by the three ways to take the radar at a station."
+)
 _DOUBLE_MASS = (
     "Double mass: the total of the radar against that of the gauge as both grow, a line for each station. A straight"
     " line is a constant ratio; a bend is where the gauge or the radar changed."
@@ -85,17 +87,21 @@ def sections_of(result: StationResult, way: str, command: str) -> list[Section]:
 
 
 _WHY_WAYS = (
-    "A gauge measures a disc as wide as a plate, a cell a square kilometre or more, and rain drifts on its way down. The"
-    " cell of the gauge counts all of that as the radar's error. The mean of 3 x 3 cells allows for some of it. The best"
-    " of 3 x 3 cells knows what the gauge measured: it is a bound, not a forecast, and members are not scored by it."
+    "A gauge measures at a point, a cell is a square kilometre or more, and the wind carries rain on its way down. The"
+    " cell of the gauge counts all of that as the radar's error; the mean of 3 x 3 cells allows for some of it. The"
+    " best"
+    " of 3 x 3 cells uses what the gauge measured: it is an upper bound, not a forecast, and the scores of members"
+    " leave it out."
 )
 
 
 def _head(result: StationResult, way: str, command: str) -> Section:
     scores = result.by_way[way]
     words = [
-        f"{len(result.series)} stations; amounts over {result.minutes:g} min that end at each lead time, as mean rates in"
-        f" mm/h. The grid is taken as {_WAYS[way]}. The forecaster {RADAR} is the radar itself at the same valid times.",
+        f"{len(result.series)} stations; amounts over {result.minutes:g} min that end at each lead time, as mean"
+        " rates in"
+        f" mm/h. The grid is taken as {_WAYS[way]}. The forecaster {RADAR} is the radar itself at the same valid"
+        " times.",
         page.cases(scores),
         "All forecasters are scored on the same cases, lead times and stations: measured by the gauge, and forecast by"
         " each of them. Scores for deterministic forecasts are computed from the mean of an ensemble. "
@@ -119,8 +125,8 @@ def _told(result: StationResult) -> str:
     if known:
         best = max(known, key=lambda shift: known[shift])
         said.append(
-            f"Clocks: radar (3 x 3) and gauges, as square roots, correlate by {known.get(0.0, math.nan):.2f} as they are,"
-            f" and best, by {known[best]:.2f}, with the gauges' times moved by {-best:+g} min."
+            f"Clocks: radar (3 x 3) and gauges, as square roots, correlate by {known.get(0.0, math.nan):.2f} as they"
+            f" are, and best, by {known[best]:.2f}, with the gauges' times moved by {-best:+g} min."
         )
     return " ".join(said)
 
@@ -224,9 +230,20 @@ def station_map(result: StationResult, rain: xr.DataArray, way: str) -> Figure:
                 axis.annotate(str(row["station"]), (x, y), xytext=(6, 5), textcoords="offset points", fontsize=8)
         title = {"correlation": "correlation of radar and gauge", "radar_over_gauge": "total of radar / gauge"}[key]
         figure.colorbar(points, ax=axis, extend="both" if key != "correlation" else "min", shrink=0.85, label=title)
-        axis.set_xticks([])
-        axis.set_yticks([])
+        _zoom(axis, where, mean.shape)
     return figure
+
+
+def _zoom(axis: Axes, where: sampling.Cells, shape: tuple[int, ...]) -> None:
+    """Show the stations and some cells around them, in the direction that the axis has."""
+    margin = 4 + 0.15 * max(np.ptp(where.rows), np.ptp(where.columns))
+    left, right = where.columns.min() - margin, where.columns.max() + margin
+    first, last = where.rows.min() - margin, where.rows.max() + margin
+    axis.set_xlim(max(left, -0.5), min(right, shape[1] - 0.5))
+    rows = max(first, -0.5), min(last, shape[0] - 0.5)
+    axis.set_ylim(rows[::-1] if axis.yaxis_inverted() else rows)
+    axis.set_xticks([])
+    axis.set_yticks([])
 
 
 def _mean_rain(rain: xr.DataArray) -> np.ndarray:
@@ -282,4 +299,3 @@ def double_mass(result: StationResult, way: str) -> Figure:
 def _tidy(axis: Axes) -> None:
     axis.grid(alpha=0.3)
     axis.spines[["top", "right"]].set_visible(False)
-

@@ -38,9 +38,7 @@ def amounts(series: xr.DataArray, ends: Any, minutes: float) -> Float[np.ndarray
     own = interval_minutes(series)
     count = round(minutes / own)
     if count < 1 or abs(count * own - minutes) > 1e-6:
-        raise DataError(
-            f"amounts over {own:g} min do not add up to {minutes:g} min; give a multiple of {own:g} min"
-        )
+        raise DataError(f"amounts over {own:g} min do not add up to {minutes:g} min; give a multiple of {own:g} min")
     times, wanted = series.time.values, np.asarray(ends, "datetime64[ns]")
     total = np.zeros((series.sizes["station"], len(wanted)))
     if not len(times):

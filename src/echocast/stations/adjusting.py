@@ -5,9 +5,9 @@
 - ``merging``: conditional merging: the radar, plus the kriged difference of gauge and radar.
 - ``drift``: kriging of the gauges with the radar as external drift.
 
-The result is a factor in each cell: where the radar saw no rain nothing can be multiplied, and none is made. A factor is
-at most `Method.most` and at least one over it. With fewer than `LEAST_GAUGES` gauges, or less than `LEAST_MM` at the
-gauges or the radar in the mean, there is nothing to learn and the factor is 1.
+The result is a factor in each cell: where the radar saw no rain nothing can be multiplied, and none is made. A factor
+is at most `Method.most` and at least one over it. With fewer than `LEAST_GAUGES` gauges, or less than `LEAST_MM` at the
+gauges or the radar in the mean, nothing is learned and the factor is 1.
 
 Source: Smith and Krajewski 1991, doi:10.1175/1520-0450(1991)030<0397:EOTMFB>2.0.CO;2 (bias); Michelson and Koistinen
 2000, doi:10.1016/S1464-1909(00)00088-9 (range; ours is linear); Sinclair and Pegram 2005, doi:10.1002/asl.85 (merging);
@@ -23,6 +23,7 @@ from echocast.errors import DataError
 from echocast.stations.kriging import Covariance, kriged
 
 METHODS = ("bias", "range", "merging", "drift")
+DEFAULT_COVARIANCE = Covariance(20.0, 0.1)
 LEAST_GAUGES = 3
 LEAST_MM = 0.1
 
@@ -38,7 +39,7 @@ class Method:
     """
 
     name: str = "merging"
-    covariance: Covariance = Covariance(20.0, 0.1)
+    covariance: Covariance = DEFAULT_COVARIANCE
     most: float = 10.0
 
     def __post_init__(self) -> None:
@@ -90,7 +91,7 @@ def factors(
         made = _by_range(g, r, known, layout)
     else:
         made = _over(adjusted(g, r, radar, layout.gauges_km[known], layout.cells_km, method), radar)
-    return np.clip(made, 1 / method.most, method.most)
+    return np.asarray(np.clip(made, 1 / method.most, method.most))
 
 
 def adjusted(
@@ -106,13 +107,13 @@ def adjusted(
         made = radar + kriged(gauge - radar_at, gauges_km, cells_km, method.covariance)
     else:
         made = kriged(gauge, gauges_km, cells_km, method.covariance, drift=(radar_at, radar))
-    return np.maximum(made, 0.0)
+    return np.asarray(np.maximum(made, 0.0))
 
 
 def _over(amounts: np.ndarray, radar: np.ndarray) -> np.ndarray:
     """The amounts as factors of the radar's; 1 where it saw nothing, or did not look."""
     wet = np.isfinite(radar) & (radar > 0)
-    return np.divide(amounts, radar, out=np.ones(len(radar)), where=wet)
+    return np.asarray(np.divide(amounts, radar, out=np.ones(len(radar)), where=wet))
 
 
 def _by_range(gauge: np.ndarray, radar_at: np.ndarray, known: np.ndarray, layout: Layout) -> np.ndarray:

@@ -37,9 +37,7 @@ _SPEEDS = {
 _SCALES |= {"eastward_wind": _SPEEDS, "northward_wind": _SPEEDS}
 
 
-def converted(
-    values: Float[np.ndarray, "*shape"], units: str, quantity: str
-) -> Float[np.ndarray, "*shape"]:
+def converted(values: Float[np.ndarray, "*shape"], units: str, quantity: str) -> Float[np.ndarray, "*shape"]:
     """Values in the unit of their quantity, float64.
 
     Raises:

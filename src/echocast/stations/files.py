@@ -7,7 +7,8 @@
 import gzip
 import inspect
 import logging
-from dataclasses import dataclass, fields as fields_of
+from dataclasses import dataclass
+from dataclasses import fields as fields_of
 from pathlib import Path
 from types import ModuleType
 from typing import Any

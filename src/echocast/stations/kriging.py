@@ -61,7 +61,9 @@ def kriged(
     """
     count = len(values)
     has_drift = drift is not None and float(np.ptp(drift[0])) > 0
-    constraints = np.ones((count, 1)) if not has_drift or drift is None else np.stack([np.ones(count), drift[0]], axis=1)
+    constraints = (
+        np.ones((count, 1)) if not has_drift or drift is None else np.stack([np.ones(count), drift[0]], axis=1)
+    )
     extra = constraints.shape[1]
     matrix = np.zeros((count + extra, count + extra))
     matrix[:count, :count] = covariance(cdist(gauges_km, gauges_km))

@@ -47,5 +47,3 @@ def _km(radar: xr.DataArray) -> np.ndarray:
         per_degree = 111.195
         return np.array([per_degree * np.cos(np.radians(float(radar.y.mean()))), per_degree])
     return np.full(2, reference.axis_info[0].unit_conversion_factor / 1000.0)
-
-

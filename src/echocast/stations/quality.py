@@ -174,7 +174,8 @@ def _unlike_neighbours(series: xr.DataArray, near: np.ndarray, limits: Limits) -
 def _distances_km(series: xr.DataArray) -> np.ndarray:
     """Great-circle distances between all stations, (station, station)."""
     lon, lat = np.radians(series.longitude.values), np.radians(series.latitude.values)
-    half = np.sin((lat[:, None] - lat) / 2) ** 2 + np.cos(lat[:, None]) * np.cos(lat) * np.sin(
-        (lon[:, None] - lon) / 2
-    ) ** 2
+    half = (
+        np.sin((lat[:, None] - lat) / 2) ** 2
+        + np.cos(lat[:, None]) * np.cos(lat) * np.sin((lon[:, None] - lon) / 2) ** 2
+    )
     return np.asarray(2 * _RADIUS_KM * np.arcsin(np.sqrt(np.clip(half, 0, 1))))

@@ -60,9 +60,7 @@ def cells(field: xr.DataArray, series: xr.DataArray) -> Cells:
         log.warning("stations outside the grid are left out: %s", ", ".join(names[~within]))
     edge = within & ((rows == 0) | (rows == height - 1) | (columns == 0) | (columns == width - 1))
     inside = np.flatnonzero(within)
-    return Cells(
-        rows[inside], columns[inside], tuple(names[inside]), inside, tuple(names[~within]), tuple(names[edge])
-    )
+    return Cells(rows[inside], columns[inside], tuple(names[inside]), inside, tuple(names[~within]), tuple(names[edge]))
 
 
 def projected(field: xr.DataArray, longitude: np.ndarray, latitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -163,5 +163,6 @@ def _check_intervals(series: xr.DataArray) -> None:
             a, b = times[close[0]], times[close[0] + 1]
             raise DataError(
                 f"station {name!r}: amounts of {interval / _MINUTE:g} min end at {fields.format_time(a)} and at"
-                f" {fields.format_time(b)}, so that they overlap; rain would count twice: keep those that do not overlap"
+                f" {fields.format_time(b)}, so that they overlap; rain would count twice: keep those that do not"
+                " overlap"
             )

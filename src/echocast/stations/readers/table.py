@@ -120,7 +120,9 @@ def read(path: Path) -> xr.DataArray:
 
 
 def _about(path: Path) -> Path:
-    return path.with_name(path.name.partition(".csv")[0] + ".toml") if ".csv" in path.name else path.with_suffix(".toml")
+    return (
+        path.with_name(path.name.partition(".csv")[0] + ".toml") if ".csv" in path.name else path.with_suffix(".toml")
+    )
 
 
 def _described(about: Path) -> tuple[_Time, _Values, dict[str, Place]]:
@@ -195,8 +197,8 @@ def _utc(text: str, form: str | None, zone: tzinfo | None, about: str) -> np.dat
     if moment.tzinfo is None:
         if zone is None:
             raise DataError(
-                f"time {text!r} does not say its zone, and local times are not guessed; give zone = \"UTC\" (or"
-                f" \"+01:00\") in [time] of {about}"
+                f'time {text!r} does not say its zone, and local times are not guessed; give zone = "UTC" (or'
+                f' "+01:00") in [time] of {about}'
             )
         moment = _in_zone(moment, zone, text)
     return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "ns")
@@ -246,6 +248,6 @@ def _number(value: str, station: str, time: str, about: str) -> float:
         return float(value)
     except ValueError as bad:
         raise DataError(
-            f"station {station!r} has {value!r} at {time}, which is no number; if it means missing, add it to missing in"
-            f" [values] of {about}"
+            f"station {station!r} has {value!r} at {time}, which is no number; if it means missing, add it to missing"
+            f" in [values] of {about}"
         ) from bad
