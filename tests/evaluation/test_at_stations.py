@@ -1,6 +1,7 @@
 """Forecasts and the radar against gauges: values by a plain loop, and what does not fit."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,12 @@ def test_what_does_not_fit_is_named(
     field = radar()
     with pytest.raises(error, match=why):
         evaluate_at_stations(field, {}, gauges(of_radar(field), **changed), CONFIG, **settings)  # type: ignore[arg-type]
+
+
+def test_scores_of_whole_frames_are_refused() -> None:
+    field = radar()
+    with pytest.raises(DataError, match="fractions look at whole frames"):
+        evaluate_at_stations(field, {}, gauges(of_radar(field)), replace(CONFIG, scores=("fractions", "continuous")))
 
 
 def test_the_report_has_a_map_and_a_row_for_each_station(tmp_path: Path) -> None:

@@ -99,7 +99,9 @@ def gauges(field: xr.DataArray, factor: float) -> xr.DataArray:
 
     to_degrees = pyproj.Transformer.from_crs("EPSG:32632", "EPSG:4326", always_xy=True)
     lon, lat = to_degrees.transform(field.x.values[columns], field.y.values[rows])
-    boxes = np.stack([field.values[:, r - 1 : r + 2, c - 1 : c + 2].mean((1, 2)) for r, c in zip(rows, columns, strict=True)])
+    boxes = np.stack(
+        [field.values[:, r - 1 : r + 2, c - 1 : c + 2].mean((1, 2)) for r, c in zip(rows, columns, strict=True)]
+    )
     amounts = boxes.reshape(5, -1, 3).mean(-1) / 4 * factor
     ends = field.time.values[2::3]
     return stations.make(amounts, time=ends, station=list("abcde"), longitude=lon, latitude=lat, interval=15.0)

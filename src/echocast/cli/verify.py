@@ -163,18 +163,17 @@ def command(
     _refuse_other_options({"frames": frames}, "archives of pictures")
     if not named and not folders:
         raise typer.BadParameter("name at least one forecaster", param_hint="--models")
+    if stations is None:
+        of_stations = {"match": match, "accumulation": accumulation, "flagged": flagged}
+        _refuse_other_options(of_stations, "verification at --stations")
     import numpy as np
 
-    from echocast import archive, evaluation, fields, parallel, report
-    from echocast.cli.tables import show
+    from echocast import archive, evaluation, fields
     from echocast.verification import families
 
-    if stations is None:
-        _refuse_other_options(
-            {"match": match, "accumulation": accumulation, "flagged": flagged}, "verification at --stations"
-        )
     step = float(fields.time_step(archive.open(store).time.values) / np.timedelta64(1, "m"))
-    chosen = families.names() if scores == "all" else _words(scores or "")
+    every = families.names if stations is None else evaluation.at_stations.families_at_stations
+    chosen = every() if scores == "all" else _words(scores or "")
     config = evaluation.VerificationConfig(
         past=past,
         leads=max(1, round(minutes / step)),
@@ -186,21 +185,24 @@ def command(
         regions=regions,
         members=members,
     )
-    job = evaluation.Job(
-        store=store,
-        models={_label(name): name for name in named},
-        forecasts=folders,
-        config=config,
-        split=split,
-    )
+    by_label = {_label(name): name for name in named}
+    job = evaluation.Job(store=store, models=by_label, forecasts=folders, config=config, split=split)
     if stations is not None:
         _refuse_other_options({"region": region, "workers": workers, "dask": dask}, "verification on the grid")
         _verify_at_stations(job, stations, out, way=match, minutes=accumulation, use_flagged=flagged)
-        return
+    else:
+        _verify_on_grid(job, out, workers, dask)
+
+
+def _verify_on_grid(job: "Job", out: Path, workers: int, dask: str | None) -> None:
+    """Verify forecasts against the archive's frames."""
+    from echocast import evaluation, parallel, report
+    from echocast.cli.tables import show
+
     with Bar("forecasting and scoring", "cases") as bar:
         processes = parallel.Workers(workers, dask)
         result = evaluation.run(job, workers=processes, keep=out / ".unfinished", on_case=bar.to)
-    panels = report.case_panels(result, job.rain, job.sources, config)
+    panels = report.case_panels(result, job.rain, job.sources, job.config)
     report.write_report(result, out, command=shlex.join(["echocast", *sys.argv[1:]]), panels=panels)
     show(result, output.console())
     output.say(f"{result.cases} cases; the full report is {out / 'report.html'} ({out / 'report.md'})")

@@ -33,6 +33,8 @@ RADAR = "radar"
 """The name of the radar among the forecasters."""
 FAMILIES = ("contingency", "continuous")
 ENSEMBLE_FAMILIES = ("crps", "ensemble", "probability")
+OF_GRIDS = ("fractions", "hko7", "images", "intensity_scale", "sal", "shi2015", "spectra")
+"""Families of scores that look at a whole frame, and mean nothing at stations."""
 LEAST_MINUTES = 15.0
 """Amounts over less time are dominated by the steps of the gauges (0.1 or 0.2 mm)."""
 _LONGEST_SHIFT_MIN = 14 * 60.0
@@ -117,7 +119,7 @@ def evaluate_at_stations(
         GridMismatch: no station lies in the grid.
     """
     stations.check(series, quantity="rainfall_amount")
-    _check_names(sources, series)
+    _check_names(sources, series, config)
     where = sampling.cells(rain, series)
     if where.on_edge:
         log.warning("stations on the edge of the grid have fewer than 3 x 3 cells: %s", ", ".join(where.on_edge))
@@ -182,7 +184,18 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.corrcoef(a, b)[0, 1]) if a.std() > 0 and b.std() > 0 else math.nan
 
 
-def _check_names(sources: Mapping[str, ForecastSource], series: xr.DataArray) -> None:
+def families_at_stations() -> list[str]:
+    """The families of scores that stations can have."""
+    return [name for name in families.names() if name not in OF_GRIDS]
+
+
+def _check_names(sources: Mapping[str, ForecastSource], series: xr.DataArray, config: VerificationConfig) -> None:
+    of_grids = [name for name in config.scores or () if name in OF_GRIDS]
+    if of_grids:
+        raise DataError(
+            f"the scores {', '.join(of_grids)} look at whole frames and mean nothing at stations; those of stations"
+            f" are: {', '.join(families_at_stations())}"
+        )
     if RADAR in sources:
         raise DataError(f"a forecaster is called {RADAR!r}, as the radar itself is; give it another name")
     if WHOLE_GRID in series.station.values:
@@ -213,7 +226,7 @@ def _with_leads(config: VerificationConfig, frames: int, rain: xr.DataArray) -> 
             f"lead times at stations are the ends of intervals: {', '.join(f'{e:g}' for e in ends)} min; give --leads"
             " of these"
         )
-    return replace(config, lead_minutes=wanted or tuple(ends), regions={}, scores=config.scores)
+    return replace(config, lead_minutes=wanted or tuple(ends), regions={})
 
 
 def _blocks(

@@ -55,6 +55,7 @@ def every(series: xr.DataArray, minutes: float) -> xr.DataArray:
 
     Flags of the parts are those of the sum. Raises `DataError` if the minutes are no multiple of the interval.
     """
+    check(series, quantity="rainfall_amount")
     step = np.timedelta64(round(minutes * 60), "s").astype("timedelta64[ns]")
     first = series.time.values[0] - series.interval.values
     start = -((np.datetime64(0, "ns") - first) // step)
