@@ -208,7 +208,7 @@ def _write_stations(result: StationResult, way: str, path: Path) -> None:
 def station_map(result: StationResult, rain: xr.DataArray, way: str) -> Figure:
     """The stations on the grid, coloured by correlation and by the ratio of totals."""
     rows = station_rows(result, way)
-    where = sampling.cells(rain, result.series)
+    x, y = _on_grid(rain, result.series)
     figure = Figure(figsize=(11, 5.4), layout="constrained")
     axes = figure.subplots(1, 2)
     grid, mean = rain[:1], _mean_rain(rain)
@@ -220,25 +220,37 @@ def station_map(result: StationResult, rain: xr.DataArray, way: str) -> Figure:
         axis.imshow(mean, cmap="Greys", origin="upper" if maps.north_first(grid) else "lower", vmax=2 * np.nanmax(mean))
         values = np.array([float(row[key]) for row in rows])
         known = np.isfinite(values)
-        axis.scatter(where.columns[~known], where.rows[~known], c="#999999", s=70, edgecolors="black")
+        axis.scatter(x[~known], y[~known], c="#999999", s=70, edgecolors="black")
         points = axis.scatter(
-            where.columns[known], where.rows[known], c=values[known], cmap=colours, vmin=low, vmax=high, s=90,
+            x[known], y[known], c=values[known], cmap=colours, vmin=low, vmax=high, s=90,
             edgecolors="black",
         )  # fmt: skip
-        for row, x, y in zip(rows, where.columns, where.rows, strict=True):
+        for row, *at in zip(rows, x, y, strict=True):
             if len(rows) <= 40:
-                axis.annotate(str(row["station"]), (x, y), xytext=(6, 5), textcoords="offset points", fontsize=8)
+                axis.annotate(
+                    str(row["station"]), (at[0], at[1]), xytext=(6, 5), textcoords="offset points", fontsize=8
+                )
         title = {"correlation": "correlation of radar and gauge", "radar_over_gauge": "total of radar / gauge"}[key]
         figure.colorbar(points, ax=axis, extend="both" if key != "correlation" else "min", shrink=0.85, label=title)
-        _zoom(axis, where, mean.shape)
+        _zoom(axis, x, y, mean.shape)
     return figure
 
 
-def _zoom(axis: Axes, where: sampling.Cells, shape: tuple[int, ...]) -> None:
+def _on_grid(rain: xr.DataArray, series: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    """Columns and rows of the stations, with their fractions."""
+    found = sampling.projected(rain, series.longitude.values, series.latitude.values)
+    axes = rain.x.values, rain.y.values
+    x, y = (
+        (at - axis[0]) / ((axis[-1] - axis[0]) / max(axis.size - 1, 1)) for at, axis in zip(found, axes, strict=True)
+    )
+    return x, y
+
+
+def _zoom(axis: Axes, x: np.ndarray, y: np.ndarray, shape: tuple[int, ...]) -> None:
     """Show the stations and some cells around them, in the direction that the axis has."""
-    margin = 4 + 0.15 * max(np.ptp(where.rows), np.ptp(where.columns))
-    left, right = where.columns.min() - margin, where.columns.max() + margin
-    first, last = where.rows.min() - margin, where.rows.max() + margin
+    margin = 4 + 0.15 * max(np.ptp(x), np.ptp(y))
+    left, right = x.min() - margin, x.max() + margin
+    first, last = y.min() - margin, y.max() + margin
     axis.set_xlim(max(left, -0.5), min(right, shape[1] - 0.5))
     rows = max(first, -0.5), min(last, shape[0] - 0.5)
     axis.set_ylim(rows[::-1] if axis.yaxis_inverted() else rows)

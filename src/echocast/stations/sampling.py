@@ -46,7 +46,7 @@ def cells(field: xr.DataArray, series: xr.DataArray) -> Cells:
         GridMismatch: no station lies in the grid.
     """
     x, y = projected(field, series.longitude.values, series.latitude.values)
-    rows, columns = _position(field.y.values, y), _position(field.x.values, x)
+    rows, columns = _cell(field.y.values, y), _cell(field.x.values, x)
     height, width = field.sizes["y"], field.sizes["x"]
     within = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     names = np.array([str(name) for name in series.station.values], object)
@@ -73,11 +73,16 @@ def projected(field: xr.DataArray, longitude: np.ndarray, latitude: np.ndarray) 
     return np.asarray(x), np.asarray(y)
 
 
-def _position(axis: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The number of the cell that each value lies in; -1 or more than there are outside."""
+def position(axis: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Where coordinates lie on an axis: 0 is the centre of its first cell, 1 that of the second."""
     spacing = (axis[-1] - axis[0]) / max(axis.size - 1, 1) or 1.0
-    position = np.where(np.isfinite(values), (values - axis[0]) / spacing, -1e9)
-    return np.asarray(np.floor(np.clip(position, -1e9, 1e9) + 0.5).astype(int))
+    return np.asarray((values - axis[0]) / spacing)
+
+
+def _cell(axis: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The number of the cell that each value lies in; -1 or less, or more than there are, outside."""
+    found = np.where(np.isfinite(values), position(axis, np.where(np.isfinite(values), values, 0.0)), -1e9)
+    return np.asarray(np.floor(np.clip(found, -1e9, 1e9) + 0.5).astype(int))
 
 
 def at(
