@@ -119,7 +119,7 @@ def to_netcdf(series: xr.Dataset, summary: xr.Dataset, command: str) -> bytes:
         "source": f"echocast {__version__}, {summary.attrs.get('model', 'model not stated')}",
         "history": f"{now} {command}",
     }
-    encoding = {str(name): {"_FillValue": None} for name in made.variables}
+    encoding: dict[str, dict[str, Any]] = {str(name): {"_FillValue": None} for name in made.variables}
     encoding |= {str(n): {"_FillValue": np.float32(np.nan)} for n, v in made.data_vars.items() if v.dtype == np.float32}
     return bytes(made.to_netcdf(engine="h5netcdf", encoding=encoding))
 
