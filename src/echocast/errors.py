@@ -5,6 +5,7 @@
     EchocastError
     ├── DataError (ValueError)         the data are not what they must be
     │   ├── UnreadableFile             a file that no reader can make sense of
+    │   │   └── Unreachable            a server that does not answer, or not now
     │   ├── GridMismatch               fields of different grids or projections
     │   ├── MissingFrames              a gap, a wrong step, too few frames
     │   └── WrongUnits                 a unit that is not known or not the one needed
@@ -29,6 +30,10 @@ class DataError(EchocastError, ValueError):
 
 class UnreadableFile(DataError):
     """A file that no reader, or not the chosen reader, can make sense of."""
+
+
+class Unreachable(UnreadableFile):
+    """A server that does not answer, or answers that it cannot just now: the same may succeed later."""
 
 
 class GridMismatch(DataError):

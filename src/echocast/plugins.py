@@ -44,6 +44,7 @@ GROUPS = {
     "echocast.verification.scores": "echocast.scores",
     "echocast.fetch.sources": "echocast.sources",
     "echocast.archive.transforms": "echocast.transforms",
+    "echocast.stations.readers": "echocast.station_readers",
 }
 """The group of entry points that adds modules to a package."""
 
@@ -53,6 +54,7 @@ REQUIRED = {
     "echocast.verification.scores": ("SCORES", "statistics", "values"),
     "echocast.fetch.sources": ("BASE", "STEP_MINUTES", "addresses"),
     "echocast.archive.transforms": ("{name}",),
+    "echocast.stations.readers": ("SUFFIXES", "recognises", "read"),
 }
 """The names that a module of a package must have; ``{name}`` is its own."""
 

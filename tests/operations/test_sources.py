@@ -121,5 +121,7 @@ def test_a_bucket_gives_the_same_issues(tmp_path: Path, monkeypatch: pytest.Monk
 def test_unfinished_files_are_not_looked_at(tmp_path: Path) -> None:
     for name in ("a.nc", ".a.nc", "~a.nc", "a.nc.part", "a.nc.crdownload", "a.nc~", "b.tmp"):
         (tmp_path / name).write_bytes(b"x")
-    assert list(sources.Folder(tmp_path).files({})) == [str(tmp_path / "a.nc")]
+    assert sources.Polled(sources.Folder(tmp_path), 1.0, 5).list(0.0) == {
+        str(tmp_path / "a.nc"): sources.Folder(tmp_path).files({})[str(tmp_path / "a.nc")]
+    }
     assert sources.Folder(tmp_path / "none").files({}) == {}

@@ -90,3 +90,26 @@ def read_options(
         missing_value=tuple(missing_value or ()),
         max_rate=fields.MAX_RATE if max_rate is None else max_rate,
     )
+
+
+Rates = Annotated[str, typer.Option("--thresholds", metavar="MM/H,...", help="Rain rates of the probabilities.")]
+Amounts = Annotated[str, typer.Option("--amounts", metavar="MM,...", help="Rain amounts of the probabilities.")]
+
+
+def limits(text: str, option: str) -> tuple[float, ...]:
+    """Numbers above 0, separated by commas, the lowest first."""
+    try:
+        found = tuple(sorted({float(word) for word in text.split(",") if word.strip()}))
+    except ValueError as bad:
+        raise typer.BadParameter(f"{text!r} is not a list of numbers such as 1,5,10", param_hint=option) from bad
+    if not found or not all(0 < one < float("inf") for one in found):
+        raise typer.BadParameter(f"{text!r}: give one number above 0, or more", param_hint=option)
+    return found
+
+
+def shares(text: str) -> tuple[float, ...]:
+    """Quantiles from 0 to 1, separated by commas."""
+    found = limits(text, "--quantiles")
+    if found[-1] >= 1:
+        raise typer.BadParameter(f"{text!r}: quantiles lie between 0 and 1, as 0.1,0.5,0.9", param_hint="--quantiles")
+    return found

@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from echocast import plugins
 from echocast.cli import arguments, output
 from echocast.cli.progress import Bar
 from echocast.errors import DataError, ModelError
+
+if TYPE_CHECKING:
+    from echocast.evaluation import Job
 
 
 def command(
@@ -101,6 +104,36 @@ def command(
     frames: Annotated[
         int, typer.Option("--frames", min=1, help="Of an archive of pictures: the number of frames to predict.")
     ] = 10,
+    stations: Annotated[
+        Path | None,
+        typer.Option(
+            "--stations",
+            metavar="FILE",
+            help="Rain gauges to verify against (see `echocast stations`); the radar itself is one of the forecasters.",
+        ),
+    ] = None,
+    match: Annotated[
+        str,
+        typer.Option(
+            "--match",
+            metavar="WAY",
+            help="How the grid is taken at a station: nearest cell, mean of 3 x 3 cells, or best of these.",
+        ),
+    ] = "nearest",
+    accumulation: Annotated[
+        float | None,
+        typer.Option(
+            "--accumulation",
+            metavar="MINUTES",
+            min=1,
+            callback=arguments.finite,
+            help="Of the amounts that are compared at stations; by default the shortest of at least 15 minutes that"
+            " frames and gauges share.",
+        ),
+    ] = None,
+    flagged: Annotated[
+        bool, typer.Option("--flagged", help="Use values of stations that quality control flagged, too.")
+    ] = False,
     workers: Annotated[
         int, typer.Option("--workers", min=0, help="Processes; 0 for as many as there are processors.")
     ] = 0,
@@ -115,6 +148,9 @@ def command(
     pixels; contingency tables and sums are pooled over cases; a case with a missing frame is left out. Differences
     have 95 % confidence intervals from a block bootstrap over days. If the command is stopped, give it again and it
     goes on.
+
+    With --stations the forecasts, and the radar, are verified against rain gauges: amounts in exactly the gauges'
+    intervals, as mean rates. The report then has a map of the stations, scatter and double-mass plots.
 
     An archive of pictures (`echocast archive add-video`) is verified frame by frame: MSE, MAE, SSIM and PSNR of
     --frames frames predicted from --past, in windows that do not overlap. Of the other options only --models and --out
@@ -133,20 +169,23 @@ def command(
     regions = dict(_region(text) for text in region or [])
     if _holds_pictures(store):
         known = ("store", "models", "out", "past", "frames")
-        _refuse_other_options({name: value for name, value in given.items() if name not in known}, "rain")
+        _refuse_other_options({name: value for name, value in given.items() if name not in known}, "archives of rain")
         _verify_pictures(store, named if models else ["persistence"], out, past=past or _PAST, frames=frames)
         return
-    _refuse_other_options({"frames": frames}, "pictures")
+    _refuse_other_options({"frames": frames}, "archives of pictures")
     if not named and not folders:
         raise typer.BadParameter("name at least one forecaster", param_hint="--models")
+    if stations is None:
+        of_stations = {"match": match, "accumulation": accumulation, "flagged": flagged}
+        _refuse_other_options(of_stations, "verification at --stations")
     import numpy as np
 
-    from echocast import archive, evaluation, fields, parallel, report
-    from echocast.cli.tables import show
+    from echocast import archive, evaluation, fields
     from echocast.verification import families
 
     step = float(fields.time_step(archive.open(store).time.values) / np.timedelta64(1, "m"))
-    chosen = families.names() if scores == "all" else _words(scores or "")
+    every = families.names if stations is None else evaluation.at_stations.families_at_stations
+    chosen = every() if scores == "all" else _words(scores or "")
     config = evaluation.VerificationConfig(
         past=past or (_PAST if named else 1),
         leads=max(1, round(minutes / step)),
@@ -158,17 +197,24 @@ def command(
         regions=regions,
         members=members,
     )
-    job = evaluation.Job(
-        store=store,
-        models={_label(name): name for name in named},
-        forecasts=folders,
-        config=config,
-        split=split,
-    )
+    by_label = {_label(name): name for name in named}
+    job = evaluation.Job(store=store, models=by_label, forecasts=folders, config=config, split=split)
+    if stations is not None:
+        _refuse_other_options({"region": region, "workers": workers, "dask": dask}, "verification on the grid")
+        _verify_at_stations(job, stations, out, way=match, minutes=accumulation, use_flagged=flagged)
+    else:
+        _verify_on_grid(job, out, workers, dask)
+
+
+def _verify_on_grid(job: "Job", out: Path, workers: int, dask: str | None) -> None:
+    """Verify forecasts against the archive's frames."""
+    from echocast import evaluation, parallel, report
+    from echocast.cli.tables import show
+
     with Bar("forecasting and scoring", "cases") as bar:
         processes = parallel.Workers(workers, dask)
         result = evaluation.run(job, workers=processes, keep=out / ".unfinished", on_case=bar.to)
-    panels = report.case_panels(result, job.rain, job.sources, config)
+    panels = report.case_panels(result, job.rain, job.sources, job.config)
     report.write_report(result, out, command=shlex.join(["echocast", *sys.argv[1:]]), panels=panels)
     show(result, output.console())
     output.say(f"{result.cases} cases; the full report is {out / 'report.html'} ({out / 'report.md'})")
@@ -179,7 +225,41 @@ def _refuse_other_options(given: Mapping[str, object], what: str) -> None:
     defaults = {name: parameter.default for name, parameter in inspect.signature(command).parameters.items()}
     for name, value in given.items():
         if value != defaults[name]:
-            raise typer.BadParameter(f"is for archives of {what}; leave it out", param_hint=f"--{name}")
+            raise typer.BadParameter(f"is for {what}; leave it out", param_hint=f"--{name}")
+
+
+def _verify_at_stations(
+    job: "Job", path: Path, out: Path, *, way: str, minutes: float | None, use_flagged: bool
+) -> None:
+    """Verify forecasts and the radar against gauges."""
+    from echocast import evaluation, report
+    from echocast import stations as station_files
+    from echocast.cli.tables import show
+    from echocast.samples import splits
+    from echocast.stations import sampling
+
+    arguments.check_name(way, sampling.WAYS, "way to take the grid at a station")
+    series = station_files.read(path)
+    with Bar("forecasting and scoring", "cases") as bar:
+        result = evaluation.evaluate_at_stations(
+            job.rain,
+            job.sources,
+            series,
+            job.config,
+            minutes=minutes,
+            use_flagged=use_flagged,
+            segments=splits.by_fractions(job.rain, job.split),
+            on_case=bar.to,
+        )
+    command = shlex.join(["echocast", *sys.argv[1:]])
+    report.write_station_report(result, job.rain, out, way=way, command=command)
+    show(result.by_way[way], output.console())
+    left_out = f"; {result.left_out} flagged values left out" if result.left_out else ""
+    output.say(
+        f"{result.by_way[way].cases} cases, {len(result.series)} stations, amounts over {result.minutes:g}"
+        f" min{left_out}"
+    )
+    output.say(f"The full report is {out / 'report.html'} ({out / 'report.md'})")
 
 
 def _holds_pictures(store: str) -> bool:

@@ -9,7 +9,14 @@ import typer
 from echocast.cli import arguments, options, output
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from echocast.io.reading import ReadOptions
     from echocast.operations.settings import Settings
+
+
+_LISTS = ("rates", "amounts", "spans")
+"""Options of several numbers, with commas between them."""
 
 
 def _text(flag: str, metavar: str, help: str) -> Any:  # noqa: A002 (typer's name)
@@ -29,6 +36,15 @@ def command(
     frames: Annotated[int | None, _text("--frames", "N", "Frames to forecast from. Default: 10.")] = None,
     members: Annotated[int | None, _text("--members", "N", "Make an ensemble of N members.")] = None,
     bbox: options.Bbox = None,
+    rates: Annotated[
+        str | None, _text("--rates", "MM/H,...", "Further rain rates whose probability is published.")
+    ] = None,
+    amounts: Annotated[
+        str | None, _text("--amounts", "MM,...", "Further amounts whose probability is published.")
+    ] = None,
+    spans: Annotated[
+        str | None, _text("--spans", "MINUTES,...", "Further spans over which amounts are published.")
+    ] = None,
     poll: Annotated[str | None, _text("--poll", "TIME", "Time between two looks at the sources. Default: 10s.")] = None,
     settle: Annotated[str | None, _text("--settle", "TIME", "Time a file must stay the same. Default: 2s.")] = None,
     patience: Annotated[
@@ -62,12 +78,19 @@ def command(
     deadline: Annotated[str | None, _text("--deadline", "TIME", "Longest computation. Default: 4min.")] = None,
     memory: Annotated[str | None, _text("--memory", "SIZE", "Memory that renews the process. Default: 4GB.")] = None,
     keep: Annotated[str | None, _text("--keep", "TIME", "Issues are kept so long. Default: 24h.")] = None,
+    keep_netcdf: Annotated[
+        str | None, _text("--keep-netcdf", "TIME", "NetCDF files of older issues are kept so long. Default: 7d.")
+    ] = None,
     keep_bytes: Annotated[str | None, _text("--keep-bytes", "SIZE", "All issues together hold no more.")] = None,
     grace: Annotated[
         str | None, _text("--grace", "TIME", "Time from index to disk for what is removed. Default: 10min.")
     ] = None,
+    alerts: Annotated[Path | None, _text("--alerts", "FILE", "Rules of alerts, judged on each forecast.")] = None,
     log: Annotated[
         str | None, _text("--log", "auto|text|json", "Form of the log. Default: text on a terminal.")
+    ] = None,
+    metrics: Annotated[
+        str | None, _text("--metrics", "HOST:PORT", "Tell Prometheus on this address, as 127.0.0.1:9464.")
     ] = None,
     replay: Annotated[str | None, _text("--replay", "ARCHIVE", "Take the frames of an archive as a feed.")] = None,
     speed: Annotated[float | None, _text("--speed", "N", "Speed of the replay. Default: 1.")] = None,
@@ -96,31 +119,45 @@ def command(
     """
     given = {name: value for name, value in locals().items() if name not in ("config", "check", "bbox")}
     given |= {"once": once or None, "bbox": arguments.box(bbox)}
-    chosen = _settings(given, config)
+    given |= {name: text.split(",") for name, text in given.items() if name in _LISTS and text}
+    chosen = _checked(given, config)
     if check:
         output.say(chosen.as_toml().rstrip())
         return
     arguments.check_model(chosen.model)
-    raise typer.Exit(_watched(chosen))
+    raise typer.Exit(_watched(chosen, lambda: _settings(given, config)))
 
 
-def _settings(given: dict[str, Any], config: Path | None) -> "Settings":
-    from echocast.operations.settings import SettingsError, read_settings
+def _checked(given: dict[str, Any], config: Path | None) -> "Settings":
+    from echocast.operations.settings import SettingsError
 
     try:
-        return read_settings(given, file=config, environment=os.environ)
+        return _settings(given, config)
     except SettingsError as bad:
         raise typer.BadParameter(str(bad)) from bad
 
 
-def _watched(chosen: "Settings") -> int:
+def _settings(given: dict[str, Any], config: Path | None) -> "Settings":
+    from echocast.operations.settings import read_settings
+
+    return read_settings(given, file=config, environment=os.environ)
+
+
+def _reading(chosen: "Settings") -> "ReadOptions":
+    names = ("format", "variable", "units", "zr", "min_quality", "interval", "time_pattern", "missing_value")
+    return options.read_options(**{name: getattr(chosen, name) for name in names})
+
+
+def _watched(chosen: "Settings", again: "Callable[[], Settings]") -> int:
     """Run the service; its exit status."""
     from echocast.operations import watching
 
-    names = ("format", "variable", "units", "zr", "min_quality", "interval", "time_pattern", "missing_value")
-    reading = options.read_options(**{name: getattr(chosen, name) for name in names})
+    def reread() -> "tuple[Settings, ReadOptions]":
+        new = again()
+        return new, _reading(new)
+
     try:
-        return watching.Watch(chosen, reading).run()
+        return watching.Watch(chosen, _reading(chosen), reread=reread).run()
     except watching.Locked as bad:
         typer.echo(f"echocast: {bad}", err=True)
         return watching.LOCKED

@@ -11,6 +11,7 @@ formed; resampling the blocks gives confidence intervals of a score, or of the d
     0.31
 """
 
+from echocast.evaluation.at_stations import StationResult, evaluate_at_stations
 from echocast.evaluation.config import BootstrapBlock, VerificationConfig
 from echocast.evaluation.forecasts import ForecastFiles, ForecastSource, forecasts_of
 from echocast.evaluation.result import Difference, Row, VerificationResult
@@ -23,9 +24,11 @@ __all__ = [
     "ForecastSource",
     "Job",
     "Row",
+    "StationResult",
     "VerificationConfig",
     "VerificationResult",
     "evaluate",
+    "evaluate_at_stations",
     "forecasts_of",
     "run",
 ]

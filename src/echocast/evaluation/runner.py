@@ -130,8 +130,8 @@ def evaluate(
         DataError: a lead time or a region that does not exist.
     """
     how = config or VerificationConfig()
-    blocks = _with_files(bootstrap_blocks(rain, how, segments), rain, forecasters, how)
-    _check(rain, forecasters, how)
+    blocks = with_files(bootstrap_blocks(rain, how, segments), rain, forecasters, how)
+    check_sources(rain, forecasters, how)
     total, done = _cases(blocks), 0
     sums = []
     for block in blocks:
@@ -163,8 +163,8 @@ def run(
         DataError: as `evaluate`; or the Dask scheduler does not answer, or `keep` cannot be written.
     """
     blocks = bootstrap_blocks(job.rain, job.config, splits.by_fractions(job.rain, job.split))
-    blocks = _with_files(blocks, job.rain, job.sources, job.config)
-    _check(job.rain, job.sources, job.config)
+    blocks = with_files(blocks, job.rain, job.sources, job.config)
+    check_sources(job.rain, job.sources, job.config)
     fingerprint = job.fingerprint()
     kept = KeptSums(keep, fingerprint) if keep else None
     sums = kept.read(blocks) if kept else {}
@@ -202,7 +202,7 @@ def _cases(blocks: Iterable[BootstrapBlock]) -> int:
     return sum(len(block.starts) for block in blocks)
 
 
-def _with_files(
+def with_files(
     blocks: list[BootstrapBlock],
     rain: xr.DataArray,
     sources: Mapping[str, ForecastSource],
@@ -237,7 +237,7 @@ def _with_files(
     return found
 
 
-def _check(rain: xr.DataArray, sources: Mapping[str, ForecastSource], config: VerificationConfig) -> None:
+def check_sources(rain: xr.DataArray, sources: Mapping[str, ForecastSource], config: VerificationConfig) -> None:
     """Raises for quantities, lead times, regions and time steps that do not fit, before any work is done."""
     fields.check(rain, quantity=fields.NAME)
     minutes = fields.time_step(rain.time.values) / np.timedelta64(1, "m")

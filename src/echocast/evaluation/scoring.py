@@ -41,12 +41,12 @@ def sums_of_block(
         observed, made = forecasts.forecasts_of(sources, cases, rain=rain, config=config)
         observed = observed[:, leads]
         made = {name: forecast[:, :, leads] for name, forecast in made.items()}
-        _add_batch(total, observed, made, chosen=chosen, regions=regions, thresholds=config.thresholds)
+        add_batch(total, observed, made, chosen=chosen, regions=regions, thresholds=config.thresholds)
         total.cases += [(int(start), wet) for start, wet in zip(starts, _wet_fraction(observed), strict=True)]
     return total
 
 
-def _add_batch(
+def add_batch(
     total: BlockSums,
     observed: np.ndarray,
     made: Mapping[str, np.ndarray],

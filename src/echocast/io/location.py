@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from echocast.errors import DataError, MissingDependency, UnreadableFile
+from echocast.errors import DataError, MissingDependency, Unreachable, UnreadableFile
 
 Location = str | Path
 """A local path, or a URL as text."""
@@ -103,30 +103,44 @@ class Mark:
     modified: float | None = None
 
 
-def list_marks(url: str) -> dict[str, Mark | None]:
-    """The files that `list_files` gives, each with its mark; None where `mark` has to ask for it, on web servers.
+def list_marks(url: str, *, after: str = "") -> dict[str, Mark]:
+    """The files that a prefix or glob of S3 or GS stands for, each with its mark; none where there is nothing.
+
+    Args:
+        url: the prefix or glob.
+        after: of S3, only files whose URLs sort after this one are asked for; elsewhere it is not looked at.
 
     Raises:
-        UnreadableFile: there is nothing, or it cannot be reached.
+        UnreadableFile: it cannot be reached.
     """
-    if scheme(url) in ("http", "https"):
-        return dict.fromkeys(list_files(url))
-    files = _file_system(url)
+    files, is_glob = _file_system(url), any(sign in url for sign in "*[")
     with _reachable(url):
-        is_glob = any(sign in url for sign in "*[")
-        found = files.glob(url, detail=True) if is_glob else files.find(url, detail=True)
-    marks = {_absolute(path, url): _mark(about) for path, about in sorted(found.items()) if about["type"] == "file"}
-    marks = {u: mark for u, mark in marks.items() if not fnmatch.fnmatch(name(u), ".*")}
-    if not marks:
-        raise UnreadableFile(f"{url}: there is no such file or folder, or it is empty; check the address")
-    return dict(marks)
+        if scheme(url) == "s3":
+            found = dict(_keys(files, url, after.partition("://")[2]))
+        else:
+            found = files.glob(url, detail=True) if is_glob else files.find(url, detail=True)
+    files_only = {path: about for path, about in sorted(found.items()) if about.get("type", "file") == "file"}
+    marks = {_absolute(path, url): _mark(about) for path, about in files_only.items()}
+    return {u: mark for u, mark in marks.items() if not (fnmatch.fnmatch(name(u), ".*") or u.endswith("/"))}
 
 
-def mark(url: str) -> Mark:
-    """The mark of one file at a URL; raises `UnreadableFile` where it cannot be reached."""
-    files = _file_system(url)
-    with _reachable(url):
-        return _mark(files.info(url))
+def _keys(files: Any, url: str, after: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The keys below an S3 prefix, or that match a glob, which sort after one: `files` itself cannot start there."""
+    import fsspec.utils
+
+    bucket, _, wanted = url.partition("://")[2].rstrip("/").partition("/")
+    literal = re.split(r"[*[?]", wanted)[0]
+    pattern = re.compile(fsspec.utils.glob_translate(wanted)) if literal != wanted else None
+    asked = {"Bucket": bucket, "Prefix": literal, "StartAfter": after.partition("/")[2]}
+    while True:
+        page = files.call_s3("list_objects_v2", **{name: value for name, value in asked.items() if value})
+        for about in page.get("Contents", ()):
+            key = about["Key"]
+            if pattern.match(key) if pattern else not wanted or key == wanted or key.startswith(f"{wanted}/"):
+                yield f"{bucket}/{key}", {"size": about["Size"], **about}
+        if not page.get("IsTruncated"):
+            return
+        asked["ContinuationToken"] = page["NextContinuationToken"]
 
 
 def _mark(about: dict[str, Any]) -> Mark:
@@ -153,8 +167,12 @@ def has_file(url: str, *names: str) -> bool:
 
 
 @contextmanager
-def local_copy(location: Location) -> Iterator[Path]:
-    """A local path to the data of a location: its own, or that of a copy, for the time of the block, if it is a URL."""
+def local_copy(location: Location, most_bytes: int = _MOST_BYTES) -> Iterator[Path]:
+    """A local path to the data of a location: its own, or that of a copy, for the time of the block, if it is a URL.
+
+    Raises:
+        UnreadableFile: it cannot be fetched, or is larger than `most_bytes`.
+    """
     location = normalise(location)
     if isinstance(location, Path):
         yield location
@@ -165,8 +183,8 @@ def local_copy(location: Location) -> Iterator[Path]:
             fetched = 0
             while part := source.read(_CHUNK):
                 fetched += len(part)
-                if fetched > _MOST_BYTES:
-                    raise UnreadableFile(f"{location}: is larger than {_MOST_BYTES:,} bytes, the limit for one file")
+                if fetched > most_bytes:
+                    raise UnreadableFile(f"{location}: is larger than {most_bytes:,} bytes, the limit for one file")
                 target.write(part)
         yield path
 
@@ -216,7 +234,7 @@ def _reachable(url: str) -> Iterator[None]:
         yield
     except FileNotFoundError as bad:
         if type(bad.__cause__).__name__.startswith("ClientConnector"):  # aiohttp could not even connect
-            raise UnreadableFile(f"{url}: cannot be reached ({bad.__cause__}); check address and network") from bad
+            raise Unreachable(f"{url}: cannot be reached ({bad.__cause__}); check address and network") from bad
         raise UnreadableFile(f"{url}: there is no such file; check the address") from bad
     except PermissionError as bad:
         raise UnreadableFile(
@@ -226,4 +244,4 @@ def _reachable(url: str) -> Iterator[None]:
         raise
     except Exception as bad:  # each file system has its own errors
         why = " ".join(f"{type(bad).__name__}: {bad}".split())[:160]
-        raise UnreadableFile(f"{url}: cannot be reached ({why}); check the address and the network") from bad
+        raise Unreachable(f"{url}: cannot be reached ({why}); check the address and the network") from bad

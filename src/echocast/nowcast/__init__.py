@@ -177,7 +177,7 @@ def to_netcdf(forecast: xr.DataArray, path: str | Path, *, command: str = "echoc
     if "lead" not in fields.check(forecast).dims:
         forecast_file.series_to_netcdf(forecast, path)
         return
-    forecast_file.to_netcdf(forecast, path, products=_products(forecast), command=command)
+    forecast_file.to_netcdf(forecast, path, products=products_of(forecast), command=command)
 
 
 def to_file(forecast: xr.DataArray, path: str | Path, *, command: str = "echocast.to_file") -> None:
@@ -198,10 +198,11 @@ def to_file(forecast: xr.DataArray, path: str | Path, *, command: str = "echocas
     if forecast_formats.WRITERS.get(Path(path).suffix.lower()) == "geotiff" and "member" in forecast.dims:
         log.warning("%s: holds the mean of %d members; NetCDF and Zarr hold all", path, forecast.sizes["member"])
         forecast = ensemble.mean(forecast)
-    forecast_formats.to_file(forecast, path, products=_products(forecast), command=command)
+    forecast_formats.to_file(forecast, path, products=products_of(forecast), command=command)
 
 
-def _products(forecast: xr.DataArray) -> xr.Dataset | None:
-    """What is written beside an ensemble of rain rates."""
-    is_rain_ensemble = "member" in forecast.dims and forecast.name == fields.NAME
-    return ensemble.products(forecast) if is_rain_ensemble else None
+def products_of(forecast: xr.DataArray, thresholds: ensemble.Thresholds = ensemble.USUAL) -> xr.Dataset | None:
+    """What is written beside an ensemble of rain rates (`echocast.products.ensemble`); None for other forecasts."""
+    if "member" not in forecast.dims or forecast.name != fields.NAME:
+        return None
+    return ensemble.products(forecast, rates=thresholds.rates, amounts=thresholds.amounts, spans=thresholds.spans)

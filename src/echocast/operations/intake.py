@@ -2,6 +2,7 @@
 
 import json
 import random
+import time as clocks
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ import xarray as xr
 
 from echocast import fields
 from echocast.atomic import write_bytes
-from echocast.errors import DataError, GridMismatch
+from echocast.errors import DataError, GridMismatch, Unreachable
 from echocast.io import location as locations
 from echocast.io.reading import ReadOptions
 from echocast.operations import clock_rules, jobs
@@ -19,7 +20,7 @@ from echocast.operations.disk import DiskTrouble, disk_errors
 from echocast.operations.frames import FrameStore, time_of
 from echocast.operations.health import Health
 from echocast.operations.layout import Layout
-from echocast.operations.readiness import Readiness
+from echocast.operations.readiness import Fingerprint, Readiness
 from echocast.operations.settings import Settings
 from echocast.operations.sources import Polled, Replay
 from echocast.operations.stamps import NS, iso_ns
@@ -32,6 +33,9 @@ _FIRST_FILES = 12
 """Where the store is empty, so many files tell which grid most have."""
 _FUTURE_AGAIN_S = 60.0
 _FORGOTTEN_BEYOND = 1000
+_JITTER = 0.2
+_UNREACHABLE_S = 3600.0
+"""A file that its server does not give is tried for so long: it is not the file that is damaged."""
 
 
 class ProductChanged(DataError):
@@ -64,6 +68,8 @@ class Intake:
     delays: list[float] = field(default_factory=list)
     refused_in_a_row: int = 0
     only_future: bool = False
+    readable: dict[int, float] = field(default_factory=dict)
+    """When the frame of a time was first seen as it is, by the clock of intervals."""
 
     def __post_init__(self) -> None:
         """Take in what the last run left."""
@@ -102,9 +108,7 @@ class Intake:
             settling = self.files.next_time()
             if now < polled.next_poll and not (polled.errors == 0 and settling is not None and settling <= now):
                 continue
-            found = polled.list(now, random.uniform(-0.1, 0.1))
-            if found is None:
-                self.health.frames["unreachable"] += 1
+            if (found := self._listed(polled, now)) is None:
                 continue
             if not polled.started:
                 wanted = polled.first(found)
@@ -112,9 +116,29 @@ class Intake:
                 for name in found.keys() - wanted.keys() - self.files.seen.keys():
                     self.files.seen[name] = (found[name], "old")
                 found = {name: one for name, one in found.items() if name in wanted or name in self.files.seen}
-            self._origin |= dict.fromkeys(found, polled)
             self.files.update(found, now)
             self._forget()
+
+    def poll_now(self) -> None:
+        """Let the next `poll` list all sources that do not fail."""
+        for polled in self.sources:
+            polled.next_poll = polled.next_poll if polled.errors else 0.0
+
+    def _listed(self, polled: Polled, now: float) -> dict[str, Fingerprint] | None:
+        """What a source holds; what waits and is gone is forgotten, and trouble is told once."""
+        began, had_trouble, before = clocks.monotonic(), polled.trouble, polled.known
+        found = polled.list(now, random.uniform(-_JITTER / 2, _JITTER / 2), self.heartbeat)
+        self.health.measures.observe("echocast_stage_seconds", clocks.monotonic() - began, stage="list")
+        if found is None:
+            self.health.measures.count("echocast_source_errors", source=polled.name, kind=polled.kind)
+            if not had_trouble:
+                self.health.error(self.clock.now(), "source", polled.trouble)
+            return None
+        if had_trouble:
+            self.health.log.event(self.clock.now(), "source", source=polled.name, reason="can be reached again")
+        self._origin = {name: one for one in self.sources for name in one.known}
+        self.files.drop(before.keys() - self._origin.keys())
+        return found
 
     def read(self) -> bool:
         """Read the files that are ready; whether the store has changed. Raises `ProductChanged`."""
@@ -129,6 +153,7 @@ class Intake:
             if (found := self._read(name)) is not None:
                 self._judge([(name, found)])
         self.store.keep_newest(self.depth)
+        self.readable = {time: since for time, since in self.readable.items() if time in set(self.store.times)}
         if self._changed:
             self._save()
         return [frame.digest for frame in self.store.all()] != before
@@ -147,16 +172,32 @@ class Intake:
         if isinstance(source, Replay):
             place, _, time = name.rpartition("#")
             job = jobs.ReadJob(place, self.options, self.settings.most_bytes, 1, archive_time=int(time))
+        began = clocks.monotonic()
         try:
-            return self.worker.call(jobs.read, job, deadline=self.settings.read_timeout)
+            found = self.worker.call(jobs.read, job, deadline=self.settings.read_timeout)
         except Exception as bad:  # a damaged file may raise anything
-            why = " ".join((str(bad) if isinstance(bad, DataError) else f"{type(bad).__name__}: {bad}").split())
-            if self.files.failed(name, why, self.clock.interval()):
-                self._changed = True
-                now = self.clock.now()
-                self.health.error(now, "quarantined", why)
-                self.health.frame(now, "quarantined", source=locations.name(name), reason=why)
+            self._cannot_read(name, bad)
             return None
+        self.health.measures.observe("echocast_stage_seconds", clocks.monotonic() - began, stage="read")
+        return found
+
+    def _cannot_read(self, name: str, bad: Exception) -> None:
+        """Try a file again later, or set it aside."""
+        why = " ".join((str(bad) if isinstance(bad, DataError) else f"{type(bad).__name__}: {bad}").split())
+        is_away = isinstance(bad, Unreachable) or (isinstance(bad, TimeoutError) and locations.is_url(name))
+        patience = max(self.settings.patience, _UNREACHABLE_S) if is_away else None
+        is_first, now, origin = not self.files.waiting[name], self.clock.now(), self._origin_name(name)
+        if is_away:
+            self.health.measures.count("echocast_source_errors", source=origin, kind="read")
+        if self.files.failed(name, why, self.clock.interval(), patience=patience):
+            self._changed = True
+            self.health.error(now, "quarantined", why)
+            self.health.frame(now, "quarantined", source=locations.name(name), origin=origin, reason=why)
+        elif is_first and not is_away:
+            self.health.frame(now, "corrupt", source=locations.name(name), origin=origin, reason=why)
+
+    def _origin_name(self, name: str) -> str:
+        return self._origin[name].name if name in self._origin else ""
 
     def _judge(self, files: Sequence[tuple[str, list[xr.DataArray]]]) -> None:
         for name, frames in files:
@@ -191,9 +232,20 @@ class Intake:
                 outcome, reason = "grid", str(bad)
             if is_new and outcome in ("used", "late"):
                 self.delays = [*self.delays, max(0.0, delay)][-clock_rules.DELAYS :]
-        self.health.frame(now, outcome, source=source, time=iso_ns(time), reason=reason)
+            if outcome in ("used", "late", "corrected"):
+                self._measure(name, time, delay if is_new else None)
+        self.health.frame(now, outcome, source=source, origin=self._origin_name(name), time=iso_ns(time), reason=reason)
         self._count_refused(outcome, source, reason or "off the radar's clock")
         return outcome
+
+    def _measure(self, name: str, time: int, delay: float | None) -> None:
+        """Note when a frame that counts came, and how late; None where it lay there before the service began."""
+        measures, origin = self.health.measures, self._origin_name(name)
+        newest = measures.values("echocast_frame_timestamp_seconds").get((origin,), 0.0)
+        measures.set("echocast_frame_timestamp_seconds", max(newest, time / NS), source=origin)
+        if delay is not None:
+            self.readable[time] = self.files.since(name)
+            measures.observe("echocast_frame_delay_seconds", max(0.0, delay))
 
     def _refusal(self, frame: xr.DataArray, time: int, now: float) -> str:
         """Why a frame is refused before its grid is looked at; empty if it is not."""
@@ -228,7 +280,7 @@ class Intake:
 
     def _forget(self) -> None:
         """Forget files that are long gone, where very many are remembered."""
-        known = set(self._origin)
+        known = self._origin.keys()
         if len(self.files.seen) > 2 * len(known) + _FORGOTTEN_BEYOND:
             self.files.forget(set(self.files.seen) - known)
 

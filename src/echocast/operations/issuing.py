@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from echocast._version import __version__
@@ -19,7 +20,9 @@ from echocast.operations.publishing import Issue, Publisher
 from echocast.operations.settings import Settings
 from echocast.operations.stamps import NS
 from echocast.operations.worker import Worker
+from echocast.products.ensemble import USUAL, Thresholds
 
+_STEP_UNKNOWN = "step_unknown"
 _FULL_DISK_SHARE = 0.9
 """Where the disk is full, issues are removed until so much of their bytes is left."""
 
@@ -50,6 +53,7 @@ class Issuing:
     index_is_old: bool = True
     not_before: float = 0.0
     left: int = 0
+    needed: Thresholds = USUAL
 
     def __post_init__(self) -> None:
         """Take in what is published."""
@@ -57,7 +61,10 @@ class Issuing:
         self.removal = retention.Removal(self.settings.grace)
         self._made: dict[int, rules.Made] = {}
         for issue in reversed(self.publisher.newest_first()):
-            self._made[round(issue.seconds * NS)] = rules.Made(issue.revision, self._used_by(issue))
+            meta = json.loads((self.layout.root / issue.path / "meta.json").read_bytes())
+            used = tuple(round(stamps.seconds_of(frame["time"]) * NS) for frame in meta["frames"])
+            self._made[round(issue.seconds * NS)] = rules.Made(issue.revision, used)
+            self.health.newest["seconds"] = meta["seconds"]
 
     @property
     def is_waiting_for_the_disk(self) -> bool:
@@ -69,7 +76,7 @@ class Issuing:
         step = self.intake.step
         if step is None:
             for time in self.intake.store.times[-1:]:
-                self._tell_not_issued(time, "step_unknown")  # fewer than three frames, and no --step
+                self._tell_not_issued(time, _STEP_UNKNOWN)  # fewer than three frames, and no --step
             return []
         due, refused = rules.plan(self.intake.store.times, self._made, self._wishes(step))
         due = [one for one in due if self.name(one) not in self.failed and self.name(one) not in self.publisher.issues]
@@ -77,7 +84,15 @@ class Issuing:
             if run.time not in self._made:
                 self._tell_not_issued(run.time, run.reason, missing=len(run.missing))
         self.left = len(due)
+        self._forget(self.intake.store.times)
         return due
+
+    def _forget(self, times: list[int]) -> None:
+        """Forget what was told and made of times of which there is no frame any more."""
+        oldest, last = min(times, default=0), max(self._made, default=0)
+        self.told = {one for one in self.told if one[0] >= oldest}
+        self.failed = {name for name in self.failed if name >= stamps.name_stamp(oldest)}
+        self._made = {time: made for time, made in self._made.items() if time >= oldest or time == last}
 
     def name(self, due: rules.Due) -> str:
         """The id of an issue: the same frames, model, options and version always give the same."""
@@ -86,28 +101,29 @@ class Issuing:
         found = hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8)
         return issue_id(due.run.time, found.hexdigest())
 
-    def make(self, due: rules.Due) -> bool:
-        """Make one issue; whether it was published. Trouble with the disk is tried once more with room made."""
+    def make(self, due: rules.Due) -> Issue | None:
+        """Make one issue; None if it was not published. Trouble with the disk is tried once more with room made."""
         name = self.name(due)
         try:
             issue, meta = self._with_room(lambda: self._computed_and_published(due, name))
         except DiskTrouble as bad:
             self.not_before = self.clock.interval() + self.settings.poll
             self._fail(due, name, "disk", bad)
-            return False
+            return None
         except TimeoutError as bad:
             self.failed.add(name)
             self._fail(due, name, "deadline", bad)
-            return False
+            return None
         except Exception as bad:  # whatever a model raises, the next frame is forecast again
             self.failed.add(name)
             self._fail(due, name, "failed", bad)
-            return False
+            return None
+        finally:
+            self.worker.tidy()
         self.left -= 1
         self._made[due.run.time] = rules.Made(due.revision, due.run.used)
         self._tell_issued(issue, meta, due)
-        self.worker.tidy()
-        return True
+        return issue
 
     def tidy(self) -> None:
         """Let go of what is old, and write index.json if what it says has changed."""
@@ -149,10 +165,18 @@ class Issuing:
             after=round(stamps.seconds_of(forgotten) * NS) if forgotten else 0,
         )
 
+    @property
+    def thresholds(self) -> Thresholds:
+        """Of the probabilities and amounts that are published: the usual ones, those asked for, those of alerts."""
+        chosen, needed = self.settings, self.needed
+        usual = USUAL.also(chosen.rates, chosen.amounts, chosen.spans)
+        return usual.also(needed.rates, needed.amounts, needed.spans)
+
     def _options(self) -> dict[str, Any]:
         """What, beside the frames and the model, a forecast depends on."""
         chosen = self.settings
         return {
+            "thresholds": asdict(self.thresholds),
             "model": chosen.model,
             "minutes": chosen.minutes,
             "members": chosen.members,
@@ -172,9 +196,10 @@ class Issuing:
             bbox=self.settings.bbox,
             sources=tuple(store[time].source for time in due.run.used),
             out=work / f"echocast_nowcast_{quantity}_{stamp}.nc",
+            thresholds=self.thresholds,
         )
         made = self.worker.call(jobs.compute, job, deadline=self.settings.deadline)
-        meta = self._meta(due, made)
+        meta, began = self._meta(due, made), time.monotonic()
         issue = self.publisher.publish(work, name, meta)
         try:
             self.publisher.write_index(
@@ -184,7 +209,18 @@ class Issuing:
             self.publisher.take_back(issue)  # the index does not name it: it is made again
             raise
         self.index_is_old = bool(store.replaced)
+        self._measure(due, made.seconds | {"publish": time.monotonic() - began})
         return issue, meta
+
+    def _measure(self, due: rules.Due, seconds: dict[str, float]) -> None:
+        """Note how long each stage took, and how long ago the newest frame was first seen."""
+        measures, stages = self.health.measures, dict(seconds)
+        stages["compute"] = stages.get("compute", 0.0) + stages.pop("read", 0.0)  # that of the store, not of the radar
+        for stage, took in stages.items():
+            measures.observe("echocast_stage_seconds", took, stage=stage)
+        since = self.intake.readable.pop(due.run.time, None)
+        if since is not None and due.why != "catch_up":
+            measures.observe("echocast_publish_latency_seconds", self.clock.interval() - since)
 
     def _meta(self, due: rules.Due, made: jobs.Computed) -> dict[str, Any]:
         """What meta.json says, but for the checksums of the files."""
@@ -199,7 +235,7 @@ class Issuing:
             "published": stamps.iso(self.clock.now()),
             "expires": stamps.iso(run.time / NS + made.leads[-1] * 60),
             "leads": list(made.leads),
-            "layers": [],
+            "layers": list(made.layers.get("layers", {})),
             "degraded": bool(run.missing or run.filled or any(frame["late"] for frame in frames)),
             "why": due.why,
             "frames": frames,
@@ -210,11 +246,9 @@ class Issuing:
             "seconds": made.seconds,
             "echocast_version": __version__,
             "grid": made.grid,
+            "layer_file": made.layers,
+            "point_file": made.points,
         }
-
-    def _used_by(self, issue: Issue) -> tuple[int, ...]:
-        meta = json.loads((self.layout.root / issue.path / "meta.json").read_bytes())
-        return tuple(round(stamps.seconds_of(frame["time"]) * NS) for frame in meta["frames"])
 
     def _with_room(self, work: Callable[[], tuple[Issue, dict[str, Any]]]) -> tuple[Issue, dict[str, Any]]:
         try:
@@ -252,13 +286,17 @@ class Issuing:
             return
         self.told.add((time, reason))
         self.health.issues[f"not_issued_{reason}"] += 1
+        outcome = "not_due" if reason in (rules.MISSING_FRAMES, _STEP_UNKNOWN) else "failed"
+        self.health.measures.count("echocast_issues", outcome=outcome, reason=reason)
         self.health.log.event(
             self.clock.now(), "not_issued", level="warning", time=stamps.iso_ns(time), reason=reason, **more
         )
 
     def _tell_issued(self, issue: Issue, meta: dict[str, Any], due: rules.Due) -> None:
         self.health.failing = ""
-        self.health.issues["degraded" if issue.degraded else "ok"] += 1
+        outcome = "degraded" if issue.degraded else "ok"
+        self.health.issues[outcome] += 1
+        self.health.measures.count("echocast_issues", outcome=outcome, reason=due.why)
         self.health.newest["seconds"] = meta["seconds"]
         seconds = round(sum(meta["seconds"].values()), 2)
         self.health.log.event(

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from echocast.atomic import sync_file, sync_folder, write_bytes
-from echocast.errors import DataError
 from echocast.operations import stamps
 from echocast.operations.disk import disk_errors
 from echocast.operations.frames import Frame
-from echocast.operations.layout import VERSION, Layout
+from echocast.operations.layout import VERSION, Layout, check_version
 
 log = logging.getLogger(__name__)
 
@@ -81,12 +80,13 @@ class Publisher:
         self._content: dict[str, Any] = {}
         self.issues: dict[str, Issue] = {}
         self.forgotten_to = ""
+        self.alerts: list[dict[str, Any]] = []
         with disk_errors(layout.root):
             layout.work.mkdir(parents=True, exist_ok=True)
             _emptied(layout.work)
-        indexed = self._indexed()
-        for folder in layout.issues():
-            self._take_in(folder, indexed.get(folder.name))
+        indexed, folders = self._indexed(), layout.issues()
+        for number, folder in enumerate(reversed(folders)):
+            self._take_in(folder, indexed.get(folder.name), is_new=number < _VERIFIED_AT_START)
         lost = set(indexed) - set(self.issues)
         if lost:
             log.warning("issues that are not whole were taken out of index.json: %s", ", ".join(sorted(lost)))
@@ -148,7 +148,7 @@ class Publisher:
             "forgotten_to": self.forgotten_to,
             "issues": [asdict(one) for one in self.newest_first()],
             "frames": [_frame_entry(frame, self.layout) for frame in frames],
-            "alerts": [],
+            "alerts": self.alerts,
         }
         with disk_errors(self.layout.index):
             write_bytes(self.layout.index, _json(self._content), sync=True)
@@ -180,30 +180,17 @@ class Publisher:
         issues = [Issue(**{k: _frozen(v) for k, v in one.items() if k in named}) for one in content["issues"]]
         return {one.id: one for one in issues}
 
-    def _take_in(self, folder: Path, indexed: Issue | None) -> None:
+    def _take_in(self, folder: Path, indexed: Issue | None, *, is_new: bool) -> None:
         """Take in an issue on the disk if it is whole, else remove it."""
         try:
             issue = _issue_of(folder, self.layout)
             is_known = indexed is not None and indexed.sha256 == issue.sha256
-            check_issue(folder, checksums=not is_known or self._is_new(folder))
+            check_issue(folder, checksums=not is_known or is_new)
         except (OSError, ValueError, KeyError, TypeError) as bad:
             log.warning("%s: is not whole and was removed (%s)", folder.name, bad)
             shutil.rmtree(folder, ignore_errors=True)
             return
         self.issues[issue.id] = issue
-
-    def _is_new(self, folder: Path) -> bool:
-        return folder in self.layout.issues()[-_VERIFIED_AT_START:]
-
-
-def check_version(content: Mapping[str, Any], path: Path) -> None:
-    """Raise `DataError` unless a file's version is one that this program knows."""
-    version = str(content.get("version", ""))
-    if version.partition(".")[0] != VERSION.partition(".")[0]:
-        raise DataError(
-            f"{path}: is of version {version or 'unknown'}, this program writes {VERSION}; give another --out, or use"
-            " the echocast that wrote it"
-        )
 
 
 def check_issue(folder: Path, *, checksums: bool = True) -> None:

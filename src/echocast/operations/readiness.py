@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _FIRST_WAIT = 2.0
+_LONGEST_WAIT = 300.0
+_REMEMBERED = 20_000
+"""So many of the files that were dealt with last are known after a restart; of older ones it knows by their names."""
 _DIGITS = re.compile(r"\d+")
 
 
@@ -96,23 +99,40 @@ class Readiness:
 
     def done(self, name: str, outcome: str) -> None:
         """A file is dealt with: it is not read again unless it changes."""
+        self.seen.pop(name, None)  # the last one dealt with stands last
         self.seen[name] = (self._waiting.pop(name).fingerprint, outcome)
 
     def wait_until(self, name: str, time: float) -> None:
         """Try a file again at a time: its frames are not wanted yet."""
         self._waiting[name].next_try = time
 
-    def failed(self, name: str, reason: str, now: float) -> bool:
-        """A file could not be read; whether it is set aside from now on."""
-        one = self._waiting[name]
+    def failed(self, name: str, reason: str, now: float, *, patience: float | None = None) -> bool:
+        """A file could not be read; whether it is set aside from now on.
+
+        Args:
+            name: the file.
+            reason: why.
+            now: the time by a clock that never jumps.
+            patience: another patience than usual.
+        """
+        one, patience = self._waiting[name], self.patience if patience is None else patience
         one.first_tried = now if one.first_tried is None else one.first_tried
         one.reason = reason
-        if now - one.first_tried >= self.patience:
+        if now - one.first_tried >= patience:
             self.done(name, f"quarantined: {reason}")
             return True
-        one.next_try = min(now + one.wait, one.first_tried + self.patience)
-        one.wait *= 2
+        one.next_try = min(now + one.wait, one.first_tried + patience)
+        one.wait = min(2 * one.wait, _LONGEST_WAIT)
         return False
+
+    def drop(self, names: set[str]) -> None:
+        """Files that wait and are gone wait no more."""
+        for name in names:
+            self._waiting.pop(name, None)
+
+    def since(self, name: str) -> float:
+        """When a file that waits was first seen as it is now."""
+        return self._waiting[name].since
 
     @property
     def waiting(self) -> dict[str, str]:
@@ -121,7 +141,8 @@ class Readiness:
 
     def as_json(self) -> dict[str, Any]:
         """What a restart must know."""
-        return {name: [f.size, f.tag, f.modified, f.about, outcome] for name, (f, outcome) in self.seen.items()}
+        last = list(self.seen.items())[-_REMEMBERED:]
+        return {name: [f.size, f.tag, f.modified, f.about, outcome] for name, (f, outcome) in last}
 
     def load(self, content: Mapping[str, Any]) -> None:
         """Take over what `as_json` gave; raises `ValueError` or `TypeError` for anything else."""

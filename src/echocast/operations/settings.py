@@ -8,7 +8,7 @@ Every option is a key of the file (``least-frames`` or ``least_frames``) and a v
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,9 +18,14 @@ from echocast.operations.durations import as_bytes, as_seconds
 from echocast.operations.rules import Gaps
 
 PREFIX = "ECHOCAST_WATCH__"
+_LISTS = ("sources", "missing_value", "bbox", "rates", "amounts", "spans")
+FIXED = ("out", "replay", "speed", "once", "log", "metrics")
+"""What does not change while the service runs; all else may, with SIGHUP."""
+_ADDRESS = r"^([0-9A-Za-z.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$"
 
 Seconds = Annotated[float, BeforeValidator(as_seconds), Field(ge=0, le=10 * 366 * 86_400)]
 """A duration, as ``10s``, ``5min``, ``1h`` or ``7d``."""
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Bytes = Annotated[int, BeforeValidator(as_bytes), Field(gt=0)]
 """A size, as ``256MB``."""
 
@@ -45,6 +50,9 @@ class Settings(BaseModel):
     frames: Annotated[int, Field(ge=2, le=1000)] = 10
     members: Annotated[int, Field(ge=1, le=1000)] | None = None
     bbox: tuple[float, float, float, float] | None = None
+    rates: list[Positive] = []
+    amounts: list[Positive] = []
+    spans: list[Positive] = []
 
     poll: Annotated[Seconds, Field(gt=0)] = 10.0
     settle: Seconds = 2.0
@@ -64,10 +72,13 @@ class Settings(BaseModel):
     deadline: Annotated[Seconds, Field(gt=0)] = 240.0
     memory: Bytes = 4_000_000_000
     keep: Annotated[Seconds, Field(gt=0)] = 86_400.0
+    keep_netcdf: Seconds = 7 * 86_400.0
     keep_bytes: Bytes | None = None
     grace: Seconds = 600.0
 
+    alerts: Path | None = None
     log: Literal["auto", "text", "json"] = "auto"
+    metrics: Annotated[str, Field(pattern=_ADDRESS)] | None = None
 
     format: str | None = None
     variable: str | None = None
@@ -107,25 +118,29 @@ def read_settings(
     Raises:
         SettingsError: a key that does not exist, or a value that is not allowed.
     """
-    merged = _of_file(file) | _of_environment(environment or {})
+    merged = of_file(file) | of_environment(environment or {}, PREFIX, _LISTS)
     merged |= {name: value for name, value in given.items() if value not in (None, [], ())}
     try:
         return Settings(**merged)
     except ValidationError as bad:
-        raise SettingsError("; ".join(_told(error) for error in bad.errors())) from bad
+        raise SettingsError("; ".join(told(error, Settings) for error in bad.errors())) from bad
 
 
-def _told(error: Any) -> str:
-    where = "--" + str(error["loc"][0]).replace("_", "-") if error["loc"] else ""
+def told(error: Any, settings: type[BaseModel]) -> str:
+    """One error of pydantic in the words of the command line."""
+    if error["type"] == "string_pattern_mismatch" and error["loc"][0] == "metrics":
+        return f"--metrics {error['input']!r}: is no address such as 127.0.0.1:9464"
+    where = "--" + ".".join(map(str, error["loc"])).replace("_", "-") if error["loc"] else ""
     if error["type"] == "extra_forbidden":
-        return f"there is no setting {str(error['loc'][0])!r}; there are: {', '.join(Settings.model_fields)}"
+        return f"there is no setting {str(error['loc'][0])!r}; there are: {', '.join(settings.model_fields)}"
     if error["type"] == "missing":
         return f"{where} is missing; give it on the command line or in the file of --config"
     what = str(error["msg"]).removeprefix("Value error, ")
     return f"{where} {error['input']!r}: {what}" if where else what
 
 
-def _of_file(file: Path | None) -> dict[str, Any]:
+def of_file(file: Path | None) -> dict[str, Any]:
+    """The settings of a TOML file; raises `SettingsError`."""
     if file is None:
         return {}
     try:
@@ -137,11 +152,11 @@ def _of_file(file: Path | None) -> dict[str, Any]:
     return {name.replace("-", "_"): value for name, value in content.items()}
 
 
-def _of_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Settings of variables; lists are separated by commas."""
+def of_environment(environment: Mapping[str, str], prefix: str, lists: Container[str]) -> dict[str, Any]:
+    """The settings of variables with a prefix; lists are separated by commas."""
     found: dict[str, Any] = {}
     for variable, text in environment.items():
-        if variable.startswith(PREFIX):
-            name = variable.removeprefix(PREFIX).lower()
-            found[name] = text.split(",") if name in ("sources", "missing_value", "bbox") else text
+        if variable.startswith(prefix):
+            name = variable.removeprefix(prefix).lower()
+            found[name] = text.split(",") if name in lists else text
     return found

@@ -4,10 +4,10 @@
 's3://bucket/radar'
 """
 
-import logging
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -16,17 +16,17 @@ from echocast.io import listing
 from echocast.io import location as locations
 from echocast.io.location import Location
 from echocast.io.newest import series
+from echocast.operations.aside import Aside
+from echocast.operations.bucket import Bucket
+from echocast.operations.logs import without_secrets
 from echocast.operations.readiness import Fingerprint
+from echocast.operations.settings import Settings
 from echocast.operations.stamps import NS
-
-log = logging.getLogger(__name__)
+from echocast.operations.web import AskedToWait, WebFolder
 
 _UNFINISHED = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".temp", ".download", ".swp", ".lock")
-_HTTP_ABOUT_S = 60.0
-"""Times of change that a web server tells may jump by so much."""
 _LONGEST_BACKOFF_S = 300.0
-_LOOKED_AT_AGAIN = 6
-"""Of the files of a web server that were seen, so many of the newest are asked for again at each poll."""
+_LONGEST_LISTING_S = 60.0
 
 
 @runtime_checkable
@@ -38,18 +38,24 @@ class Source(Protocol):
         """What it is called in messages."""
 
     def files(self, known: Mapping[str, Fingerprint]) -> dict[str, Fingerprint]:
-        """The files there are now, by their locations; raises `UnreadableFile` where it cannot be reached.
+        """All files there are now, finished or not, by their locations.
 
         Args:
             known: fingerprints of before, which a source that has to ask for each may give again.
+
+        Raises:
+            UnreadableFile: it cannot be reached.
         """
 
 
 def source_of(given: str) -> Source:
     """The source that a path or URL means; raises `DataError` for a URL that is not supported."""
-    return (
-        Remote(given.rstrip("/")) if locations.scheme(given) != "file" else Folder(Path(given.removeprefix("file://")))
-    )
+    match locations.scheme(given):
+        case "file":
+            return Folder(Path(given.removeprefix("file://")))
+        case "http" | "https":
+            return WebFolder(given)
+    return Bucket(given.rstrip("/"))
 
 
 def is_looked_at(name: str) -> bool:
@@ -70,41 +76,13 @@ class Folder:
         return str(self.path)
 
     def files(self, known: Mapping[str, Fingerprint]) -> dict[str, Fingerprint]:
-        """All finished files; an empty folder gives none."""
+        """All files; an empty folder gives none."""
         try:
             paths = listing.inside(self.path) if self.path.is_dir() else _globbed(self.path)
-            found = {str(path): _of_file(path) for path in paths if is_looked_at(path.name)}
+            found = {str(path): _of_file(path) for path in paths}
         except OSError as bad:
             raise UnreadableFile(f"{self.path}: cannot be listed ({bad.strerror}); check the path") from bad
         return {name: one for name, one in found.items() if one is not None}
-
-
-@dataclass(frozen=True)
-class Remote:
-    """A prefix of S3 or GS, a folder of a web server, or a glob of these."""
-
-    name: str
-
-    def files(self, known: Mapping[str, Fingerprint]) -> dict[str, Fingerprint]:
-        """All finished files with their sizes and checksums."""
-        try:
-            marks = locations.list_marks(self.name)
-        except UnreadableFile as bad:
-            if "it is empty" in str(bad):
-                return {}
-            raise
-        names = [url for url in marks if is_looked_at(locations.name(url))]
-        asked = self._to_ask(names, known)
-        found = {url: _fingerprint(url, marks[url]) if url in asked else known[url] for url in names}
-        # A file whose mark cannot be had just now is as it was, or not there yet.
-        return {url: one for url, mark in found.items() if (one := mark or known.get(url)) is not None}
-
-    def _to_ask(self, names: list[str], known: Mapping[str, Fingerprint]) -> set[str]:
-        """The files whose fingerprints are looked at: of a web server those that are new, and the newest."""
-        if locations.scheme(self.name) not in ("http", "https"):
-            return set(names)
-        newest = [str(url) for files, _ in series(names) for url in files[-_LOOKED_AT_AGAIN:]]
-        return {url for url in names if url not in known} | set(newest)
 
 
 @dataclass(frozen=True)
@@ -142,6 +120,8 @@ class Polled:
         source: where the files come from.
         poll: seconds between two polls.
         depth: of the files of the first listing, so many of the newest are read, as far as their names tell.
+        trouble: why the last listing failed; empty if it did not.
+        kind: what kind of trouble: ``unreachable``, ``wait`` (the server asks to) or ``timeout``.
     """
 
     source: Source
@@ -150,24 +130,41 @@ class Polled:
     next_poll: float = 0.0
     errors: int = 0
     started: bool = False
+    trouble: str = ""
+    kind: str = ""
     known: dict[str, Fingerprint] = field(default_factory=dict)
+    _aside: Aside = field(default_factory=Aside)
 
-    def list(self, now: float, jitter: float = 0.0) -> dict[str, Fingerprint] | None:
-        """What there is now, and None where it cannot be reached, which the log tells once."""
+    @property
+    def name(self) -> str:
+        """What it is called in messages, without keys and passwords."""
+        return str(without_secrets(self.source.name))
+
+    def list(
+        self, now: float, jitter: float = 0.0, on_wait: Callable[[], None] = lambda: None
+    ) -> dict[str, Fingerprint] | None:
+        """What there is now, and None where it cannot be reached; `trouble` then says why.
+
+        Args:
+            now: the time by the clock of intervals.
+            jitter: the next poll is later by this share of `poll`.
+            on_wait: called several times a second while the source is asked.
+        """
         try:
-            found = self.source.files(self.known)
+            work = partial(self.source.files, self.known)
+            found = self._aside.call(work, deadline=_LONGEST_LISTING_S, on_wait=on_wait)
         except (DataError, OSError) as bad:
             self.errors += 1
-            if self.errors == 1:
-                log.warning("%s", bad)
+            is_silent = isinstance(bad, TimeoutError)
+            self.trouble = f"{self.name}: {bad}" if is_silent else str(bad)
+            self.kind = "timeout" if is_silent else "wait" if isinstance(bad, AskedToWait) else "unreachable"
             wait = min(self.poll * 2.0 ** min(self.errors - 1, 10), max(_LONGEST_BACKOFF_S, self.poll))
-            self.next_poll = now + max(wait, _retry_after(bad))
+            self.next_poll = now + max(wait, getattr(bad, "seconds", 0.0))
             return None
-        if self.errors:
-            log.warning("%s: can be reached again", _without_query(self.source.name))
-        self.errors, self.next_poll = 0, now + self.poll * (1 + jitter)
-        self.known = found
-        return found
+        self.errors, self.trouble = 0, ""
+        self.next_poll = now + max(self.poll * (1 + jitter), getattr(self.source, "asked_to_wait", 0.0))
+        self.known = {name: one for name, one in found.items() if is_looked_at(locations.name(name))}
+        return self.known
 
     def first(self, found: Mapping[str, Fingerprint]) -> dict[str, Fingerprint]:
         """Of the first listing the files that are worth reading: the newest of each series of names."""
@@ -176,15 +173,16 @@ class Polled:
         return {name: one for name, one in found.items() if name in kept}
 
 
-def _retry_after(bad: BaseException) -> float:
-    """The seconds that a web server asks to wait; 0 if it does not."""
-    headers = getattr(bad.__cause__, "headers", None) or {}
-    text = str(headers.get("Retry-After", ""))
-    return min(float(text), 3600.0) if text.isdigit() else 0.0
+def depth_of(settings: Settings) -> int:
+    """How many of the newest files of a first listing are worth reading."""
+    return settings.frames + 24 + int(settings.catch_up / 300)
 
 
-def _without_query(text: str) -> str:
-    return text.partition("?")[0]
+def polled_of(settings: Settings, known: Sequence[Polled] = ()) -> list[Polled]:
+    """The sources of some settings; those that are known go on as they are. Raises `DataError` for a wrong URL."""
+    before = {one.source.name: one for one in known}
+    given = [source_of(one) for one in settings.sources]
+    return [before.get(one.name) or Polled(one, settings.poll, depth_of(settings)) for one in given]
 
 
 def _globbed(path: Path) -> list[Path]:
@@ -202,15 +200,3 @@ def _of_file(path: Path) -> Fingerprint | None:
         return None
     is_known = stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)
     return Fingerprint(about.st_size, f"{about.st_mtime_ns}-{about.st_ino}") if is_known else None
-
-
-def _fingerprint(url: str, mark: locations.Mark | None) -> Fingerprint | None:
-    """The fingerprint of a file at a URL; None where its server does not answer for it."""
-    try:
-        mark = locations.mark(url) if mark is None else mark
-    except UnreadableFile as bad:
-        log.info("%s", bad)
-        return None
-    if mark.tag:
-        return Fingerprint(mark.size, mark.tag)
-    return Fingerprint(mark.size, "", mark.modified, _HTTP_ABOUT_S)

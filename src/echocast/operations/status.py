@@ -11,12 +11,14 @@ from typing import Any
 from echocast._version import __version__
 from echocast.atomic import write_bytes
 from echocast.errors import DataError
+from echocast.io.location import name as name_of
 from echocast.operations import clock_rules
 from echocast.operations.clocks import Clock
+from echocast.operations.extensions import Extensions
 from echocast.operations.intake import Intake
 from echocast.operations.issuing import Issuing
 from echocast.operations.layout import Layout
-from echocast.operations.stamps import NS, iso, iso_ns
+from echocast.operations.stamps import NS, iso, iso_ns, seconds_of
 
 _DEFAULT_STEP_S = 300.0
 
@@ -30,12 +32,14 @@ class StatusFile:
         clock: the time.
         intake: the frames.
         issuing: the issues.
+        extensions: what else has something to say.
     """
 
     layout: Layout
     clock: Clock
     intake: Intake
     issuing: Issuing
+    extensions: Extensions
     stopping: bool = False
 
     def __post_init__(self) -> None:
@@ -77,8 +81,7 @@ class StatusFile:
             "last_errors": list(health.errors),
             "disk": {"free": disk.free, "used": sum(issue.bytes for issue in self.issuing.publisher.issues.values())},
             "catch_up_left": self.issuing.left,
-            "alerts": {"active": 0},
-        }
+        } | self.extensions.status()
 
     def write(self, *, at_most_every: float = 0.0) -> None:
         """Write the file; where the disk does not let it, the old one stays, and its age tells."""
@@ -87,7 +90,30 @@ class StatusFile:
             return
         self._last_written = now
         with suppress(DataError, OSError):
-            write_bytes(self.layout.status, json.dumps(self.content(), indent=1).encode() + b"\n")
+            content = self.content()
+            self._measure(content)
+            write_bytes(self.layout.status, json.dumps(content, indent=1).encode() + b"\n")
+
+    def line(self) -> str:
+        """All of it in one line."""
+        frames, newest = self.intake.store.times, next(iter(self.issuing.publisher.newest_first()), None)
+        told = [self.state(), f"newest frame {iso_ns(frames[-1]) if frames else 'none'}"]
+        return ", ".join([*told, f"newest forecast {newest.time if newest else 'none'}"])
+
+    def _measure(self, content: dict[str, Any]) -> None:
+        """Set what Prometheus is shown of the present."""
+        measures, newest = self.issuing.health.measures, content["newest_issue"]
+        model = name_of(self.intake.settings.model)
+        measures.clear("echocast_build_info")
+        measures.set("echocast_build_info", 1.0, version=__version__, model=model)
+        if newest is not None:
+            measures.set("echocast_issue_timestamp_seconds", seconds_of(newest["time"]))
+            measures.set("echocast_last_success_timestamp_seconds", seconds_of(newest["published"]))
+        measures.set("echocast_catchup_backlog", content["catch_up_left"])
+        measures.set("echocast_published_bytes", content["disk"]["used"])
+        measures.set("echocast_disk_free_bytes", content["disk"]["free"])
+        for reason, number in self.issuing.worker.restarts.items():
+            measures.set("echocast_worker_restarts", number, reason=reason)
 
     @property
     def _step(self) -> float:
@@ -98,7 +124,7 @@ class StatusFile:
             return "all new frames are from the future: the radar's clock or this machine's is wrong"
         if self.issuing.health.failing:
             return self.issuing.health.failing
-        lost = [one.source.name.partition("?")[0] for one in self.intake.sources if one.errors]
+        lost = [one.name for one in self.intake.sources if one.errors]
         return f"cannot be reached: {', '.join(lost)}" if lost else ""
 
     def _newest_frame(self) -> dict[str, Any] | None:

@@ -15,27 +15,31 @@ from typing import Any
 
 import filelock
 
-from echocast.errors import DataError
+from echocast.errors import DataError, EchocastError
 from echocast.io.reading import ReadOptions
-from echocast.operations import jobs, sources
+from echocast.operations import jobs, reloading, sources
+from echocast.operations.alerts.extension import extension_of
 from echocast.operations.clocks import Clock, FastClock, SystemClock
 from echocast.operations.disk import disk_errors
+from echocast.operations.extensions import Extensions
 from echocast.operations.health import Health
 from echocast.operations.intake import Intake
 from echocast.operations.issuing import Issuing
 from echocast.operations.layout import Layout
 from echocast.operations.logs import EventLog, warnings_as_events
+from echocast.operations.metrics import MetricsServer
+from echocast.operations.notify import Notifier
 from echocast.operations.rules import Due
-from echocast.operations.settings import Settings
+from echocast.operations.settings import Settings, SettingsError
 from echocast.operations.stamps import NS
 from echocast.operations.status import StatusFile
+from echocast.operations.waking import Waker
 from echocast.operations.worker import Worker, WorkerProcess
 
 LOCKED, NOTHING_ISSUED, INTERRUPTED = 75, 3, 130
 """Exit statuses beside 0 and 1."""
 _STATUS_S = 5.0
 _SLICE_S = 0.2
-_PREPARE_S = 600.0
 
 
 class Locked(DataError):
@@ -56,6 +60,7 @@ class Watch:
         log: where events are told; standard error if None.
         clock: the time; the machine's, or with a replay a fast one, if None.
         worker: reads and computes; a process of its own if None.
+        reread: reads the configuration again, for SIGHUP; None: only what extensions read is read again.
 
     Raises:
         Locked: another process watches into the same folder.
@@ -68,10 +73,13 @@ class Watch:
     log: EventLog | None = None
     clock: Clock | None = None
     worker: Worker | None = None
+    reread: reloading.Reread | None = None
     stop_signal: int | None = None
     _wants_state: bool = False
     _reload_asked: bool = False
     _is_to_plan: bool = True
+    _metrics: MetricsServer | None = None
+    _waker: Waker | None = None
 
     def __post_init__(self) -> None:
         """Lock the folder, load the model, take in what is there."""
@@ -101,17 +109,24 @@ class Watch:
 
     def turn(self) -> float:
         """One turn of the loop: list, read, make one issue, tidy; the seconds until the next thing to do."""
+        if self._reload_asked:
+            self._reload()
+        self.notifier.alive()
         self.intake.poll()
+        if not self.notifier.is_ready:
+            self.notifier.ready(self.status.line())
         if self.intake.read():
             self.issuing.index_is_old = self._is_to_plan = True
         due: list[Due] = []
         if self._is_to_plan and not self.issuing.is_waiting_for_the_disk:
             due = self.issuing.due()
             self._is_to_plan = bool(due)
-        if due:
-            self.issuing.make(due[0])
+        if due and (issue := self.issuing.make(due[0])) is not None:
+            self.extensions.published(issue)
         self.issuing.tidy()
         self.status.write(at_most_every=0.0 if due else _STATUS_S)
+        self.notifier.status(self.status.line())
+        self.extensions.turn(self.status.state())
         if len(due) > 1:
             return 0.0
         return max(0.0, min(self.intake.next_time(), self._retry_time()) - self.time.interval())
@@ -120,46 +135,82 @@ class Watch:
         """End the worker and give the folder free; what is computed is dropped."""
         if self.worker is not None:
             self.worker.end()
+        for one in (self._waker, self._metrics):
+            if one is not None:
+                one.close()
         if hasattr(self, "status"):
+            self.notifier.stopping()
+            self.extensions.end()
             self.status.stopping = True
             self.status.write()
         self._lock.release()
 
     def heartbeat(self) -> None:
-        """Called while the worker works: status.json stays young, and a wish to stop is heard."""
+        """Called by the loop while it waits for work: status.json stays young, and a wish to stop is heard."""
+        self.notifier.alive()
         if hasattr(self, "status"):
             self.status.write(at_most_every=_STATUS_S)
         self._hear()
 
     def _make(self) -> None:
-        chosen = self.settings
+        chosen, self.notifier = self.settings, Notifier()
         polled, self.time = self._sources()
         self.events = self.log or EventLog(sys.stderr, _as_json(chosen.log))
         health = Health(self.events)
         if self.worker is None:
             self.worker = WorkerProcess(chosen.memory, self.heartbeat)
-        model = self.worker.call(jobs.prepare, (chosen.model, chosen.members), deadline=_PREPARE_S)
+        model = self.worker.call(jobs.prepare, (chosen.model, chosen.members), deadline=jobs.PREPARE_S)
         self.intake = Intake(self.layout, chosen, self.options, self.worker, self.time, health, polled)
         self.intake.heartbeat = self.heartbeat
         self.issuing = Issuing(self.layout, chosen, model, self.intake, self.worker, self.time, health)
-        self.status = StatusFile(self.layout, self.time, self.intake, self.issuing)
+        self.extensions = Extensions(health, self.time.now, list(extension_of(self.issuing, self.intake.store)))
+        self.status = StatusFile(self.layout, self.time, self.intake, self.issuing, self.extensions)
         self.issuing.tidy()
         self.status.write()
+        if chosen.metrics is not None:
+            self._metrics = MetricsServer(chosen.metrics, health.measures)
+        self._listen()
         self.events.event(self.time.now(), "started", sources=len(polled), out=str(self.layout.root))
+
+    def _listen(self) -> None:
+        """Let the system wake the loop when a watched folder changes; a simulated clock is not woken."""
+        if self._waker is not None:
+            self._waker.close()
+        found = [one.source.path for one in self.intake.sources if isinstance(one.source, sources.Folder)]
+        is_real = isinstance(self.time, SystemClock) and not self.settings.once
+        self._waker = Waker(found) if is_real else None
+
+    def _reload(self) -> None:
+        """Read the configuration again; where it is wrong, say so and keep what counts."""
+        self._reload_asked = False
+        self.notifier.reloading()
+        try:
+            new = (self.settings, self.options) if self.reread is None else self.reread()
+            told = reloading.changed(self.settings, new[0])
+            polled = list(self.intake.sources)
+            polled = sources.polled_of(new[0], polled) if "sources" in told else polled
+            reloading.prepare(new, self.intake, self.issuing, self.extensions, polled)()
+        except (EchocastError, SettingsError, TimeoutError) as bad:
+            self.intake.health.error(self.time.now(), "reload", f"the old configuration stays: {bad}")
+        else:
+            self.settings, self.options = new
+            self._is_to_plan = True
+            self._listen()
+            self.events.event(self.time.now(), "reloaded", changed=",".join(told) or "nothing")
+        self.notifier.ready(self.status.line())
 
     def _sources(self) -> tuple[list[sources.Polled], Clock]:
         """The sources, and the clock, which a replay begins at its first frame."""
         chosen = self.settings
-        depth = chosen.frames + 24 + int(chosen.catch_up / 300)
         if chosen.replay is None:
-            given = [sources.source_of(one) for one in chosen.sources]
-            return [sources.Polled(one, chosen.poll, depth) for one in given], self.clock or SystemClock()
+            return sources.polled_of(chosen), self.clock or SystemClock()
         times = jobs.archive_times(chosen.replay)
         if not times:
             raise DataError(f"--replay {chosen.replay}: holds no frames")
         clock = self.clock or FastClock(times[0] / NS, chosen.speed)
         self._replayed_until = times[-1] / NS
-        return [sources.Polled(sources.Replay(chosen.replay, times, clock.now), chosen.poll, depth)], clock
+        source = sources.Replay(chosen.replay, times, clock.now)
+        return [sources.Polled(source, chosen.poll, sources.depth_of(chosen))], clock
 
     def _is_done(self, wait: float) -> bool:
         """Whether all that there is to do is done; a service that watches a feed never is."""
@@ -186,15 +237,17 @@ class Watch:
         end = self.time.interval() + seconds
         while (left := end - self.time.interval()) > 0:
             self._hear()
+            if self._reload_asked:
+                return
+            if self._waker is not None and self._waker.has_changed():
+                self.intake.poll_now()
+                return
             self.time.sleep(min(left, _SLICE_S * getattr(self.time, "speed", 1.0)))
         self._hear()
 
     def _hear(self) -> None:
         if self.stop_signal is not None:
             raise Stopped
-        if self._reload_asked:
-            self._reload_asked = False
-            self.events.event(self.time.now(), "warning", level="warning", reason="SIGHUP: restart to read settings")
         if self._wants_state and hasattr(self, "status"):
             self._wants_state = False
             self.events.event(self.time.now(), "state", **self.status.content())

@@ -23,6 +23,11 @@ class Worker(Protocol):
     def call(self, work: Callable[[T], R], item: T, *, deadline: float) -> R:
         """What `work` makes of `item`; raises `TimeoutError`, `DataError` where the process died, or what it raised."""
 
+    memory: int
+    """Bytes that it may hold between issues."""
+    restarts: dict[str, int]
+    """How often it was renewed: for its ``age`` or ``memory``, because it ``died``, or over its ``deadline``."""
+
     def tidy(self) -> None:
         """Renew the process if it is time; called between issues."""
 
@@ -46,8 +51,13 @@ class WorkerProcess:
     _issues: int = 0
 
     def call(self, work: Callable[[T], R], item: T, *, deadline: float) -> R:
-        """What `work` makes of `item`, in the process."""
-        return self._process.call(work, item, deadline=deadline, on_wait=self.on_wait)
+        """What `work` makes of `item`, in the process; one that dies or is ended is counted."""
+        try:
+            return self._process.call(work, item, deadline=deadline, on_wait=self.on_wait)
+        except Exception as bad:
+            if self._process.pid is None:
+                self._count("deadline" if isinstance(bad, TimeoutError) else "died")
+            raise
 
     def tidy(self) -> None:
         """Renew the process after many issues, or where it holds too much memory."""
@@ -55,7 +65,7 @@ class WorkerProcess:
         held = _resident(self._process.pid)
         why = "age" if self._issues >= RECYCLED_AFTER else "memory" if held > self.memory else ""
         if why:
-            self.restarts[why] = self.restarts.get(why, 0) + 1
+            self._count(why)
             self.end()
 
     def end(self) -> None:
@@ -63,9 +73,16 @@ class WorkerProcess:
         self._process.end()
         self._issues = 0
 
+    def _count(self, why: str) -> None:
+        self.restarts[why] = self.restarts.get(why, 0) + 1
 
+
+@dataclass
 class WorkHere:
     """The work is done in this process: for tests and for replay."""
+
+    memory: int = 0
+    restarts: dict[str, int] = field(default_factory=dict)
 
     def call(self, work: Callable[[T], R], item: T, *, deadline: float) -> R:
         """What `work` makes of `item`."""

@@ -5,8 +5,9 @@ The forecast has the dims (member, lead, y, x). A pixel that is unknown in any m
     >>> products(forecast).data_vars  # doctest: +SKIP
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,25 @@ RATES_MM_H = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 AMOUNTS_MM = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 SPANS_MIN = (30.0, 60.0, 90.0)
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Of which rates (mm/h) and amounts (mm) probabilities are told, and over which spans (minutes)."""
+
+    rates: tuple[float, ...] = RATES_MM_H
+    amounts: tuple[float, ...] = AMOUNTS_MM
+    spans: tuple[float, ...] = SPANS_MIN
+
+    def also(self, rates: Iterable[float], amounts: Iterable[float], spans: Iterable[float]) -> "Thresholds":
+        """These and others, ascending."""
+        pairs = ((self.rates, rates), (self.amounts, amounts), (self.spans, spans))
+        return Thresholds(*(tuple(sorted({*mine, *others})) for mine, others in pairs))
+
+
+USUAL = Thresholds()
+"""What is told unless more is asked for."""
+
 _STRIP = 16_000
 """Pixels whose members are sorted at a time: they stay in the processor's cache."""
 

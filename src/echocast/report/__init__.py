@@ -13,9 +13,18 @@ from echocast.report import files, page
 from echocast.report.figures import figures_of
 from echocast.report.panels import case_panels
 from echocast.report.pictures import write_picture_report
+from echocast.report.stations import write_station_report
 from echocast.report.tables import lead_table, score_table, threshold_table
 
-__all__ = ["case_panels", "lead_table", "score_table", "threshold_table", "write_picture_report", "write_report"]
+__all__ = [
+    "case_panels",
+    "lead_table",
+    "score_table",
+    "threshold_table",
+    "write_picture_report",
+    "write_report",
+    "write_station_report",
+]
 
 
 def write_report(

@@ -134,26 +134,38 @@ code { background: #eff1f3; padding: .1rem .3rem; border-radius: 4px; overflow-w
 """.strip()
 
 
-def _head(result: VerificationResult, command: str) -> Section:
+def intervals(result: VerificationResult) -> str:
+    """Where the confidence intervals come from, or why there are none."""
     count = len(result.blocks)
     blocks = f"{count} block{'s' if count > 1 else ''} (a block is a UTC day of unbroken frames)"
-    intervals = (
-        f"Confidence intervals (95 %) are from a block bootstrap with {BOOTSTRAP_SAMPLES} samples of {blocks}; all"
-        " forecasters have the same samples."
-        if count >= MIN_BLOCKS
-        else f"There are no confidence intervals: {blocks} are too few for a bootstrap, which needs {MIN_BLOCKS}. No"
+    if count >= MIN_BLOCKS:
+        return (
+            f"Confidence intervals (95 %) are from a block bootstrap with {BOOTSTRAP_SAMPLES} samples of {blocks}; all"
+            " forecasters have the same samples."
+        )
+    return (
+        f"There are no confidence intervals: {blocks} are too few for a bootstrap, which needs {MIN_BLOCKS}. No"
         " difference in this report can be called significant."
     )
+
+
+def cases(result: VerificationResult) -> str:
+    """How many forecasts there are, of when, and for which lead times."""
+    return (
+        f"{result.cases} cases from {fields.format_time(result.first)} to {fields.format_time(result.last)} UTC;"
+        f" {len(result.lead_minutes)} lead times to {result.lead_minutes[-1]:g} min."
+    )
+
+
+def _head(result: VerificationResult, command: str) -> Section:
     return Section(
         "Verification",
         [
-            f"{result.cases} cases from {fields.format_time(result.first)} UTC to"
-            f" {fields.format_time(result.last)} UTC;"
-            f" {len(result.lead_minutes)} lead times to {result.lead_minutes[-1]:g} min.",
+            cases(result),
             *([result.observations] if result.observations else []),
             "Counts and sums are pooled over all cases. All forecasters are scored on the same pixels: observed, and"
             " forecast by each of them. Coverage is the fraction of the observed pixels that a forecaster forecasts."
-            f" Scores for deterministic forecasts are computed from the mean of an ensemble. {intervals}",
+            f" Scores for deterministic forecasts are computed from the mean of an ensemble. {intervals(result)}",
             f"Made by echocast {__version__}: `{command}`",
         ],
     )
