@@ -17,7 +17,7 @@ from echocast.server.edr.coverage import CRS84, Coverage, Points, Raster
 from echocast.server.edr.parameters import Parameter
 
 MEDIA_TYPE = "application/netcdf"
-_TIME = {"units": "seconds since 1970-01-01 00:00:00", "calendar": "standard"}
+_TIME = {"units": "seconds since 1970-01-01 00:00:00", "calendar": "standard", "units_metadata": "leap_seconds: none"}
 _LONGITUDE = {"standard_name": "longitude", "long_name": "longitude", "units": "degrees_east"}
 _LATITUDE = {"standard_name": "latitude", "long_name": "latitude", "units": "degrees_north"}
 _NAME_LENGTH = 8

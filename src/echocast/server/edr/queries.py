@@ -6,9 +6,10 @@ parts.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from echocast.operations.grid import Grid
+from echocast.operations.point_file import PointFile
 from echocast.server.edr import covjson, netcdf, projection, reading, selecting, tables, times, wkt
 from echocast.server.edr.coverage import CRS84, NATIVE, Coverage, Points, Raster
 from echocast.server.edr.parameters import Parameter, chosen, leads_of
@@ -65,6 +66,7 @@ FORMATS = (
 _ALSO_CALLED = {"json": "CoverageJSON", "covjson": "CoverageJSON", "netcdf3": "NetCDF", "nc": "NetCDF"}
 
 
+@runtime_checkable
 class Issue(Protocol):
     """What a query needs of an issue."""
 
@@ -89,7 +91,7 @@ class Issue(Protocol):
         ...
 
     @property
-    def values(self) -> reading.Values:
+    def values(self) -> PointFile:
         """Its block file."""
         ...
 

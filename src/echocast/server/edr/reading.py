@@ -1,10 +1,11 @@
 """From cells to values: the block file is read strip by strip, so that little is held beside the answer."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from echocast.operations.point_file import PointFile
 from echocast.server.edr.coverage import Points, Raster, strips
 from echocast.server.edr.parameters import Parameter
 
@@ -14,20 +15,8 @@ Piece = tuple[Any, dict[str, np.ndarray]]
 """Where values go in the domain, and the values of each variable there, (lead, n)."""
 
 
-class Values(Protocol):
-    """What is used of `echocast.operations.point_file.PointFile`."""
-
-    def cells(self, cells: Sequence[tuple[int, int]], names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-        """Variables at cells, each (lead, cell)."""
-        ...
-
-    def window(self, rows: slice, columns: slice, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-        """Variables in a rectangle, each (lead, y, x)."""
-        ...
-
-
 def values(
-    file: Values, domain: Points | Raster, parameters: Sequence[Parameter], leads: Sequence[float]
+    file: PointFile, domain: Points | Raster, parameters: Sequence[Parameter], leads: Sequence[float]
 ) -> Mapping[str, np.ndarray]:
     """The values of parameters at leads, each float32 (lead, *domain); NaN where there is none.
 
@@ -44,13 +33,13 @@ def values(
     return found
 
 
-def _of_points(file: Values, points: Points, names: Sequence[str]) -> Iterator[Piece]:
+def _of_points(file: PointFile, points: Points, names: Sequence[str]) -> Iterator[Piece]:
     inside = points.inside
     cells = list(zip(points.rows[inside].tolist(), points.columns[inside].tolist(), strict=True))
     yield inside, file.cells(cells, names)
 
 
-def _strips(file: Values, raster: Raster, names: Sequence[str]) -> Iterator[Piece]:
+def _strips(file: PointFile, raster: Raster, names: Sequence[str]) -> Iterator[Piece]:
     """Strips of the grid, and which cells of the raster come from each."""
     first, last = int(raster.rows[raster.inside].min()), int(raster.rows[raster.inside].max())
     start = first - first % _STRIP
