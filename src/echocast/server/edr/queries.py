@@ -4,6 +4,7 @@
 parts.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -16,6 +17,9 @@ from echocast.server.edr.parameters import Parameter, chosen, leads_of
 from echocast.server.edr.refusals import Refused, TooMuch, shown
 from echocast.server.edr.wkt import Geometry, WktLimits
 
+_HEIGHT = r"-?[0-9]+(\.[0-9]+)?"
+HEIGHTS = rf"^({_HEIGHT}(,{_HEIGHT})*|{_HEIGHT}/{_HEIGHT}|R[0-9]+/{_HEIGHT}/{_HEIGHT})$"
+"""What `z` may be: heights, a range, or a number of steps from a height."""
 PARAMETERS = ("datetime", "parameter-name", "z", "crs", "f")
 """What every query of data takes, beside `coords` or `bbox`."""
 
@@ -274,7 +278,7 @@ def _crs(text: str | None, grid: Grid) -> tuple[bool, str]:
 
 def _check_heights(text: str | None) -> None:
     """Rain at the ground has no heights: `z` is ignored, unless it is no text of heights at all."""
-    if text is not None and (len(text) > 200 or not text or set(text) - set("0123456789.,/-+eEdmRrZ ")):
+    if text is not None and (len(text) > 200 or not re.fullmatch(HEIGHTS, text)):
         raise Refused(f"z: {shown(text)} is no height, list or range of heights; it can be left out")
 
 
