@@ -35,6 +35,7 @@ PARTS = (
     "routes.files",
     "routes.rainviewer",
     "edr",
+    "docs",
     "alerts_routes",
     "pages",
 )

@@ -144,7 +144,11 @@ class Sender:
         """Send a message of ASGI."""
         if message["type"] == "http.response.start":
             self.started, self.status = True, message["status"]
-            headers = list(message.get("headers", ())) + self._guard.headers(self._scope)
+            own = list(message.get("headers", ()))
+            given = {name for name, _ in own}  # a page may have a policy of its own
+            headers = own + [
+                one for one in self._guard.headers(self._scope) if one[0] not in given or one[0] == b"vary"
+            ]
             if self._guard.keeps_private:
                 headers = [(n, v.replace(b"public", b"private") if n == b"cache-control" else v) for n, v in headers]
             message = {"type": message["type"], "status": message["status"], "headers": _one_vary(headers)}

@@ -62,6 +62,7 @@ class Settings(BaseModel):
     palette: Literal["cvd", "classic", "grey", "night"] = "cvd"
     cache: Bytes = 128_000_000
     cors: list[str] = ["*"]
+    locations: Path | None = None
     token_file: Path | None = None
     rate: Annotated[str, Field(pattern=r"^\d+(\.\d+)?/s$")] | None = None
     proxies: list[str] = []

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyproj
@@ -41,17 +42,27 @@ class SmallIssue:
         rate = rate.astype(np.float32)
         return {"rate": rate, "rate.p90": rate * 2, "amount.10": rate[:1] / 8}
 
-    @cached_property
-    def values(self) -> PointFile:
-        """The block file."""
+    @property
+    def layers(self) -> dict[str, Layer]:
+        """What is written."""
         arrays = self.arrays
-        layers = {
+        known = np.where(np.isnan(arrays["rate"]), np.nan, 1).astype(np.float32)
+        return {
             "rate": Layer(arrays["rate"], LEADS, "rate", "rain rate"),
             "rate.p90": Layer(arrays["rate.p90"], LEADS, "rate", "rain rate that 90 % do not exceed"),
             "amount.10": Layer(arrays["amount.10"], (10.0,), "amount", "rain amount over 10 min"),
+            "coverage": Layer(known, LEADS, "coverage", "where the forecast is known"),
         }
-        path = self.folder / "points.bin"
-        return PointFile(path, write_points(path, layers))
+
+    @cached_property
+    def about_points(self) -> dict[str, Any]:
+        """What meta.json says of the block file, which is written."""
+        return write_points(self.folder / "points.bin", self.layers)
+
+    @cached_property
+    def values(self) -> PointFile:
+        """The block file."""
+        return PointFile(self.folder / "points.bin", self.about_points)
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:

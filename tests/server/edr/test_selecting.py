@@ -51,9 +51,8 @@ def test_holes_and_several_polygons() -> None:
     assert expected.sum() > 100
     assert (mask(found, GRID) == expected).all()
     assert found is not None
-    assert found.inside.shape == (np.ptp(np.flatnonzero(expected.any(axis=1))) + 1,) + (
-        np.ptp(np.flatnonzero(expected.any(axis=0))) + 1,
-    )
+    rows, columns = np.flatnonzero(expected.any(axis=1)), np.flatnonzero(expected.any(axis=0))
+    assert found.inside.shape == (np.ptp(rows) + 1, np.ptp(columns) + 1)
 
 
 def test_a_polygon_of_neighbours_shares_no_cell() -> None:

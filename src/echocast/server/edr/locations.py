@@ -83,7 +83,6 @@ def _polygon(polygon: Polygon) -> list[list[list[float]]]:
     return [[list(position) for position in ring] for ring in polygon]
 
 
-
 def read(path: Path | None, limits: WktLimits) -> Mapping[str, Location]:
     """The places of a GeoJSON file by their ids, none without a file.
 

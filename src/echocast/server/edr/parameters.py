@@ -12,10 +12,12 @@ from typing import Any
 
 from echocast.server.edr.refusals import Refused, shown
 
-_LEFT_OUT = ("coverage",)
-"""Variables that are no parameters: null says the same."""
-_UNITS = {"rate": ("mm h-1", "mm/h", "millimetres per hour"), "amount": ("mm", "mm", "millimetres")}
-_SHARE = ("1", "1", "share from 0 to 1")
+_UNITS = {
+    "rate": ("mm h-1", "mm/h", "millimetres per hour"),
+    "amount": ("mm", "mm", "millimetres"),
+    "probability": ("1", "1", "share from 0 to 1"),
+}
+"""Of each kind of variable that is a parameter; where nothing is known null tells, so the coverage is none."""
 _STANDARD = {"rate": "rainfall_rate", "amount": "thickness_of_rainfall_amount"}
 _VOCABULARY = "http://vocab.nerc.ac.uk/standard_name/"
 
@@ -43,7 +45,7 @@ class Parameter:
     @property
     def units(self) -> str:
         """As CF writes them."""
-        return _UNITS.get(self.kind, _SHARE)[0]
+        return _UNITS[self.kind][0]
 
     @property
     def standard_name(self) -> str:
@@ -52,7 +54,7 @@ class Parameter:
 
     def unit(self) -> tuple[str, str]:
         """Symbol by UCUM, and label."""
-        return _UNITS.get(self.kind, _SHARE)[1:]
+        return _UNITS[self.kind][1:]
 
     def observed(self) -> str:
         """An identifier of what is observed."""
@@ -60,8 +62,8 @@ class Parameter:
 
 
 def parameters_of(variables: Mapping[str, Mapping[str, Any]]) -> dict[str, Parameter]:
-    """The parameters of an issue by name, from the variables of its points.bin."""
-    made = (_made(name, about) for name, about in variables.items() if name not in _LEFT_OUT)
+    """The parameters of an issue by name, from the variables of its points.bin; those of other kinds are none."""
+    made = (_made(name, about) for name, about in variables.items() if about["scale"] in _UNITS)
     return {one.name: one for one in made}
 
 

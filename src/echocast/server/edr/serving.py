@@ -39,9 +39,7 @@ def served(issue: snapshot.Issue | None) -> ServedIssue | None:
     """An issue as queries see it; None if it cannot be asked. Raises `UnreadableFile`."""
     if issue is None or issue.grid is None or issue.point_file is None:
         return None
-    return ServedIssue(
-        issue.id, issue.seconds, issue.grid, parameters_of(issue.point_file.variables), issue.point_file
-    )
+    return ServedIssue(issue.id, issue.seconds, issue.grid, parameters_of(issue.point_file.variables), issue.point_file)
 
 
 class Held:
