@@ -108,8 +108,8 @@ LIMIT = {
     "name": "limit",
     "in": "query",
     "required": False,
-    "description": "How many of the newest forecasts are listed.",
-    "schema": {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 100},
+    "description": "How many of the newest forecasts are listed; at most 10,000 are.",
+    "schema": {"type": "integer", "minimum": 1, "default": 100},
 }
 
 

@@ -263,7 +263,7 @@ def _limit(asked: Mapping[str, str]) -> int:
     """How many issues to list."""
     queries.check_names(asked, ("limit",))
     text = asked.get("limit", "100")
-    if not re.fullmatch("[0-9]{1,9}", text) or int(text) < 1:
+    if not re.fullmatch("[0-9]{1,100}", text) or int(text) < 1:
         raise Refused(f"limit: {shown(text)} is no whole number of 1 or more")
     return min(int(text), 10_000)
 
