@@ -223,7 +223,9 @@ def test_errors_are_problems_that_say_what_is_wrong(folder: issues.Folder, clien
 def test_every_answer_has_the_headers_of_security(client: Client) -> None:
     for path in ("/", "/nothing", "/v1/index.json"):
         headers = client.get(path).headers
-        assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+        assert headers["content-security-policy"].startswith(
+            "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-"
+        )
         assert (headers["x-content-type-options"], headers["access-control-allow-origin"]) == ("nosniff", "*")
         assert "server" not in headers
         assert "access-control-allow-credentials" not in headers
@@ -350,7 +352,9 @@ def test_an_index_of_another_version_or_damaged_keeps_the_last_state(tmp_path: P
     folder.change_index(version="1.9", news={"more": 1})
     assert guard.service.refresh()
     assert guard.service.trouble == ""
-    for content in ('{"version": "2.0"}', "{", '{"version": "1.0", "issues": 3}', '{"version": "1.0", "issues": [], "frames": [{"id": "x", "time": "2026", "path": "../../etc/passwd"}], "generated": "2026-05-01T00:00:00Z"}'):  # fmt: skip
+    outside = {"id": "x", "time": "2026-05-01T00:00:00Z", "path": "../../etc/passwd"}
+    leads_out = {"version": "1.0", "issues": [], "frames": [outside], "generated": "2026-05-01T00:00:00Z"}
+    for content in ('{"version": "2.0"}', "{", '{"version": "1.0", "issues": 3}', json.dumps(leads_out)):
         folder.layout.index.write_text(content)
         assert not guard.service.refresh()
         assert guard.service.trouble
