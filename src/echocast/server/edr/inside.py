@@ -43,7 +43,7 @@ class Box:
         """Whether boxes of degrees, with a west edge and a width each, have a place in common with it."""
         with np.errstate(invalid="ignore"):
             beside = ((west - self.west) % 360 <= self.width) | ((self.west - west) % 360 <= width)
-            return beside & (south <= self.north) & (south + height >= self.south)
+            return np.asarray(beside & (south <= self.north) & (south + height >= self.south))
 
     @property
     def width(self) -> float:
