@@ -1,6 +1,6 @@
 """Which parts of a grid a query can concern at all: small blocks, each with the box of degrees around its centres.
 
-The boxes of a grid are found once, which takes a second for a million cells, and kept.
+The boxes of a grid are found once, which takes a tenth of a second for a million cells, and kept.
 """
 
 from collections.abc import Iterator, Sequence
@@ -57,24 +57,30 @@ def _boxes(grid: Grid) -> _Boxes:
     found = np.full((4, *shape), np.nan)
     x, y = projection.centres(grid.x), projection.centres(grid.y)
     for down in range(shape[0]):
-        strip = y[down * SIDE : (down + 1) * SIDE]
-        longitude, latitude = projection.degrees(grid, *(one.ravel() for one in np.meshgrid(x, strip)))
         for across in range(shape[1]):
-            columns = slice(across * SIDE, (across + 1) * SIDE)
-            found[:, down, across] = _around(
-                longitude.reshape(strip.size, -1)[:, columns], latitude.reshape(strip.size, -1)[:, columns]
-            )
+            edge = _edge(x[across * SIDE : (across + 1) * SIDE], y[down * SIDE : (down + 1) * SIDE])
+            found[:, down, across] = _around(*projection.degrees(grid, *edge))
     return _Boxes(*found)
 
 
+def _edge(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x and y of the cells along the edge of a block: the box around them is that of all its cells."""
+    across, down = np.full_like(x, y[0]), np.full_like(y, x[0])
+    far_across, far_down = np.full_like(x, y[-1]), np.full_like(y, x[-1])
+    return np.concatenate([x, x, down, far_down]), np.concatenate([across, far_across, y, y])
+
+
 def _around(longitude: np.ndarray, latitude: np.ndarray) -> tuple[float, float, float, float]:
-    """The box of places: west, south, width, height."""
+    """The box of what an edge encloses: west, south, width, height; wide where a part is not on Earth."""
     there = np.isfinite(longitude) & np.isfinite(latitude)
     if not there.any():
         return np.nan, np.nan, np.nan, np.nan
-    longitude, latitude = longitude[there], latitude[there]
+    if not there.all():
+        return -180.0, -90.0, 360.0, 180.0
     turned = (longitude - longitude[0] + 180) % 360 - 180
     west, south = longitude[0] + turned.min(), latitude.min()
     width, height = turned.max() - turned.min(), latitude.max() - south
-    # Around a pole longitudes go round.
-    return (west, south, width, height) if width < 180 else (-180.0, south, 360.0, height)
+    if width < 180:
+        return west, south, width, height
+    # It goes around a pole, which is not on the edge.
+    return (-180.0, south, 360.0, 90 - south) if latitude.mean() > 0 else (-180.0, -90.0, 360.0, latitude.max() + 90)
