@@ -72,7 +72,7 @@ def served(root: Path, **more: Any) -> Iterator[int]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
-            while not server.started:
+            while not server.started and thread.is_alive():
                 time.sleep(0.01)
             yield listening.getsockname()[1]
         finally:
