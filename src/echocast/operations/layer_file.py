@@ -23,7 +23,7 @@ import numpy as np
 
 from echocast.errors import UnreadableFile
 from echocast.operations import deflate, scales
-from echocast.operations.blocks import BlockFile, spans
+from echocast.operations.blocks import BlockFile, Spans
 
 FORMAT = "echocast-layers-1"
 
@@ -35,7 +35,7 @@ class Layer:
     Args:
         values: (lead, y, x), float32; NaN where it is not known.
         leads: in minutes; the end of the span for amounts.
-        scale: one of `echocast.operations.scales.SCALES`.
+        scale: one of `echocast.operations.scales.SCALES`, or for points.bin alone ``minutes``.
         title: what it is, in a few words.
     """
 
@@ -82,7 +82,7 @@ class LayerFile(BlockFile):
         self.shape: tuple[int, int] = (int(meta["shape"][0]), int(meta["shape"][1]))
         self.layers: dict[str, dict[str, Any]] = dict(meta["layers"])
         self.values = {name: _values(about) for name, about in meta["scales"].items()}
-        self._spans = spans(meta["sizes"])
+        self._spans = Spans(meta["sizes"])
 
     def leads(self, name: str) -> tuple[float, ...]:
         """The leads of a layer in minutes; raises `KeyError` if there is no such layer."""

@@ -13,14 +13,16 @@ from fastapi import FastAPI
 from echocast.errors import DataError
 from echocast.server.access import Clients, Cors, Rates, Tokens
 from echocast.server.asgi import METHODS, Message, Receive, Scope, Send
+from echocast.server.docs_page import STYLE_SOURCE
 from echocast.server.problems import BROKEN, MEDIA_TYPE, UNREADABLE, Problem
 from echocast.server.service import Service
 
 log = logging.getLogger(__name__)
 
 _CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self';"
-    " worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    f"default-src 'none'; script-src 'self'; style-src 'self' {STYLE_SOURCE}; img-src 'self' data: blob:;"
+    " connect-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'self'"
 )
 SECURITY = (
     (b"content-security-policy", _CSP.encode()),
@@ -70,9 +72,9 @@ class Guard:
                 return
             path = scope["path"].removeprefix(self._root) if self._root else scope["path"]
             for prefix, fast in self.service.fast:
-                if path.startswith(prefix):
+                if path.startswith(prefix) and (found := await fast(path[len(prefix) :], scope)) is not None:
                     send.route = prefix
-                    await send.whole(*await fast(path[len(prefix) :], scope))
+                    await send.whole(*found)
                     return
             await self.app(dict(scope, method="GET") if scope["method"] == "HEAD" else scope, receive, send)
         except Problem as bad:
@@ -144,7 +146,11 @@ class Sender:
         """Send a message of ASGI."""
         if message["type"] == "http.response.start":
             self.started, self.status = True, message["status"]
-            headers = list(message.get("headers", ())) + self._guard.headers(self._scope)
+            own = list(message.get("headers", ()))
+            given = {name for name, _ in own}  # a page may have a policy of its own
+            headers = own + [
+                one for one in self._guard.headers(self._scope) if one[0] not in given or one[0] == b"vary"
+            ]
             if self._guard.keeps_private:
                 headers = [(n, v.replace(b"public", b"private") if n == b"cache-control" else v) for n, v in headers]
             message = {"type": message["type"], "status": message["status"], "headers": _one_vary(headers)}
