@@ -144,7 +144,7 @@ _CLASSIC_CHANCE = _hex("fbe3d0 f4b98f e58350 c24a1f 7a1f0c")
 
 PALETTES = {
     "cvd": Palette(
-        _between("fff0a0 b9e08a 5cc0a0 2f9dbb 3f74c0 5a4bb0 6b2490 560f58 2a0628", MOST_CLASSES),
+        _between("fff0a0 b9e08a 5cc0a0 2f9dbb 3f74c0 5a4bb0 6b2490 5a1060 14031c", MOST_CLASSES),
         _between("fdeacb f9c98d ee9c57 d96d3a b04226 77230f 420c05", len(_CHANCES)),
     ),
     "classic": Palette(
