@@ -7,6 +7,7 @@ Where that would err, as at the edge of a projection, each pixel is brought ther
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -41,7 +42,7 @@ class Picture:
     metres: float
 
     def places(self, across: np.ndarray, down: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Longitudes and latitudes of points, in pixels from the upper left corner of the picture."""
+        """Longitudes of points and latitudes of points, in pixels from the upper left corner of the picture."""
         x = (self.left + across) * self.metres / HALF - 1  # -1 to 1 is once around
         y = 1 - (self.top + down) * self.metres / HALF
         longitudes = (x * 180 + 180) % 360 - 180
@@ -78,7 +79,7 @@ def cells(grid: Grid, picture: Picture, level: int = 0) -> np.ndarray:
     columns >>= level
     rows *= across
     rows += columns
-    rows[~inside] = down * across
+    np.putmask(rows, ~inside, down * across)
     return rows
 
 
@@ -89,6 +90,7 @@ def _whole(positions: np.ndarray) -> np.ndarray:
         return (positions + 1).astype(np.int32) - np.int32(1)
 
 
+@lru_cache(maxsize=1024)
 def level_for(grid: Grid, metres: float) -> int:
     """The level whose cells are about as large as pixels of so many metres at the equator.
 
@@ -107,8 +109,8 @@ def level_for(grid: Grid, metres: float) -> int:
 def _positions(grid: Grid, picture: Picture) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of all pixels' centres, with fractions, (height, width)."""
     down, across = (-(-size // _SQUARE) * _SQUARE // _STEP + 1 for size in (picture.height, picture.width))
-    points = np.meshgrid(np.arange(across) * float(_STEP), np.arange(down) * float(_STEP))
-    found = grid.positions(*picture.places(*points))
+    lines = picture.places(np.arange(across) * float(_STEP), np.arange(down) * float(_STEP))
+    found = grid.positions(*np.meshgrid(*lines))
     with np.errstate(invalid="ignore", over="ignore"):
         is_wrong = _errs(found)
         rows, columns = map(_between, found)
