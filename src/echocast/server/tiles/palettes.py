@@ -154,7 +154,7 @@ PALETTES = {
         chance_breaks=(0.05, 0.2, 0.4, 0.6, 0.8),
     ),
     "grey": Palette(
-        _between("e2e2e2 020202", MOST_CLASSES), _between("e2e2e2 020202", len(_CHANCES)), not_known=(190, 150, 110)
+        _between("e2e2e2 0e0e0e", MOST_CLASSES), _between("e2e2e2 0e0e0e", len(_CHANCES)), not_known=(190, 150, 110)
     ),
     "night": Palette(
         _between("23305c 2b52a0 2f7fc0 30a8b0 62c98a b4de6a fdf0a0 fffbe6", MOST_CLASSES),
