@@ -2,6 +2,7 @@
 
 import email
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import Message as Mail
@@ -47,10 +48,12 @@ def smtp(folder: Path, **more: Any) -> Iterator[tuple[Inbox, int, Path]]:
     context, trusted = servers.certificates(folder)
     inbox = Inbox()
     given = {"tls_context": context, "require_starttls": True, "auth_required": True, "authenticator": login} | more
-    server = Controller(inbox, hostname="127.0.0.1", port=0, **given)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = Controller(inbox, hostname="127.0.0.1", port=port, **given)
     server.start()
     try:
-        yield inbox, server.server.sockets[0].getsockname()[1], trusted
+        yield inbox, port, trusted
     finally:
         server.stop()
 
