@@ -159,9 +159,9 @@ def made(
         statistic=rule.statistic,
         threshold=rule.event_threshold,
         span_min=rule.span,
-        value=None if record.value is None else round(record.value, 4),
+        value=_short(record.value),
         unit="1" if rule.is_share else "mm" if rule.is_amount else "mm/h",
-        probability=None if record.probability is None else round(record.probability, 4),
+        probability=_short(record.probability),
         onset=iso(record.onset),
         end=iso(record.end),
         issue={"id": issued.id, "time": iso(issued.time)},
@@ -173,6 +173,11 @@ def made(
         instruction={language: text for language, text in rule.instruction.items() if language in languages},
         notice=WORDS[languages[0]]["notice"],
     )
+
+
+def _short(value: float | None) -> float | None:
+    """A number as exactly as issues hold it: three digits."""
+    return None if value is None else float(f"{value:.3g}")
 
 
 def withdrawn(last: dict[str, Any], references: tuple[tuple[str, str], ...], issued: Issued) -> Message:
