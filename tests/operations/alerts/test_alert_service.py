@@ -66,9 +66,9 @@ def test_an_incident_from_its_alert_to_its_end(tmp_path: Path) -> None:
     assert (alert["value"], alert["unit"], alert["probability"]) == (12.0, "mm/h", 0.55)
     assert alert["model"] == "lagrangian"
     assert alert["notice"] == "Automatic, not an official warning."
-    assert {path.name for path in (tmp_path / "live" / "alerts").glob("*.cap.xml")} == {
-        f"{one['id']}.cap.xml" for one in messages
-    }
+    files = list((tmp_path / "live" / "alerts").glob("*.cap.xml"))
+    assert {path.name for path in files} == {f"{one['id']}.cap.xml" for one in messages}
+    assert all("<polygon>" in path.read_text() for path in files)
 
 
 def test_alerts_json_shows_what_is_active_and_what_is_not_known(tmp_path: Path) -> None:

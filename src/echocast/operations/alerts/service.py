@@ -75,8 +75,8 @@ class AlertService:
         self.outbox = Outbox(self._folder / "outbox")
         self._is_stale = self._look_stale()
         self._next_tidy = 0.0
+        self._places.update(self.alerts.places)
         self._delivery = self._made_delivery(self.alerts)
-        self._places = dict(self.alerts.places)
         self._hand_over()
 
     @property
@@ -126,7 +126,7 @@ class AlertService:
         def count() -> None:
             self._delivery.end(within_s=0.5)
             self.alerts, self._delivery = alerts, delivery
-            self._places |= alerts.places
+            self._places.update(alerts.places)
             self._cells.clear()
             delivery.start()
             self._show()
