@@ -78,8 +78,8 @@ class AlertsExtension(Extension):
 
     def prepare(self, settings: Settings) -> Callable[[], None]:
         """Read the rules again."""
-        if settings.alerts is None:
-            raise SettingsError("--alerts cannot be taken away while the service runs; start it again")
+        if settings.alerts is None:  # refused before, in `reloading.changed`
+            return lambda: None
         count = self._alerts.prepare(settings.alerts)
 
         def counts() -> None:
