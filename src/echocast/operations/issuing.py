@@ -57,6 +57,7 @@ class Issuing:
         """Take in what is published."""
         self.publisher = Publisher(self.layout, self.clock.now())
         self.removal = retention.Removal(self.settings.grace)
+        self.netcdf = retention.NetcdfFiles(self.layout)
         self._made: dict[int, rules.Made] = {}
         for issue in reversed(self.publisher.newest_first()):
             meta = json.loads((self.layout.root / issue.path / "meta.json").read_bytes())
@@ -251,16 +252,22 @@ class Issuing:
         held = sum(size for _, size, _ in issues)
         out = retention.kept_out(issues, keep=self.settings.keep, most_bytes=int(held * _FULL_DISK_SHARE))
         self.removal.tidy(self.clock.interval(), at_once=True)
-        self._let_go(out)
+        self.netcdf.remove_oldest(1 - _FULL_DISK_SHARE)
+        self._let_go(out, keeps_netcdf=False)
         self.removal.tidy(self.clock.interval(), at_once=True)
 
-    def _let_go(self, names: list[str]) -> None:
+    def _let_go(self, names: list[str], *, keeps_netcdf: bool = True) -> None:
         """Issues leave the index now, and the disk after the time of grace; raises `DiskTrouble`."""
         folders = [self.layout.root / self.publisher.issues[name].path for name in names]
+        if keeps_netcdf and self.settings.keep_netcdf > self.settings.keep:
+            for folder in folders:
+                self.netcdf.keep(folder)
         self.publisher.take_out(names)
         self.index_is_old = True
         self.write_index()
         self.removal.add(folders, self.clock.interval())
+        for newest in self.publisher.newest_first()[:1]:
+            self.netcdf.tidy(newest.seconds, self.settings.keep_netcdf)
 
     def _fail(self, due: rules.Due, name: str, reason: str, bad: Exception) -> None:
         why = " ".join((str(bad) if isinstance(bad, DataError) else f"{type(bad).__name__}: {bad}").split())
