@@ -119,8 +119,8 @@ def test_a_server_that_asks_to_wait_is_left_alone_and_the_wait_grows_without_it(
             found.append(polled.next_poll - 100)
     assert found == [40.0, 2.0, 4.0, 8.0]
     assert len(asked) == 4  # nothing was asked for twice
-    assert polled.kind == "wait"
-    assert polled.trouble.endswith("the server answers 500")
+    assert polled.kind == "unreachable"
+    assert "the server answers 500; it may" in polled.trouble
 
 
 def test_a_server_that_is_busy_with_a_file_keeps_what_is_known() -> None:

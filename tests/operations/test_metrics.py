@@ -42,8 +42,13 @@ def test_prometheus_is_shown_what_happened(tmp_path: Path) -> None:
     shown, source = scraped(watch), str(radar.folder)
     metas = service.read_all(tmp_path / "live")
     assert shown["echocast_frames_total"] == {(source, "used"): 4}
-    assert sum(shown["echocast_issues_total"].values()) == len(metas) + 1  # the first two frames give none
-    assert shown["echocast_issues_total"]["not_due", "step_unknown"] >= 1
+    # Of one frame and of two the step is not known; the first frame has none before it.
+    assert shown["echocast_issues_total"] == {
+        ("not_due", "step_unknown"): 2,
+        ("not_due", "missing_frames"): 1,
+        ("ok", "newest"): len(metas) - 1,
+        ("ok", "catch_up"): 1,
+    }
     assert shown["echocast_frame_timestamp_seconds"] == {(source,): START_S + 900}
     assert shown["echocast_issue_timestamp_seconds"] == {(): START_S + 900}
     assert shown["echocast_frame_delay_seconds_count"] == {(): 4}

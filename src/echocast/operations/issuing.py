@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import shutil
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +24,8 @@ from echocast.operations.stamps import NS
 from echocast.operations.worker import Worker
 
 _STEP_UNKNOWN = "step_unknown"
+_LITTLE_SHARE = 0.005
+"""Of a disk: where less is free it counts as full, whatever the system said."""
 _FULL_DISK_SHARE = 0.9
 """Where the disk is full, issues are removed until so much of their bytes is left."""
 
@@ -59,6 +63,8 @@ class Issuing:
         self.removal = retention.Removal(self.settings.grace)
         self.netcdf = retention.NetcdfFiles(self.layout)
         self._made: dict[int, rules.Made] = {}
+        self._made_room_for: deque[str] = deque(maxlen=20)
+        self.intake.make_room = self.make_room
         for issue in reversed(self.publisher.newest_first()):
             meta = json.loads((self.layout.root / issue.path / "meta.json").read_bytes())
             used = tuple(round(stamps.seconds_of(frame["time"]) * NS) for frame in meta["frames"])
@@ -104,7 +110,7 @@ class Issuing:
         """Make one issue; None if it was not published. Trouble with the disk is tried once more with room made."""
         name = self.name(due)
         try:
-            issue, meta = self._with_room(lambda: self._computed_and_published(due, name))
+            issue, meta = self._with_room(lambda: self._computed_and_published(due, name), name)
         except DiskTrouble as bad:
             self.not_before = self.clock.interval() + self.settings.poll
             self._fail(due, name, "disk", bad)
@@ -188,7 +194,11 @@ class Issuing:
             sources=tuple(store[time].source for time in due.run.used),
             out=work / f"echocast_nowcast_{quantity}_{stamp}.nc",
         )
-        made = self.worker.call(jobs.compute, job, deadline=self.settings.deadline)
+        try:
+            made = self.worker.call(jobs.compute, job, deadline=self.settings.deadline)
+        except BaseException:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
         meta, began = self._meta(due, made), time.monotonic()
         issue = self.publisher.publish(work, name, meta)
         try:
@@ -238,16 +248,30 @@ class Issuing:
             "grid": made.grid,
         }
 
-    def _with_room(self, work: Callable[[], tuple[Issue, dict[str, Any]]]) -> tuple[Issue, dict[str, Any]]:
+    def _with_room(self, work: Callable[[], tuple[Issue, dict[str, Any]]], name: str) -> tuple[Issue, dict[str, Any]]:
         try:
             return work()
         except DiskTrouble as bad:
             self.health.error(self.clock.now(), "disk", str(bad))
-            self._make_room()
+            self.make_room(bad, name)
             return work()
 
-    def _make_room(self) -> None:
-        """Remove the oldest issues, and all that waits for its time of grace."""
+    def make_room(self, bad: DiskTrouble, name: str) -> None:
+        """On a full disk remove the oldest issues, and all that waits for its time of grace; else nothing.
+
+        Args:
+            bad: what went wrong.
+            name: what could not be written: issues are removed once for it, however often it is tried.
+
+        Raises:
+            DiskTrouble: not even the index can be written.
+        """
+        free = shutil.disk_usage(self.layout.root)
+        if not bad.is_full and free.free > _LITTLE_SHARE * free.total:
+            return
+        if name in self._made_room_for:
+            return
+        self._made_room_for.append(name)
         issues = [(issue.seconds, issue.bytes, issue.id) for issue in self.publisher.issues.values()]
         held = sum(size for _, size, _ in issues)
         out = retention.kept_out(issues, keep=self.settings.keep, most_bytes=int(held * _FULL_DISK_SHARE))
@@ -262,9 +286,13 @@ class Issuing:
         if keeps_netcdf and self.settings.keep_netcdf > self.settings.keep:
             for folder in folders:
                 self.netcdf.keep(folder)
+        before, forgotten_to = [self.publisher.issues[name] for name in names], self.publisher.forgotten_to
         self.publisher.take_out(names)
-        self.index_is_old = True
-        self.write_index()
+        try:
+            self.write_index()
+        except DiskTrouble:
+            self.publisher.put_back(before, forgotten_to)
+            raise
         self.removal.add(folders, self.clock.interval())
         for newest in self.publisher.newest_first()[:1]:
             self.netcdf.tidy(newest.seconds, self.settings.keep_netcdf)
