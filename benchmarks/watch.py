@@ -20,6 +20,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -121,7 +122,7 @@ def _one(file: Path, radar: Path, live: Path, service: "subprocess.Popen[bytes]"
     return Found(seconds, meta["seconds"], _cpu(service.pid) - spent, issue["bytes"])
 
 
-def _published(live: Path, last: str, service: "subprocess.Popen[bytes]", log: Path) -> dict[str, str | int]:
+def _published(live: Path, last: str, service: "subprocess.Popen[bytes]", log: Path) -> dict[str, Any]:
     """Wait for an issue after the last one."""
     end = time.monotonic() + _WAIT_S
     while time.monotonic() < end and service.poll() is None:
@@ -132,9 +133,9 @@ def _published(live: Path, last: str, service: "subprocess.Popen[bytes]", log: P
     raise DataError(f"echocast watch published nothing; its log ends with: {log.read_text()[-1000:]}")
 
 
-def _newest(live: Path) -> dict[str, str | int]:
+def _newest(live: Path) -> dict[str, Any]:
     try:
-        issues: list[dict[str, str | int]] = json.loads((live / "index.json").read_bytes())["issues"]
+        issues: list[dict[str, Any]] = json.loads((live / "index.json").read_bytes())["issues"]
     except FileNotFoundError:
         issues = []
     return issues[0] if issues else {"id": ""}

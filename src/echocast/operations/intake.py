@@ -67,7 +67,7 @@ class Intake:
     health: Health
     sources: Sequence[Polled]
     heartbeat: Callable[[], None] = lambda: None
-    make_room: Callable[[DiskTrouble, str], None] = lambda bad, name: None
+    make_room: Callable[[DiskTrouble, str], None] = lambda _bad, _name: None
     delays: list[float] = field(default_factory=list)
     refused_in_a_row: int = 0
     only_future: bool = False
