@@ -41,7 +41,7 @@ def test_prometheus_is_shown_what_happened(tmp_path: Path) -> None:
     watch.status.write()
     shown, source = scraped(watch), str(radar.folder)
     metas = service.read_all(tmp_path / "live")
-    assert shown["echocast_frames_total"] == {(source, "used"): 4}
+    assert shown["echocast_frames_total"] == {("used", source): 4}  # labels by their names
     # Of one frame and of two the step is not known; the first frame has none before it.
     assert shown["echocast_issues_total"] == {
         ("not_due", "step_unknown"): 2,
