@@ -195,7 +195,7 @@ def _written(forecast: xr.DataArray, path: Path, thresholds: Thresholds) -> tupl
     """Write the NetCDF file, layers.bin and points.bin; what meta.json says of the latter two."""
     from echocast import nowcast
     from echocast.io import forecast_file
-    from echocast.operations.issue_layers import layers_of
+    from echocast.operations.issue_layers import arrivals_of, layers_of
     from echocast.operations.layer_file import write_layers
     from echocast.operations.point_file import write_points
 
@@ -204,7 +204,8 @@ def _written(forecast: xr.DataArray, path: Path, thresholds: Thresholds) -> tupl
     layers = layers_of(forecast, products, thresholds.spans)
     if not layers:
         return {}, {}
-    return write_layers(path.with_name("layers.bin"), layers), write_points(path.with_name("points.bin"), layers)
+    about = write_layers(path.with_name("layers.bin"), layers)
+    return about, write_points(path.with_name("points.bin"), layers | arrivals_of(forecast))
 
 
 def grid_of(field: xr.DataArray) -> dict[str, Any]:
