@@ -39,7 +39,8 @@ def test_a_watched_feed_raises_alerts(tmp_path: Path) -> None:
     assert status["active"] == len(index["alerts"])
     messages = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert messages[0]["kind"] == "Alert"
-    assert messages[0]["issue"]["id"] == sorted(one["id"] for one in index["issues"])[0]
+    # The first forecast is made of three frames; the one before it is made up for later, and says nothing new.
+    assert messages[0]["issue"]["time"] == sorted(one["time"] for one in index["issues"])[1]
 
 
 def test_what_is_wrong_with_the_rules_ends_the_start(tmp_path: Path) -> None:
@@ -49,3 +50,22 @@ def test_what_is_wrong_with_the_rules_ends_the_start(tmp_path: Path) -> None:
     FakeRadar(tmp_path / "radar", 3, faulty=False)
     with pytest.raises(DataError, match="there is no key 'atleast'; do you mean 'at_least'"):
         service.watch(tmp_path / "radar", tmp_path / "live", alerts=path)
+
+
+def test_rules_are_read_again_and_wrong_ones_left_out(tmp_path: Path) -> None:
+    made.alerts(tmp_path, RULES, area=AREA, more=LOG)
+    path = tmp_path / "alerts.toml"
+    watch = service.watch(tmp_path / "radar", tmp_path / "live", alerts=path)
+    try:
+        good = path.read_text()
+        for text in (good.replace("share>0", "share"), good.replace("span = 10", "span = 15")):
+            path.write_text(text)
+            watch._reload_asked = True  # as SIGHUP does
+            watch.turn()
+        told = [(line["event"], line.get("reason", "")) for line in service.lines(watch)]
+        ((_, why),) = [one for one in told if one[0] == "error"]
+        assert why == "reload"
+        assert "reloaded" in {event for event, _ in told}
+        assert 15.0 in watch.issuing.thresholds.spans
+    finally:
+        watch.close()
