@@ -1,6 +1,7 @@
 """A full or read-only disk, and what a start makes of what it finds."""
 
 import errno
+import gzip
 import json
 import os
 import shutil
@@ -14,7 +15,9 @@ from tests.operations import service
 from tests.operations.fake_radar import START_S, FakeRadar
 
 from echocast import atomic
-from echocast.errors import DataError
+from echocast.errors import DataError, UnreadableFile
+from echocast.io.reading import ReadOptions
+from echocast.operations import jobs
 from echocast.operations.clocks import ManualClock
 from echocast.operations.watching import Watch
 
@@ -197,8 +200,6 @@ def test_a_place_that_is_no_folder_is_refused(tmp_path: Path) -> None:
 def test_a_computation_that_fails_is_told_and_the_next_frame_is_forecast(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from echocast.operations import jobs
-
     real = jobs.compute
 
     def compute(job: jobs.ComputeJob) -> jobs.Computed:
@@ -214,6 +215,16 @@ def test_a_computation_that_fails_is_told_and_the_next_frame_is_forecast(
     told = [line for line in service.lines(watch) if line.get("reason") == "failed" and line["event"] == "not_issued"]
     assert len(told) == 1
     watch.close()
+
+
+def test_a_file_that_unpacks_to_more_than_it_may_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.pgm.gz"
+    path.write_bytes(gzip.compress(bytes(10**6)))
+    assert path.stat().st_size < 10_000
+    with pytest.raises(UnreadableFile, match=r"unpacks to more than 10,000 bytes"):
+        jobs.read(jobs.ReadJob(path, ReadOptions(), 10_000, 5))
+    with pytest.raises(UnreadableFile, match=r"is larger than 100 bytes, the limit \(--most-bytes\)"):
+        jobs.read(jobs.ReadJob(path, ReadOptions(), 100, 5))
 
 
 def test_netcdf_files_stay_when_their_issues_are_gone(tmp_path: Path) -> None:
