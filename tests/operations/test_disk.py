@@ -26,7 +26,7 @@ def sound(tmp_path: Path, frames: int = 5) -> tuple[FakeRadar, ManualClock]:
     return FakeRadar(tmp_path / "radar", frames, faulty=False), ManualClock(START_S)
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])
 def test_the_last_good_issue_stays_while_the_disk_fails_and_all_is_made_up_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
@@ -65,11 +65,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     try:
         yield place
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-@pytest.mark.parametrize("trouble", ["full", "read-only"])
-def test_a_real_disk_that_fails_and_recovers_loses_nothing(tmp_path: Path, small_disk: Path, trouble: str) -> None:
+def test_a_real_disk_that_is_full_and_gets_room_again(tmp_path: Path, small_disk: Path) -> None:
     radar, clock = sound(tmp_path, 5)
     watch = service.watch(radar.folder, small_disk / "live", clock, poll="60s")
     filler, seen = small_disk / "filler", {"before": 0, "during": 0}
@@ -80,11 +79,11 @@ def test_a_real_disk_that_fails_and_recovers_loses_nothing(tmp_path: Path, small
         passed = clock.interval()
         if state == "before" and passed > 900:
             state = "during"
-            _spoil(small_disk, filler, trouble)
+            _fill(filler)
         elif state == "during" and passed > 1500:
             state = "after"
-            _mend(small_disk, filler, trouble)
-        elif state == "during" and trouble == "full":
+            filler.unlink()
+        elif state == "during":
             _fill(filler)  # what the service gave up is taken too
         if (small_disk / "live" / "index.json").exists():
             seen[state] = len(service.read_all(small_disk / "live"))
@@ -93,9 +92,8 @@ def test_a_real_disk_that_fails_and_recovers_loses_nothing(tmp_path: Path, small
     assert seen["during"] >= 1
     assert {error["reason"] for error in watch.issuing.health.errors} == {"disk"}
     metas = service.read_all(small_disk / "live")
-    # What was due meanwhile is made up for; where the disk was full, older ones may have made room.
+    # What was due meanwhile is made up for; older ones may have made room.
     assert {meta["time"][11:16] for meta in metas.values()} >= {"00:15", "00:20"}
-    assert trouble == "full" or len(metas) == 4
     watch.close()
 
 
@@ -103,20 +101,6 @@ def _fill(filler: Path) -> None:
     with suppress(OSError), filler.open("ab", buffering=0) as file:
         while file.write(bytes(4096)):
             pass
-
-
-def _spoil(disk: Path, filler: Path, trouble: str) -> None:
-    if trouble == "full":
-        _fill(filler)
-    else:
-        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-
-
-def _mend(disk: Path, filler: Path, trouble: str) -> None:
-    if trouble == "full":
-        filler.unlink()
-    else:
-        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
 
 
 def finished(tmp_path: Path) -> Path:
