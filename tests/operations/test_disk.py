@@ -1,6 +1,7 @@
 """A full or read-only disk, and what a start makes of what it finds."""
 
 import errno
+import gzip
 import json
 import os
 import shutil
@@ -14,7 +15,9 @@ from tests.operations import service
 from tests.operations.fake_radar import START_S, FakeRadar
 
 from echocast import atomic
-from echocast.errors import DataError
+from echocast.errors import DataError, UnreadableFile
+from echocast.io.reading import ReadOptions
+from echocast.operations import jobs
 from echocast.operations.clocks import ManualClock
 from echocast.operations.watching import Watch
 
@@ -23,7 +26,7 @@ def sound(tmp_path: Path, frames: int = 5) -> tuple[FakeRadar, ManualClock]:
     return FakeRadar(tmp_path / "radar", frames, faulty=False), ManualClock(START_S)
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])
 def test_the_last_good_issue_stays_while_the_disk_fails_and_all_is_made_up_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
@@ -62,11 +65,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     try:
         yield place
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-@pytest.mark.parametrize("trouble", ["full", "read-only"])
-def test_a_real_disk_that_fails_and_recovers_loses_nothing(tmp_path: Path, small_disk: Path, trouble: str) -> None:
+def test_a_real_disk_that_is_full_and_gets_room_again(tmp_path: Path, small_disk: Path) -> None:
     radar, clock = sound(tmp_path, 5)
     watch = service.watch(radar.folder, small_disk / "live", clock, poll="60s")
     filler, seen = small_disk / "filler", {"before": 0, "during": 0}
@@ -77,11 +79,11 @@ def test_a_real_disk_that_fails_and_recovers_loses_nothing(tmp_path: Path, small
         passed = clock.interval()
         if state == "before" and passed > 900:
             state = "during"
-            _spoil(small_disk, filler, trouble)
+            _fill(filler)
         elif state == "during" and passed > 1500:
             state = "after"
-            _mend(small_disk, filler, trouble)
-        elif state == "during" and trouble == "full":
+            filler.unlink()
+        elif state == "during":
             _fill(filler)  # what the service gave up is taken too
         if (small_disk / "live" / "index.json").exists():
             seen[state] = len(service.read_all(small_disk / "live"))
@@ -90,9 +92,8 @@ def test_a_real_disk_that_fails_and_recovers_loses_nothing(tmp_path: Path, small
     assert seen["during"] >= 1
     assert {error["reason"] for error in watch.issuing.health.errors} == {"disk"}
     metas = service.read_all(small_disk / "live")
-    # What was due meanwhile is made up for; where the disk was full, older ones may have made room.
+    # What was due meanwhile is made up for; older ones may have made room.
     assert {meta["time"][11:16] for meta in metas.values()} >= {"00:15", "00:20"}
-    assert trouble == "full" or len(metas) == 4
     watch.close()
 
 
@@ -100,20 +101,6 @@ def _fill(filler: Path) -> None:
     with suppress(OSError), filler.open("ab", buffering=0) as file:
         while file.write(bytes(4096)):
             pass
-
-
-def _spoil(disk: Path, filler: Path, trouble: str) -> None:
-    if trouble == "full":
-        _fill(filler)
-    else:
-        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-
-
-def _mend(disk: Path, filler: Path, trouble: str) -> None:
-    if trouble == "full":
-        filler.unlink()
-    else:
-        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
 
 
 def finished(tmp_path: Path) -> Path:
@@ -197,8 +184,6 @@ def test_a_place_that_is_no_folder_is_refused(tmp_path: Path) -> None:
 def test_a_computation_that_fails_is_told_and_the_next_frame_is_forecast(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from echocast.operations import jobs
-
     real = jobs.compute
 
     def compute(job: jobs.ComputeJob) -> jobs.Computed:
@@ -214,6 +199,16 @@ def test_a_computation_that_fails_is_told_and_the_next_frame_is_forecast(
     told = [line for line in service.lines(watch) if line.get("reason") == "failed" and line["event"] == "not_issued"]
     assert len(told) == 1
     watch.close()
+
+
+def test_a_file_that_unpacks_to_more_than_it_may_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.pgm.gz"
+    path.write_bytes(gzip.compress(bytes(10**6)))
+    assert path.stat().st_size < 10_000
+    with pytest.raises(UnreadableFile, match=r"unpacks to more than 10,000 bytes"):
+        jobs.read(jobs.ReadJob(path, ReadOptions(), 10_000, 5))
+    with pytest.raises(UnreadableFile, match=r"is larger than 100 bytes, the limit \(--most-bytes\)"):
+        jobs.read(jobs.ReadJob(path, ReadOptions(), 100, 5))
 
 
 def test_netcdf_files_stay_when_their_issues_are_gone(tmp_path: Path) -> None:
