@@ -173,7 +173,7 @@ def drawing(snapshot: Snapshot, folder: Path, size: Size, rounds: int) -> dict[s
 
 
 def warping(source: Source, folder: Path) -> dict[str, Callable[[tuple[int, int, int]], bytes]]:
-    """Drawing with rasterio, if it is installed: a GeoTIFF of classes with overviews, kept open and warped for each tile."""
+    """Drawing with rasterio, if it is installed: an open GeoTIFF of classes, with overviews, warped for each tile."""
     try:
         import rasterio
         from PIL import Image
@@ -334,8 +334,8 @@ def _report(
     lines = [
         "# Serving: tiles and points a second",
         "",
-        f"echocast {__version__}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} processors,"
-        f" load {os.getloadavg()[0]:.0f};"
+        f"echocast {__version__}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} processors"
+        f" with a load of {os.getloadavg()[0]:.0f};"
         f" {size.rows} x {size.columns} cells of 1 km in EPSG:3067, {size.leads} leads, layers of an ensemble; tiles of"
         f" 256 pixels at zooms {_ZOOMS[0]} to {_ZOOMS[-1]}. `python -m benchmarks serve` makes these tables.",
         "",

@@ -223,7 +223,9 @@ def test_errors_are_problems_that_say_what_is_wrong(folder: issues.Folder, clien
 def test_every_answer_has_the_headers_of_security(client: Client) -> None:
     for path in ("/", "/nothing", "/v1/index.json"):
         headers = client.get(path).headers
-        assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+        assert headers["content-security-policy"].startswith(
+            "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-"
+        )
         assert (headers["x-content-type-options"], headers["access-control-allow-origin"]) == ("nosniff", "*")
         assert "server" not in headers
         assert "access-control-allow-credentials" not in headers

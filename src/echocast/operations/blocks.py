@@ -6,20 +6,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from echocast.errors import UnreadableFile
 from echocast.operations import deflate
 
-Span = tuple[int, int]
-"""Where a block begins, and its bytes."""
 
+class Spans:
+    """Where blocks of some sizes lie, one after the other."""
 
-def spans(sizes: Sequence[int]) -> list[Span]:
-    """Where blocks of these sizes lie."""
-    found, at = [], 0
-    for size in sizes:
-        found.append((at, int(size)))
-        at += int(size)
-    return found
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self._ends = np.cumsum([0, *sizes], dtype=np.int64)
+
+    def __getitem__(self, number: int) -> tuple[int, int]:
+        """Where a block begins, and its bytes."""
+        return int(self._ends[number]), int(self._ends[number + 1] - self._ends[number])
 
 
 class BlockFile:
@@ -58,7 +59,7 @@ class BlockFile:
         if getattr(self, "_file", None) is not None:
             self.close()
 
-    def _inflated(self, span: Span) -> bytes:
+    def _inflated(self, span: tuple[int, int]) -> bytes:
         """The content of a block; raises `UnreadableFile`."""
         self.open()
         assert self._file is not None  # opened above

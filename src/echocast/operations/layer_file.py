@@ -23,7 +23,7 @@ import numpy as np
 
 from echocast.errors import UnreadableFile
 from echocast.operations import deflate, scales
-from echocast.operations.blocks import BlockFile, spans
+from echocast.operations.blocks import BlockFile, Spans
 
 FORMAT = "echocast-layers-1"
 
@@ -82,7 +82,7 @@ class LayerFile(BlockFile):
         self.shape: tuple[int, int] = (int(meta["shape"][0]), int(meta["shape"][1]))
         self.layers: dict[str, dict[str, Any]] = dict(meta["layers"])
         self.values = {name: _values(about) for name, about in meta["scales"].items()}
-        self._spans = spans(meta["sizes"])
+        self._spans = Spans(meta["sizes"])
 
     def leads(self, name: str) -> tuple[float, ...]:
         """The leads of a layer in minutes; raises `KeyError` if there is no such layer."""

@@ -23,7 +23,7 @@ import numpy as np
 
 from echocast.errors import UnreadableFile
 from echocast.operations import deflate
-from echocast.operations.blocks import BlockFile, spans
+from echocast.operations.blocks import BlockFile, Spans
 from echocast.operations.layer_file import Layer, about, firsts, unlike
 
 FORMAT = "echocast-points-1"
@@ -72,7 +72,7 @@ class PointFile(BlockFile):
         self.variables: dict[str, dict[str, Any]] = dict(meta["variables"])
         self._block, self._count = int(meta["block"]), int(meta["planes"])
         self._across = -(-self.shape[1] // self._block)
-        self._spans = spans(meta["sizes"])
+        self._spans = Spans(meta["sizes"])
 
     def leads(self, name: str) -> tuple[float, ...]:
         """The leads of a variable in minutes; raises `KeyError` if there is no such variable."""

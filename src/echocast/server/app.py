@@ -36,6 +36,7 @@ PARTS = (
     "routes.rainviewer",
     "edr",
     "alerts_routes",
+    "docs_page",
     "pages",
 )
 """The modules of the interface, below this package, in the order in which their addresses are looked at."""

@@ -48,7 +48,7 @@ def serve(settings: Settings) -> None:
     )
     opened = _listening(settings.bind)
     with opened, warnings_as_events(events, time.time), _asked_to_stop():
-        events.event(time.time(), "started", folder=str(settings.folder), address=f"http://{settings.bind}/")
+        events.event(time.time(), "started", folder=str(settings.folder), address=_url(opened))
         if settings.workers == 1:
             _alone(uvicorn, settings, opened)
         else:
@@ -127,6 +127,11 @@ def _listening(address: str) -> socket.socket:
         opened.close()
         raise DataError(f"--bind {address}: cannot be used ({bad}); is another program there?") from bad
     return opened
+
+
+def _url(opened: socket.socket) -> str:
+    host, port = opened.getsockname()[:2]
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

@@ -22,6 +22,9 @@ from echocast.operations.layer_file import LayerFile
 from echocast.operations.layout import Layout, check_version
 from echocast.operations.point_file import PointFile
 
+_HELD = 24
+"""Of so many of the newest issues what was read is held."""
+
 
 @dataclass(frozen=True)
 class Issue:
@@ -86,6 +89,11 @@ class Issue:
         """Its series; None if it has none."""
         about = self.meta.get("point_file")
         return PointFile(self.folder / "points.bin", about) if about else None
+
+    def forget(self) -> None:
+        """Let go of what was read; it is read again when needed."""
+        for name in ("meta", "layer_file", "point_file"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def netcdf(self) -> tuple[Path, str, int]:
@@ -192,6 +200,8 @@ def load(folder: Path, before: Snapshot) -> Snapshot:
         generated = stamps.seconds_of(index["generated"])
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as bad:
         raise UnreadableFile(f"{layout.index}: is no index of echocast ({bad!r})") from bad
+    for issue in issues[_HELD:]:
+        issue.forget()
     return Snapshot(
         MappingProxyType({one.id: one for one in issues}),
         MappingProxyType({one.id: one for one in frames}),

@@ -128,8 +128,8 @@ def _errs(found: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         for true, guessed in middles:
             error = np.maximum(error, np.abs(true - guessed))  # NaN stays NaN
         side += np.square([b - a, c - a])
-    pixel = np.sqrt(side.min(axis=0)) / _SQUARE
-    return ~(error <= _TOLERANCE * pixel)
+    pixel: np.ndarray = np.sqrt(side.min(axis=0)) / _SQUARE
+    return np.logical_not(error <= _TOLERANCE * pixel)
 
 
 def _between(points: np.ndarray) -> np.ndarray:
