@@ -15,7 +15,7 @@ from echocast.operations.stamps import iso
 
 Status = Literal["Actual", "Exercise", "Test"]
 VERSION = "1.0"
-_LEAST_S = 900.0
+_LEAST_S = 1800.0
 _CANCEL_S = 3600.0
 
 
@@ -199,7 +199,7 @@ def withdrawn(last: dict[str, Any], references: tuple[tuple[str, str], ...], iss
 
 
 def _expires(rule: Rule, record: Record, issued: Issued, kind: Kind) -> float:
-    """The end of the leads that the rule looks at; a Cancel lives an hour, to be tried that long."""
+    """The end of the leads that the rule looks at, at least half an hour; a Cancel is tried for an hour."""
     if kind == "Cancel":
         return issued.now + _CANCEL_S
     last = rule.lead_range[1] * 60 + issued.time if rule.leads else record.end
