@@ -49,7 +49,7 @@ def run(root: Path, folder: Path, where: str, let_through: int) -> None:
     alerts = service.AlertService(config.load(root / "alerts.toml"), root / "live", ManualClock(found.published))
     alerts.start()
     alerts.evaluate(found)
-    alerts.close()
+    alerts.close(within_s=120)
 
 
 def tell(what: object) -> None:

@@ -43,7 +43,7 @@ class Served:
     def sent(self) -> list[dict[str, Any]]:
         """All that the file of the channel got."""
         self.service.start()
-        self.service.close()
+        self.service.close(within_s=120)
         self.service._delivery = self.service._made_delivery(self.service.alerts)
         path = self.folder / "log.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -133,7 +133,7 @@ def test_new_rules_count_at_once_and_wrong_ones_never(tmp_path: Path) -> None:
     path.write_text(good.replace('id = "heavy"', 'id = "other"'))
     served.service.prepare(path)()
     served.issue(1, [12.0])
-    served.service.close()
+    served.service.close(within_s=120)
     messages = served.sent()
     # The rule that told of the incident is gone: its receivers hear that it is over.
     assert [(one["rule"], one["kind"], one["reason"]) for one in messages] == [

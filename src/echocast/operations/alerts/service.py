@@ -109,9 +109,9 @@ class AlertService:
         """Begin to send."""
         self._delivery.start()
 
-    def close(self) -> None:
-        """Stop sending; what is left is sent after the next start."""
-        self._delivery.end()
+    def close(self, *, within_s: float = 5.0) -> None:
+        """Send what is due, for so many seconds at most, and stop; what is left is sent after the next start."""
+        self._delivery.end(within_s=within_s)
 
     def prepare(self, path: Path) -> Callable[[], None]:
         """Read the rules anew, and give what makes them count; the states of rules and areas that stay go on.
