@@ -3,6 +3,7 @@
 Each line on standard input names a function and how many calls of it are let through; then it strikes.
 """
 
+import itertools
 import os
 import signal
 import sys
@@ -26,15 +27,15 @@ PLACES = {
 
 def deadly(call: Callable[..., Any], let_through: int, *, after: bool) -> Callable[..., Any]:
     """A function that kills its process at a call."""
-    left = [let_through]
+    calls = itertools.count()  # threads take numbers from it without a lock
 
     def wrapped(*given: Any, **named: Any) -> Any:
-        if not after and left[0] == 0:
+        is_last = next(calls) == let_through
+        if is_last and not after:
             os.kill(os.getpid(), signal.SIGKILL)
         found = call(*given, **named)
-        if after and left[0] == 0:
+        if is_last:
             os.kill(os.getpid(), signal.SIGKILL)
-        left[0] -= 1
         return found
 
     return wrapped
