@@ -7,7 +7,7 @@ from pathlib import Path
 
 from echocast.errors import EchocastError
 
-BENCHMARKS = ("archive", "layers", "nowcast", "prednet", "segmentation", "serve", "verify")
+BENCHMARKS = ("archive", "layers", "nowcast", "prednet", "segmentation", "serve", "verify", "watch")
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -36,12 +36,14 @@ class FakeRadar:
         frames: how many.
         seed: of the faults and the rain.
         faulty: whether there are faults.
+        shape: rows and columns of a frame.
     """
 
     folder: Path
     frames: int
     seed: int = 0
     faulty: bool = True
+    shape: tuple[int, int] = (6, 5)
     events: list[tuple[float, str, bytes]] = field(default_factory=list)
     arrivals: list[tuple[float, int, Path]] = field(default_factory=list)
 
@@ -120,7 +122,9 @@ class FakeRadar:
         self.events.append((at, name, content))
 
     def _file(self, time: np.datetime64, version: str, fault: str) -> tuple[bytes, Path]:
-        level = self._rng.integers(64, 150, (7, 8) if fault == "grid" else (6, 5)).astype(np.uint8)
+        rows, columns = self.shape
+        shape = (rows + 1, columns + 3) if fault == "grid" else self.shape
+        level = self._rng.integers(64, 150, shape).astype(np.uint8)
         level = np.full_like(level, {"dry": 0, "blank": 255}[fault]) if fault in ("dry", "blank") else level
         folder = self._aside / version
         folder.mkdir(exist_ok=True)

@@ -1,9 +1,13 @@
 """A full or read-only disk, and what a start makes of what it finds."""
 
 import errno
+import gzip
 import json
 import os
 import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,7 +15,9 @@ from tests.operations import service
 from tests.operations.fake_radar import START_S, FakeRadar
 
 from echocast import atomic
-from echocast.errors import DataError
+from echocast.errors import DataError, UnreadableFile
+from echocast.io.reading import ReadOptions
+from echocast.operations import jobs
 from echocast.operations.clocks import ManualClock
 from echocast.operations.watching import Watch
 
@@ -46,6 +52,55 @@ def test_the_last_good_issue_stays_while_the_disk_fails_and_all_is_made_up_for(
     assert watch.status.state() == "stale"  # the radar has ended; nothing fails any more
     assert {error["reason"] for error in watch.issuing.health.errors} == {"disk"}
     watch.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 MB; skips the test where none can be mounted."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)]
+    if not shutil.which("mount") or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("no disk can be mounted here: it needs root")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_real_disk_that_is_full_and_gets_room_again(tmp_path: Path, small_disk: Path) -> None:
+    radar, clock = sound(tmp_path, 5)
+    watch = service.watch(radar.folder, small_disk / "live", clock, poll="60s")
+    filler, seen = small_disk / "filler", {"before": 0, "during": 0}
+    state = "before"
+
+    def look(now: float) -> None:
+        nonlocal state
+        passed = clock.interval()
+        if state == "before" and passed > 900:
+            state = "during"
+            _fill(filler)
+        elif state == "during" and passed > 1500:
+            state = "after"
+            filler.unlink()
+        elif state == "during":
+            _fill(filler)  # what the service gave up is taken too
+        if (small_disk / "live" / "index.json").exists():
+            seen[state] = len(service.read_all(small_disk / "live"))
+
+    service.drive(watch, radar, look)
+    assert seen["during"] >= 1
+    assert {error["reason"] for error in watch.issuing.health.errors} == {"disk"}
+    metas = service.read_all(small_disk / "live")
+    # What was due meanwhile is made up for; older ones may have made room.
+    assert {meta["time"][11:16] for meta in metas.values()} >= {"00:15", "00:20"}
+    watch.close()
+
+
+def _fill(filler: Path) -> None:
+    with suppress(OSError), filler.open("ab", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
 
 
 def finished(tmp_path: Path) -> Path:
@@ -129,8 +184,6 @@ def test_a_place_that_is_no_folder_is_refused(tmp_path: Path) -> None:
 def test_a_computation_that_fails_is_told_and_the_next_frame_is_forecast(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from echocast.operations import jobs
-
     real = jobs.compute
 
     def compute(job: jobs.ComputeJob) -> jobs.Computed:
@@ -146,3 +199,35 @@ def test_a_computation_that_fails_is_told_and_the_next_frame_is_forecast(
     told = [line for line in service.lines(watch) if line.get("reason") == "failed" and line["event"] == "not_issued"]
     assert len(told) == 1
     watch.close()
+
+
+def test_a_file_that_unpacks_to_more_than_it_may_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.pgm.gz"
+    path.write_bytes(gzip.compress(bytes(10**6)))
+    assert path.stat().st_size < 10_000
+    with pytest.raises(UnreadableFile, match=r"unpacks to more than 10,000 bytes"):
+        jobs.read(jobs.ReadJob(path, ReadOptions(), 10_000, 5))
+    with pytest.raises(UnreadableFile, match=r"is larger than 100 bytes, the limit \(--most-bytes\)"):
+        jobs.read(jobs.ReadJob(path, ReadOptions(), 100, 5))
+
+
+def test_netcdf_files_stay_when_their_issues_are_gone(tmp_path: Path) -> None:
+    radar, clock = sound(tmp_path, 8)
+    more = {"keep": "10min", "catch_up": "10min", "grace": "5min", "keep_netcdf": "20min"}
+    watch = service.watch(radar.folder, tmp_path / "live", clock, **more)
+    contents: dict[str, bytes] = {}
+
+    def look(now: float) -> None:
+        for name in service.read_all(tmp_path / "live"):
+            contents[name] = next(watch.layout.issue(name).glob("*.nc")).read_bytes()
+
+    service.drive(watch, radar, look)
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "live" / "netcdf").rglob("*.nc")}
+    gone = {name: content for name, content in contents.items() if name not in service.read_all(tmp_path / "live")}
+    wanted = {name: content for name, content in gone.items() if name >= "20260501T0015"}  # the newest is of 00:35
+    assert {name[-28:-3] for name in kept} == set(wanted)
+    assert sorted(kept.values()) == sorted(wanted.values())
+    assert len(wanted) == 2
+    watch.close()
+    service.watch(radar.folder, tmp_path / "live", clock, **more).close()
+    assert len(list((tmp_path / "live" / "netcdf").rglob("*.nc"))) == 2

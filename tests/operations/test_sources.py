@@ -7,13 +7,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.operations import service
+from tests.operations import fake_radar, service
 from tests.operations.fake_radar import START_S, FakeRadar
 
+from echocast.io import location as locations
 from echocast.operations import sources
 from echocast.operations.clocks import ManualClock
+from echocast.operations.stamps import seconds_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -73,10 +76,28 @@ def local(tmp_path: Path) -> set[str]:
     return ids(str(radar.folder), tmp_path / "live_local", radar)
 
 
+def check_faulty(source: str, live: Path, radar: FakeRadar) -> None:
+    """What a plain loop over the arrivals says is published, and nothing else, whatever radar and server do."""
+    wanted = fake_radar.expected(radar, frames=service.FRAMES, catch_up=12)
+    watch = service.watch(source, live, ManualClock(START_S), keep="30d")
+    service.drive(watch, radar, lambda now: None)
+    watch.close()
+    metas = service.read_all(live).values()
+    found = {(round((seconds_of(m["time"]) - START_S) / 300), m["revision"]): len(m["frames"]) for m in metas}
+    assert found == {key: len(paths) for key, paths in wanted.items()}
+
+
 def test_a_web_server_that_misbehaves_gives_the_same_issues(tmp_path: Path) -> None:
     radar = FakeRadar(tmp_path / "web", 4, faulty=False)
     with web(tmp_path / "web", misbehaves=True) as url:
         assert ids(url, tmp_path / "live", radar) == local(tmp_path)
+
+
+@pytest.mark.slow  # thirty frames with every fault: a minute
+def test_a_radar_with_every_fault_on_a_web_server_that_misbehaves(tmp_path: Path) -> None:
+    radar = FakeRadar(tmp_path / "web", 30)
+    with web(tmp_path / "web", misbehaves=True) as url:
+        check_faulty(url, tmp_path / "live", radar)
 
 
 def test_a_server_that_asks_to_wait_is_not_asked_before(tmp_path: Path) -> None:
@@ -86,7 +107,9 @@ def test_a_server_that_asks_to_wait_is_not_asked_before(tmp_path: Path) -> None:
         assert polled.next_poll >= 101.0
 
 
-def test_a_bucket_gives_the_same_issues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client of a real S3 server on loopback with an empty bucket ``feed``."""
     moto = pytest.importorskip("moto.server", reason="moto is not installed")
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -102,20 +125,39 @@ def test_a_bucket_gives_the_same_issues(tmp_path: Path, monkeypatch: pytest.Monk
 
     client = boto3.client("s3", region_name="us-east-1", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
     client.create_bucket(Bucket="feed")
+    yield client
+    server.stop()
 
-    class Uploading(FakeRadar):
-        def advance(self, now: float) -> None:
-            before = len(self.events)
-            due = self.events[: sum(event[0] <= now for event in self.events)]
-            super().advance(now)
-            for _, name, content in due[: before - len(self.events)]:
-                client.put_object(Bucket="feed", Key=f"radar/{name}", Body=content)
 
+class Uploading(FakeRadar):
+    """A radar whose files go to a bucket."""
+
+    client: Any = None
+
+    def advance(self, now: float) -> None:
+        due = self.events[: sum(event[0] <= now for event in self.events)]
+        super().advance(now)
+        for _, name, content in due:
+            self.client.put_object(Bucket="feed", Key=f"radar/{name}", Body=content)
+
+
+def test_a_bucket_gives_the_same_issues(tmp_path: Path, bucket: Any) -> None:
     radar = Uploading(tmp_path / "bucket", 4, faulty=False)
-    try:
-        assert ids("s3://feed/radar", tmp_path / "live", radar) == local(tmp_path)
-    finally:
-        server.stop()
+    radar.client = bucket
+    assert ids("s3://feed/radar", tmp_path / "live", radar) == local(tmp_path)
+    for number in range(3):
+        bucket.put_object(Bucket="feed", Key=f"other/{number}.h5", Body=b"12")
+    listed = locations.list_marks("s3://feed/other", after="s3://feed/other/0.h5")
+    assert {url: mark.size for url, mark in listed.items()} == {f"s3://feed/other/{n}.h5": 2 for n in (1, 2)}
+    assert list(locations.list_marks("s3://feed/*/*.h5")) == [f"s3://feed/other/{n}.h5" for n in range(3)]
+    assert locations.list_marks("s3://feed/none") == {}
+
+
+@pytest.mark.slow  # thirty frames with every fault: a minute
+def test_a_radar_with_every_fault_on_a_bucket(tmp_path: Path, bucket: Any) -> None:
+    radar = Uploading(tmp_path / "bucket", 30)
+    radar.client = bucket
+    check_faulty("s3://feed/radar", tmp_path / "live", radar)
 
 
 def test_unfinished_files_are_not_looked_at(tmp_path: Path) -> None:

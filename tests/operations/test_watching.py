@@ -69,7 +69,7 @@ def test_a_whole_day_of_faults(tmp_path: Path, seed: int) -> None:
 
 def ids_of(tmp_path: Path, name: str, jumps: dict[int, float]) -> set[str]:
     """The ids that are published of a sound radar whose clock jumps at some turns."""
-    radar = FakeRadar(tmp_path / f"radar_{name}", 6, faulty=False)
+    radar = FakeRadar(tmp_path / f"radar_{name}", 4, faulty=False)
     clock = ManualClock(START_S)
     watch = service.watch(radar.folder, tmp_path / name, clock)
     left = dict(jumps)
@@ -85,12 +85,11 @@ def ids_of(tmp_path: Path, name: str, jumps: dict[int, float]) -> set[str]:
 
 def test_time_zones_and_clocks_that_jump_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = ids_of(tmp_path, "plain", {})
-    assert len(plain) == 5
+    assert len(plain) == 3
     monkeypatch.setenv("TZ", "Pacific/Kiritimati")
     time.tzset()
     try:
-        assert ids_of(tmp_path, "back", {700: -3600.0, 1500: 3600.0}) == plain
-        assert ids_of(tmp_path, "ahead", {700: 3600.0}) == plain
+        assert ids_of(tmp_path, "jumps", {400: -3600.0, 700: 3600.0, 1000: 3600.0}) == plain
     finally:
         monkeypatch.undo()
         time.tzset()

@@ -162,7 +162,7 @@ def replay(
     the threshold (of the amount over the span up to that time for amounts); for probabilities: a cell reached it, or
     with statistic mean or share the share at_least of the area did. Stretches less than --gap apart are one event.
 
-    hits: events that were warned of at their onset or before. late: only after their onset. misses: not at all.
+    hits: events that were warned of before their onset. late: only at their onset or after. misses: not at all.
     false alarms: alerts in whose time, from raising to the last lead, no event was observed. open: the same, but part
     of that time was not observed. POD = hits / (hits + late + misses). FAR = false alarms / (alerts - open).
     warning: median of the minutes from raising to onset, of the hits.

@@ -31,6 +31,7 @@ VERBS = (
     "nowcast",
     "watch",
     "serve",
+    "alerts",
     "archive",
     "show",
     "predict",

@@ -17,6 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,6 +26,8 @@ from echocast.errors import UnreadableFile
 MOST_BYTES = 2**32
 """What one file may unpack to, all its members together."""
 MOST_MEMBERS = 100_000
+
+_limit: ContextVar[int | None] = ContextVar("bytes_limit", default=None)
 
 _MAGIC = {
     b"\x1f\x8b": "gzip",
@@ -37,6 +40,20 @@ _ENDINGS = {"gzip": (".gz", ".gzip"), "bzip2": (".bz2",), "xz": (".xz",)}
 _BROKEN = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, RuntimeError)
 _CHUNK = 2**20
 _TAR_BLOCK = 512
+
+
+@contextmanager
+def bytes_limit(most: int) -> Iterator[None]:
+    """Within the block one file may unpack to so many bytes only: for a service that reads what others send."""
+    token = _limit.set(most)
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+
+
+def _most_bytes() -> int:
+    return _limit.get() or MOST_BYTES
 
 
 def kind(path: Path) -> str | None:
@@ -90,7 +107,7 @@ def _unpack(path: Path, packed: str, folder: Path) -> None:
         is_tar = _is_tar(stream.read(_TAR_BLOCK))
     if is_tar:
         with tarfile.open(path, "r|*") as tar:
-            left = MOST_BYTES
+            left = _most_bytes()
             for number, member in enumerate(tar):
                 _check_count(number)
                 source = tar.extractfile(member) if member.isfile() else None
@@ -101,11 +118,11 @@ def _unpack(path: Path, packed: str, folder: Path) -> None:
     for ending in _ENDINGS[packed]:
         name = name[: -len(ending)] if name.lower().endswith(ending) else name
     with _stream(path, packed) as stream:
-        _copy(stream, folder / (name or "data"), MOST_BYTES)
+        _copy(stream, folder / (name or "data"), _most_bytes())
 
 
 def _unpack_zip(path: Path, folder: Path) -> None:
-    left = MOST_BYTES
+    left = _most_bytes()
     with zipfile.ZipFile(path) as archive:
         _check_count(len(archive.infolist()))
         for member in archive.infolist():
@@ -142,7 +159,7 @@ def _copy(source: Any, target: Path, most: int) -> int:
             written += len(part)
             if written > most:
                 raise UnreadableFile(
-                    f"unpacks to more than {MOST_BYTES:,} bytes, the limit for one file; unpack it first"
+                    f"unpacks to more than {_most_bytes():,} bytes, the limit for one file; unpack it first"
                 )
             file.write(part)
     return written

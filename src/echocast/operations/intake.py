@@ -4,6 +4,7 @@ import json
 import random
 import time as clocks
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,6 +56,7 @@ class Intake:
         health: counts and errors.
         sources: where files come from.
         heartbeat: called before each file is read; what it raises ends the reading.
+        make_room: called where a frame cannot be written, with the trouble and the name of its file.
     """
 
     layout: Layout
@@ -65,6 +67,7 @@ class Intake:
     health: Health
     sources: Sequence[Polled]
     heartbeat: Callable[[], None] = lambda: None
+    make_room: Callable[[DiskTrouble, str], None] = lambda _bad, _name: None
     delays: list[float] = field(default_factory=list)
     refused_in_a_row: int = 0
     only_future: bool = False
@@ -206,6 +209,8 @@ class Intake:
             except DiskTrouble as bad:
                 self.health.error(self.clock.now(), "disk", str(bad))
                 self.files.wait_until(name, self.clock.interval() + self.settings.poll)
+                with suppress(DiskTrouble):  # then it is tried again with what room there is
+                    self.make_room(bad, name)
                 continue
             self.only_future = bool(outcomes) and set(outcomes) == {"future"}
             if "future" in outcomes:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import shutil
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -23,6 +25,8 @@ from echocast.operations.worker import Worker
 from echocast.products.ensemble import USUAL, Thresholds
 
 _STEP_UNKNOWN = "step_unknown"
+_LITTLE_SHARE = 0.005
+"""Of a disk: where less is free it counts as full, whatever the system said."""
 _FULL_DISK_SHARE = 0.9
 """Where the disk is full, issues are removed until so much of their bytes is left."""
 
@@ -59,7 +63,10 @@ class Issuing:
         """Take in what is published."""
         self.publisher = Publisher(self.layout, self.clock.now())
         self.removal = retention.Removal(self.settings.grace)
+        self.netcdf = retention.NetcdfFiles(self.layout)
         self._made: dict[int, rules.Made] = {}
+        self._made_room_for: deque[str] = deque(maxlen=20)
+        self.intake.make_room = self.make_room
         for issue in reversed(self.publisher.newest_first()):
             meta = json.loads((self.layout.root / issue.path / "meta.json").read_bytes())
             used = tuple(round(stamps.seconds_of(frame["time"]) * NS) for frame in meta["frames"])
@@ -105,7 +112,7 @@ class Issuing:
         """Make one issue; None if it was not published. Trouble with the disk is tried once more with room made."""
         name = self.name(due)
         try:
-            issue, meta = self._with_room(lambda: self._computed_and_published(due, name))
+            issue, meta = self._with_room(lambda: self._computed_and_published(due, name), name)
         except DiskTrouble as bad:
             self.not_before = self.clock.interval() + self.settings.poll
             self._fail(due, name, "disk", bad)
@@ -198,7 +205,11 @@ class Issuing:
             out=work / f"echocast_nowcast_{quantity}_{stamp}.nc",
             thresholds=self.thresholds,
         )
-        made = self.worker.call(jobs.compute, job, deadline=self.settings.deadline)
+        try:
+            made = self.worker.call(jobs.compute, job, deadline=self.settings.deadline)
+        except BaseException:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
         meta, began = self._meta(due, made), time.monotonic()
         issue = self.publisher.publish(work, name, meta)
         try:
@@ -250,30 +261,54 @@ class Issuing:
             "point_file": made.points,
         }
 
-    def _with_room(self, work: Callable[[], tuple[Issue, dict[str, Any]]]) -> tuple[Issue, dict[str, Any]]:
+    def _with_room(self, work: Callable[[], tuple[Issue, dict[str, Any]]], name: str) -> tuple[Issue, dict[str, Any]]:
         try:
             return work()
         except DiskTrouble as bad:
             self.health.error(self.clock.now(), "disk", str(bad))
-            self._make_room()
+            self.make_room(bad, name)
             return work()
 
-    def _make_room(self) -> None:
-        """Remove the oldest issues, and all that waits for its time of grace."""
+    def make_room(self, bad: DiskTrouble, name: str) -> None:
+        """On a full disk remove the oldest issues, and all that waits for its time of grace; else nothing.
+
+        Args:
+            bad: what went wrong.
+            name: what could not be written: issues are removed once for it, however often it is tried.
+
+        Raises:
+            DiskTrouble: not even the index can be written.
+        """
+        free = shutil.disk_usage(self.layout.root)
+        if not bad.is_full and free.free > _LITTLE_SHARE * free.total:
+            return
+        if name in self._made_room_for:
+            return
+        self._made_room_for.append(name)
         issues = [(issue.seconds, issue.bytes, issue.id) for issue in self.publisher.issues.values()]
         held = sum(size for _, size, _ in issues)
         out = retention.kept_out(issues, keep=self.settings.keep, most_bytes=int(held * _FULL_DISK_SHARE))
         self.removal.tidy(self.clock.interval(), at_once=True)
-        self._let_go(out)
+        self.netcdf.remove_oldest(1 - _FULL_DISK_SHARE)
+        self._let_go(out, keeps_netcdf=False)
         self.removal.tidy(self.clock.interval(), at_once=True)
 
-    def _let_go(self, names: list[str]) -> None:
+    def _let_go(self, names: list[str], *, keeps_netcdf: bool = True) -> None:
         """Issues leave the index now, and the disk after the time of grace; raises `DiskTrouble`."""
         folders = [self.layout.root / self.publisher.issues[name].path for name in names]
+        if keeps_netcdf and self.settings.keep_netcdf > self.settings.keep:
+            for folder in folders:
+                self.netcdf.keep(folder)
+        before, forgotten_to = [self.publisher.issues[name] for name in names], self.publisher.forgotten_to
         self.publisher.take_out(names)
-        self.index_is_old = True
-        self.write_index()
+        try:
+            self.write_index()
+        except DiskTrouble:
+            self.publisher.put_back(before, forgotten_to)
+            raise
         self.removal.add(folders, self.clock.interval())
+        for newest in self.publisher.newest_first()[:1]:
+            self.netcdf.tidy(newest.seconds, self.settings.keep_netcdf)
 
     def _fail(self, due: rules.Due, name: str, reason: str, bad: Exception) -> None:
         why = " ".join((str(bad) if isinstance(bad, DataError) else f"{type(bad).__name__}: {bad}").split())

@@ -17,7 +17,7 @@ import xarray as xr
 from echocast._version import __version__
 from echocast.errors import ModelError, UnreadableFile
 from echocast.io import location as locations
-from echocast.io import reading
+from echocast.io import reading, unpacking
 from echocast.io.location import Location
 from echocast.operations.disk import disk_errors
 from echocast.products.ensemble import USUAL, Thresholds
@@ -47,7 +47,7 @@ class ReadJob:
     Args:
         location: a path or URL.
         options: how to read it.
-        most_bytes: a larger file is refused.
+        most_bytes: a larger file is refused, and one that unpacks to more.
         newest: of a file of many frames only so many of the newest are given.
         archive_time: of an archive, the time (ns) of the one frame to read.
     """
@@ -145,7 +145,8 @@ def read(job: ReadJob) -> list[xr.DataArray]:
     with locations.local_copy(job.location, job.most_bytes) as path:
         if path.is_file() and path.stat().st_size > job.most_bytes:
             raise UnreadableFile(f"{job.location}: is larger than {job.most_bytes:,} bytes, the limit (--most-bytes)")
-        field = reading.read(path, job.options)
+        with unpacking.bytes_limit(job.most_bytes):
+            field = reading.read(path, job.options)
     if not field.sizes["time"]:
         raise UnreadableFile(f"{job.location}: holds no frame")
     newest = field[-job.newest :]

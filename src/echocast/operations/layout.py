@@ -7,6 +7,7 @@
     DIR/latest        link to the newest issue, for people
     DIR/issues/2026/11/28/20261128T051000Z-1a2b3c4d/   an issue: its files and meta.json
     DIR/frames/20261128T051000Z-9f8e7d6c.bin           an observed frame
+    DIR/netcdf/2026/11/28/echocast_nowcast_rainfall_rate_20261128T051000Z-1a2b3c4d.nc   of an issue that is gone
     DIR/.work/        what is being written;  DIR/.lock   who writes
 """
 
@@ -17,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from echocast.errors import DataError
-from echocast.operations.stamps import name_stamp
+from echocast.operations.stamps import name_stamp, seconds_of_name
 
 VERSION = "1.0"
 """Of index.json and meta.json: readers refuse another number before the dot, and ignore keys that they do not know."""
 
 ISSUE = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 FRAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}\.bin")
+NETCDF = re.compile(r"echocast_nowcast_\w+_(\d{8}T\d{6}Z)-[0-9a-f]{8}\.nc")
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,29 @@ class Layout:
         found = (self.root / "issues").glob("[0-9]*/[0-9]*/[0-9]*/*")
         return sorted(path for path in found if ISSUE.fullmatch(path.name) and path.is_dir())
 
+    def netcdf(self, name: str, file: Path) -> Path:
+        """Where the NetCDF file of an issue is kept when the issue is gone."""
+        day = self.root / "netcdf" / name[:4] / name[4:6] / name[6:8]
+        return day / f"{file.stem}-{name.rpartition('-')[2]}{file.suffix}"
+
+    def netcdfs(self) -> list[Path]:
+        """The NetCDF files of issues that are gone, oldest first."""
+        found = (self.root / "netcdf").glob("[0-9]*/[0-9]*/[0-9]*/*.nc")
+        return sorted((path for path in found if NETCDF.fullmatch(path.name)), key=lambda path: _stamp(path.name))
+
     def relative(self, path: Path) -> str:
         """A path as index.json names it."""
         return path.relative_to(self.root).as_posix()
+
+
+def _stamp(name: str) -> str:
+    found = NETCDF.fullmatch(name)
+    return found[1] if found else ""
+
+
+def netcdf_seconds(path: Path) -> float:
+    """The time of the issue that a NetCDF file was made for, in seconds since 1970."""
+    return seconds_of_name(_stamp(path.name))
 
 
 def issue_id(time_ns: int, digest: str) -> str:

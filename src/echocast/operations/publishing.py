@@ -129,6 +129,11 @@ class Publisher:
         for name in names:
             self.forgotten_to = max(self.forgotten_to, self.issues.pop(name).time)
 
+    def put_back(self, issues: Iterable[Issue], forgotten_to: str) -> None:
+        """Undo `take_out`: the index could not be written."""
+        self.issues |= {issue.id: issue for issue in issues}
+        self.forgotten_to = forgotten_to
+
     def take_back(self, issue: Issue) -> None:
         """Undo the publication of an issue that the index does not name yet."""
         del self.issues[issue.id]

@@ -18,7 +18,8 @@ Reread = Callable[[], tuple[Settings, ReadOptions]]
 def changed(old: Settings, new: Settings) -> dict[str, Any]:
     """The settings that differ, with their new values; raises `SettingsError` for one that cannot change."""
     found = {name: value for name, value in new.model_dump(mode="json").items() if value != _plain(old, name)}
-    fixed = [f"--{name.replace('_', '-')}" for name in found if name in FIXED]
+    begins_or_ends = {"alerts"} if None in (old.alerts, new.alerts) else set()
+    fixed = [f"--{name.replace('_', '-')}" for name in found if name in {*FIXED, *begins_or_ends}]
     if fixed:
         raise SettingsError(f"{', '.join(fixed)}: cannot change while the service runs; start it again")
     return found

@@ -10,10 +10,15 @@ hold it.
 ['a', 'b']
 """
 
+import os
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from echocast.atomic import sync_folder
+from echocast.operations.disk import disk_errors
+from echocast.operations.layout import Layout, netcdf_seconds
 
 
 def kept_out(issues: Sequence[tuple[float, int, str]], *, keep: float, most_bytes: int | None) -> list[str]:
@@ -63,3 +68,49 @@ class Removal:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+@dataclass
+class NetcdfFiles:
+    """The NetCDF files of issues that are gone, in a folder of their own, named by no index.
+
+    Args:
+        layout: the folder of the service.
+    """
+
+    layout: Layout
+
+    def keep(self, folder: Path) -> None:
+        """Keep the NetCDF files of an issue that is about to go; raises `DiskTrouble`.
+
+        They are linked and not copied where the disk can do it, so that this needs no room.
+        """
+        for file in folder.glob("*.nc"):
+            place = self.layout.netcdf(folder.name, file)
+            with disk_errors(place):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.unlink(missing_ok=True)
+                try:
+                    os.link(file, place)
+                except OSError:  # some file systems have no links
+                    shutil.copyfile(file, place)
+                sync_folder(place.parent)
+
+    def tidy(self, newest: float, keep: float) -> None:
+        """Remove those that are older than `keep` seconds before the newest issue, and empty folders."""
+        for path in self.layout.netcdfs():
+            if netcdf_seconds(path) < newest - keep:
+                path.unlink(missing_ok=True)
+                self._remove_empty(path.parent)
+
+    def remove_oldest(self, share: float) -> None:
+        """Remove the oldest, a share of their number, at least one: for a full disk."""
+        found = self.layout.netcdfs()
+        for path in found[: max(1, round(share * len(found)))]:
+            path.unlink(missing_ok=True)
+            self._remove_empty(path.parent)
+
+    def _remove_empty(self, folder: Path) -> None:
+        while folder != self.layout.root and not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent

@@ -25,6 +25,11 @@ def iso_ns(time_ns: int) -> str:
     return iso(time_ns // NS)
 
 
+def seconds_of_name(text: str) -> float:
+    """The seconds since 1970 of a time that `name_stamp` wrote; raises `ValueError` for any other text."""
+    return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+
+
 def seconds_of(text: str) -> float:
     """The seconds since 1970 of a time that `iso` wrote; raises `ValueError` for any other text."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()

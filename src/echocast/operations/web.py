@@ -16,7 +16,7 @@ from html.parser import HTMLParser
 from http import HTTPStatus
 from importlib.util import find_spec
 from typing import Any
-from urllib.parse import urldefrag, urljoin, urlsplit, urlunsplit
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit, urlunsplit
 
 import urllib3
 
@@ -79,9 +79,10 @@ class WebFolder:
         if not all(find_spec(package) for package in ("fsspec", "aiohttp")):
             raise MissingDependency("what reads http:// (fsspec with aiohttp)", "cloud")
         address, self._user = _without_user(self.name)
-        self._headers = dict(urllib3.make_headers(basic_auth=self._user)) if self._user else {}
-        self._pattern = address if any(sign in address for sign in "*[") else ""
-        literal = address.split("*")[0].split("[")[0]
+        self._headers = dict(urllib3.make_headers(basic_auth=unquote(self._user))) if self._user else {}
+        path = address.partition("://")[2].partition("/")[2]  # a host may hold brackets too
+        literal = address.removesuffix(path) + path.split("*")[0].split("[")[0]
+        self._pattern = address if literal != address else ""
         self._root = f"{literal.rpartition('/')[0]}/" if self._pattern else address
         timeout = urllib3.Timeout(connect=5, read=15)
         retries = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=3)
@@ -184,8 +185,10 @@ class WebFolder:
             return answer
         answer.close()
         told = f"{_told(url)}: the server answers {answer.status}"
-        if answer.status in _WAITS or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if answer.status in _WAITS:
             raise AskedToWait(told, retry_after(answer.headers))
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise Unreachable(f"{told}; it may do so for a while only")
         raise UnreadableFile(f"{told}; check the address and what you may read")
 
     def _is_meant(self, url: str) -> bool:

@@ -58,6 +58,17 @@ def test_what_lies_beyond_the_grid_is_counted() -> None:
     assert (len(elsewhere.rows), elsewhere.share_outside) == (0, 1.0)
 
 
+def test_a_large_area_has_the_same_cells_as_if_it_were_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place("a", "a", centre=made.place(8.0, 6.0), radius_km=7.3)
+    wanted = cells_of(place, GRID)
+    monkeypatch.setattr("echocast.operations.alerts.cells._MOST_CELLS", 40)
+    found = cells_of(place, GRID)
+    assert as_set(found) == as_set(wanted)
+    assert len(found.rows) == len(as_set(found))
+    assert wanted.outside > 20
+    assert found.outside == pytest.approx(wanted.outside, rel=0.4)
+
+
 def test_longitudes_are_cyclic() -> None:
     """A grid from 0 to 359 degrees; an area across Greenwich, and one across the date line."""
     grid = Grid("EPSG:4326", Axis(0.0, 1.0, 360), Axis(50.0, -1.0, 5))

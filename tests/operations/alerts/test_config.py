@@ -1,6 +1,7 @@
 """Files of rules: what is wrong is told with the file, the entry, the key, the value and what to do."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,16 @@ def test_a_wrong_geojson_is_told(tmp_path: Path, content: object, told: str) -> 
     with pytest.raises(AlertsError) as bad:
         made.alerts(tmp_path, area='id = "river"\nfile = "c.geojson"\nid_property = "code"')
     assert told in str(bad.value)
+
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def test_the_files_of_the_documents_are_right(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", (DOCS / "alerts.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    (tmp_path / "alerts.toml").write_text(text, encoding="utf-8")
+    square = [[[7, 47], [8, 47], [8, 48]]]
+    features = [{"properties": {"code": "A"}, "geometry": {"type": "Polygon", "coordinates": square}}]
+    (tmp_path / "catchments.geojson").write_text(json.dumps({"features": features}))
+    assert [one.id for one in load(tmp_path / "alerts.toml").areas["heavy"]] == ["olten", "river/A"]
+    assert len(load(DOCS / "examples" / "alerts" / "alerts.toml").places) == 12

@@ -79,7 +79,7 @@ def test_a_server_that_never_ends_is_left_in_time(tmp_path: Path, first: bytes, 
         quick = Webhook(sender.channel, sender.key, sender.base, limit_s=0.4)
         # Where the answer is known, what never ends after it does not matter.
         is_known = b"\r\n\r\n" in first
-        with nullcontext() if is_known else pytest.raises(NotSent, match="did not answer within 0.4 s"):
+        with nullcontext() if is_known else pytest.raises(NotSent, match="did not answer within"):
             quick.send(made.message(made.alerts(tmp_path)))
         assert time.monotonic() - began < 30  # it would be for ever
 

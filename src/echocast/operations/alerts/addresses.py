@@ -151,6 +151,8 @@ def post(
         try:
             connection.request("POST", target, body=body, headers=dict(headers), preload_content=False)
             answer = connection.getresponse()
+            if line.is_late:  # cut off among the headers, which http.client takes for their end
+                raise TimeoutError
             with suppress(HTTPError, OSError):
                 answer.read(MOST_BYTES)  # so that the other side is not cut off; what it says does not matter
             return answer.status, answer.headers.get("Retry-After")

@@ -12,7 +12,7 @@ from echocast.operations.grid import Grid
 
 _EDGE_POINTS = 8
 _MOST_CELLS = 4_000_000
-"""Of a larger area only every second, third, ... cell is looked at."""
+"""That are looked at at once."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,38 @@ def cells_of(place: Place, grid: Grid) -> Cells:
     rows, columns = grid.positions(outline[:, 0], outline[:, 1])
     if not (np.isfinite(rows).all() and np.isfinite(columns).all()):
         return Cells(np.empty(0, int), np.empty(0, int), 1)
-    (top, bottom), (left, right) = _range(rows), _range(columns)
-    stride = max(1, int(np.ceil(np.sqrt((bottom - top + 1) * (right - left + 1) / _MOST_CELLS))))
-    y, x = np.meshgrid(np.arange(top, bottom + 1, stride), np.arange(left, right + 1, stride), indexing="ij")
+    down, across = _range(rows), _range(columns)
+    if len(down) * len(across) <= _MOST_CELLS:
+        found = _split(*_inside(place, grid, down, across), grid)
+    else:
+        found = _large(place, grid, down, across)
+    return found if len(found.rows) or found.outside else _nearest(place, grid)
+
+
+def _large(place: Place, grid: Grid, down: range, across: range) -> Cells:
+    """The cells of a large area: those in the grid band by band, those beyond it from every second, third, ... one."""
+    height, width = grid.shape
+    stride = int(np.ceil(np.sqrt(len(down) * len(across) / _MOST_CELLS)))
+    outside = _split(*_inside(place, grid, down[::stride], across[::stride]), grid).outside * stride**2
+    if not _is_around_the_earth(grid):
+        across = range(max(across.start, 0), min(across.stop, width))
+    band = max(1, _MOST_CELLS // max(1, len(across)))
+    starts = range(max(down.start, 0), min(down.stop, height), band)
+    rows = [range(first, min(first + band, down.stop, height)) for first in starts]
+    parts = [_split(*_inside(place, grid, one, across), grid) for one in rows if len(across)]
+    nothing = np.empty(0, int)
+    return Cells(
+        np.concatenate([nothing, *(one.rows for one in parts)]),
+        np.concatenate([nothing, *(one.columns for one in parts)]),
+        outside,
+    )
+
+
+def _inside(place: Place, grid: Grid, down: range, across: range) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the cells among some whose centres lie in an area."""
+    y, x = np.meshgrid(np.array(down, int), np.array(across, int), indexing="ij")
     is_in = place.inside(*grid.places(y.ravel() + 0.5, x.ravel() + 0.5))
-    if not is_in.any():
-        return _nearest(place, grid)
-    return _split(y.ravel()[is_in], x.ravel()[is_in], grid)
+    return y.ravel()[is_in], x.ravel()[is_in]
 
 
 def _nearest(place: Place, grid: Grid) -> Cells:
@@ -63,18 +88,19 @@ def _nearest(place: Place, grid: Grid) -> Cells:
 def _split(rows: np.ndarray, columns: np.ndarray, grid: Grid) -> Cells:
     """Cells in the grid and the number of those beyond it; a grid around the Earth has no end."""
     height, width = grid.shape
-    if (
-        grid.crs.is_geographic
-        and not grid.crs.is_derived
-        and abs(abs(grid.x.step) * width - 360) < abs(grid.x.step) / 2
-    ):
-        columns = columns % width
+    if _is_around_the_earth(grid) and len(rows):
+        rows, columns = np.unique(np.stack([rows, columns % width]), axis=1)
     is_in = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     return Cells(rows[is_in], columns[is_in], int((~is_in).sum()))
 
 
-def _range(values: np.ndarray) -> tuple[int, int]:
-    return int(np.floor(values.min())) - 1, int(np.ceil(values.max())) + 1
+def _is_around_the_earth(grid: Grid) -> bool:
+    is_in_degrees = grid.crs.is_geographic and not grid.crs.is_derived
+    return bool(is_in_degrees and abs(abs(grid.x.step) * grid.shape[1] - 360) < abs(grid.x.step) / 2)
+
+
+def _range(values: np.ndarray) -> range:
+    return range(int(np.floor(values.min())) - 1, int(np.ceil(values.max())) + 2)
 
 
 def _dense(ring: np.ndarray) -> np.ndarray:

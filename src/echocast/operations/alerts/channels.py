@@ -10,7 +10,8 @@ import smtplib
 import ssl
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate, parsedate_to_datetime
@@ -264,15 +265,28 @@ class Email:
             context = ssl.create_default_context(
                 cafile=None if chosen.ca_file is None else str(self.base / chosen.ca_file)
             )
-            with smtplib.SMTP(chosen.host, chosen.port, timeout=_SMTP_LIMIT_S) as server:
-                server.starttls(context=context)
-                if chosen.user is not None and self.password is not None:
-                    server.login(chosen.user, self.password)
-                lost = server.send_message(self.mail(message))
+            lost = self._sent(self.mail(message), context)
+        except smtplib.SMTPRecipientsRefused as bad:
+            raise NotSent(f"{chosen.host}: refused {_refusals(bad.recipients)}") from bad
         except (OSError, smtplib.SMTPException, ValueError) as bad:
             raise NotSent(f"{chosen.host}: {_without(str(bad), self.password)}") from bad
         # Sent again, it would come to the others twice; so it counts as sent.
-        return f"{chosen.host}: refused the recipients {', '.join(lost)}" if lost else ""
+        return f"{chosen.host}: refused {_refusals(lost)}" if lost else ""
+
+    def _sent(self, mail: EmailMessage, context: ssl.SSLContext) -> dict[str, tuple[int, bytes]]:
+        """Send over an encrypted connection; the recipients that were refused while others were not."""
+        chosen = self.channel
+        server = smtplib.SMTP(chosen.host, chosen.port, timeout=_SMTP_LIMIT_S)
+        try:
+            server.starttls(context=context)
+            if chosen.user is not None and self.password is not None:
+                server.login(chosen.user, self.password)
+            lost = server.send_message(mail)
+            with suppress(OSError, smtplib.SMTPException):
+                server.quit()
+            return lost
+        finally:
+            server.close()  # no farewell where something failed: it would wait for an answer
 
     def mail(self, message: Message) -> EmailMessage:
         """A message as an e-mail: the texts in all languages, and the message itself as an attachment of JSON."""
@@ -294,6 +308,11 @@ class Email:
         mail.set_content("\n\n".join(parts) + f"\n\nIncident {message.incident}, issue {message.issue['id']}.\n")
         mail.add_attachment(line_of(message), maintype="application", subtype="json", filename=f"{message.id}.json")
         return mail
+
+
+def _refusals(lost: Mapping[str, tuple[int, bytes]]) -> str:
+    told = (f"{name} ({code} {text.decode(errors='replace')})" for name, (code, text) in lost.items())
+    return " ".join(", ".join(told).split())
 
 
 def _without(text: str, secret: str | None) -> str:

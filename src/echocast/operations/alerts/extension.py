@@ -21,6 +21,8 @@ from echocast.operations.settings import Settings, SettingsError
 from echocast.operations.stamps import NS
 from echocast.products.ensemble import Thresholds
 
+_LOOK_S = 30.0
+
 
 @dataclass
 class AlertsExtension(Extension):
@@ -55,6 +57,7 @@ class AlertsExtension(Extension):
         self._ask()
         self._counted: dict[tuple[str, str, str], int] = {}
         self._is_begun = False
+        self._look_again = self.issuing.clock.interval()
 
     def published(self, issue: Issue) -> None:
         """Judge the rules on an issue, and tell index.json what is active."""
@@ -65,16 +68,18 @@ class AlertsExtension(Extension):
         if not self._is_begun:
             self._is_begun = True
             self._alerts.start()
+        if self.issuing.clock.interval() >= self._look_again:
+            self._look_again = self.issuing.clock.interval() + _LOOK_S
             newest = next(iter(self.issuing.publisher.newest_first()), None)
-            if newest is not None:
+            if newest is not None:  # judged already, unless the service or the disk failed just then
                 self._judge(newest)
         self._alerts.tick()
         self._measure()
 
     def prepare(self, settings: Settings) -> Callable[[], None]:
         """Read the rules again."""
-        if settings.alerts is None:
-            raise SettingsError("--alerts cannot be taken away while the service runs; start it again")
+        if settings.alerts is None:  # refused before, in `reloading.changed`
+            return lambda: None
         count = self._alerts.prepare(settings.alerts)
 
         def counts() -> None:
@@ -102,6 +107,8 @@ class AlertsExtension(Extension):
             self.issuing.health.log.event(self.issuing.clock.now(), "alerts", level="warning", reason=lack)
 
     def _judge(self, made: Issue) -> None:
+        if made.id == self._alerts.state.issue:
+            return
         folder = self.issuing.layout.root / made.path
         if self._alerts.evaluate(issue.of_folder(folder, lambda: self._observed(made))):
             self._tell_index()

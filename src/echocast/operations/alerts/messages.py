@@ -15,7 +15,7 @@ from echocast.operations.stamps import iso
 
 Status = Literal["Actual", "Exercise", "Test"]
 VERSION = "1.0"
-_LEAST_S = 900.0
+_LEAST_S = 1800.0
 _CANCEL_S = 3600.0
 
 
@@ -159,9 +159,9 @@ def made(
         statistic=rule.statistic,
         threshold=rule.event_threshold,
         span_min=rule.span,
-        value=None if record.value is None else round(record.value, 4),
+        value=_short(record.value),
         unit="1" if rule.is_share else "mm" if rule.is_amount else "mm/h",
-        probability=None if record.probability is None else round(record.probability, 4),
+        probability=_short(record.probability),
         onset=iso(record.onset),
         end=iso(record.end),
         issue={"id": issued.id, "time": iso(issued.time)},
@@ -173,6 +173,11 @@ def made(
         instruction={language: text for language, text in rule.instruction.items() if language in languages},
         notice=WORDS[languages[0]]["notice"],
     )
+
+
+def _short(value: float | None) -> float | None:
+    """A number as exactly as issues hold it: three digits."""
+    return None if value is None else float(f"{value:.3g}")
 
 
 def withdrawn(last: dict[str, Any], references: tuple[tuple[str, str], ...], issued: Issued) -> Message:
@@ -194,7 +199,7 @@ def withdrawn(last: dict[str, Any], references: tuple[tuple[str, str], ...], iss
 
 
 def _expires(rule: Rule, record: Record, issued: Issued, kind: Kind) -> float:
-    """The end of the leads that the rule looks at; a Cancel lives an hour, to be tried that long."""
+    """The end of the leads that the rule looks at, at least half an hour; a Cancel is tried for an hour."""
     if kind == "Cancel":
         return issued.now + _CANCEL_S
     last = rule.lead_range[1] * 60 + issued.time if rule.leads else record.end

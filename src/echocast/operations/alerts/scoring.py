@@ -4,12 +4,12 @@
   raising, and its first lead, until its last active issue and its last lead.
 - *event*: a stretch of observed times at which the rule's event happened (`truth`); stretches less than `gap` minutes
   apart are one. One that began before the first issue, when nobody could warn, is left out.
-- *hit*: an event that an alert speaks of which was raised at its onset or before; *late*: only after its onset;
+- *hit*: an event that an alert speaks of which was raised before its onset; *late*: only at its onset or after;
   *miss*: no alert speaks of it.
 - *false alarm*: an alert in whose time no event happened; *open*: the same, but part of that time was not observed.
 - POD = hits / (hits + late + misses), FAR = false alarms / (alerts - open); warning time = onset - raising.
 - Issue by issue, as forecasts are verified: whether the rule was met, against whether the event happened within its
-  leads; a issue that is not known on either side is left out.
+  leads; an issue that is not known on either side is left out.
 """
 
 from collections.abc import Sequence
@@ -148,7 +148,7 @@ def _count_events(found: Score, alerts: list[tuple[float, Span]], events: list[S
         found.events += 1
         if not raised:
             found.misses += 1
-        elif min(raised) <= begin:
+        elif min(raised) < begin:
             found.hits += 1
             found.warning_min.append(begin - min(raised))
         else:

@@ -75,8 +75,8 @@ class AlertService:
         self.outbox = Outbox(self._folder / "outbox")
         self._is_stale = self._look_stale()
         self._next_tidy = 0.0
+        self._places.update(self.alerts.places)
         self._delivery = self._made_delivery(self.alerts)
-        self._places = dict(self.alerts.places)
         self._hand_over()
 
     @property
@@ -109,9 +109,9 @@ class AlertService:
         """Begin to send."""
         self._delivery.start()
 
-    def close(self) -> None:
-        """Stop sending; what is left is sent after the next start."""
-        self._delivery.end()
+    def close(self, *, within_s: float = 5.0) -> None:
+        """Send what is due, for so many seconds at most, and stop; what is left is sent after the next start."""
+        self._delivery.end(within_s=within_s)
 
     def prepare(self, path: Path) -> Callable[[], None]:
         """Read the rules anew, and give what makes them count; the states of rules and areas that stay go on.
@@ -126,7 +126,7 @@ class AlertService:
         def count() -> None:
             self._delivery.end(within_s=0.5)
             self.alerts, self._delivery = alerts, delivery
-            self._places |= alerts.places
+            self._places.update(alerts.places)
             self._cells.clear()
             delivery.start()
             self._show()
