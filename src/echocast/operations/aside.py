@@ -47,6 +47,7 @@ class Aside:
                 on_wait()
             if time.monotonic() > end:
                 raise TimeoutError(f"does not answer within {deadline:g} s")
+        self._thread.join()  # it has answered, and may take a moment to end
         if bad is not None:
             raise bad
         return result  # type: ignore[return-value]  # there is no error, so there is a result
