@@ -136,7 +136,7 @@ def _corners(axis: Axes) -> list[_Box]:
     wide, high = right - left, top - bottom
     lower = np.sort([[left, left + 0.3 * wide], [bottom, bottom + 0.12 * high]], axis=1)
     upper = np.sort([[right - 0.14 * wide, right], [top - 0.2 * high, top]], axis=1)
-    return [(x[0], y[0], x[1], y[1]) for x, y in (lower, upper)]
+    return [(float(x[0]), float(y[0]), float(x[1]), float(y[1])) for x, y in (lower, upper)]
 
 
 def _label_box(name: str, x: float, y: float, side: str, letter: float, line: float) -> _Box:

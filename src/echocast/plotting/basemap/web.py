@@ -7,7 +7,7 @@ one before, all in thousandths of a degree. Areas are closed rings, cut to the b
 >>> sorted(content)
 ['attribution', 'borders', 'box', 'decimals', 'lakes', 'land', 'places', 'regions']
 >>> content["places"][0][:3]
-['Helsinki', 24.935, 60.169]
+['Helsinki', 24.935, 60.17]
 """
 
 from typing import Any

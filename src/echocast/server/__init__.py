@@ -1,0 +1,1 @@
+"""Serves what was published: reads files only, and never imports torch."""
