@@ -178,7 +178,7 @@ def to_netcdf(forecast: xr.DataArray, path: str | Path, *, command: str = "echoc
     Raises:
         DataError: it is no forecast, the disk is full or read-only, or there is no such folder.
     """
-    forecast_file.to_netcdf(forecast, path, products=_products(forecast), command=command)
+    forecast_file.to_netcdf(forecast, path, products=products_of(forecast), command=command)
 
 
 def to_file(forecast: xr.DataArray, path: str | Path, *, command: str = "echocast.to_file") -> None:
@@ -199,10 +199,10 @@ def to_file(forecast: xr.DataArray, path: str | Path, *, command: str = "echocas
     if forecast_formats.WRITERS.get(Path(path).suffix.lower()) == "geotiff" and "member" in forecast.dims:
         log.warning("%s: holds the mean of %d members; NetCDF and Zarr hold all", path, forecast.sizes["member"])
         forecast = ensemble.mean(forecast)
-    forecast_formats.to_file(forecast, path, products=_products(forecast), command=command)
+    forecast_formats.to_file(forecast, path, products=products_of(forecast), command=command)
 
 
-def _products(forecast: xr.DataArray) -> xr.Dataset | None:
-    """What is written beside an ensemble of rain rates."""
+def products_of(forecast: xr.DataArray) -> xr.Dataset | None:
+    """What is written beside an ensemble of rain rates (`echocast.products.ensemble`); None for other forecasts."""
     is_rain_ensemble = "member" in forecast.dims and forecast.name == fields.NAME
     return ensemble.products(forecast) if is_rain_ensemble else None

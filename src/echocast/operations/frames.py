@@ -1,8 +1,7 @@
 """The frame store: the newest observed frames as plain files, so that a restart reads no radar file twice.
 
-A file ``frames/TIME-DIGEST.bin`` holds a line of JSON (time, grid, attributes, where it came from, when it arrived) and
-then, deflated, the coordinates (float64) and the values (float32, bytes of a kind beside each other). Files appear
-whole; of two frames of one time, the one that arrived later counts. Nothing but NumPy, zlib and JSON is needed.
+A file ``frames/TIME-DIGEST.bin`` (`echocast.operations.frame_file`) holds the field and its attributes, where it came
+from and when it arrived. Files appear whole; of two frames of one time, the one that arrived later counts.
 """
 
 import hashlib
@@ -20,13 +19,12 @@ import xarray as xr
 from echocast import fields
 from echocast.atomic import sync_folder, write_bytes
 from echocast.errors import UnreadableFile
+from echocast.operations import frame_file
 from echocast.operations.disk import disk_errors
 from echocast.operations.layout import FRAME, Layout, issue_id
 
 log = logging.getLogger(__name__)
 
-_FORMAT = "echocast-frame-1"
-_LEVEL = 1
 _OF_PRODUCT = ("quantity", "product", "zr")
 
 
@@ -177,34 +175,22 @@ def joined(paths: Sequence[Path]) -> xr.DataArray:
 
 def _encoded(field: xr.DataArray, frame: Frame) -> bytes:
     about = {name: value for name, value in asdict(frame).items() if name not in ("path", "sha256")}
-    parts = [field["y"].values.astype("<f8"), field["x"].values.astype("<f8"), field.values.astype("<f4")]
-    packed = [zlib.compress(_beside(part), _LEVEL) for part in parts]
     head = about | {
-        "format": _FORMAT,
-        "shape": list(field.shape),
         "name": str(field.name),
         "attrs": _plain(field.attrs),
         "crs_wkt": str(field.coords["crs"].attrs["crs_wkt"]) if "crs" in field.coords else None,
-        "parts": [len(part) for part in packed],
     }
-    return json.dumps(head).encode() + b"\n" + b"".join(packed)
+    return frame_file.encoded(head, field["y"].values, field["x"].values, field.values)
 
 
 def _decoded(content: bytes) -> tuple[xr.DataArray, Frame]:
-    line, _, rest = content.partition(b"\n")
-    head = json.loads(line)
-    if head["format"] != _FORMAT:
-        raise ValueError(f"its format is {head['format']!r}")
-    ends = np.cumsum([0, *head["parts"]])
-    y, x, values = (
-        _apart(zlib.decompress(rest[a:b]), kind)
-        for a, b, kind in zip(ends[:-1], ends[1:], ("<f8", "<f8", "<f4"), strict=True)
-    )
+    raw = frame_file.decoded(content)
+    head = raw.head
     field = fields.make(
-        values.reshape(head["shape"]),
+        raw.values,
         time=np.array([head["time"]], "datetime64[ns]"),
-        y=y,
-        x=x,
+        y=raw.y,
+        x=raw.x,
         crs=head["crs_wkt"],
         quantity=_quantity(head),
         attrs=head["attrs"],
@@ -218,17 +204,6 @@ def _quantity(head: dict[str, Any]) -> str:
     if head["name"] not in fields.QUANTITIES:
         raise ValueError(f"there is no quantity {head['name']!r}")
     return str(head["name"])
-
-
-def _beside(values: np.ndarray) -> bytes:
-    """The bytes of numbers, first all first bytes, then all second ones: they deflate better."""
-    return np.ascontiguousarray(values).view(np.uint8).reshape(-1, values.itemsize).T.tobytes()
-
-
-def _apart(content: bytes, kind: str) -> np.ndarray:
-    size = np.dtype(kind).itemsize
-    numbers = np.frombuffer(content, np.uint8).reshape(size, -1).T
-    return np.ascontiguousarray(numbers).view(kind).reshape(-1).astype(np.dtype(kind).newbyteorder("="))
 
 
 def _plain(attrs: Any) -> dict[str, Any]:

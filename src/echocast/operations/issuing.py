@@ -199,7 +199,7 @@ class Issuing:
             "published": stamps.iso(self.clock.now()),
             "expires": stamps.iso(run.time / NS + made.leads[-1] * 60),
             "leads": list(made.leads),
-            "layers": [],
+            "layers": list(made.layers.get("layers", {})),
             "degraded": bool(run.missing or run.filled or any(frame["late"] for frame in frames)),
             "why": due.why,
             "frames": frames,
@@ -210,6 +210,8 @@ class Issuing:
             "seconds": made.seconds,
             "echocast_version": __version__,
             "grid": made.grid,
+            "layer_file": made.layers,
+            "point_file": made.points,
         }
 
     def _used_by(self, issue: Issue) -> tuple[int, ...]:

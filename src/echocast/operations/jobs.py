@@ -95,11 +95,15 @@ class Computed:
         leads: lead times in minutes.
         seconds: how long each stage took.
         grid: where the forecast lies, as index.json tells it.
+        layers: what meta.json says of layers.bin, empty where there is none.
+        points: what it says of points.bin.
     """
 
     leads: tuple[float, ...]
     seconds: dict[str, float]
     grid: dict[str, Any]
+    layers: dict[str, Any]
+    points: dict[str, Any]
 
 
 def prepare(asked: tuple[str, int | None]) -> ModelInfo:
@@ -174,29 +178,40 @@ def compute(job: ComputeJob) -> Computed:
     forecast.attrs |= {"model": job.model, "input_files": " ".join(job.sources)}
     computed_at = time.monotonic()
     with disk_errors(job.out):
-        nowcast.to_netcdf(forecast, job.out, command="echocast watch")
+        layers, points = _written(forecast, job.out)
     seconds = {"read": read_at - began, "compute": computed_at - read_at, "write": time.monotonic() - computed_at}
     leads = tuple(float(lead) for lead in forecast.lead.values / np.timedelta64(1, "m"))
-    return Computed(leads, {name: round(value, 3) for name, value in seconds.items()}, _grid(forecast))
+    return Computed(leads, {name: round(value, 3) for name, value in seconds.items()}, _grid(forecast), layers, points)
+
+
+def _written(forecast: xr.DataArray, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Write the NetCDF file, layers.bin and points.bin; what meta.json says of the latter two."""
+    from echocast import nowcast
+    from echocast.io import forecast_file
+    from echocast.operations.issue_layers import layers_of
+    from echocast.operations.layer_file import write_layers
+    from echocast.operations.point_file import write_points
+
+    products = nowcast.products_of(forecast)
+    forecast_file.to_netcdf(forecast, path, products=products, command="echocast watch")
+    layers = layers_of(forecast, products)
+    if not layers:
+        return {}, {}
+    return write_layers(path.with_name("layers.bin"), layers), write_points(path.with_name("points.bin"), layers)
 
 
 def _grid(field: xr.DataArray) -> dict[str, Any]:
     """Where a field lies: its projection, the centres of its cells, and its bounds in degrees."""
-    from echocast import fields
+    from echocast.operations.grid import Grid
 
-    corners = fields.corners(field).values() if "crs" in field.coords else []
-    longitudes, latitudes = [lon for lon, _ in corners], [lat for _, lat in corners]
-    has_bounds = bool(longitudes) and bool(np.isfinite([*longitudes, *latitudes]).all())
-    return {
-        "crs": str(field.coords["crs"].attrs["crs_wkt"]) if "crs" in field.coords else None,
-        "x": _axis(field["x"].values),
-        "y": _axis(field["y"].values),
-        "bounds_wgs84": [min(longitudes), min(latitudes), max(longitudes), max(latitudes)] if has_bounds else None,
-    }
+    axes = {name: _axis(field[name].values) for name in ("x", "y")}
+    if "crs" not in field.coords:
+        return {"crs": None, **axes, "bounds_wgs84": None}
+    return Grid.of({"crs": str(field.coords["crs"].attrs["crs_wkt"]), **axes}).as_dict()
 
 
 def _axis(values: np.ndarray) -> dict[str, Any]:
-    step = float(values[1] - values[0]) if values.size > 1 else 0.0
+    step = float(values[-1] - values[0]) / (values.size - 1) if values.size > 1 else 0.0
     return {"first": float(values[0]), "step": step, "size": int(values.size)}
 
 

@@ -11,9 +11,12 @@
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from echocast.errors import DataError
 from echocast.operations.stamps import name_stamp
 
 VERSION = "1.0"
@@ -81,3 +84,13 @@ class Layout:
 def issue_id(time_ns: int, digest: str) -> str:
     """The id of an issue, or the name of a frame: its time and the first digits of a digest."""
     return f"{name_stamp(time_ns)}-{digest[:8]}"
+
+
+def check_version(content: Mapping[str, Any], path: Path) -> None:
+    """Raise `DataError` unless a file's version is one that this program knows."""
+    version = str(content.get("version", ""))
+    if version.partition(".")[0] != VERSION.partition(".")[0]:
+        raise DataError(
+            f"{path}: is of version {version or 'unknown'}, this program writes {VERSION}; use another"
+            " folder, or the echocast that wrote it"
+        )

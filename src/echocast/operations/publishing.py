@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from echocast.atomic import sync_file, sync_folder, write_bytes
-from echocast.errors import DataError
 from echocast.operations import stamps
 from echocast.operations.disk import disk_errors
 from echocast.operations.frames import Frame
-from echocast.operations.layout import VERSION, Layout
+from echocast.operations.layout import VERSION, Layout, check_version
 
 log = logging.getLogger(__name__)
 
@@ -194,16 +193,6 @@ class Publisher:
 
     def _is_new(self, folder: Path) -> bool:
         return folder in self.layout.issues()[-_VERIFIED_AT_START:]
-
-
-def check_version(content: Mapping[str, Any], path: Path) -> None:
-    """Raise `DataError` unless a file's version is one that this program knows."""
-    version = str(content.get("version", ""))
-    if version.partition(".")[0] != VERSION.partition(".")[0]:
-        raise DataError(
-            f"{path}: is of version {version or 'unknown'}, this program writes {VERSION}; give another --out, or use"
-            " the echocast that wrote it"
-        )
 
 
 def check_issue(folder: Path, *, checksums: bool = True) -> None:

@@ -8,7 +8,7 @@ Every option is a key of the file (``least-frames`` or ``least_frames``) and a v
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,7 @@ from echocast.operations.durations import as_bytes, as_seconds
 from echocast.operations.rules import Gaps
 
 PREFIX = "ECHOCAST_WATCH__"
+_LISTS = ("sources", "missing_value", "bbox")
 
 Seconds = Annotated[float, BeforeValidator(as_seconds), Field(ge=0, le=10 * 366 * 86_400)]
 """A duration, as ``10s``, ``5min``, ``1h`` or ``7d``."""
@@ -107,25 +108,27 @@ def read_settings(
     Raises:
         SettingsError: a key that does not exist, or a value that is not allowed.
     """
-    merged = _of_file(file) | _of_environment(environment or {})
+    merged = of_file(file) | of_environment(environment or {}, PREFIX, _LISTS)
     merged |= {name: value for name, value in given.items() if value not in (None, [], ())}
     try:
         return Settings(**merged)
     except ValidationError as bad:
-        raise SettingsError("; ".join(_told(error) for error in bad.errors())) from bad
+        raise SettingsError("; ".join(told(error, Settings) for error in bad.errors())) from bad
 
 
-def _told(error: Any) -> str:
-    where = "--" + str(error["loc"][0]).replace("_", "-") if error["loc"] else ""
+def told(error: Any, settings: type[BaseModel]) -> str:
+    """One error of pydantic in the words of the command line."""
+    where = "--" + ".".join(map(str, error["loc"])).replace("_", "-") if error["loc"] else ""
     if error["type"] == "extra_forbidden":
-        return f"there is no setting {str(error['loc'][0])!r}; there are: {', '.join(Settings.model_fields)}"
+        return f"there is no setting {str(error['loc'][0])!r}; there are: {', '.join(settings.model_fields)}"
     if error["type"] == "missing":
         return f"{where} is missing; give it on the command line or in the file of --config"
     what = str(error["msg"]).removeprefix("Value error, ")
     return f"{where} {error['input']!r}: {what}" if where else what
 
 
-def _of_file(file: Path | None) -> dict[str, Any]:
+def of_file(file: Path | None) -> dict[str, Any]:
+    """The settings of a TOML file; raises `SettingsError`."""
     if file is None:
         return {}
     try:
@@ -137,11 +140,11 @@ def _of_file(file: Path | None) -> dict[str, Any]:
     return {name.replace("-", "_"): value for name, value in content.items()}
 
 
-def _of_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Settings of variables; lists are separated by commas."""
+def of_environment(environment: Mapping[str, str], prefix: str, lists: Container[str]) -> dict[str, Any]:
+    """The settings of variables with a prefix; lists are separated by commas."""
     found: dict[str, Any] = {}
     for variable, text in environment.items():
-        if variable.startswith(PREFIX):
-            name = variable.removeprefix(PREFIX).lower()
-            found[name] = text.split(",") if name in ("sources", "missing_value", "bbox") else text
+        if variable.startswith(prefix):
+            name = variable.removeprefix(prefix).lower()
+            found[name] = text.split(",") if name in lists else text
     return found

@@ -1,0 +1,68 @@
+"""Files of deflated blocks one after the other, which are read at any place, from any thread, without a lock."""
+
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from echocast.errors import UnreadableFile
+from echocast.operations import deflate
+
+Span = tuple[int, int]
+"""Where a block begins, and its bytes."""
+
+
+def spans(sizes: Sequence[int]) -> list[Span]:
+    """Where blocks of these sizes lie."""
+    found, at = [], 0
+    for size in sizes:
+        found.append((at, int(size)))
+        at += int(size)
+    return found
+
+
+class BlockFile:
+    """A file of blocks, opened at the first read and held open: what is removed meanwhile can still be read.
+
+    Args:
+        path: the file.
+        meta: what its writer told.
+        form: the format that it must have.
+
+    Raises:
+        UnreadableFile: it is of another format.
+    """
+
+    def __init__(self, path: Path, meta: Mapping[str, Any], form: str) -> None:
+        if meta.get("format") != form:
+            raise UnreadableFile(f"{path}: its format is {meta.get('format')!r}, this program reads {form!r}")
+        self.path = path
+        self._file: int | None = None
+
+    def open(self) -> None:
+        """Open the file now, so that it can be read even when it is removed; raises `UnreadableFile`."""
+        if self._file is None:
+            try:
+                self._file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as bad:
+                raise UnreadableFile(f"{self.path}: cannot be read ({bad.strerror})") from bad
+
+    def close(self) -> None:
+        """Close it; a later read opens it again."""
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+    def __del__(self) -> None:
+        if getattr(self, "_file", None) is not None:
+            self.close()
+
+    def _inflated(self, span: Span) -> bytes:
+        """The content of a block; raises `UnreadableFile`."""
+        self.open()
+        assert self._file is not None  # opened above
+        try:
+            return deflate.inflated(os.pread(self._file, span[1], span[0]))
+        except (OSError, zlib.error) as bad:
+            raise UnreadableFile(f"{self.path}: is damaged or cannot be read ({bad})") from bad

@@ -1,0 +1,1 @@
+"""The parts of the interface below /v1, a module each with a function ``add(app, service)``."""

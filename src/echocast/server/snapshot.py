@@ -1,0 +1,219 @@
+"""What is published at a moment: the issues and frames that index.json names. It never changes.
+
+A new index makes a new snapshot, which shares with the old one what both have. Requests keep the one that they began
+with. Files are opened when first needed, and stay readable while a snapshot holds them, removed or not.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from echocast.errors import UnreadableFile
+from echocast.operations import frame_file, stamps
+from echocast.operations.grid import Axis, Grid
+from echocast.operations.layer_file import LayerFile
+from echocast.operations.layout import Layout, check_version
+from echocast.operations.point_file import PointFile
+
+
+@dataclass(frozen=True)
+class Issue:
+    """A published forecast.
+
+    Args:
+        id: opaque.
+        time: as ``2026-11-28T05:10:00Z``.
+        revision: 0, or higher where an issue of the same time came before.
+        published: when.
+        expires: the end of the last lead.
+        leads: in minutes.
+        layers: the names of what can be drawn.
+        degraded: whether frames were missing, filled or late.
+        folder: where its files are.
+        sha256: of its meta.json.
+    """
+
+    id: str
+    time: str
+    revision: int
+    published: str
+    expires: str
+    leads: tuple[float, ...]
+    layers: tuple[str, ...]
+    degraded: bool
+    folder: Path
+    sha256: str
+
+    @property
+    def seconds(self) -> float:
+        """The issue's time in seconds since 1970."""
+        return stamps.seconds_of(self.time)
+
+    @cached_property
+    def meta(self) -> Mapping[str, Any]:
+        """Its meta.json; raises `UnreadableFile`."""
+        path = self.folder / "meta.json"
+        try:
+            content = path.read_bytes()
+        except OSError as bad:
+            raise UnreadableFile(f"{path}: cannot be read ({bad.strerror})") from bad
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise UnreadableFile(f"{path}: is not what index.json says")
+        meta = json.loads(content)
+        check_version(meta, path)
+        return MappingProxyType(meta)
+
+    @cached_property
+    def grid(self) -> Grid | None:
+        """Where it lies; None if that is nowhere on Earth."""
+        return Grid.of(self.meta["grid"]) if self.meta["grid"].get("crs") else None
+
+    @cached_property
+    def layer_file(self) -> LayerFile | None:
+        """Its layers; None if it has none."""
+        about = self.meta.get("layer_file")
+        return LayerFile(self.folder / "layers.bin", about) if about else None
+
+    @cached_property
+    def point_file(self) -> PointFile | None:
+        """Its series; None if it has none."""
+        about = self.meta.get("point_file")
+        return PointFile(self.folder / "points.bin", about) if about else None
+
+    @cached_property
+    def netcdf(self) -> tuple[Path, str, int]:
+        """Path, SHA-256 and bytes of its NetCDF file; raises `UnreadableFile` if it has none."""
+        for name, about in self.meta["files"].items():
+            if name.endswith(".nc"):
+                return self.folder / name, str(about["sha256"]), int(about["bytes"])
+        raise UnreadableFile(f"{self.folder.name}: has no NetCDF file")
+
+
+@dataclass(frozen=True)
+class ObservedFrame:
+    """An observed field of rain rate.
+
+    Args:
+        id: opaque.
+        time: as ``2026-11-28T05:10:00Z``.
+        path: its file.
+    """
+
+    id: str
+    time: str
+    path: Path
+
+    @property
+    def seconds(self) -> float:
+        """Its time in seconds since 1970."""
+        return stamps.seconds_of(self.time)
+
+    def read(self) -> frame_file.RawFrame:
+        """What is in its file; raises `UnreadableFile`."""
+        return frame_file.read(self.path)
+
+
+def grid_of(frame: frame_file.RawFrame) -> Grid | None:
+    """Where a frame lies; None if that is nowhere on Earth."""
+    if not frame.head["crs_wkt"]:
+        return None
+    axes = (Axis(float(v[0]), float(v[-1] - v[0]) / max(v.size - 1, 1), v.size) for v in (frame.x, frame.y))
+    return Grid(str(frame.head["crs_wkt"]), *axes)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that is published at a moment.
+
+    Args:
+        issues: by id, newest first; of one time the highest revision first.
+        frames: by id, oldest first.
+        generated: when index.json was written, in seconds since 1970; 0 if there is none.
+        step_s: seconds between frames, None if not known.
+        digest: of index.json.
+    """
+
+    issues: Mapping[str, Issue] = field(default_factory=dict)
+    frames: Mapping[str, ObservedFrame] = field(default_factory=dict)
+    generated: float = 0.0
+    step_s: float | None = None
+    digest: str = "none"
+
+    @property
+    def newest(self) -> Issue | None:
+        """The newest issue."""
+        return next(iter(self.issues.values()), None)
+
+    @property
+    def newest_frame(self) -> ObservedFrame | None:
+        """The newest frame."""
+        return next(reversed(self.frames.values()), None)
+
+
+def load(folder: Path, before: Snapshot) -> Snapshot:
+    """The snapshot of a folder; `before` itself where nothing is new.
+
+    Raises:
+        UnreadableFile: index.json cannot be read, or is none.
+        DataError: it is of another version.
+    """
+    layout = Layout(folder)
+    try:
+        content = layout.index.read_bytes()
+    except FileNotFoundError:
+        return before
+    except OSError as bad:
+        raise UnreadableFile(f"{layout.index}: cannot be read ({bad.strerror})") from bad
+    digest = hashlib.sha256(content).hexdigest()
+    if digest == before.digest:
+        return before
+    try:
+        index = json.loads(content)
+        check_version(index, layout.index)
+        issues = [_issue(one, folder, before) for one in index["issues"]]
+        frames = [_frame(one, folder, before) for one in index["frames"]]
+        generated = stamps.seconds_of(index["generated"])
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as bad:
+        raise UnreadableFile(f"{layout.index}: is no index of echocast ({bad!r})") from bad
+    return Snapshot(
+        MappingProxyType({one.id: one for one in issues}),
+        MappingProxyType({one.id: one for one in frames}),
+        generated,
+        index.get("step"),
+        digest,
+    )
+
+
+def _issue(about: Mapping[str, Any], folder: Path, before: Snapshot) -> Issue:
+    known = before.issues.get(about["id"])
+    if known is not None and known.sha256 == about["sha256"]:
+        return known
+    return Issue(
+        id=about["id"],
+        time=about["time"],
+        revision=int(about["revision"]),
+        published=about["published"],
+        expires=about["expires"],
+        leads=tuple(about["leads"]),
+        layers=tuple(about["layers"]),
+        degraded=bool(about["degraded"]),
+        folder=_below(folder, about["path"]),
+        sha256=about["sha256"],
+    )
+
+
+def _frame(about: Mapping[str, Any], folder: Path, before: Snapshot) -> ObservedFrame:
+    known = before.frames.get(about["id"])
+    return known or ObservedFrame(about["id"], about["time"], _below(folder, about["path"]))
+
+
+def _below(folder: Path, path: str) -> Path:
+    """A path that index.json names; raises `UnreadableFile` if it leads out of the folder."""
+    if Path(path).is_absolute() or ".." in Path(path).parts:
+        raise UnreadableFile(f"{folder / 'index.json'}: names {path!r}, which is not below it")
+    return folder / path
