@@ -1,4 +1,7 @@
 // What the page asks of the server, and what it makes of the answers. No other file knows an address of /v1.
+// What stands before every address, where the server is not at the root of its host.
+export const ROOT = new URL(import.meta.url).pathname.split("/static/")[0];
+
 const WIDTHS = [1024, 768];
 const MOST_BYTES = 120e6;
 
@@ -10,7 +13,7 @@ export class Index {
 
   async ask() {
     const headers = this.etag ? { "If-None-Match": this.etag } : {};
-    const answer = await request("/v1/index.json", { headers, cache: "no-store" });
+    const answer = await request(`${ROOT}/v1/index.json`, { headers, cache: "no-store" });
     const isKept = answer.headers.get("X-Kept") === "1";
     if (answer.status === 304) return null;
     if (!answer.ok) throw new Trouble("server", answer.status, Number(answer.headers.get("Retry-After")) || 0);
@@ -47,6 +50,7 @@ function readIndex(content) {
     reason: content.reason ?? "",
     staleAfter: 1000 * (content.stale_after_s ?? 1200),
     nextExpected: ms(content.next_expected),
+    speed: content.clock_speed ?? 1,
     step: 1000 * (content.step_s ?? content.step ?? 300),
     bounds: unwrapped(content.bounds ?? content.grid?.bounds_wgs84 ?? null),
     attribution: [content.attribution].flat().filter(Boolean).join(" · "),
@@ -102,10 +106,10 @@ export const mostPictures = (width, bounds) => {
 const mercator = (lat) => Math.log(Math.tan(Math.PI / 4 + (Math.max(-85, Math.min(85, lat)) * Math.PI) / 360));
 
 export const overview = (id, layer, lead, width, palette) =>
-  `/v1/overview/${id}/${layer}/${lead}.png?width=${width}&palette=${palette}`;
+  `${ROOT}/v1/overview/${id}/${layer}/${lead}.png?width=${width}&palette=${palette}`;
 
 export async function legend(layer, palette) {
-  const answer = await request(`/v1/legend/${layer}.json?palette=${palette}`);
+  const answer = await request(`${ROOT}/v1/legend/${layer}.json?palette=${palette}`);
   if (!answer.ok) throw new Trouble("server", answer.status);
   return readLegend(await answer.json());
 }
@@ -133,7 +137,7 @@ function rgba(colour) {
   return bytes;
 }
 
-export const pointUrl = (lat, lon, form) => `/v1/point?lat=${lat.toFixed(4)}&lon=${lon.toFixed(4)}&f=${form}`;
+export const pointUrl = (lat, lon, form) => `${ROOT}/v1/point?lat=${lat.toFixed(4)}&lon=${lon.toFixed(4)}&f=${form}`;
 
 export async function point(lat, lon) {
   const answer = await request(pointUrl(lat, lon, "json"));
@@ -142,7 +146,7 @@ export async function point(lat, lon) {
 }
 
 export async function basemap() {
-  const answer = await request("/basemap.json");
+  const answer = await request(`${ROOT}/v1/basemap.json`);
   if (!answer.ok) throw new Trouble("server", answer.status);
   return answer.json();
 }

@@ -45,8 +45,11 @@ export class Basemap {
   }
 
   ground(context, view, colours) {
-    context.fillStyle = colours.sea;
+    const [left, top, right, bottom] = this.edges.map((value, at) => value * view.scale - (at % 2 ? view.y : view.x));
+    context.fillStyle = colours.field;
     context.fillRect(0, 0, view.width, view.height);
+    context.fillStyle = colours.sea;
+    context.fillRect(left, top, right - left, bottom - top);
     for (const [name, colour] of [["land", colours.land], ["lakes", colours.lake]]) {
       context.fillStyle = colour;
       context.beginPath();
@@ -70,7 +73,7 @@ export class Basemap {
       context.lineWidth = width;
       context.setLineDash(dash);
       context.beginPath();
-      const smallest = name === "lakes" ? 6 / view.scale : 0;
+      const smallest = ({ lakes: 6, regions: 14 }[name] ?? 0) / view.scale;
       for (const part of visible(this.layers[name], view)) {
         if (part.size >= smallest) trace(context, part, view, this.edges);
       }

@@ -1,6 +1,11 @@
 // Keys of the page; fields and buttons keep theirs, the map its arrows.
 export function startKeys(actions) {
+  // The cross in the middle of the map is for those who use keys.
+  document.addEventListener("pointerdown", () => {
+    document.documentElement.dataset.keys = "0";
+  });
   document.addEventListener("keydown", (event) => {
+    document.documentElement.dataset.keys = "1";
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const target = event.target;
     if (event.key === "Escape") {

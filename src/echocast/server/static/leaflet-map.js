@@ -58,6 +58,7 @@ export function makeMap(element, { still }) {
     wheelPxPerZoomLevel: 120,
     maxBoundsViscosity: 0.8,
     fadeAnimation: false,
+    trackResize: true,
     zoomAnimation: !still,
     inertia: !still,
     boxZoom: true,
@@ -76,10 +77,10 @@ export function makeMap(element, { still }) {
       const limits = L.latLngBounds([Math.max(south, -LARGEST_LATITUDE), west], [Math.min(north, LARGEST_LATITUDE), east]);
       map.fitBounds(limits, { animate: false, padding: [8, 8] });
     },
-    limit(bounds) {
-      const [west, south, east, north] = bounds;
+    // Where the map can be moved, and how far out: what is drawn, and somewhat more than the domain.
+    limit([west, south, east, north], domain) {
       map.setMaxBounds([[Math.max(south, -LARGEST_LATITUDE), west], [Math.min(north, LARGEST_LATITUDE), east]]);
-      map.setMinZoom(Math.max(1, map.getBoundsZoom([[south, west], [north, east]]) - 1));
+      map.setMinZoom(Math.max(1, map.getBoundsZoom([[domain[1], domain[0]], [domain[3], domain[2]]]) - 0.5));
     },
     view() {
       const centre = map.getCenter();

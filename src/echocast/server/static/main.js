@@ -1,5 +1,5 @@
 // The page: what was chosen, what is shown, and one timer that keeps it fresh.
-import { Index, Trouble, basemap, legend, point, pointUrl } from "./api.js";
+import { Index, ROOT, Trouble, basemap, legend, point, pointUrl } from "./api.js";
 import { framesOf, issueOf, latestOf, layersOf } from "./axis.js";
 import { Basemap } from "./basemap.js";
 import { startControls } from "./controls.js";
@@ -17,7 +17,8 @@ import { Timeline } from "./timeline.js";
 import { condition, label } from "./words.js";
 
 const ASK_MS = 30e3;
-const BEAT_MS = 5e3;
+const SOONEST_MS = 2e3;
+const BEAT_MS = 2e3;
 const byId = (id) => document.getElementById(id);
 const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
@@ -30,8 +31,9 @@ const map = makeMap(byId("map"), { still });
 const pixels = new Pixels();
 const legends = new Map();
 let ground = null;
-let skew = 0;
-const now = () => Date.now() + skew;
+// The server's clock: an hour and how fast it runs (a demonstration runs faster than life).
+let time = { server: Date.now(), here: Date.now(), speed: 1 };
+const now = () => time.server + (Date.now() - time.here) * time.speed;
 
 const pictures = new Pictures(map, {
   onShown(frame, image) {
@@ -58,7 +60,7 @@ const player = new Player({
 const panel = new Panel({ onClose: () => closePoint(true) });
 const colours = () => {
   const style = getComputedStyle(document.documentElement);
-  return Object.fromEntries(["sea", "land", "lake", "coast", "border", "region", "label", "halo", "ink"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+  return Object.fromEntries(["field", "sea", "land", "lake", "coast", "border", "region", "label", "halo", "ink"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 };
 const groundCanvas = map.canvas("ground", (context, view) => ground?.ground(context, view, colours()));
 const marks = map.canvas("marks", (context, view) => {
@@ -162,7 +164,7 @@ function showCondition() {
 function drawLayers() {
   const { model, layer, issueId } = state.get();
   controls.layers(layersOf(model, issueOf(model, issueId)), layer);
-  byId("attribution").textContent = [model.attribution, ground?.attribution].filter(Boolean).join(" · ");
+  byId("credit").textContent = [model.attribution, ground?.attribution].filter(Boolean).join(" · ");
 }
 
 // ---- a point
@@ -198,6 +200,7 @@ function closePoint(push = false) {
 
 // ---- the address
 let written = "";
+let isLinked = false;
 function address(withIssue = false) {
   const { layer, palette, point: place, shown, follow, issueId, model } = state.get();
   const issue = issueOf(model, issueId);
@@ -206,7 +209,7 @@ function address(withIssue = false) {
 }
 
 function writeAddress(push = false) {
-  if (!state.get().model) return;
+  if (!isLinked) return;
   const next = address();
   if (next === written) return;
   written = next;
@@ -217,6 +220,7 @@ function readAddress(isFirst) {
   const link = readLink(location.hash);
   written = location.hash;
   const { model } = state.get();
+  isLinked = true;
   const layers = layersOf(model, model.issues[0]);
   const isKnown = !link.issue || model.issues.some((one) => one.id === link.issue);
   const change = { lost: isFirst && !isKnown, issueId: isKnown && link.issue !== model.issues[0]?.id ? link.issue ?? null : null };
@@ -250,7 +254,7 @@ async function ask() {
     if (model) take(model);
     state.set({ trouble: model?.isKept ? new Trouble("offline") : null });
     if (!model?.isKept) pictures.failures = 0;
-    nextAsk = Date.now() + ASK_MS;
+    nextAsk = Date.now() + Math.max(SOONEST_MS, ASK_MS / time.speed);
   } catch (bad) {
     failures += 1;
     state.set({ trouble: bad instanceof Trouble ? bad : new Trouble("offline") });
@@ -262,7 +266,8 @@ async function ask() {
 
 function take(model) {
   const { model: before, issueId } = state.get();
-  skew = model.isKept ? 0 : model.now - model.asked;
+  const here = Date.now();
+  time = model.isKept ? { server: here, here, speed: 1 } : { server: model.now, here: model.asked, speed: model.speed };
   state.set({ model });
   if (issueId && !model.issues.some((one) => one.id === issueId)) state.set({ issueId: null, lost: true });
   if (String(before?.bounds) !== String(model.bounds)) enter(model);
@@ -274,15 +279,10 @@ function take(model) {
 }
 
 function enter(model) {
-  const link = readLink(location.hash);
-  if (model.bounds) {
-    const [west, south, east, north] = model.bounds;
-    const [x, y] = [(east - west) / 2, (north - south) / 2];
-    if (!link.view) map.fit(model.bounds);
-    map.limit([west - x, south - y, east + x, north + y]);
-  }
+  if (model.bounds && !readLink(location.hash).view) map.fit(model.bounds);
   basemap().then((content) => {
     ground = new Basemap(content);
+    if (model.bounds) map.limit(content.box, model.bounds);
     redraw();
     drawLayers();
   }).catch(() => {});
@@ -303,7 +303,7 @@ function keepOffline() {
   if (!worker || model?.isKept) return;
   const loaded = performance.getEntriesByType("resource").map((entry) => entry.name).filter((name) => new URL(name).origin === location.origin);
   const page = loaded.filter((name) => /\/static\/|\/v1\/legend\//.test(name));
-  worker.postMessage({ keep: ["/", "/basemap.json", "/v1/index.json", ...page, ...frames.map((frame) => frame.url)], isWhole: true });
+  worker.postMessage({ keep: ["/", "/v1/basemap.json", "/v1/index.json"].map((path) => ROOT + path).concat(page, frames.map((frame) => frame.url)), isWhole: true });
 }
 
 // ---- begin
@@ -405,7 +405,7 @@ addEventListener("online", () => {
 setInterval(beat, BEAT_MS);
 beat();
 if (navigator.serviceWorker) {
-  navigator.serviceWorker.register("/sw.js").then(() => navigator.serviceWorker.ready).then(() => {
+  navigator.serviceWorker.register(`${ROOT}/sw.js`).then(() => navigator.serviceWorker.ready).then(() => {
     if (navigator.serviceWorker.controller) keepOffline();
     else navigator.serviceWorker.addEventListener("controllerchange", keepOffline, { once: true });
   }).catch(() => {});

@@ -1,5 +1,6 @@
 // Keeps the page, the basemap and the newest loop, so that the map opens without a network and tells its age.
 const STORE = "echocast-1";
+const ROOT = new URL(self.registration.scope).pathname.replace(/\/$/, "");
 const MOST_PICTURES = 90;
 
 self.addEventListener("install", () => self.skipWaiting());
@@ -28,7 +29,7 @@ async function keep(urls, isWhole) {
 // What neither the page nor its newest loop needs any more.
 async function forget(store, wanted) {
   for (const request of await store.keys()) {
-    const path = new URL(request.url).pathname;
+    const path = new URL(request.url).pathname.slice(ROOT.length);
     if (/^\/(v1\/overview|static)\//.test(path) && !wanted.has(request.url)) await store.delete(request);
   }
 }
@@ -37,8 +38,9 @@ self.addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
   if (request.method !== "GET" || url.origin !== self.location.origin) return;
-  if (/^\/(static|v1\/overview)\//.test(url.pathname)) event.respondWith(keptFirst(request));
-  else if (url.pathname === "/" || /^\/(basemap\.json|v1\/index\.json|v1\/legend\/)/.test(url.pathname)) event.respondWith(networkFirst(request, url));
+  const path = url.pathname.slice(ROOT.length);
+  if (/^\/(static|v1\/overview)\//.test(path)) event.respondWith(keptFirst(request));
+  else if (path === "/" || /^\/(v1\/basemap\.json|v1\/index\.json|v1\/legend\/)/.test(path)) event.respondWith(networkFirst(request, url));
 });
 
 async function keptFirst(request) {
@@ -52,7 +54,7 @@ async function keptFirst(request) {
 
 async function networkFirst(request, url) {
   const store = await caches.open(STORE);
-  const name = url.pathname.startsWith("/v1/legend/") ? url.href : url.origin + url.pathname;
+  const name = url.pathname.includes("/v1/legend/") ? url.href : url.origin + url.pathname;
   try {
     const answer = await fetch(request);
     if (answer.ok) await store.put(name, answer.clone());
