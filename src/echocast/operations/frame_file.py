@@ -49,24 +49,22 @@ def encoded(head: Mapping[str, Any], y: np.ndarray, x: np.ndarray, values: np.nd
     return json.dumps(line).encode() + b"\n" + b"".join(packed)
 
 
-def decoded(content: bytes) -> RawFrame:
+def decoded(content: bytes, *, with_values: bool = True) -> RawFrame:
     """What a file holds; raises `ValueError`, `KeyError`, `TypeError` or `zlib.error` for what is none."""
     line, _, rest = content.partition(b"\n")
     head = json.loads(line)
     if head["format"] != FORMAT:
         raise ValueError(f"its format is {head['format']!r}")
     ends = np.cumsum([0, *head["parts"]])
-    y, x, values = (
-        _apart(zlib.decompress(rest[a:b]), kind)
-        for a, b, kind in zip(ends[:-1], ends[1:], ("<f8", "<f8", "<f4"), strict=True)
-    )
-    return RawFrame(head, y, x, values.reshape(head["shape"]))
+    parts = zip(ends[:-1], ends[1:], ("<f8", "<f8", "<f4"), strict=True)
+    y, x, *values = (_apart(zlib.decompress(rest[a:b]), kind) for a, b, kind in parts if with_values or kind == "<f8")
+    return RawFrame(head, y, x, values[0].reshape(head["shape"]) if values else np.empty(0, np.float32))
 
 
-def read(path: Path) -> RawFrame:
-    """The frame of a file; raises `UnreadableFile`."""
+def read(path: Path, *, with_values: bool = True) -> RawFrame:
+    """The frame of a file, its values too unless told otherwise (they are empty then); raises `UnreadableFile`."""
     try:
-        return decoded(path.read_bytes())
+        return decoded(path.read_bytes(), with_values=with_values)
     except (OSError, ValueError, KeyError, TypeError, zlib.error) as bad:
         raise UnreadableFile(f"{path}: is no frame of echocast ({bad})") from bad
 

@@ -11,7 +11,7 @@ the axes go; cell (row, column) reaches half a cell to each side of its centre.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,7 @@ class Grid:
         if not about.get("crs"):
             raise ValueError("this grid does not say where it lies on Earth")
         x, y = (Axis(float(about[n]["first"]), float(about[n]["step"]), int(about[n]["size"])) for n in ("x", "y"))
-        return cls(str(about["crs"]), x, y)
+        return interned(cls(str(about["crs"]), x, y))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -156,3 +156,9 @@ class Grid:
         except pyproj.exceptions.ProjError:
             return self.crs.geodetic_crs or _WGS84
         return _WGS84
+
+
+@lru_cache(maxsize=64)
+def interned(grid: Grid) -> Grid:
+    """The first grid that was like this one: what it has found of its projection is not found again."""
+    return grid

@@ -11,7 +11,12 @@
 ======================== =========================================================================================
 
 Without members there are ``rate``, ``amount.*`` and ``coverage`` alone.
+
+points.bin also has ``arrival``, or of an ensemble ``arrival.p10``, ``arrival.p50`` and ``arrival.p90``: the minutes
+until the first lead with rain (0.1 mm/h) by which so many of the members have had some; infinite where they do not.
 """
+
+import math
 
 import numpy as np
 import xarray as xr
@@ -21,6 +26,9 @@ from echocast.operations.layer_file import Layer
 from echocast.products import accumulations, ensemble
 
 _MINUTE = np.timedelta64(1, "m")
+_WET = 0.1
+"""Rain begins at this rate, in mm/h."""
+_SHARES = (10, 50, 90)
 
 
 def layers_of(forecast: xr.DataArray, products: xr.Dataset | None) -> dict[str, Layer]:
@@ -86,3 +94,42 @@ def _chances(products: xr.Dataset, leads: tuple[float, ...]) -> dict[str, Layer]
 
 def _by(products: xr.Dataset, name: str, axis: str) -> list[tuple[float, np.ndarray]]:
     return [(float(at), values) for at, values in zip(products[axis].values, products[name].values, strict=True)]
+
+
+def arrivals_of(forecast: xr.DataArray) -> dict[str, Layer]:
+    """When rain begins, in minutes from the issue; of an ensemble as shares of its members.
+
+    Args:
+        forecast: (lead, y, x) or (member, lead, y, x).
+
+    Returns:
+        Layers of one lead, 0; infinite where no lead has rain, NaN where it is not known for some lead.
+    """
+    if forecast.name != fields.NAME:
+        return {}
+    leads = np.append(forecast.lead.values / _MINUTE, np.inf).astype(np.float32)
+    if "member" not in forecast.dims:
+        first = _first_wet(forecast.values)
+        return {"arrival": _arrival(leads[first], forecast.values, "minutes until rain begins")}
+    members = forecast.transpose("member", "lead", "y", "x").values
+    first = np.sort(np.stack([_first_wet(one) for one in members]), axis=0)
+    known, found = members.sum(axis=0), {}
+    for share in _SHARES:
+        begins = leads[first[math.ceil(share / 100 * len(members)) - 1]]
+        title = f"minutes until {share} % of the members have had rain"
+        found[f"arrival.p{share}"] = _arrival(begins, known, title)
+    return found
+
+
+def _first_wet(rates: np.ndarray) -> np.ndarray:
+    """The number of the first lead with rain, (y, x); that of leads where there is none."""
+    kind = np.min_scalar_type(len(rates))
+    first = np.full(rates.shape[1:], len(rates), kind)
+    for lead in range(len(rates) - 1, -1, -1):
+        np.copyto(first, kind.type(lead), where=rates[lead] >= np.float32(_WET))
+    return first
+
+
+def _arrival(begins: np.ndarray, rates: np.ndarray, title: str) -> Layer:
+    known = ~np.isnan(rates.sum(axis=0))
+    return Layer(np.where(known, begins, np.float32(np.nan))[None], (0.0,), "minutes", title)

@@ -188,7 +188,7 @@ def _written(forecast: xr.DataArray, path: Path) -> tuple[dict[str, Any], dict[s
     """Write the NetCDF file, layers.bin and points.bin; what meta.json says of the latter two."""
     from echocast import nowcast
     from echocast.io import forecast_file
-    from echocast.operations.issue_layers import layers_of
+    from echocast.operations.issue_layers import arrivals_of, layers_of
     from echocast.operations.layer_file import write_layers
     from echocast.operations.point_file import write_points
 
@@ -197,7 +197,8 @@ def _written(forecast: xr.DataArray, path: Path) -> tuple[dict[str, Any], dict[s
     layers = layers_of(forecast, products)
     if not layers:
         return {}, {}
-    return write_layers(path.with_name("layers.bin"), layers), write_points(path.with_name("points.bin"), layers)
+    about = write_layers(path.with_name("layers.bin"), layers)
+    return about, write_points(path.with_name("points.bin"), layers | arrivals_of(forecast))
 
 
 def _grid(field: xr.DataArray) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Layer:
     Args:
         values: (lead, y, x), float32; NaN where it is not known.
         leads: in minutes; the end of the span for amounts.
-        scale: one of `echocast.operations.scales.SCALES`.
+        scale: one of `echocast.operations.scales.SCALES`, or for points.bin alone ``minutes``.
         title: what it is, in a few words.
     """
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 FOREVER = "public, max-age=31536000, immutable"
+HOURLY = "public, max-age=3600"
 BRIEFLY = "public, max-age=10, stale-while-revalidate=30"
 NEVER = "no-store"
 

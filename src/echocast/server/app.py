@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from echocast._version import __version__
 from echocast.errors import DataError
+from echocast.server import documents
 from echocast.server.guard import Guard
 from echocast.server.problems import BROKEN, UNREADABLE, Problem
 from echocast.server.service import Service
@@ -28,6 +29,8 @@ PARTS = (
     "routes.basemap",
     "routes.index",
     "routes.tiles",
+    "routes.overview",
+    "routes.tilejson",
     "routes.legend",
     "routes.point",
     "routes.files",
@@ -72,6 +75,7 @@ def create_app(settings: Settings, service: Service | None = None) -> Guard:
     for name in PARTS:
         if importlib.util.find_spec(f"echocast.server.{name}") is not None:
             importlib.import_module(f"echocast.server.{name}").add(app, service)
+    documents.describe(app)
     return Guard(app, service)
 
 

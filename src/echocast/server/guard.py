@@ -70,9 +70,9 @@ class Guard:
                 return
             path = scope["path"].removeprefix(self._root) if self._root else scope["path"]
             for prefix, fast in self.service.fast:
-                if path.startswith(prefix):
+                if path.startswith(prefix) and (found := await fast(path[len(prefix) :], scope)) is not None:
                     send.route = prefix
-                    await send.whole(*await fast(path[len(prefix) :], scope))
+                    await send.whole(*found)
                     return
             await self.app(dict(scope, method="GET") if scope["method"] == "HEAD" else scope, receive, send)
         except Problem as bad:

@@ -1,6 +1,7 @@
 """What requests share: the newest snapshot, the settings, room for heavy work, and counters."""
 
 import asyncio
+import html
 import logging
 import os
 import time
@@ -9,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
+from starlette.requests import Request
+
 from echocast.errors import EchocastError
 from echocast.server import snapshot as snapshots
 from echocast.server.asgi import Scope
@@ -16,16 +19,19 @@ from echocast.server.metrics import Metrics
 from echocast.server.problems import Problem
 from echocast.server.settings import Settings
 from echocast.server.snapshot import Snapshot
+from echocast.server.tiles.renderer import Renderer
 
 log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 FastAnswer = tuple[int, Iterable[tuple[bytes, bytes]], bytes]
 """Status, headers and body."""
-Fast = Callable[[str, Scope], Awaitable[FastAnswer]]
-"""Answers an address (what follows its prefix, and the request) without FastAPI."""
+Fast = Callable[[str, Scope], Awaitable[FastAnswer | None]]
+"""Answers an address (what follows its prefix, and the request) without FastAPI; None leaves it to FastAPI."""
 
 _DEFAULT_STEP_S = 300.0
+_DRAWINGS_WAITING = 1000
+"""Pictures that may wait to be drawn; each takes about a millisecond."""
 
 
 class Service:
@@ -42,6 +48,8 @@ class Service:
         self.snapshot = Snapshot()
         self.trouble = ""
         self.metrics = Metrics()
+        self.renderer = Renderer(settings.cache, self.metrics)
+        self.drawing = HeavyWork(os.cpu_count() or 1, _DRAWINGS_WAITING, settings.limits.seconds, self.metrics)
         self.heavy = HeavyWork(os.cpu_count() or 1, settings.limits.waiting, settings.limits.seconds, self.metrics)
         self.fast: list[tuple[str, Fast]] = []
         self._watching: asyncio.Task[None] | None = None
@@ -58,10 +66,19 @@ class Service:
         self.trouble = ""
         if found is self.snapshot:
             return False
+        self._read_ahead(found)
         self.snapshot = found
         if found.newest is not None:
             self.metrics.served_issue.set(found.newest.seconds)
         return True
+
+    def _read_ahead(self, found: Snapshot) -> None:
+        """Read what nearly every request needs, so that none has to wait for it."""
+        with suppress(EchocastError):  # requests will tell
+            if found.newest is not None and found.newest.grid is not None:
+                found.newest.grid.cell(0.0, 0.0)
+            if found.newest_frame is not None and found.newest_frame.grid is not None:
+                found.newest_frame.values()
 
     async def start(self) -> None:
         """Begin to look for a new index."""
@@ -75,6 +92,17 @@ class Service:
             with suppress(asyncio.CancelledError):
                 await self._watching
         self.heavy.close()
+        self.drawing.close()
+
+    def host(self, request: Request) -> str:
+        """What full addresses begin with: what was told, or what the request was sent to."""
+        base = self.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
+        return base + self.settings.root_path
+
+    @property
+    def attribution(self) -> str:
+        """Whose data are shown, as text that is safe in HTML."""
+        return html.escape(self.settings.attribution)
 
     @property
     def age_s(self) -> float | None:

@@ -65,6 +65,7 @@ class Settings(BaseModel):
     token_file: Path | None = None
     rate: Annotated[str, Field(pattern=r"^\d+(\.\d+)?/s$")] | None = None
     proxies: list[str] = []
+    public_url: Annotated[str, Field(pattern=r"^(https?://[^\s/?#]+)?$")] = ""
     root_path: Annotated[str, Field(pattern=r"^(/[\w.-]+)*$")] = ""
     log: Literal["auto", "text", "json"] = "auto"
     access_log: bool = False

@@ -8,14 +8,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from echocast.errors import UnreadableFile
 from echocast.operations import frame_file, stamps
-from echocast.operations.grid import Axis, Grid
+from echocast.operations.grid import Axis, Grid, interned
 from echocast.operations.layer_file import LayerFile
 from echocast.operations.layout import Layout, check_version
 from echocast.operations.point_file import PointFile
@@ -113,17 +115,27 @@ class ObservedFrame:
         """Its time in seconds since 1970."""
         return stamps.seconds_of(self.time)
 
-    def read(self) -> frame_file.RawFrame:
-        """What is in its file; raises `UnreadableFile`."""
-        return frame_file.read(self.path)
+    @cached_property
+    def quantity(self) -> str:
+        """What it shows, as ``rainfall_rate``; raises `UnreadableFile`."""
+        return str(self._outline.head["name"])
 
+    @cached_property
+    def grid(self) -> Grid | None:
+        """Where it lies; None if that is nowhere on Earth. Raises `UnreadableFile`."""
+        found = self._outline
+        if not found.head["crs_wkt"]:
+            return None
+        axes = (Axis(float(v[0]), float(v[-1] - v[0]) / max(v.size - 1, 1), v.size) for v in (found.x, found.y))
+        return interned(Grid(str(found.head["crs_wkt"]), *axes))
 
-def grid_of(frame: frame_file.RawFrame) -> Grid | None:
-    """Where a frame lies; None if that is nowhere on Earth."""
-    if not frame.head["crs_wkt"]:
-        return None
-    axes = (Axis(float(v[0]), float(v[-1] - v[0]) / max(v.size - 1, 1), v.size) for v in (frame.x, frame.y))
-    return Grid(str(frame.head["crs_wkt"]), *axes)
+    def values(self) -> np.ndarray:
+        """Its values, float16 (y, x), NaN where nothing is observed; raises `UnreadableFile`."""
+        return _values(self.path)
+
+    @cached_property
+    def _outline(self) -> frame_file.RawFrame:
+        return frame_file.read(self.path, with_values=False)
 
 
 @dataclass(frozen=True)
@@ -217,3 +229,11 @@ def _below(folder: Path, path: str) -> Path:
     if Path(path).is_absolute() or ".." in Path(path).parts:
         raise UnreadableFile(f"{folder / 'index.json'}: names {path!r}, which is not below it")
     return folder / path
+
+
+@lru_cache(maxsize=2)
+def _values(path: Path) -> np.ndarray:
+    """The values of a frame; those of the newest are asked for again and again."""
+    found = frame_file.read(path).values
+    with np.errstate(over="ignore"):
+        return found.reshape(found.shape[-2:]).astype(np.float16)
