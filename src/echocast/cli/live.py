@@ -34,7 +34,7 @@ def run(*, seed: int, members: int, port: int, browser: bool) -> int:
     from echocast.operations.simulated_radar import SimulatedRadar
 
     clock = FastClock(time.time(), SPEED)
-    with tempfile.TemporaryDirectory(prefix="echocast-live-") as root:
+    with tempfile.TemporaryDirectory(prefix="echocast-live-", ignore_cleanup_errors=True) as root:
         radar_files, published = Path(root) / "radar", Path(root) / "live"
         radar_files.mkdir()
         published.mkdir()

@@ -29,7 +29,7 @@ from echocast.synthetic import storms
 STEP_S = 300
 _DELAY_S = 60.0
 """After the time of a frame its file is there."""
-_STORM = 144
+_STORM = 72
 """Frames of one storm: then another one comes."""
 
 

@@ -38,7 +38,7 @@ export function startControls(on) {
     },
     layers: (layers, chosen) => drawLayers(layers, chosen, on.onLayer),
     palettes(names, chosen) {
-      const titles = { cvd: "for all colour vision", classic: "classic", grey: "grey" };
+      const titles = { auto: "as light or dark", night: "for dark maps", cvd: "for all colour vision", classic: "classic", grey: "grey" };
       byId("palette").replaceChildren(...names.map((name) => new Option(titles[name] ?? name, name, false, name === chosen)));
     },
     banner({ banner, kind, canRenew, canClose }) {

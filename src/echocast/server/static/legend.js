@@ -5,7 +5,7 @@ export function drawLegend(element, legend, title) {
   if (!legend) return element.replaceChildren();
   const head = document.createElement("p");
   head.className = "title";
-  head.textContent = legend.unit && legend.unit !== "1" ? `${title} in ${told(legend.unit)}` : title;
+  head.textContent = legend.unit ? `${title} in ${legend.unit}` : title;
   const list = document.createElement("ol");
   for (const one of legend.classes) {
     const item = document.createElement("li");
@@ -13,35 +13,27 @@ export function drawLegend(element, legend, title) {
     swatch.className = "swatch";
     swatch.style.background = one.colour;
     if (isLikely(one, legend)) swatch.append(hatch("60", "14"));
-    item.append(swatch, one.label || number(one.from, legend));
+    item.append(swatch, one.label);
     list.append(item);
   }
   const none = document.createElement("p");
   none.className = "none";
-  const box = hatch("20", "12");
-  if (legend.unknown.colour) box.style.background = legend.unknown.colour;
+  const box = document.createElement("span");
+  box.className = "swatch";
+  box.style.background = `rgb(${legend.unknown.rgba} / .43)`;
   none.append(box, "not known: no radar looks here");
   element.replaceChildren(head, list, none);
   return undefined;
 }
 
-export const isProbability = (legend) => legend?.unit === "1" || legend?.unit === "%";
+export const isProbability = (legend) => legend?.unit === "%";
 
-const isLikely = (one, legend) => isProbability(legend) && one.from >= (legend.unit === "%" ? 50 : 0.5);
-
-const number = (value, legend) => (legend.unit === "1" ? `${Math.round(100 * value)} %` : String(value));
-
-export const told = (unit) => ({ "mm h-1": "mm/h", "1": "%" })[unit] ?? unit;
+export const isLikely = (one, legend) => isProbability(legend) && one.from >= 50;
 
 // "2 to 5 mm/h"
 export function inWords(one, legend) {
-  if (!one) return "";
-  if (one.label && one.to === null && !one.rgba) return one.label;
-  if (one === legend.dry || one === legend.unknown) return one.label;
-  const unit = told(legend.unit);
-  const scale = legend.unit === "1" ? 100 : 1;
-  const from = Math.round(one.from * scale * 100) / 100;
-  return one.to === null ? `${from} ${unit} or more` : `${from} to ${Math.round(one.to * scale * 100) / 100} ${unit}`;
+  if (!one.rgba || one === legend.unknown) return one.label;
+  return one.to === null ? `${one.from} ${legend.unit} or more` : `${one.from} to ${one.to} ${legend.unit}`;
 }
 
 function hatch(width, height) {

@@ -1,6 +1,6 @@
 // The page: what was chosen, what is shown, and one timer that keeps it fresh.
 import { Index, ROOT, Trouble, basemap, legend, point, pointUrl } from "./api.js";
-import { framesOf, issueOf, latestOf, layersOf } from "./axis.js";
+import { framesOf, issueOf, latestOf } from "./axis.js";
 import { Basemap } from "./basemap.js";
 import { startControls } from "./controls.js";
 import { startKeys } from "./keys.js";
@@ -23,7 +23,7 @@ const byId = (id) => document.getElementById(id);
 const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 const state = makeState({
-  model: null, trouble: null, lost: false, issueId: null, layer: "rate", palette: recall("palette", "cvd"),
+  model: null, trouble: null, lost: false, issueId: null, layer: "rate", palette: recall("palette", "auto"),
   zone: recall("zone", "local"), opacity: Number(recall("opacity", "0.8")), frames: [], shown: null, follow: true, point: null,
 });
 const index = new Index();
@@ -99,9 +99,10 @@ function announce(frame) {
 
 // ---- what is shown
 function rebuild({ keepTime = true } = {}) {
-  const { model, layer, palette, issueId, shown, follow } = state.get();
+  if (!state.get().model) return;
+  const { model, layer, issueId, shown, follow } = state.get();
   const wanted = pictures.wanted ?? shown;
-  const frames = framesOf(model, { issueId, layer, palette, isNarrow: map.isNarrow() });
+  const frames = framesOf(model, { issueId, layer, palette: paletteInUse(), isNarrow: map.isNarrow() });
   state.set({ frames });
   pictures.use(frames);
   timeline.use(frames, model?.step ?? 300e3, state.get().zone);
@@ -115,17 +116,29 @@ function rebuild({ keepTime = true } = {}) {
   keepOffline();
 }
 
+function isDark() {
+  const { theme } = document.documentElement.dataset;
+  return theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+// "auto" is the server's palette, and on a dark map the one that is made for it.
+function paletteInUse() {
+  const { palette, model } = state.get();
+  if (model?.palettes.includes(palette)) return palette;
+  return isDark() && model?.palettes.includes("night") ? "night" : model?.palette ?? "cvd";
+}
+
 function legendKey() {
-  return `${state.get().shown?.layer}|${state.get().palette}`;
+  return `${state.get().shown?.layer}|${paletteInUse()}`;
 }
 
 async function showLegend() {
-  const { shown, palette, model } = state.get();
+  const { shown, model } = state.get();
   if (!shown) return drawLegend(byId("legend"), null);
   const wanted = legendKey();
   if (!legends.has(wanted)) {
     try {
-      legends.set(wanted, await legend(shown.layer, palette));
+      legends.set(wanted, await legend(shown.layer, paletteInUse()));
     } catch {
       return undefined;
     }
@@ -162,8 +175,8 @@ function showCondition() {
 }
 
 function drawLayers() {
-  const { model, layer, issueId } = state.get();
-  controls.layers(layersOf(model, issueOf(model, issueId)), layer);
+  const { model, layer } = state.get();
+  controls.layers(model.layers, layer);
   byId("credit").textContent = [model.attribution, ground?.attribution].filter(Boolean).join(" · ");
 }
 
@@ -178,9 +191,9 @@ async function openPoint(lat, lon, { name = null, focus = false, push = true } =
   if (push) writeAddress(true);
   const asked = state.get().point;
   try {
-    const found = await point(lat, lon);
+    const found = await point(lat, lon, state.get().issueId);
     if (state.get().point !== asked) return;
-    panel.show(found, { name: heading, zone: state.get().zone, csv: pointUrl(lat, lon, "csv"), now: now() });
+    panel.show(found, { name: heading, zone: state.get().zone, csv: pointUrl(lat, lon, "csv", state.get().issueId), now: now() });
   } catch (bad) {
     if (state.get().point !== asked) return;
     panel.fail(heading, bad.kind === "offline" ? "No connection: the forecast of a point needs the server." : `The server gave no forecast of this point (status ${bad.status}).`);
@@ -205,7 +218,7 @@ function address(withIssue = false) {
   const { layer, palette, point: place, shown, follow, issueId, model } = state.get();
   const issue = issueOf(model, issueId);
   const minutes = follow || !shown || !issue ? null : Math.round((shown.time - issue.time) / 60000);
-  return writeLink({ view: map.view(), minutes, layer, palette, point: place, issue: withIssue ? issue?.id : issueId });
+  return writeLink({ view: map.view(), minutes, layer, palette: palette === "auto" ? null : palette, point: place, issue: withIssue ? issue?.id : issueId });
 }
 
 function writeAddress(push = false) {
@@ -221,10 +234,9 @@ function readAddress(isFirst) {
   written = location.hash;
   const { model } = state.get();
   isLinked = true;
-  const layers = layersOf(model, model.issues[0]);
   const isKnown = !link.issue || model.issues.some((one) => one.id === link.issue);
   const change = { lost: isFirst && !isKnown, issueId: isKnown && link.issue !== model.issues[0]?.id ? link.issue ?? null : null };
-  if (link.layer && layers.some((one) => one.id === link.layer)) change.layer = link.layer;
+  if (link.layer && model.layers.some((one) => one.id === link.layer)) change.layer = link.layer;
   if (link.palette && model.palettes.includes(link.palette)) change.palette = link.palette;
   state.set(change);
   if (link.view) map.go(link.view);
@@ -272,7 +284,7 @@ function take(model) {
   if (issueId && !model.issues.some((one) => one.id === issueId)) state.set({ issueId: null, lost: true });
   if (String(before?.bounds) !== String(model.bounds)) enter(model);
   if (!before) {
-    controls.palettes(model.palettes, state.get().palette);
+    controls.palettes(["auto", ...model.palettes], state.get().palette);
     const link = readAddress(true);
     if (!still && link.minutes === undefined && state.get().frames.length > 2 && !model.isKept) player.start();
   } else rebuild();
@@ -332,6 +344,7 @@ const controls = startControls({
   },
   onTheme() {
     redraw();
+    rebuild();
     const { point: place } = state.get();
     if (place) openPoint(place.lat, place.lon, { push: false });
   },
@@ -390,7 +403,10 @@ map.onHover((lat, lon) => {
   if (found) chip.textContent = `${lat.toFixed(2)}, ${lon.toFixed(2)}: ${inWords(found, one)}`;
 });
 addEventListener("popstate", () => state.get().model && readAddress(false));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  redraw();
+  rebuild();
+});
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) player.stop();
   else {

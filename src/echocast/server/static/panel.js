@@ -38,7 +38,7 @@ export class Panel {
   // found: as api.js reads it; name: of the place; zone: of the times; csv: an address.
   show(found, { name, zone, csv, now }) {
     const parts = [];
-    if (found.summary) parts.push(text("p", found.summary, "summary"));
+    if (found.summary) parts.push(text("p", localised(found, zone, now), "summary"));
     const note = NOTES[found.coverage];
     if (note) parts.push(text("p", note, "note"));
     if (found.observed) {
@@ -109,6 +109,16 @@ export class Panel {
     panel.replaceChildren(head, ...parts);
     panel.hidden = false;
   }
+}
+
+// The server tells times in UTC; the viewer reads them in the zone that was chosen.
+function localised(found, zone, now) {
+  const utc = (ms) => new Date(ms).toISOString().slice(11, 16);
+  const sentence = found.summary.replace(/(\d\d:\d\d) UTC/g, (whole, at) => {
+    const time = found.times.find((one) => utc(one) === at);
+    return time === undefined ? whole : told(time, now, zone);
+  });
+  return `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)}.`;
 }
 
 const NOTES = {

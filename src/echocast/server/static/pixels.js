@@ -1,4 +1,6 @@
 // The class of a pixel of the picture that is shown, found by its colour; and the hatching of probabilities.
+import { isLikely } from "./legend.js";
+
 export class Pixels {
   constructor() {
     this.canvas = document.createElement("canvas");
@@ -43,8 +45,9 @@ function mercator(lat) {
 export function classOf(pixel, legend) {
   if (!pixel || !legend) return null;
   if (pixel[3] < 8) return legend.dry;
+  if (pixel[3] < 200) return legend.unknown;
   let best = null;
-  for (const one of [...legend.classes, legend.unknown].filter((c) => c?.rgba)) {
+  for (const one of legend.classes) {
     const [r, g, b] = one.rgba;
     const far = (r - pixel[0]) ** 2 + (g - pixel[1]) ** 2 + (b - pixel[2]) ** 2;
     if (!best || far < best.far) best = { one, far };
@@ -54,10 +57,10 @@ export function classOf(pixel, legend) {
 
 // Diagonal lines where a probability is one half or more, so that it does not depend on colour alone.
 export function drawHatching(context, view, pixels, legend, ink) {
-  const likely = legend.classes.filter((one) => one.from >= 0.5 * (legend.unit === "%" ? 100 : 1));
+  const likely = legend.classes.filter((one) => isLikely(one, legend));
   if (!likely.length || !pixels.image) return;
   const { data, width, height } = pixels.read();
-  const key = new Set(likely.map((one) => one.rgba && (one.rgba[0] << 16) | (one.rgba[1] << 8) | one.rgba[2]));
+  const key = new Set(likely.map((one) => (one.rgba[0] << 16) | (one.rgba[1] << 8) | one.rgba[2]));
   const [west, south, east, north] = pixels.bounds;
   const left = ((west + 180) / 360) * view.scale - view.x;
   const across = ((east - west) / 360) * view.scale;

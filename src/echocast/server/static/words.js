@@ -24,7 +24,7 @@ export function condition({ model, trouble, now, zone, latest, isOld, issue, los
   if (!latest && !issue) {
     said.state = "none";
     said.text = "No forecast yet";
-    said.banner = `There is no forecast yet${model.reason ? `: ${model.reason}` : ""}. It appears here by itself as soon as there is one.`;
+    said.banner = `There is no forecast yet. It appears here by itself as soon as there is one.`;
   } else {
     const old = now - (latest?.time ?? issue.time);
     const when = `${told(latest?.time ?? issue.time, now, zone)} ${zoneName(now, zone)}`;
@@ -32,7 +32,7 @@ export function condition({ model, trouble, now, zone, latest, isOld, issue, los
     if (old > model.staleAfter) {
       said.state = "stale";
       said.banner = `Old data: the latest radar picture is ${age(old)} old (${when}). New ones do not arrive. What is shown is no forecast of now.`;
-    } else if (model.state === "late" || (model.nextExpected && now > model.nextExpected + model.step)) {
+    } else if (issue && now > issue.published + 2 * model.step) {
       said.state = "late";
       said.text += ". The next one is late";
     }
