@@ -28,6 +28,7 @@ from echocast.errors import EchocastError
 VERBS = (
     "nowcast",
     "watch",
+    "serve",
     "archive",
     "show",
     "predict",

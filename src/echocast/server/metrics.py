@@ -1,6 +1,8 @@
 """Counters of the server, for Prometheus; each server has its own."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from echocast._version import __version__
 
@@ -24,12 +26,16 @@ class Metrics:
         )
         self.tile_hits = Counter("echocast_tile_cache_hits", "Tiles from the cache.", registry=self.registry)
         self.tile_misses = Counter("echocast_tile_cache_misses", "Tiles drawn.", registry=self.registry)
-        self.tile_bytes = Gauge("echocast_tile_cache_bytes", "Bytes in the cache of tiles.", registry=self.registry)
-        self.heavy = Gauge("echocast_heavy_in_use", "Heavy requests computed or waiting.", registry=self.registry)
+        self.tile_bytes = self._gauge("echocast_tile_cache_bytes", "Bytes in the cache of tiles.", "livesum")
+        self.heavy = self._gauge("echocast_heavy_in_use", "Heavy requests computed or waiting.", "livesum")
         self.rejected = Counter(
             "echocast_rejected", "Requests refused by a limit.", ("reason",), registry=self.registry
         )
-        self.served_issue = Gauge(
-            "echocast_served_issue_timestamp_seconds", "Time of the newest issue.", registry=self.registry
+        self.served_issue = self._gauge("echocast_served_issue_timestamp_seconds", "Time of the newest issue.", "max")
+        about = Gauge(
+            "echocast_build_info", "The program.", ("version", "part"), registry=self.registry, multiprocess_mode="max"
         )
-        Info("echocast_build", "The program.", registry=self.registry).info({"version": __version__, "part": "serve"})
+        about.labels(__version__, "serve").set(1)
+
+    def _gauge(self, name: str, text: str, together: Literal["livesum", "max"]) -> Gauge:
+        return Gauge(name, text, registry=self.registry, multiprocess_mode=together)

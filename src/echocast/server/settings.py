@@ -54,7 +54,7 @@ class Settings(BaseModel):
     folder: Path
     bind: Address = "127.0.0.1:8080"
     workers: Annotated[int, Field(ge=1, le=64)] = 1
-    metrics_bind: Address | None = None
+    metrics_bind: Address | Literal["off"] = "127.0.0.1:9465"
     poll: Seconds = 2.0
     stale: Seconds = 1200.0
     name: str = "echocast"
@@ -68,7 +68,6 @@ class Settings(BaseModel):
     public_url: Annotated[str, Field(pattern=r"^(https?://[^\s/?#]+)?$")] = ""
     root_path: Annotated[str, Field(pattern=r"^(/[\w.-]+)*$")] = ""
     log: Literal["auto", "text", "json"] = "auto"
-    access_log: bool = False
     limits: Limits = Limits()
 
     def as_toml(self) -> str:

@@ -38,14 +38,16 @@ def add(app: FastAPI, service: Service) -> None:
         id: Annotated[str, Path(description="Of an issue, or of an observed frame.")],  # noqa: A002
         layer: Annotated[str, Path(description="Of a frame `rate` or `coverage`.")],
         lead: Annotated[float, Path(description="Minutes; 0 for a frame.")],
-        width: Annotated[Literal[384, 768, 1024], Query(description="Of a domain taller than wide it is less.")] = 768,
+        width: Annotated[
+            Literal["384", "768", "1024"], Query(description="Pixels; fewer of a domain much taller than wide.")
+        ] = "768",
         palette: Annotated[PaletteName | None, Query()] = None,
     ) -> Response:
         """Where it lies is told in /v1/index.json."""
-        if width > service.settings.limits.width:
+        if int(width) > service.settings.limits.width:
             raise Problem(400, f"width: the most is {service.settings.limits.width}")
         source = source_of(service.snapshot, id, layer, lead)
-        picture = picture_of(source.grid, width)
+        picture = picture_of(source.grid, int(width))
         chosen = palette or service.settings.palette
         key = (id, layer, source.lead, "overview", width)
         tag = f"{__version__}.{id}.{layer}.{source.lead:g}.{width}.{chosen}"

@@ -50,10 +50,10 @@ def add(app: FastAPI, service: Service) -> None:
         x: Annotated[int, Path(ge=0)],
         y: Annotated[int, Path(ge=0)],
         palette: Annotated[PaletteName | None, Query()] = None,
-        size: Annotated[Literal[256, 512], Query()] = 256,
+        size: Annotated[Literal["256", "512"], Query()] = "256",
     ) -> Response:
         """16 colours. What is dry is not drawn, what is not known is grey and half transparent."""
-        wish = Wish(id, layer, lead, z, x, y, size, palette or service.settings.palette)
+        wish = Wish(id, layer, lead, z, x, y, int(size), palette or service.settings.palette)
         status, headers, body = await tiles.draw(wish, request.headers.get("if-none-match"))
         return Response(body, status, {name.decode(): value.decode() for name, value in headers})
 

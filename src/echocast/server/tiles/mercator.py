@@ -101,7 +101,7 @@ def _positions(grid: Grid, picture: Picture) -> tuple[np.ndarray, np.ndarray]:
     found = grid.positions(*picture.places(*points))
     is_wrong = _errs(found)
     rows, columns = (_between(one)[: picture.height, : picture.width] for one in found)
-    for y, x in np.argwhere(is_wrong) * _SQUARE:
+    for y, x in (np.argwhere(is_wrong) * _SQUARE).tolist():
         here = np.s_[y : min(y + _SQUARE, picture.height), x : min(x + _SQUARE, picture.width)]
         points = np.meshgrid(np.arange(*_of(here[1])) + 0.5, np.arange(*_of(here[0])) + 0.5)
         rows[here], columns[here] = grid.positions(*picture.places(*points))
