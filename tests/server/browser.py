@@ -17,15 +17,14 @@ from echocast.server.service import Service
 from echocast.server.settings import read_settings
 
 CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
+ARGUMENTS = [  # the map needs no WebGL, and software drawing without it takes half the time
     "--no-sandbox",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
+    "--disable-gpu",
     "--disable-background-networking",
     "--disable-component-update",
     "--no-first-run",
 ]
-PATIENCE_S = 90.0
+PATIENCE_S = 400.0
 
 
 class Server:

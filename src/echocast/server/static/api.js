@@ -29,7 +29,7 @@ export class Trouble extends Error {
 
 async function request(url, options = {}) {
   try {
-    return await fetch(url, { ...options, signal: AbortSignal.timeout(15000) });
+    return await fetch(url, { ...options, signal: AbortSignal.timeout(30000) });
   } catch {
     throw new Trouble("offline");
   }

@@ -1,7 +1,7 @@
 // The charts of the panel. The only file that knows uPlot.
 const uPlot = globalThis.uPlot;
 
-export const CHANCE_COLOURS = ["#4f9ad0", "#2a6ba8", "#6a3d9a", "#b3261e", "#7a1f0c"];
+export const CHANCE_COLOURS = ["#8fc4e8", "#5fa8dc", "#3a88c8", "#6f6fd0", "#9455b8", "#b83a86", "#c2333f"];
 
 function base({ width, colours, tell }, height, y) {
   const axis = { stroke: colours.soft, grid: { stroke: colours.line, width: 1 }, ticks: { stroke: colours.line, width: 1, size: 4 }, font: "11px system-ui", gap: 3 };

@@ -124,6 +124,13 @@ export function makeMap(element, { still }) {
       pin = L.marker([lat, lon], { icon, interactive: false, keyboard: false, pane: "lines" }).addTo(map);
       pin.getElement()?.setAttribute("aria-hidden", "true");
     },
+    // Move the map so that a place is not below a box that covers the lower part of it.
+    reveal(lat, lon, box) {
+      const place = map.latLngToContainerPoint([lat, lon]);
+      const [top, frame] = [box.getBoundingClientRect().top, element.getBoundingClientRect()];
+      const isBelow = box.offsetWidth >= frame.width && place.y > top - frame.top - 40;
+      if (isBelow) map.panBy([0, place.y - Math.max(80, (top - frame.top) / 2 + 30)], { animate: false });
+    },
     show(lat, lon) {
       if (!map.getBounds().pad(-0.1).contains([lat, lon])) map.setView([lat, lon], Math.max(map.getZoom(), 7), { animate: false });
     },

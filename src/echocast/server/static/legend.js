@@ -20,7 +20,7 @@ export function drawLegend(element, legend, title) {
   none.className = "none";
   const box = document.createElement("span");
   box.className = "swatch";
-  box.style.background = `rgb(${legend.unknown.rgba} / .43)`;
+  box.style.background = `rgb(${legend.unknown.rgba.join(" ")} / .43)`;
   none.append(box, "not known: no radar looks here");
   element.replaceChildren(head, list, none);
   return undefined;

@@ -199,6 +199,7 @@ async function openPoint(lat, lon, { name = null, focus = false, push = true } =
     panel.fail(heading, bad.kind === "offline" ? "No connection: the forecast of a point needs the server." : `The server gave no forecast of this point (status ${bad.status}).`);
   }
   if (focus) panel.focus();
+  map.reveal(lat, lon, byId("panel"));
 }
 
 function closePoint(push = false) {
@@ -292,7 +293,12 @@ function take(model) {
 
 function enter(model) {
   if (model.bounds && !readLink(location.hash).view) map.fit(model.bounds);
-  basemap().then((content) => {
+  // The radar first: the basemap is larger, and the server may have to make it.
+  const isFirst = new Promise((resolve) => {
+    if (state.get().shown || !model.bounds) resolve();
+    else state.on((_, changed) => (changed.has("shown") || changed.has("trouble")) && resolve());
+  });
+  isFirst.then(basemap).then((content) => {
     ground = new Basemap(content);
     if (model.bounds) map.limit(content.box, model.bounds);
     redraw();

@@ -134,7 +134,7 @@ function arrival({ p10, p50, p90 }, now, zone) {
   return `Rain arrives about ${told(middle, now, zone)}${spread}.`;
 }
 
-const amount = (value, unit) => (value === null ? "not known" : value < 0.05 ? `no rain (below 0.05 ${unit})` : `${round(value)} ${unit}`);
+const amount = (value, unit) => (value === null ? "not known" : value < 0.1 ? `no rain (below 0.1 ${unit})` : `${round(value)} ${unit}`);
 
 const round = (value) => (value === null ? "–" : value >= 10 ? value.toFixed(0) : value.toFixed(1));
 
