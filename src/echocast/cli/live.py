@@ -7,14 +7,18 @@ own, as always. All of them live by one simulated clock.
 import logging
 import tempfile
 import threading
+import time
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from echocast.cli import output
 from echocast.errors import DataError
+
+if TYPE_CHECKING:
+    from echocast.operations.clocks import FastClock
 
 SPEED = 60
 """Simulated seconds in a second."""
@@ -28,22 +32,18 @@ def run(*, seed: int, members: int, port: int, browser: bool) -> int:
     Raises:
         DataError: the port is taken, or the folder for the files cannot be made.
     """
-    import time
-
     from echocast.operations.clocks import FastClock
-    from echocast.operations.simulated_radar import SimulatedRadar
 
     clock = FastClock(time.time(), SPEED)
     with tempfile.TemporaryDirectory(prefix="echocast-live-", ignore_cleanup_errors=True) as root:
         radar_files, published = Path(root) / "radar", Path(root) / "live"
         radar_files.mkdir()
         published.mkdir()
-        radar = SimulatedRadar(radar_files, clock, seed=seed)
-        with _thread("radar", radar.run), _served(published, clock, port) as address:
+        with _served(published, clock, port) as address:
             _tell(address, radar_files)
             if browser:
                 webbrowser.open(address)
-            return _watch(radar_files, published, clock, members)
+            return _watch(radar_files, published, clock, (seed, members))
 
 
 def _tell(address: str, radar_files: Path) -> None:
@@ -55,15 +55,20 @@ def _tell(address: str, radar_files: Path) -> None:
     )
 
 
-def _watch(source: Path, out: Path, clock: Any, members: int) -> int:
-    """Watch until asked to stop; its exit status, 0 after Ctrl-C, which is how this ends."""
+def _watch(source: Path, out: Path, clock: "FastClock", drawn: tuple[int, int]) -> int:
+    """Watch a simulated radar (`drawn`: its seed, and how many members) until asked to stop; 0 after Ctrl-C."""
     from echocast.io.reading import ReadOptions
     from echocast.operations import watching
     from echocast.operations.settings import read_settings
+    from echocast.operations.simulated_radar import SimulatedRadar
 
+    seed, members = drawn
     given = {"sources": [str(source)], "out": out, "members": members, "catch_up": "0s", "log": "text"}
     service = watching.Watch(read_settings(given | _PATIENCE), ReadOptions(), clock=clock)
-    status = service.run()
+    clock.machine_start = time.time()  # the simulated time begins when the model is loaded
+    radar = SimulatedRadar(source, clock, seed=seed)
+    with _thread("radar", radar.run):
+        status = service.run()
     return 0 if status == watching.INTERRUPTED else status
 
 
@@ -81,7 +86,7 @@ def _thread(name: str, work: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _served(folder: Path, clock: Any, port: int) -> Iterator[str]:
+def _served(folder: Path, clock: "FastClock", port: int) -> Iterator[str]:
     """Within the block a server on loopback shows a folder; its address."""
     import socket
 
@@ -101,7 +106,8 @@ def _served(folder: Path, clock: Any, port: int) -> Iterator[str]:
         listener.close()
         raise DataError(f"--port {port}: cannot be used ({bad.strerror}); give another one, or 0 for any") from bad
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    server = uvicorn.Server(uvicorn.Config(create_app(settings, service), log_level="warning", access_log=False))
+    config = uvicorn.Config(create_app(settings, service), log_level="warning", timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
 
     def serve(stop: threading.Event) -> None:
         def ender() -> None:
