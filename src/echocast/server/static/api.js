@@ -48,7 +48,7 @@ function readIndex(content) {
     step: 1000 * (content.step_s ?? 300),
     bounds: content.grid?.bounds ?? content.observed_grid?.bounds ?? null,
     pictures: { forecast: readPictures(content.grid), observed: readPictures(content.observed_grid) },
-    attribution: content.attribution ?? "",
+    attribution: unescaped(content.attribution ?? ""),
     layers: (content.layers ?? []).map(readLayer),
     palettes: content.palettes ?? [],
     palette: content.palette ?? "cvd",
@@ -61,6 +61,9 @@ function readIndex(content) {
     })),
   };
 }
+
+// The server gives text that is safe in HTML; here it is shown as text.
+const unescaped = (text) => new DOMParser().parseFromString(text, "text/html").body.textContent;
 
 // Of each width the size in pixels and the place (west, south, east, north) of a picture of the whole domain.
 function readPictures(grid) {

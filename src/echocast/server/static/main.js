@@ -285,8 +285,8 @@ function take(model) {
   if (issueId && !model.issues.some((one) => one.id === issueId)) state.set({ issueId: null, lost: true });
   if (String(before?.bounds) !== String(model.bounds)) enter(model);
   if (!before) {
-    controls.palettes(["auto", ...model.palettes], state.get().palette);
     const link = readAddress(true);
+    controls.palettes(["auto", ...model.palettes], state.get().palette);
     if (!still && link.minutes === undefined && state.get().frames.length > 2 && !model.isKept) player.start();
   } else rebuild();
 }
