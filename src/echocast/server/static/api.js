@@ -49,7 +49,7 @@ function readIndex(content) {
     bounds: content.grid?.bounds ?? content.observed_grid?.bounds ?? null,
     pictures: { forecast: readPictures(content.grid), observed: readPictures(content.observed_grid) },
     attribution: unescaped(content.attribution ?? ""),
-    layers: (content.layers ?? []).map(readLayer),
+    layers: (content.layers ?? []).map(readLayer).filter((one, at, all) => all.findIndex((other) => other.title === one.title) === at),
     palettes: content.palettes ?? [],
     palette: content.palette ?? "cvd",
     observed: observed.map((frame) => ({ time: ms(frame.time), id: frame.id })),

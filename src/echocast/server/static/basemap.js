@@ -10,6 +10,7 @@ function mercatorY(lat) {
 export class Basemap {
   constructor(content) {
     const unit = 10 ** -content.decimals;
+    this.box = content.box;
     const [west, south, east, north] = content.box;
     this.edges = [mercatorX(west), mercatorY(north), mercatorX(east), mercatorY(south)];
     this.layers = {};

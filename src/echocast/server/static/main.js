@@ -31,6 +31,7 @@ const map = makeMap(byId("map"), { still });
 const pixels = new Pixels();
 const legends = new Map();
 let ground = null;
+let wantsGround = false;
 // The server's clock: an hour and how fast it runs (a demonstration runs faster than life).
 let time = { server: Date.now(), here: Date.now(), speed: 1 };
 const now = () => time.server + (Date.now() - time.here) * time.speed;
@@ -40,6 +41,7 @@ const pictures = new Pictures(map, {
     pixels.use(image, frame.bounds);
     performance.getEntriesByName("first-picture").length || performance.mark("first-picture");
     state.set({ shown: frame });
+    drawGround();
     marks.redraw();
   },
   onLoaded: () => timeline.mark(now(), pictures.isReady),
@@ -293,22 +295,29 @@ function take(model) {
 
 function enter(model) {
   if (model.bounds && !readLink(location.hash).view) map.fit(model.bounds);
-  // The radar first: the basemap is larger, and the server may have to make it.
-  const isFirst = new Promise((resolve) => {
-    if (state.get().shown || !model.bounds) resolve();
-    else state.on((_, changed) => (changed.has("shown") || changed.has("trouble")) && resolve());
-  });
-  isFirst.then(basemap).then((content) => {
-    ground = new Basemap(content);
-    if (model.bounds) map.limit(content.box, model.bounds);
+  ground = null;
+  wantsGround = true;
+}
+
+// After the radar, since it is larger and the server may have to make it; tried again until it is there.
+async function drawGround() {
+  const { model, shown } = state.get();
+  if (!wantsGround || (model.bounds && !shown)) return;
+  wantsGround = false;
+  try {
+    ground = new Basemap(await basemap());
+    if (model.bounds) map.limit(ground.box, model.bounds);
     redraw();
     drawLayers();
-  }).catch(() => {});
+  } catch {
+    wantsGround = true;
+  }
 }
 
 async function beat() {
   if (document.hidden) return;
   if (Date.now() >= nextAsk) await ask();
+  drawGround();
   timeline.mark(now(), pictures.isReady);
   showLabel();
   showCondition();
