@@ -8,7 +8,7 @@ function base({ width, colours, tell }, height, y) {
   return {
     width,
     height,
-    padding: [8, 10, 0, 0],
+    padding: [8, 20, 0, 0],
     legend: { show: false },
     cursor: { show: false },
     select: { show: false },

@@ -220,7 +220,8 @@ let isLinked = false;
 function address(withIssue = false) {
   const { layer, palette, point: place, shown, follow, issueId, model } = state.get();
   const issue = issueOf(model, issueId);
-  const minutes = follow || !shown || !issue ? null : Math.round((shown.time - issue.time) / 60000);
+  const wanted = pictures.wanted ?? shown;
+  const minutes = follow || !wanted || !issue ? null : Math.round((wanted.time - issue.time) / 60000);
   return writeLink({ view: map.view(), minutes, layer, palette: palette === "auto" ? null : palette, point: place, issue: withIssue ? issue?.id : issueId });
 }
 
@@ -236,7 +237,7 @@ function readAddress(isFirst) {
   const link = readLink(location.hash);
   written = location.hash;
   const { model } = state.get();
-  isLinked = true;
+  isLinked = false;
   const isKnown = !link.issue || model.issues.some((one) => one.id === link.issue);
   const change = { lost: isFirst && !isKnown, issueId: isKnown && link.issue !== model.issues[0]?.id ? link.issue ?? null : null };
   if (link.layer && model.layers.some((one) => one.id === link.layer)) change.layer = link.layer;
@@ -252,6 +253,7 @@ function readAddress(isFirst) {
   const { point: open } = state.get();
   if (link.point && (link.point.lat !== open?.lat || link.point.lon !== open?.lon)) openPoint(link.point.lat, link.point.lon, { push: false });
   else if (!link.point) closePoint();
+  isLinked = true;
   return link;
 }
 
