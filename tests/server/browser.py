@@ -24,7 +24,7 @@ ARGUMENTS = [  # the map needs no WebGL, and software drawing without it takes h
     "--disable-component-update",
     "--no-first-run",
 ]
-PATIENCE_S = 400.0
+PATIENCE_S = 120.0
 
 
 class Server:

@@ -146,13 +146,13 @@ class TestWalk:
         assert visit.violations() == []
         page.keyboard.press("Enter")
         visit.until("document.querySelector('#panel h2')?.textContent.startsWith('Oulu (65.0')")
-        page.locator("#query").fill("64.5, 26.25")
+        page.locator("#query").fill("63.9, 23.0")
         page.keyboard.press("Enter")
-        visit.until("document.querySelector('#panel h2')?.textContent.endsWith('(64.50, 26.25)')")
+        visit.until("document.querySelector('#panel h2')?.textContent.endsWith('(63.90, 23.00)')")
         visit.close()
 
     def test_a_link_opens_what_it_was_made_of(self, chromium: Browser, server: Server) -> None:
-        link = "#6.5/64.500/26.000&t=+30&layer=prob.rate.1&p=64.5000,26.2500&pal=grey"
+        link = "#6.5/64.500/26.000&t=+30&layer=prob.rate.1&p=63.9000,23.0000&pal=grey"
         visit = Visit(chromium, server).open(link)
         page = visit.page
         visit.until("document.getElementById('clock').textContent === '02:45'")
@@ -226,7 +226,7 @@ class TestWalk:
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_contrast_in_both_themes(self, chromium: Browser, server: Server, scheme: str) -> None:
-        visit = Visit(chromium, server, color_scheme=scheme).open("#6/64/26&t=+30&p=64.5,26.25")
+        visit = Visit(chromium, server, color_scheme=scheme).open("#6/64/26&t=+30&p=63.9,23.0")
         visit.until("document.querySelector('#chart-rate canvas') !== null")
         visit.page.keyboard.press("l")
         assert visit.violations() == []
