@@ -152,7 +152,7 @@ class TestWalk:
         visit.close()
 
     def test_a_link_opens_what_it_was_made_of(self, chromium: Browser, server: Server) -> None:
-        link = "#6.5/64.500/26.000&t=+30&layer=prob.rate.1&p=63.9000,23.0000&pal=grey"
+        link = "#7/63.900/23.000&t=+30&layer=prob.rate.1&p=63.9000,23.0000&pal=grey"
         visit = Visit(chromium, server).open(link)
         page = visit.page
         visit.until("document.getElementById('clock').textContent === '02:45'")
