@@ -18,6 +18,18 @@ def command(
         "demo"
     ),
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the simulated storm.")] = 0,
+    live: Annotated[
+        bool, typer.Option("--live", help="Show a live map instead: a simulated radar, watched at 60 times the clock.")
+    ] = False,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="With --live: open the map in the browser.")
+    ] = True,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="With --live: the map's port. Default: any that is free.")
+    ] = 0,
+    members: Annotated[
+        int, typer.Option("--members", min=1, max=100, help="With --live: members of the ensemble.")
+    ] = 10,
 ) -> None:
     """Simulate a storm, nowcast it for 90 minutes with the shipped weights, and verify the nowcast.
 
@@ -25,8 +37,17 @@ def command(
     forecast.png (panels by lead time), and scores beside those of persistence and optical flow (report.md, scores.csv,
     curves.png).
 
+    With --live it runs the whole system until Ctrl-C: a simulated radar drops a file every 5 s into a temporary
+    folder, `echocast watch` makes a forecast of each, and `echocast serve` shows them on a map.
+
     Example: echocast demo --out demo/
+
+    Example: echocast demo --live
     """
+    if live:
+        from echocast.cli import live as demonstration
+
+        raise typer.Exit(demonstration.run(seed=seed, members=members, port=port, browser=browser))
     arguments.check_output_folder(out, "--out")
     from echocast import evaluation, nowcast, report
     from echocast.cli.tables import show

@@ -52,7 +52,7 @@ VERBS = (
 )
 """The order of the verbs in the help; others follow."""
 
-HELPERS = ("main", "arguments", "config", "options", "output", "progress", "tables")
+HELPERS = ("main", "arguments", "config", "live", "options", "output", "progress", "tables")
 """Modules of this folder that are no verbs."""
 _EVERYWHERE = ("-q", "--quiet", "-v", "--verbose")
 """Options that may stand before the verb or behind it."""

@@ -97,6 +97,9 @@ def command(
         Path | None,
         typer.Option("--motion", metavar="FILE.png", help="Also write a map of the newest frame and how it moves."),
     ] = None,
+    basemap: Annotated[
+        bool, typer.Option("--basemap/--no-basemap", help="Draw coasts, borders and places in the pictures.")
+    ] = True,
     as_json: options.Json = False,
 ) -> None:
     """Forecast rain for the next minutes from the newest radar frames.
@@ -133,7 +136,7 @@ def command(
     if not as_json:
         output.say(made.used())
     nowcasts.to_file(made.forecast, out, command=shlex.join(["echocast", *sys.argv[1:]]))
-    _write_pictures(made, gif, png)
+    _write_pictures(made, gif, png, basemap=basemap)
     if motion:
         from echocast.plotting.motion import motion_to_png
 
@@ -157,16 +160,16 @@ def _check(inputs: list[str], model: str, out: Path, gif: Path | None, pngs: tup
     arguments.check_inputs(inputs)
 
 
-def _write_pictures(made: "Nowcast", gif: Path | None, png: Path | None) -> None:
+def _write_pictures(made: "Nowcast", gif: Path | None, png: Path | None, *, basemap: bool) -> None:
     if gif:
         from echocast.plotting import animation
         from echocast.products import ensemble
 
-        animation.to_gif(ensemble.mean(made.forecast), gif, past=made.past)
+        animation.to_gif(ensemble.mean(made.forecast), gif, past=made.past, basemap=basemap)
     if png:
         from echocast.plotting import panels
 
-        panels.to_png(made.forecast, png, past=made.past)
+        panels.to_png(made.forecast, png, past=made.past, basemap=basemap)
 
 
 def _summary(made: "Nowcast", written: list[str]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from echocast.fields.grid import (
     grid_km,
     in_degrees,
     known_crs,
+    project,
 )
 from echocast.fields.longitude import between, continuous, near
 from echocast.fields.quantities import QUANTITIES, RAINFALL_RATE, Quantity
@@ -74,6 +75,7 @@ __all__ = [
     "limited",
     "make",
     "near",
+    "project",
     "rain_rate",
     "reflectivity",
     "time_step",

@@ -103,6 +103,17 @@ def degrees(field: xr.DataArray | xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     return (x, y) if in_degrees(reference) else _to_degrees(reference).transform(x, y)
 
 
+def project(
+    field: xr.DataArray | xr.Dataset, longitude: np.ndarray, latitude: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Longitudes and latitudes (degrees) as x and y of a field's projection; infinite where it does not reach."""
+    reference = crs(field)
+    if in_degrees(reference):
+        return np.asarray(longitude, np.float64), np.asarray(latitude, np.float64)
+    x, y = _from_degrees(reference).transform(longitude, latitude)
+    return np.asarray(x), np.asarray(y)
+
+
 def cropped(field: xr.DataArray, bbox: tuple[float, float, float, float]) -> xr.DataArray:
     """The smallest rectangle of cells that holds every cell whose centre lies in (west, south, east, north), degrees.
 

@@ -37,6 +37,7 @@ def to_gif(
     past: xr.DataArray,
     observed: xr.DataArray | None = None,
     milliseconds: int = 220,
+    basemap: bool = True,
 ) -> None:
     """Animate the past and then the forecast, beside what was observed where that is known.
 
@@ -46,13 +47,14 @@ def to_gif(
         past: the frames the forecast was made from.
         observed: the frames of the forecast's valid times, if they are known.
         milliseconds: how long each frame shows; the last stays longer.
+        basemap: draw coasts, borders, places and a graticule.
 
     Raises:
         DataError: the file cannot be written.
     """
     frames = _frames(forecast, past, observed)
     panels = 2 if observed is not None else 1
-    pictures = [_render(frame, forecast, panels) for frame in frames]
+    pictures = [_render(frame, forecast, panels, basemap) for frame in frames]
     palette = pictures[-1].quantize(_COLOURS, dither=Image.Dither.NONE)
     small = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     durations = [milliseconds] * (len(small) - 1) + [5 * milliseconds]
@@ -81,11 +83,13 @@ def _frames(forecast: xr.DataArray, past: xr.DataArray, observed: xr.DataArray |
     return frames
 
 
-def _render(frame: _Frame, grid: xr.DataArray, panels: int) -> Image.Image:
+def _render(frame: _Frame, grid: xr.DataArray, panels: int, basemap: bool) -> Image.Image:
     figure, axes = maps.sheet(1, panels, grid, panel_inches=4.2)
     sides = (frame.left, frame.right)[:panels] if panels == 2 else (frame.right,)
     for axis, (label, rain) in zip(axes[0], sides, strict=True):
         maps.draw_map(axis, rain, grid, scale_bar=True)
+        if basemap:
+            maps.draw_basemap(axis, grid, detail="full")
         is_forecast = label.startswith("forecast")
         axis.set_title(label, fontsize=12, color=HIGHLIGHT if is_forecast else INK, loc="left")
         for spine in axis.spines.values():

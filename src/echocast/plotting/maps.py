@@ -4,6 +4,7 @@
 """
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -13,16 +14,18 @@ from matplotlib.figure import Figure
 from echocast import fields
 from echocast.atomic import atomic_write
 from echocast.plotting import colours
+from echocast.plotting.basemap import domain, draw
 from echocast.plotting.colours import INK, Colours
 
 
-def field_to_png(field: xr.DataArray, path: Path, *, pixels: int = 640) -> None:
+def field_to_png(field: xr.DataArray, path: Path, *, pixels: int = 640, basemap: bool = True) -> None:
     """One frame of a field, the last, as a map with its colour bar.
 
     Args:
         field: rain rate by time.
         path: the PNG to write; it appears whole or not at all.
         pixels: about as many along the longer side; larger grids are shown by the means of blocks of cells.
+        basemap: draw coasts, borders, places and a graticule.
 
     Raises:
         DataError: the file cannot be written.
@@ -38,6 +41,8 @@ def field_to_png(field: xr.DataArray, path: Path, *, pixels: int = 640) -> None:
     shape = rows / columns
     figure, axes = sheet(1, 1, grid, panel_inches=6.0 if shape <= 1 else 6.0 / shape)
     draw_map(axes[0][0], mean, grid, scale_bar=True)
+    if basemap:
+        draw_basemap(axes[0][0], grid, detail="full")
     axes[0][0].set_title(f"{fields.format_time(frame.time.values[0])} UTC", fontsize=11, loc="right", color=INK)
     source = str(frame.attrs.get("source", ""))
     axes[0][0].set_title(source if len(source) < 36 else f"{source[:34]} ...", fontsize=11, loc="left", color=INK)
@@ -47,10 +52,10 @@ def field_to_png(field: xr.DataArray, path: Path, *, pixels: int = 640) -> None:
 
 def draw_rain(axis: Axes, rain: np.ndarray, *, up: bool = True) -> None:
     """One frame (y, x) in mm/h in the rain colours on an axis without ticks; `up`: the first row is the northern."""
-    draw(axis, rain, colours.rain_colours(), up=up)
+    draw_values(axis, rain, colours.rain_colours(), up=up)
 
 
-def draw(axis: Axes, values: np.ndarray, scale: Colours, *, up: bool) -> None:
+def draw_values(axis: Axes, values: np.ndarray, scale: Colours, *, up: bool) -> None:
     """One frame (y, x) in some colours on an axis without ticks; `up`: the first row is the northern."""
     norm, colormap = scale
     axis.imshow(values, cmap=colormap, norm=norm, origin="upper" if up else "lower", interpolation="nearest")
@@ -64,6 +69,25 @@ def draw_map(axis: Axes, rain: np.ndarray, grid: xr.DataArray, *, scale_bar: boo
     draw_rain(axis, rain, up=up)
     if scale_bar:
         _draw_scale_bar(axis, grid, up)
+
+
+def draw_basemap(axis: Axes, grid: xr.DataArray, *, detail: Literal["lines", "north", "full"] = "lines") -> None:
+    """Coasts and borders above a map of a grid; nothing for a picture that lies nowhere on Earth.
+
+    Args:
+        axis: shows the grid, as `draw_map` does.
+        grid: has the coordinates.
+        detail: ``lines`` alone, for small panels; with the ``north`` arrow; or with places and a graticule too.
+    """
+    if "crs" not in grid.coords:
+        return
+    made = domain.grid_map(grid)
+    draw.draw_lines(axis, made, scale=1.0 if detail == "full" else 0.7, regions=detail == "full")
+    if detail == "full":
+        draw.draw_graticule(axis, made)
+        draw.draw_places(axis, made)
+    if detail != "lines":
+        draw.draw_north(axis, made, size=0.075 if detail == "full" else 0.12)
 
 
 def north_first(grid: xr.DataArray) -> bool:

@@ -21,7 +21,13 @@ _MINUTE = np.timedelta64(1, "m")
 
 
 def to_png(
-    forecast: xr.DataArray, path: Path, *, past: xr.DataArray, observed: xr.DataArray | None = None, columns: int = 6
+    forecast: xr.DataArray,
+    path: Path,
+    *,
+    past: xr.DataArray,
+    observed: xr.DataArray | None = None,
+    columns: int = 6,
+    basemap: bool = True,
 ) -> None:
     """A sheet of panels: the last observation, then leads spread evenly to the last; observed above if known.
 
@@ -33,6 +39,7 @@ def to_png(
         past: the frames the forecast was made from.
         observed: the frames of the forecast's valid times, if they are known.
         columns: how many leads to show beside the last observation.
+        basemap: draw coasts and borders, and an arrow to the north.
 
     Raises:
         DataError: the file cannot be written.
@@ -49,6 +56,8 @@ def to_png(
             maps.draw_map(axes[row][column], rain[int(lead)].values, forecast)
     if is_ensemble:
         _draw_probabilities(axes[-1], forecast, leads)
+    if basemap:
+        _draw_basemap(axes, forecast)
     axes[0][0].set_title(f"last observation\n{fields.format_time(past.time.values[-1])} UTC", fontsize=10, color=INK)
     for column, lead in enumerate(leads, start=1):
         minutes = forecast.lead.values[lead] / _MINUTE
@@ -77,7 +86,13 @@ def _draw_probabilities(axes: list[Axes], forecast: xr.DataArray, leads: np.ndar
     axes[0].set_axis_off()
     axes[1].set_ylabel(f"probability ≥ {_THRESHOLD_MM_H:g} mm/h", fontsize=12, color=INK)
     for axis, lead in zip(axes[1:], leads, strict=True):
-        maps.draw(axis, probability[int(lead)], probability_colours(), up=maps.north_first(forecast))
+        maps.draw_values(axis, probability[int(lead)], probability_colours(), up=maps.north_first(forecast))
+
+
+def _draw_basemap(axes: list[list[Axes]], forecast: xr.DataArray) -> None:
+    """On every panel that shows a map; the arrow to the north on the first."""
+    for number, axis in enumerate(axis for row in axes for axis in row if axis.images):
+        maps.draw_basemap(axis, forecast, detail="lines" if number else "north")
 
 
 def _heading(forecast: xr.DataArray) -> str:

@@ -26,6 +26,7 @@ from echocast.server.settings import Settings
 
 PARTS = (
     "routes.health",
+    "routes.basemap",
     "routes.index",
     "routes.tiles",
     "routes.overview",

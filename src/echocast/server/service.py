@@ -44,6 +44,7 @@ class Service:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self.settings, self.clock = settings, clock
+        self.clock_speed = 1.0  # a demonstration's clock runs faster than life
         self.snapshot = Snapshot()
         self.trouble = ""
         self.metrics = Metrics()

@@ -55,6 +55,7 @@ class Index:
             "attribution": service.attribution,
             "state": service.state,
             "now": iso(service.clock()),
+            "clock_speed": service.clock_speed,
             "age_s": None if age is None else round(age),
             "stale_after_s": service.settings.stale,
             "next_expected": None if following is None else iso(following),

@@ -1,0 +1,138 @@
+// The only file that knows Leaflet: the rest of the page asks for what is here, so that another library can follow.
+const L = globalThis.L;
+const LARGEST_LATITUDE = 85.05;
+
+// A canvas that covers the view and somewhat more, drawn anew when the map has moved.
+const CanvasLayer = L.Layer.extend({
+  initialize(draw, pane) {
+    this._draw = draw;
+    this.options = { pane };
+  },
+  onAdd(map) {
+    this._canvas = L.DomUtil.create("canvas", "leaflet-zoom-animated");
+    this._canvas.setAttribute("aria-hidden", "true");
+    this._canvas.style.pointerEvents = "none";
+    map.getPane(this.options.pane).appendChild(this._canvas);
+    this.redraw();
+  },
+  onRemove() {
+    this._canvas.remove();
+  },
+  getEvents() {
+    return { moveend: this.redraw, resize: this.redraw, zoomanim: this._zoom };
+  },
+  redraw() {
+    const map = this._map;
+    if (!map) return;
+    const size = map.getSize();
+    const pad = size.multiplyBy(0.25).round();
+    const ratio = Math.min(globalThis.devicePixelRatio || 1, 2);
+    const [width, height] = [size.x + 2 * pad.x, size.y + 2 * pad.y];
+    const canvas = this._canvas;
+    canvas.width = width * ratio;
+    canvas.height = height * ratio;
+    canvas.style.width = `${width}px`;
+    canvas.style.height = `${height}px`;
+    this._topLeft = map.containerPointToLatLng(pad.multiplyBy(-1));
+    L.DomUtil.setTransform(canvas, map.containerPointToLayerPoint(pad.multiplyBy(-1)), 1);
+    const context = canvas.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const origin = map.getPixelBounds().min.subtract(pad);
+    this._draw(context, { scale: 256 * 2 ** map.getZoom(), x: origin.x, y: origin.y, width, height, zoom: map.getZoom() });
+  },
+  _zoom(event) {
+    const map = this._map;
+    const scale = map.getZoomScale(event.zoom, map.getZoom());
+    L.DomUtil.setTransform(this._canvas, map._latLngToNewLayerPoint(this._topLeft, event.zoom, event.center), scale);
+  },
+});
+
+export function makeMap(element, { still }) {
+  const map = L.map(element, {
+    zoomControl: false,
+    attributionControl: false,
+    minZoom: 2,
+    maxZoom: 12,
+    zoomSnap: 0.5,
+    zoomDelta: 0.5,
+    wheelPxPerZoomLevel: 120,
+    maxBoundsViscosity: 0.8,
+    fadeAnimation: false,
+    trackResize: true,
+    zoomAnimation: !still,
+    inertia: !still,
+    boxZoom: true,
+  });
+  L.control.zoom({ position: "topleft" }).addTo(map);
+  L.control.scale({ position: "bottomleft", imperial: false }).addTo(map);
+  for (const [name, order] of [["ground", 200], ["pictures", 300], ["marks", 350], ["lines", 400]]) {
+    map.createPane(name).style.zIndex = order;
+    map.getPane(name).style.pointerEvents = "none";
+  }
+  map.setView([30, 0], 2);
+  let pin = null;
+  return {
+    fit(bounds) {
+      const [west, south, east, north] = bounds;
+      const limits = L.latLngBounds([Math.max(south, -LARGEST_LATITUDE), west], [Math.min(north, LARGEST_LATITUDE), east]);
+      map.fitBounds(limits, { animate: false, padding: [8, 8] });
+    },
+    // Where the map can be moved, and how far out: what is drawn, and somewhat more than the domain.
+    limit([west, south, east, north], domain) {
+      map.setMaxBounds([[Math.max(south, -LARGEST_LATITUDE), west], [Math.min(north, LARGEST_LATITUDE), east]]);
+      map.setMinZoom(Math.max(1, map.getBoundsZoom([[domain[1], domain[0]], [domain[3], domain[2]]]) - 0.5));
+    },
+    view() {
+      const centre = map.getCenter();
+      return { z: map.getZoom(), lat: centre.lat, lon: centre.lng };
+    },
+    go({ z, lat, lon }) {
+      map.setView([lat, lon], z, { animate: false });
+    },
+    isNarrow: () => element.clientWidth < 640,
+    zoomBy: (steps) => map.setZoom(map.getZoom() + steps),
+    onMove: (call) => map.on("moveend", call),
+    onClick: (call) => map.on("click", (event) => call(event.latlng.lat, event.latlng.wrap().lng)),
+    onHover(call) {
+      map.on("mousemove", (event) => call(event.latlng.lat, event.latlng.lng));
+      map.on("mouseout", () => call(null, null));
+    },
+    canvas(pane, draw) {
+      const layer = new CanvasLayer(draw, pane).addTo(map);
+      return { redraw: () => layer.redraw() };
+    },
+    // A picture of the whole domain, hidden until it is shown; `loaded` settles when it can be drawn.
+    picture(url, [west, south, east, north]) {
+      const overlay = L.imageOverlay(url, [[south, west], [north, east]], { pane: "pictures", opacity: 0, alt: "" });
+      const loaded = new Promise((resolve, reject) => {
+        overlay.on("load", resolve);
+        overlay.on("error", () => reject(new Error(url)));
+      });
+      overlay.addTo(map);
+      return {
+        loaded,
+        image: overlay.getElement(),
+        opacity: (value) => overlay.setOpacity(value),
+        remove: () => overlay.remove(),
+      };
+    },
+    pin(lat, lon) {
+      pin?.remove();
+      pin = null;
+      if (lat === null) return;
+      const icon = L.divIcon({ className: "pin", iconSize: [16, 16] });
+      pin = L.marker([lat, lon], { icon, interactive: false, keyboard: false, pane: "lines" }).addTo(map);
+      pin.getElement()?.setAttribute("aria-hidden", "true");
+    },
+    // Move the map so that a place is not below a box that covers the lower part of it.
+    reveal(lat, lon, box) {
+      const place = map.latLngToContainerPoint([lat, lon]);
+      const [top, frame] = [box.getBoundingClientRect().top, element.getBoundingClientRect()];
+      const isBelow = box.offsetWidth >= frame.width && place.y > top - frame.top - 40;
+      if (isBelow) map.panBy([0, place.y - Math.max(80, (top - frame.top) / 2 + 30)], { animate: false });
+    },
+    show(lat, lon) {
+      if (!map.getBounds().pad(-0.1).contains([lat, lon])) map.setView([lat, lon], Math.max(map.getZoom(), 7), { animate: false });
+    },
+  };
+}
