@@ -131,9 +131,7 @@ def _ahead(finder: Errors) -> list[Errors]:
     return [finder]
 
 
-def _choose(
-    finder: Errors, stored: xr.DataArray, parts: dict[str, list[slice]], clips: int
-) -> tuple[Settings, float]:
+def _choose(finder: Errors, stored: xr.DataArray, parts: dict[str, list[slice]], clips: int) -> tuple[Settings, float]:
     """The settings with the largest ROC area on held-out normal clips with pasted anomalies, and that area."""
     train = [_maps(finder, stored[one]) for one in parts["train"][::3]]
     rng, held, donors = np.random.default_rng(0), parts["validation"] + parts["test"], parts["train"]

@@ -7,7 +7,7 @@ ECHOCAST_DATA is unpacked into --out. Both networks have about as many weights, 
 same order (see segmentation_davis.toml and segmentation_davis_unet.toml). The weights with the highest IoU on the four
 validation sequences are kept; the four test sequences are scored once, at the end.
 
-Writes results.json, table.md and examples.png into the folder.
+Writes results.json, table.md, iou.png (of every frame) and examples.png into the folder.
 """
 
 import argparse
@@ -95,6 +95,26 @@ def table(results: dict[str, dict[str, dict[str, float]]], counts: dict[str, int
     return "\n".join([*lines, ""])
 
 
+def draw_frames(networks: dict[str, Segmenter], out: Path, names: tuple[str, ...], frames: int | None) -> None:
+    """The IoU of every frame of the test sequences."""
+    images, labels = archive.open(out / "images.zarr"), archive.open(out / "labels.zarr")
+    places = {one.name: one for one in archive.sequences(labels)}
+    figure = Figure(figsize=(2.6 * len(names), 2.6), layout="constrained")
+    axes = figure.subplots(1, len(names), sharey=True)
+    for axis, name in zip(axes, names, strict=True):
+        one = next(found for found in archive.sequences(images) if found.name == name)
+        truth = labels[places[name].frames][:frames].values == 1
+        for label, network in networks.items():
+            found = segment(network, images[one.frames][:frames]).values == 1
+            both, either = ((found & truth).sum((1, 2)), (found | truth).sum((1, 2)))
+            axis.plot(both / np.maximum(either, 1), label=label)
+        axis.set(title=name, xlabel="frame", ylim=(0, 1))
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("IoU")
+    axes[-1].legend(frameon=False, fontsize=7)
+    figure.savefig(out / "iou.png", dpi=90, facecolor="white")
+
+
 def draw(networks: dict[str, Segmenter], out: Path, names: tuple[str, ...]) -> None:
     """The middle frame of each test sequence: truth, and what each network says."""
     images, labels = archive.open(out / "images.zarr"), archive.open(out / "labels.zarr")
@@ -142,6 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
     content = {"results": results, "weights": counts, "torch": torch.__version__, "numpy": np.__version__}
     (given.out / "results.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
     draw(networks, given.out, names)
+    draw_frames(networks, given.out, names, 3 if given.quick else None)
     print(text)
     return 0
 

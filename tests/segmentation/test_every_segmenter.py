@@ -13,6 +13,7 @@ from echocast.segmentation import base, losses
 from echocast.segmentation.base import Segmenter
 
 SMALL: dict[str, dict[str, Any]] = {"unet": {"width": 4}, "unet_convlstm": {"width": 3}}
+SMALL["keras_segmenter"] = {"hidden_channels": [3, 4]}
 """Arguments that make a network quick to test."""
 
 every_network = pytest.mark.parametrize("name", base.names())

@@ -28,7 +28,7 @@ from echocast.nn.fused.lanes import Lanes, vector
 
 _F32, _I16, _I32, _I64 = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _LANES = (16, 8, 4, 1)
-"""Channels at a time: vectors of 16 as far as they go (LLVM splits them if registers are shorter), then shorter ones."""
+"""Channels at a time: vectors of 16 as far as they go (LLVM splits them if registers are shorter), then less."""
 
 _SERIAL = 1 << 14
 """Values under which a second thread costs more than it saves."""
