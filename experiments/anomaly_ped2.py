@@ -161,13 +161,15 @@ def _clip(frames: np.ndarray) -> xr.DataArray:
 
 
 def _table(rows: list[dict[str, object]]) -> str:
-    head = "| error | frames ahead | block | by place | smooth | ROC area, pasted | ROC area | EER | by regularity | pixel level |\n"
-    lines = [head + "|---|---|---|---|---|---|---|---|---|---|"]
+    names = ("error", "frames ahead", "block", "by place", "smooth", "ROC area, pasted", "ROC area", "EER")
+    names += ("by regularity", "pixel level")
+    lines = [f"| {' | '.join(names)} |\n{'|---' * len(names)}|"]
     for row in rows:
         settings, frame = row["settings"], row["frame"]
         block = settings["block"] or "frame"
         lines.append(
-            f"| {row['error']} | {row['frames ahead'] or ''} | {block} | {'yes' if settings['by_place'] else 'no'} | {settings['smooth']}"
+            f"| {row['error']} | {row['frames ahead'] or ''} | {block} | {'yes' if settings['by_place'] else 'no'}"
+            f" | {settings['smooth']}"
             f" | {row['synthetic']:.3f} | {frame['roc_area']:.3f} | {frame['equal_error_rate']:.3f}"
             f" | {row['frame, by regularity']['roc_area']:.3f} | {row['pixel']['roc_area']:.3f} |"
         )

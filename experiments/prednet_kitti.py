@@ -131,7 +131,7 @@ def kit_drives(data: Path, out: Path) -> Path:
 
 
 def _thirds(frames: np.ndarray) -> dict[str, np.ndarray]:
-    """Frames (time, channel, y, x) cut to the shape of the small network's, at the left, in the middle, at the right."""
+    """Frames (time, channel, y, x) cut to the shape of the small network's at three places."""
     width = frames.shape[-2] * 80 // 64
     free = frames.shape[-1] - width
     places = {"left": 0, "middle": free // 2, "right": free}

@@ -57,6 +57,16 @@ def test_the_length_of_stretches_changes_nothing(name: str) -> None:
 
 
 @every_network
+@pytest.mark.parametrize("length", [2, 5, 8])
+def test_it_starts_afresh_after_its_memory(name: str, length: int) -> None:
+    network, values = make(name), levels(time=8)
+    found = list(network.stretches(torch.split(values, length, dim=1), memory=3))
+    alone = [network.segment(values[:, n : n + 3]).probabilities for n in (0, 3, 6)]
+    made = torch.cat([one.probabilities for one in found], dim=1)
+    torch.testing.assert_close(made, torch.cat(alone, dim=1), rtol=1e-4, atol=1e-5)
+
+
+@every_network
 def test_later_frames_change_nothing_before_them(name: str) -> None:
     network, values = make(name), levels(time=5)
     torch.testing.assert_close(network(values)[:, :3], network(values[:, :3]), rtol=1e-4, atol=1e-5)

@@ -12,9 +12,9 @@ from PIL import Image
 from echocast import archive, video
 from echocast.cli.main import status
 from echocast.errors import DataError, EchocastError, ExperimentError
-from echocast.samples.tensors import IGNORED
 from echocast.models import base as forecasters
 from echocast.models.keras_next_frame import KerasNextFrame
+from echocast.samples.tensors import IGNORED
 from echocast.segmentation import KerasSegmenter, base
 from echocast.training import experiment as experiments
 from echocast.training import fit
