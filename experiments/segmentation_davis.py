@@ -5,8 +5,8 @@
 The folder has frames/SEQUENCE and masks/SEQUENCE, 224 x 128 pixels; without --davis the archive davis16 of the folder
 ECHOCAST_DATA is unpacked into --out. Both networks have about as many weights, and learn from the same windows in the
 same order (see segmentation_davis.toml and segmentation_davis_unet.toml). The weights with the highest IoU on the four
-validation sequences are kept, and so is chosen after how many frames a network starts afresh: what it learned from windows
-of six need not hold for a longer memory. The four test sequences are scored once, at the end.
+validation sequences are kept, and so is the number of frames after which a network starts afresh: what it learned from
+windows of six need not hold for a longer memory. The four test sequences are scored once, at the end.
 
 Writes results.json, table.md, iou.png (of every frame) and examples.png into the folder.
 """

@@ -55,7 +55,8 @@ def learn(folder: Path, out: Path, *, quick: bool) -> None:
     masks = run.Labels(folder / "masks" / held, (0, 255))
     weights = out / "run" / "weights.safetensors"
     result = run.run(folder / "frames" / held, weights, out / "segmented", transforms=small, labels=masks)
-    found = {name: [float(one) for one in np.atleast_1d(values)] for name, values in result.scores()["all"].items()}
+    (scored,) = result.scores().values()  # one sequence
+    found = {name: [float(one) for one in np.atleast_1d(values)] for name, values in scored.items()}
     (out / "results.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
     lines = ["| score of sequence 5 | road | lanes |", "|---|---:|---:|"]
     lines += [f"| {name} | {v[0]:.3f} | {v[1]:.3f} |" for name, v in found.items() if len(v) == 2]
