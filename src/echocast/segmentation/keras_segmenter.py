@@ -30,7 +30,7 @@ class KerasSegmenter(Segmenter):
         classes: how many there are, with the background.
         hidden_channels: of each layer.
         upscale: cells of the result along a side of one cell of the input.
-        gate_activation: of the gates, see `Backbone`.
+        gate_activation, norm_momentum: see `Backbone`.
         scaling: between the values of the field and the network's grey levels.
 
     Source: the backbone is that of Keras' example ``conv_lstm``; the head of labels is ours.
@@ -44,13 +44,17 @@ class KerasSegmenter(Segmenter):
         hidden_channels: Sequence[int] = (40, 40, 40, 40),
         upscale: int = 1,
         gate_activation: str = "hard_sigmoid_keras2",
+        norm_momentum: float = 0.01,
         scaling: AnyScaling = ImageScaling(),  # noqa: B008 (it is frozen)
     ) -> None:
         super().__init__()
         check_sizes("KerasSegmenter", channels=channels, classes=classes, width=hidden_channels[0], upscale=upscale)
         self.channels, self.classes, self.hidden_channels = channels, classes, hidden_channels
         self.upscale, self.gate_activation, self.scaling = upscale, gate_activation, scaling
-        self.backbone = Backbone(channels, hidden_channels, gate_activation=gate_activation)
+        self.norm_momentum = norm_momentum
+        self.backbone = Backbone(
+            channels, hidden_channels, gate_activation=gate_activation, norm_momentum=norm_momentum
+        )
         self.labels = nn.Conv2d(self.backbone.features, classes * upscale**2, kernel_size=3, padding=1)
 
     def _logits(self, levels: Tensor, state: State) -> tuple[Tensor, State]:
