@@ -21,6 +21,9 @@ class Spread:
         return f"{mid} ({low}-{high})"
 
 
+clock: Callable[[], float] = time.perf_counter
+"""What `by_turns` measures with; `python -m benchmarks --cpu-time` sets the processor's time of this process."""
+
 Candidate = Callable[[], float | None]
 """Does the work once; may return the seconds that it took by its own clock."""
 
@@ -30,9 +33,9 @@ def by_turns(candidates: Mapping[str, Candidate], rounds: int, *, warm: bool = T
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(0 if warm else 1, rounds + 1):
         for name, work in candidates.items():
-            begun = time.perf_counter()
+            begun = clock()
             told = work()
-            spent = time.perf_counter() - begun if told is None else told
+            spent = clock() - begun if told is None else told
             if turn:
                 seconds[name].append(spent)
     return {name: _spread(times) for name, times in seconds.items()}

@@ -105,7 +105,8 @@ def kit_drives(data: Path, out: Path) -> Path:
     """The kit's two drives and its clip of bikes, at about the same frame rate, as a folder of drives.
 
     The first drive and four scenes of the clip are learned from, the beginning of the second drive and a scene
-    validate, its end and the last scene are the test.
+    validate, its end and the last scene are the test. What is learned from comes mirrored too, and of the drive the
+    left and the right third beside the middle one, which is what the other parts show.
     """
     folder = out / "drives"
     if folder.exists():
@@ -116,12 +117,31 @@ def kit_drives(data: Path, out: Path) -> Path:
         tar.extractall(unpacked, filter="data")
         for name, number, first, stop in KIT_DRIVES:
             frames = video.one(Path(unpacked) / f"sequence_{number}").frames[first:stop]
-            np.save(folder / f"{name}.npy", frames)
+            if name.startswith("train"):
+                for place, part in _thirds(frames).items():
+                    _save(folder / f"{name}-{place}", part, mirrored=True)
+            else:
+                _save(folder / name, frames)
     frames = video.one(data / "clips" / "bikes.mp4", video.Options(grey=True)).frames
     for name, first, stop in KIT_SCENES:
         for half in range(2):  # 25 frames a second become two sequences of 12.5
-            np.save(folder / f"{name}{'ab'[half]}.npy", frames[first + half : stop : 2])
+            part = frames[first + half : stop : 2]
+            _save(folder / f"{name}{'ab'[half]}", part, mirrored=name.startswith("train"))
     return folder
+
+
+def _thirds(frames: np.ndarray) -> dict[str, np.ndarray]:
+    """Frames (time, channel, y, x) cut to the shape of the small network's at three places."""
+    width = frames.shape[-2] * 80 // 64
+    free = frames.shape[-1] - width
+    places = {"left": 0, "middle": free // 2, "right": free}
+    return {place: frames[..., begin : begin + width] for place, begin in places.items()}
+
+
+def _save(path: Path, frames: np.ndarray, *, mirrored: bool = False) -> None:
+    np.save(path.with_name(f"{path.name}.npy"), frames)
+    if mirrored:
+        np.save(path.with_name(f"{path.name}-mirrored.npy"), frames[..., ::-1])
 
 
 def make_archives(found: list[Drive], out: Path, *, grey: bool, height: int, width: int) -> None:

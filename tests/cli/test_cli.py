@@ -98,7 +98,17 @@ def test_a_wrong_command_line_is_status_2(capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("verb", "known"),
     [
-        ("models", ["encoder_forecaster", "shipped", "optical_flow", "persistence", "none needed"]),
+        (
+            "models",
+            [
+                "encoder_forecaster",
+                "shipped",
+                "persistence",
+                "none needed",
+                "unet segmenter",
+                "spatiotemporal autoencoder",
+            ],
+        ),
         ("formats", ["fmi_pgm", "knmi", "mch_gif", "netcdf", ".pgm.gz"]),
         ("scores", ["contingency", "csi", "Critical success index", "continuous", "mm/h"]),
     ],

@@ -70,6 +70,22 @@ def test_forwards_and_backwards(
         torch.testing.assert_close(layer(x, state)[0], made[0].detach(), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize(("hidden", "gate"), [(12, "hard_sigmoid"), (24, "hard_sigmoid_keras2")])
+def test_hard_gates_and_channels_that_are_no_multiple_of_16(hidden: int, gate: str) -> None:
+    layer = randomised(ConvLSTM(3, hidden, gate_activation=gate), scale=0.4)
+    x = torch.randn(4, 2, 3, 8, 12, requires_grad=True)
+    state = tuple(torch.randn(1, 2, hidden, 8, 12, requires_grad=True) for _ in range(2))
+    exact = ConvLSTM(**{**layer.arguments, "dtype": torch.float64})
+    exact.load_state_dict(layer.state_dict())
+    doubles = [t.detach().double().requires_grad_() for t in (x, *state)]
+    expected = [t.float() for t in outcome(exact, doubles[0], tuple(doubles[1:]))]
+    agree(outcome(layer, x, state), expected, 1e-3)  # rounding moves a gate across the edge of its slope
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # which would round a gate to where it has no slope
+        made = layer(x, state)[0]
+        with fused.plain():
+            assert torch.equal(made, layer(x, state)[0])
+
+
 @pytest.mark.parametrize("options", [{"stride": 2}, {"padding_mode": "circular"}, {"dilation": 2}, {"bias": False}])
 def test_an_input_with_a_convolution_of_its_own(options: dict[str, Any]) -> None:
     layer = randomised(ConvLSTM(3, 4, **options), scale=0.3)
@@ -135,7 +151,10 @@ def test_what_a_user_changes_afterwards_changes_no_gradient(hidden: int) -> None
         assert torch.equal(one, other)
 
 
-@pytest.mark.parametrize("options", [{}, {"stride": 2}, {"dims": 1}, {"bias": False, "peephole": None}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"stride": 2}, {"dims": 1}, {"bias": False, "peephole": None}, {"gate_activation": "hard_sigmoid_keras2"}],
+)
 def test_second_derivatives_are_those_of_the_plain_path(options: dict[str, Any]) -> None:
     layer = randomised(ConvLSTM(1, 2, **options))
     x = torch.randn(3, 1, 1, *(4, 4)[: layer.dims], requires_grad=True)

@@ -15,7 +15,7 @@ from definitions import randomised
 from echocast import checkpoint
 from echocast.cli.main import status
 from echocast.errors import CheckpointMismatch, DataError, UnreadableFile
-from echocast.nn import LSTM, ConvGRU, ConvLSTM, load, save, torch_names
+from echocast.nn import LSTM, STLSTM, ConvGRU, ConvLSTM, TrajGRU, load, save, torch_names
 from echocast.nn.compat import files
 
 
@@ -27,6 +27,8 @@ from echocast.nn.compat import files
         (ConvLSTM(1, 2, dims=3, norm="layer", zoneout=0.1, dtype=torch.float64), (3, 4, 5)),
         (ConvGRU(1, 2, reset_after=True, activation="leaky_relu"), (5, 6)),
         (LSTM(1, 2, num_layers=2, peephole=None), ()),
+        (TrajGRU(1, [2, 3], links=2), (5, 6)),
+        (STLSTM(1, 2, num_layers=2, kernel=3, layer_norm=True, batch_first=True), (5, 6)),
     ],
 )
 def test_a_layer_comes_back_as_it_was(layer: Any, space: tuple[int, ...], tmp_path: Path) -> None:
@@ -55,7 +57,7 @@ def test_only_layers_that_can_be_loaded_are_saved(tmp_path: Path) -> None:
         """A layer that `load` does not know."""
 
     for layer in (Mine(1, 2), torch.nn.LSTM(1, 2)):
-        with pytest.raises(TypeError, match=f"ConvLSTM, ConvGRU, LSTM can be saved, not .*{type(layer).__name__}"):
+        with pytest.raises(TypeError, match=f"ConvLSTM, .*, STLSTM can be saved, not .*{type(layer).__name__}"):
             save(layer, tmp_path / "layer.safetensors")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="there is no folder"):
         save(ConvLSTM(1, 2), tmp_path / "nowhere" / "layer.safetensors")
@@ -179,7 +181,7 @@ class ConvLSTMOfMine(ConvLSTM):
 def test_what_could_not_be_made_again_is_not_saved(tmp_path: Path) -> None:
     mine = type("ConvLSTM", (ConvLSTM,), {"__module__": "mine"})
     for layer, name in ((ConvLSTMOfMine(1, 2), r"test_storage\.ConvLSTMOfMine"), (mine(1, 2), r"mine\.ConvLSTM")):
-        with pytest.raises(TypeError, match=f"only echocast's own ConvLSTM, ConvGRU, LSTM can be saved, not .*{name}"):
+        with pytest.raises(TypeError, match=f"only echocast's own ConvLSTM, .*, STLSTM can be saved, not .*{name}"):
             save(layer, tmp_path / "layer.safetensors")
     with pytest.raises(TypeError, match="a function cannot be saved, and activation of this ConvLSTM is one"):
         save(ConvLSTM(1, 2, activation=torch.tanh), tmp_path / "layer.safetensors")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from definitions import correlate, randomised
+from echocast.nn import fused
 from echocast.nn.stlstm import STLSTM, STLSTMCell
 from echocast.nn.trajgru import TrajGRU, TrajGRUCell, warped
 
@@ -179,3 +180,24 @@ def test_stlstm_refuses_by_name() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+@pytest.mark.parametrize(("kernel", "bias"), [(3, False), (5, True)])
+def test_time_steps_prepared_once_give_the_same(kernel: int, bias: bool) -> None:
+    torch.manual_seed(0)
+    layers = STLSTM(3, 17, num_layers=2, kernel=kernel, bias=bias)
+    x = torch.randn(3, 2, 3, 6, 9, requires_grad=True)
+    found = []
+    with fused.always():
+        steps = layers.stepper(x[0]), layers.step
+    for step in steps:
+        state, shown = None, []
+        for frame in x:
+            hidden, state = step(frame, state)
+            shown.append(hidden)
+        output = torch.stack(shown)
+        weights = torch.linspace(-1, 1, output.numel()).view_as(output)
+        found.append([output, *torch.autograd.grad((output * weights).sum(), [x, *layers.parameters()])])
+    assert type(steps[0]) is not type(steps[1])
+    for one, other in zip(*found, strict=True):
+        assert (one - other).abs().max() <= 1e-4 * other.abs().max()

@@ -47,7 +47,9 @@ def run_faulty(tmp_path: Path, frames: int, seed: int) -> None:
             continue
         folder = watch.layout.issue(str(found[key]["id"]))
         made = from_netcdf(next(folder.glob("*.nc")))
-        alone = nowcast.nowcast(paths, "persistence", minutes=10, select=nowcast.Selection(frames=service.FRAMES)).forecast
+        alone = nowcast.nowcast(
+            paths, "persistence", minutes=10, select=nowcast.Selection(frames=service.FRAMES)
+        ).forecast
         np.testing.assert_array_equal(made.values, alone.values)
         np.testing.assert_array_equal(made.time.values, alone.time.values)
     told = [line for line in service.lines(watch) if line["event"] == "issued"]

@@ -13,6 +13,7 @@ from echocast.segmentation import base, losses
 from echocast.segmentation.base import Segmenter
 
 SMALL: dict[str, dict[str, Any]] = {"unet": {"width": 4}, "unet_convlstm": {"width": 3}}
+SMALL["keras_segmenter"] = {"hidden_channels": [3, 4]}
 """Arguments that make a network quick to test."""
 
 every_network = pytest.mark.parametrize("name", base.names())
@@ -53,6 +54,16 @@ def test_the_length_of_stretches_changes_nothing(name: str) -> None:
     for length in (1, 3):
         parts = network.segment(values, length=length)
         torch.testing.assert_close(parts.probabilities, whole.probabilities, rtol=1e-4, atol=1e-5)
+
+
+@every_network
+@pytest.mark.parametrize("length", [2, 5, 8])
+def test_it_starts_afresh_after_its_memory(name: str, length: int) -> None:
+    network, values = make(name), levels(time=8)
+    found = list(network.stretches(torch.split(values, length, dim=1), memory=3))
+    alone = [network.segment(values[:, n : n + 3]).probabilities for n in (0, 3, 6)]
+    made = torch.cat([one.probabilities for one in found], dim=1)
+    torch.testing.assert_close(made, torch.cat(alone, dim=1), rtol=1e-4, atol=1e-5)
 
 
 @every_network

@@ -12,8 +12,10 @@ from PIL import Image
 from echocast import archive, video
 from echocast.cli.main import status
 from echocast.errors import DataError, EchocastError, ExperimentError
+from echocast.models import base as forecasters
+from echocast.models.keras_next_frame import KerasNextFrame
 from echocast.samples.tensors import IGNORED
-from echocast.segmentation import base
+from echocast.segmentation import KerasSegmenter, base
 from echocast.training import experiment as experiments
 from echocast.training import fit
 from echocast.training.tasks import segmentation
@@ -136,6 +138,20 @@ def test_what_does_not_fit_is_one_clear_line(pictures: Path, settings: list[str]
 
     with pytest.raises(EchocastError, match=said):
         opened()
+
+
+def test_a_backbone_that_learned_without_labels_is_taken_over(tmp_path: Path) -> None:
+    forecaster = KerasNextFrame(hidden_channels=[3, 4])
+    forecasters.save(forecaster, tmp_path / "next.safetensors")
+    whole = plan(tmp_path, f"training.init_from={tmp_path / 'next.safetensors'}")
+    made = KerasSegmenter(hidden_channels=[3, 4])
+    fit._prepare(made, whole)
+    for name, weight in forecaster.backbone.state_dict().items():
+        assert torch.equal(made.backbone.state_dict()[name], weight)
+    with pytest.raises(ExperimentError, match=r"only a part of backbone \(not backbone.recurrent.1"):
+        fit._prepare(KerasSegmenter(hidden_channels=[3, 5]), whole)
+    with pytest.raises(ExperimentError, match="has no part"):
+        fit._prepare(base.construct("unet", {"width": 3}), whole)
 
 
 def test_archives_taken_for_each_other_are_refused(pictures: Path) -> None:

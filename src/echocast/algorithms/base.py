@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from echocast.algorithms import NOT_NETWORKS
 from echocast.models.registry import Registry
 
 
@@ -34,5 +35,5 @@ class SequenceNetwork(nn.Module, ABC):
         """Set weights that should be equal to their mean."""
 
 
-REGISTRY = Registry("algorithm", "echocast.algorithms", SequenceNetwork, ("base", "tasks", "accuracy"))  # type: ignore[type-abstract]
+REGISTRY = Registry("algorithm", "echocast.algorithms", SequenceNetwork, NOT_NETWORKS)  # type: ignore[type-abstract]
 """All networks that learn algorithms."""

@@ -52,6 +52,16 @@ def command(
             " from. May be repeated.",
         ),
     ] = None,
+    memory: Annotated[
+        int | None,
+        typer.Option(
+            "--memory",
+            metavar="FRAMES",
+            min=1,
+            help="After so many frames the network starts afresh. One that learned from short windows may drift when it"
+            " remembers longer: give data.frames of its training. Default: it never does.",
+        ),
+    ] = None,
     frame_rate: Annotated[
         float | None,
         typer.Option(
@@ -86,6 +96,7 @@ def command(
             options=video.Options(frame_rate=frame_rate),
             transforms=transforming.parse(transform) if transform else (),
             labels=run.Labels(labels, values) if labels is not None else None,
+            memory=memory,
             on_sequence=bar.to,
         )
     write_segmentation_report(result, out, command=shlex.join(["echocast", *sys.argv[1:]]))

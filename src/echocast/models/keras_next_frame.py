@@ -44,6 +44,9 @@ class Backbone(nn.Module):
         kernel: odd size of all convolutions.
         gate_activation: of the gates: ``hard_sigmoid_keras2`` is that of Keras 1 and 2, ``sigmoid`` that of Keras 3,
             and faster here.
+        norm_momentum: how much of the running statistics of the batch normalisation each batch replaces. Keras' 0.01 is
+            for thousands of batches: after hundreds the statistics lag behind the weights, and what was learned is not
+            what is used; take 0.1 then.
 
     Source: the example ``conv_lstm`` of Keras: no peepholes, a forget bias of 1, orthogonal state kernels.
     """
@@ -55,6 +58,7 @@ class Backbone(nn.Module):
         *,
         kernel: int = 3,
         gate_activation: str = "hard_sigmoid_keras2",
+        norm_momentum: float = 0.01,
     ) -> None:
         super().__init__()
         self.channels, self.features = channels, hidden_channels[-1]
@@ -65,8 +69,9 @@ class Backbone(nn.Module):
             )
             for before, hidden in zip([channels, *hidden_channels], hidden_channels, strict=False)
         )  # fmt: skip
-        # Keras' momentum of 0.99 is how much of the running statistics a batch leaves.
-        self.norms = nn.ModuleList(nn.BatchNorm2d(hidden, eps=1e-3, momentum=0.01) for hidden in hidden_channels)
+        self.norms = nn.ModuleList(
+            nn.BatchNorm2d(hidden, eps=1e-3, momentum=norm_momentum) for hidden in hidden_channels
+        )
 
     def forward(
         self, frames: Float[Tensor, "batch time channel y x"], state: State | None = None
@@ -98,7 +103,7 @@ class KerasNextFrame(LearnedForecaster):
         causal: whether the last convolution looks at the newest three frames. The example's is centred (False): while
             it learns, every output but the last sees the very frame that it is to forecast, and after the last frame
             it sees zeros.
-        gate_activation: see `Backbone`.
+        gate_activation, norm_momentum: see `Backbone`.
         scaling: between the values of the field and the network's grey levels.
         grid_km: the cell size of the data that the weights learned from, in km.
         time_step_minutes: their time step.
@@ -114,15 +119,18 @@ class KerasNextFrame(LearnedForecaster):
         channels: int = 1,
         causal: bool = True,
         gate_activation: str = "hard_sigmoid_keras2",
+        norm_momentum: float = 0.01,
         scaling: AnyScaling = ImageScaling(),  # noqa: B008 (it is frozen)
         grid_km: float | None = None,
         time_step_minutes: float | None = None,
     ) -> None:
         super().__init__()
         self.hidden_channels, self.channels, self.causal = hidden_channels, channels, causal
-        self.gate_activation, self.scaling = gate_activation, scaling
+        self.gate_activation, self.norm_momentum, self.scaling = gate_activation, norm_momentum, scaling
         self.grid_km, self.time_step_minutes = grid_km, time_step_minutes
-        self.backbone = Backbone(channels, hidden_channels, gate_activation=gate_activation)
+        self.backbone = Backbone(
+            channels, hidden_channels, gate_activation=gate_activation, norm_momentum=norm_momentum
+        )
         self.output = nn.Conv3d(self.backbone.features, channels, kernel_size=_SEEN, padding=(0, 1, 1))
 
     def next_frames(self, frames: Float[Tensor, "batch time channel y x"]) -> Float[Tensor, "batch time channel y x"]:

@@ -26,7 +26,7 @@ from echocast.models.base import DRY_LOGIT, LearnedForecaster
 from echocast.models.frames import observed_mean, padded
 from echocast.models.scaling import AnyScaling, RainScaling
 from echocast.nn.patches import from_patches, to_patches
-from echocast.nn.stlstm import STLSTM, Memories
+from echocast.nn.stlstm import STLSTM
 
 
 class PredRNN(LearnedForecaster):
@@ -119,13 +119,13 @@ class PredRNN(LearnedForecaster):
         self.check_channels(levels)
         height, width = levels.shape[-2:]
         truth = to_patches(padded(levels, self.patch), self.patch)
-        state: Memories | None = None
+        state, step = None, self.layers.stepper(truth[:, 0])
         own, logits = truth[:, 0], []
         for t in range(frames - 1):
             frame = own
             if t < shown.shape[1]:
                 frame = torch.where(shown[:, t, None, None, None], truth[:, t], own)
-            hidden, state = self.layers.step(frame, state)
+            hidden, state = step(frame, state)
             logits.append(self.output(hidden))
             own = torch.sigmoid(logits[-1])
         return from_patches(torch.stack(logits, dim=1), self.patch)[..., :height, :width]

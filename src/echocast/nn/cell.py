@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from echocast.nn import checks, torch_internals
 from echocast.nn.activations import activation as activation_of
 from echocast.nn.convolution import normalise
+from echocast.nn.fused.weights import GATES
 from echocast.nn.initialisers import initialise
 from echocast.nn.options import CellOptions
 from echocast.nn.settings import CellSettings
@@ -132,10 +133,11 @@ class Cell(nn.Module):
 
     @property
     def uses_standard_gates(self) -> bool:
-        """Whether the gates are the paper's: sigmoid and tanh of a sum, without normalisation, dropout or zoneout."""
+        """Whether the gates are the paper's, or have a hard sigmoid: of a sum, the candidate with tanh, without
+        normalisation, dropout or zoneout."""
         regularised = self.zoneout or (self.training and self.recurrent_dropout)
-        names = (self.gate_activation, self.activation)
-        return names == ("sigmoid", "tanh") and self.norm is None and not regularised
+        known = self.gate_activation in GATES and self.activation == "tanh"
+        return known and self.norm is None and not regularised
 
     def forward(
         self,

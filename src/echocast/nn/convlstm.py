@@ -191,6 +191,8 @@ class ConvLSTMCell(Cell):
         kinds = {w.dtype for w in (weights.x, weights.h, weights.bias) if w is not None}
         products = weights.h.numel() + (0 if weights.x is None else weights.x.numel())
         h = state[0]
+        if self.gate_activation != "sigmoid" and (kinds != {torch.float32} or torch.is_autocast_enabled("cpu")):
+            return False  # a gate of nearly 1 would be rounded to 1, where a hard sigmoid has no slope
         return len(kinds) == 1 and fused.takes(
             *weights, *state, x, products=h.shape[0] * math.prod(h.shape[2:]) * products
         )
@@ -204,6 +206,7 @@ class ConvLSTMCell(Cell):
             weight_h=weights.h,
             bias=weights.bias,
             peephole=weights.own,
+            gate=self.gate_activation,
         )
 
     def zero_state(self, batch: int, *size: int) -> State:

@@ -15,12 +15,14 @@
 ((2, 4, 8, 16, 16), (2, 2, 8, 16, 16), (2, 8, 16, 16))
 """
 
+from collections.abc import Callable
 from typing import Any, TypedDict, Unpack
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from echocast.nn import fused
 from echocast.nn.convolution import by_dimension
 from echocast.nn.layout import opened, restored, valid_steps
 
@@ -108,8 +110,8 @@ class STLSTMCell(nn.Module):
         f = self.hidden_channels
         x_c, x_m, x_o = torch.split(x_all, [3 * f, 3 * f, f], dim=1)
         h_c, h_o = torch.split(h_all, [3 * f, f], dim=1)
-        c = self._kept(x_c + h_c, c)
-        m = self._kept(x_m + m_all, m)
+        c = self.kept(x_c + h_c, c)
+        m = self.kept(x_m + m_all, m)
         both = torch.cat([c, m], dim=1)
         o = torch.sigmoid(x_o + h_o + self._of("o", both))
         return o * torch.tanh(self.last(both)), c, m
@@ -118,7 +120,7 @@ class STLSTMCell(nn.Module):
         result: Tensor = self.get_submodule(name)(value)
         return self.norms[name](result) if name in self.norms else result
 
-    def _kept(self, gates: Tensor, old: Tensor) -> Tensor:
+    def kept(self, gates: Tensor, old: Tensor) -> Tensor:
         """The gates i, f, g act on a memory."""
         i, f, g = gates.chunk(3, dim=1)
         return torch.sigmoid(f + self.forget_bias) * old + torch.sigmoid(i) * torch.tanh(g)
@@ -155,6 +157,14 @@ class STLSTM(nn.Module):
         if num_layers < 1:
             raise ValueError(f"num_layers must be at least 1; got {num_layers}")
         self.in_channels, self.hidden_channels, self.batch_first = in_channels, hidden_channels, batch_first
+        self.arguments: dict[str, Any] = {
+            "in_channels": in_channels,
+            "hidden_channels": hidden_channels,
+            "num_layers": num_layers,
+            "batch_first": batch_first,
+            **{name: value for name, value in options.items() if name not in ("device", "dtype")},
+        }
+        """What this layer was made with, but for device and dtype."""
         self.cells = nn.ModuleList(
             STLSTMCell(hidden_channels if layer else in_channels, hidden_channels, **options)
             for layer in range(num_layers)
@@ -209,6 +219,27 @@ class STLSTM(nn.Module):
         assert isinstance(output, Tensor)  # as the input is one
         return output, state
 
+    def stepper(self, x: Float[Tensor, "batch channel y x"]) -> Callable[[Tensor, Any], tuple[Tensor, Any]]:
+        """`step` for many time steps of frames like `x`: on the CPU prepared once, several times as fast.
+
+        The state that it gives is to be given to its next call, and nothing else can be done with it. It can be
+        differentiated once. The weights must not change between its calls.
+        """
+        if not self._fuses(x):
+            return self.step
+        from echocast.nn.fused.spatiotemporal import Stepper  # it needs llvmlite
+
+        return Stepper(self, (x.shape[-2], x.shape[-1]))
+
+    def _fuses(self, x: Tensor) -> bool:
+        weights = list(self.parameters())
+        wide = all(t.dtype == torch.float32 for t in (x, *weights)) and not torch.is_autocast_enabled("cpu")
+        first: Any = self.cells[0]
+        if not wide or first.norms or first.kernel not in (3, 5) or x.dim() != 4 or x.shape[1] != self.in_channels:
+            return False
+        products = len(x) * x.shape[-2] * x.shape[-1] * sum(weight.numel() for weight in weights)
+        return fused.takes(x, *weights, products=products)
+
     def step(
         self, x: Float[Tensor, "batch channel y x"], state: Memories | None = None
     ) -> tuple[Float[Tensor, "batch hidden y x"], Memories]:
@@ -227,6 +258,10 @@ class STLSTM(nn.Module):
             new.append((frame, cell_state))
         hidden, cells = zip(*new, strict=True)
         return frame, (torch.stack(hidden), torch.stack(cells), m)
+
+    def extra_repr(self) -> str:
+        """What it was made with."""
+        return ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
 
     def zero_state(self, x: Float[Tensor, "batch channel y x"]) -> Memories:
         """The state before the first input, for inputs like `x`."""

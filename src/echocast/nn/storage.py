@@ -21,16 +21,26 @@ from echocast.nn.convgru import ConvGRU
 from echocast.nn.convlstm import ConvLSTM
 from echocast.nn.lstm import LSTM
 from echocast.nn.sequence import RecurrentLayers
+from echocast.nn.stlstm import STLSTM
+from echocast.nn.trajgru import TrajGRU
 
 _TASK = "layer"
-_LAYERS: dict[str, Any] = {"ConvLSTM": ConvLSTM, "ConvGRU": ConvGRU, "LSTM": LSTM}
+_LAYERS: dict[str, Any] = {
+    "ConvLSTM": ConvLSTM,
+    "ConvGRU": ConvGRU,
+    "LSTM": LSTM,
+    "TrajGRU": TrajGRU,
+    "STLSTM": STLSTM,
+}
+Layer = RecurrentLayers[Any] | STLSTM
+"""What is saved and loaded here."""
 
 
-def save(layer: RecurrentLayers[Any], path: str | Path) -> None:
+def save(layer: Layer, path: str | Path) -> None:
     """Write the weights and arguments of a layer; the file appears whole or not at all.
 
     Args:
-        layer: a `ConvLSTM`, `ConvGRU` or `LSTM`.
+        layer: a `ConvLSTM`, `ConvGRU`, `LSTM`, `TrajGRU` or `STLSTM`.
         path: the file, which is usually called ``.safetensors``; its folder must exist.
 
     Raises:
@@ -48,7 +58,7 @@ def save(layer: RecurrentLayers[Any], path: str | Path) -> None:
     checkpoint.write(Path(path), Checkpoint(_TASK, name, layer.arguments, layer.state_dict()))
 
 
-def load(path: str | Path) -> RecurrentLayers[Any]:
+def load(path: str | Path) -> Layer:
     """The layer that `save` wrote, with its weights in the dtype they were saved in, on the CPU.
 
     Raises:
@@ -58,7 +68,7 @@ def load(path: str | Path) -> RecurrentLayers[Any]:
     if stored.name not in _LAYERS:
         raise CheckpointMismatch(f"{path}: holds a layer {stored.name!r}; the layers are {', '.join(_LAYERS)}")
     try:
-        layer: RecurrentLayers[Any] = _LAYERS[stored.name](**stored.arguments)
+        layer: Layer = _LAYERS[stored.name](**stored.arguments)
         first = next(iter(stored.weights.values()), None)
         layer.to(None if first is None else first.dtype).load_state_dict(stored.weights)
     except (TypeError, ValueError, RuntimeError) as bad:

@@ -195,3 +195,4 @@ class TrajGRU(RecurrentLayers[TrajGRUCell]):
     ) -> None:
         settings = LayerSettings(num_layers, batch_first, bidirectional, dropout)
         super().__init__(in_channels, hidden_channels, settings, {"links": links, **options})
+        del self.arguments["gradient_checkpointing"]  # which it does not take

@@ -110,11 +110,13 @@ class Segmenter(nn.Module, ABC):
             raise MissingFrames("there is no frame to segment; give at least one")
         return Segmented(*(torch.cat(tensors, dim=1) for tensors in zip(*parts, strict=True)))
 
-    def stretches(self, parts: Iterable[Tensor]) -> Iterator[Segmented]:
+    def stretches(self, parts: Iterable[Tensor], *, memory: int | None = None) -> Iterator[Segmented]:
         """`segment` for one long sequence that comes in parts: each is worked on when it comes, and then forgotten.
 
         Args:
             parts: the frames of one sequence, (batch, time, channel, y, x), each part following on the one before.
+            memory: after so many frames the network starts afresh; None: never. What a network has learned from short
+                windows may not hold for a longer memory.
         """
         state, done = None, 0
         for part in parts:
@@ -123,11 +125,25 @@ class Segmenter(nn.Module, ABC):
             _refuse_unusable(part, seen, done)
             done += part.shape[1]
             with torch.no_grad():
-                logits, state = self.stretch(self.scaling.to_network(part), state)
+                logits, state = self._remembering(self.scaling.to_network(part), state, done - part.shape[1], memory)
                 probabilities = logits.softmax(dim=2)
             classes = logits.argmax(dim=2, keepdim=True)
             hidden = ~enlarged(seen, self.upscale)
             yield Segmented(classes.masked_fill(hidden, IGNORED), probabilities.masked_fill(hidden, torch.nan))
+
+    def _remembering(self, levels: Tensor, state: State, before: int, memory: int | None) -> tuple[Tensor, State]:
+        """`stretch` of frames that follow on `before` others, with a fresh start after every `memory` frames."""
+        if memory is None:
+            return self.stretch(levels, state)
+        first = min(levels.shape[1], -before % memory)
+        pieces = [levels[:, :first], *torch.split(levels[:, first:], memory, dim=1)]
+        made = []
+        for piece in [piece for piece in pieces if piece.shape[1]]:
+            state = None if before % memory == 0 else state
+            logits, state = self.stretch(piece, state)
+            made.append(logits)
+            before += piece.shape[1]
+        return torch.cat(made, dim=1), state
 
     def check_quantity(self, quantity: str) -> None:
         """Raise `DataError` for a field of another quantity than the network was made for."""

@@ -26,12 +26,13 @@ LENGTH = 32
 """Frames that are worked on at a time."""
 
 
-def segment(network: Segmenter, field: xr.DataArray) -> xr.DataArray:
+def segment(network: Segmenter, field: xr.DataArray, *, memory: int | None = None) -> xr.DataArray:
     """The class of every cell of a field, NaN where nothing is observed.
 
     Args:
         network: with weights.
         field: of the quantity that the network was trained on, on an unbroken clock.
+        memory: after so many frames the network starts afresh; None: never.
 
     Returns:
         A field of the quantity ``label``, on the grid of the field or on one `network.upscale` times as fine.
@@ -41,10 +42,14 @@ def segment(network: Segmenter, field: xr.DataArray) -> xr.DataArray:
         MissingFrames: no frame, or one in which nothing is observed.
     """
     parts = (field[n : n + LENGTH] for n in range(0, max(field.sizes["time"], 1), LENGTH))
-    return xr.concat(list(stretches(network, parts)), "time", coords="minimal", compat="override", join="override")
+    return xr.concat(
+        list(stretches(network, parts, memory=memory)), "time", coords="minimal", compat="override", join="override"
+    )
 
 
-def stretches(network: Segmenter, parts: Iterable[xr.DataArray]) -> Iterator[xr.DataArray]:
+def stretches(
+    network: Segmenter, parts: Iterable[xr.DataArray], *, memory: int | None = None
+) -> Iterator[xr.DataArray]:
     """`segment` for a sequence that comes in parts, each following on the one before."""
     waiting: list[xr.DataArray] = []
 
@@ -60,7 +65,7 @@ def stretches(network: Segmenter, parts: Iterable[xr.DataArray]) -> Iterator[xr.
             waiting.append(part)
             yield to_tensor(part)
 
-    for segmented in network.stretches(tensors()):
+    for segmented in network.stretches(tensors(), memory=memory):
         found = segmented.classes[0, :, 0].numpy()
         yield _field(np.where(found == IGNORED, np.nan, found), waiting.pop(), network.upscale)
 

@@ -77,6 +77,7 @@ def run(
     options: video.Options = video.DEFAULT,
     transforms: tuple[Transform, ...] = (),
     labels: Labels | None = None,
+    memory: int | None = None,
     on_sequence: Callable[[int, int], None] = lambda *_: None,
 ) -> Result:
     """Segment every sequence of a path.
@@ -91,6 +92,7 @@ def run(
         options: how to read the frames; a network of one channel is given grey levels anyway.
         transforms: applied to each frame first, such as those of the archive that the network learned from.
         labels: true classes.
+        memory: after so many frames the network starts afresh; None: never.
         on_sequence: called before each sequence with the number of those done and in all.
 
     Raises:
@@ -105,7 +107,7 @@ def run(
     for number, sequence in enumerate(video.sequences([path], options)):
         on_sequence(min(number, len(names) - 1), len(names))
         truth = known.get(sequence.name) or (known.get("") if len(names) == 1 else None)
-        _segment(sequence, network, out, transforms, truth, result)
+        _segment(sequence, network, out, transforms, truth, result, memory)
     if known and not result.sums:
         raise DataError(
             f"{labels.path if labels else ''}: has labels of {', '.join(known)}, and the sequences are"
@@ -123,13 +125,14 @@ def _segment(
     transforms: tuple[Transform, ...],
     truth: video.Sequence | None,
     result: Result,
+    memory: int | None,
 ) -> None:
     count = len(sequence.frames)
     masks = _folder(out / "masks" / sequence.name)
     parts = (transforming.apply(sequence.field(n, n + LENGTH), transforms) for n in range(0, count, LENGTH))
     kept: list[xr.DataArray] = []
     shown: list[np.ndarray] = []
-    for found in stretches(network, _remembered(parts, kept)):
+    for found in stretches(network, _remembered(parts, kept), memory=memory):
         levels = kept.pop().values
         seen = writing.to_pictures(levels if levels.ndim == 4 else levels[:, None])
         for place, classes in enumerate(found.values, result.frames.get(sequence.name, 0)):

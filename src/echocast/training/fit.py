@@ -31,6 +31,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import nn
 from torch.utils.data import DataLoader
 
+from echocast import checkpoint
 from echocast.errors import DataError, ExperimentError
 from echocast.nn.sequence import RecurrentLayers
 from echocast.samples.batches import StepSampler
@@ -160,13 +161,35 @@ def _drop(model: nn.Module, share: float) -> None:
 
 
 def _start_from(model: nn.Module, experiment: Experiment, path: Path) -> None:
-    """Take over the weights of a checkpoint; what it lacks keeps its first weights."""
-    weights = tasks.load(experiment.task).REGISTRY.load(path).state_dict()
-    own = model.state_dict()
+    """Take over the weights of a checkpoint; what it lacks keeps its first weights.
+
+    Of a network of another task, the parts of the same names and shapes are taken, such as a common backbone.
+    """
+    registry, own = tasks.load(experiment.task).REGISTRY, model.state_dict()
+    if path.is_file() and (task := checkpoint.task_of(path)) != registry.task:
+        _take_parts(model, path, task)
+        return
+    weights = registry.load(path).state_dict()
     wrong = [name for name, value in weights.items() if name not in own or own[name].shape != value.shape]
     if wrong:
         raise ExperimentError(f"training.init_from = {path}: does not fit the model of this experiment ({wrong[0]})")
     model.load_state_dict(weights, strict=False)
+
+
+def _take_parts(model: nn.Module, path: Path, task: str) -> None:
+    """Take over the parts of another task's network that `model` has too, and say which."""
+    own, weights = model.state_dict(), checkpoint.read(path, task=task).weights
+    found = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
+    parts = sorted({name.partition(".")[0] for name in found})
+    broken = [name for name in own if name.partition(".")[0] in parts and name not in found]
+    if not found or broken:
+        raise ExperimentError(
+            f"training.init_from = {path}: is a {task}, of which this experiment's model has"
+            f" {'no part' if not found else f'only a part of {parts[0]} (not {broken[0]})'}; give the model the same"
+            " sizes, or leave init_from out"
+        )
+    model.load_state_dict(found, strict=False)
+    log.info("%s: a %s, of which %s is taken over; all else begins anew", path, task, ", ".join(parts))
 
 
 def _write_experiment(experiment: Experiment, out: Path) -> None:

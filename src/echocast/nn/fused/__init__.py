@@ -86,7 +86,7 @@ def _kernels_compile() -> bool:
 
         compiler.check_processor()
         compiler.check_threads()
-        kernels.step(bf16=False, peephole=None, x_gates=False, keep=False)
+        kernels.step(bf16=False, peephole=None, x_gates=False, keep=False).address(16)
     except Exception as error:  # whatever keeps LLVM from working here, the plain path does the same, slower
         _log.warning("ConvLSTM layers run without their fused kernels, more slowly: %s", error)
         return False

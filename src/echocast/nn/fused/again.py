@@ -10,11 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from echocast.nn.activations import Activation, activation
+
 Given = Sequence[Tensor | None]
 """x, x_gates, h, c, and the weights of input, state, bias and peephole; see `recurrence.train`."""
 
 
-def gradients(given: Given, needed: Sequence[bool], wanted: Sequence[Tensor | None], steps: int) -> list[Tensor | None]:
+def gradients(
+    given: Given, needed: Sequence[bool], wanted: Sequence[Tensor | None], steps: int, gate: str
+) -> list[Tensor | None]:
     """The gradients of what was given, each of which can be differentiated again.
 
     Args:
@@ -22,11 +26,12 @@ def gradients(given: Given, needed: Sequence[bool], wanted: Sequence[Tensor | No
         needed: whether the gradient of each is needed.
         wanted: the gradients of its three results, (time, batch, *space, hidden) and twice (batch, *space, hidden).
         steps: number of time steps.
+        gate: the activation of the gates.
     """
     with torch.enable_grad():
         # An alias of each, so that what one owes to another (a state to the input, say) is not counted here.
         here = [None if t is None else t.view_as(t) for t in given]
-        results = _sequence(here, steps)
+        results = _sequence(here, steps, activation(gate))
         pairs = [(made, d) for made, d in zip(results, wanted, strict=True) if d is not None]
         inputs = [t for t, need in zip(here, needed, strict=True) if need and t is not None]
         found = iter(
@@ -37,7 +42,7 @@ def gradients(given: Given, needed: Sequence[bool], wanted: Sequence[Tensor | No
     return [next(found) if need and t is not None else None for t, need in zip(here, needed, strict=True)]
 
 
-def _sequence(given: Given, steps: int) -> tuple[Tensor, Tensor, Tensor]:
+def _sequence(given: Given, steps: int, gate: Activation) -> tuple[Tensor, Tensor, Tensor]:
     x, x_gates, h, c, weight_x, weight_h, bias, peephole = given
     if h is None or c is None or weight_h is None:
         raise TypeError("a layer has a state and the state's weights")
@@ -59,8 +64,8 @@ def _sequence(given: Given, steps: int) -> tuple[Tensor, Tensor, Tensor]:
         i, f, g, o = gates.chunk(4, dim=1)
         if peeps is not None:
             i, f = i + peeps[0] * c, f + peeps[1] * c
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        c = gate(f) * c + gate(i) * torch.tanh(g)
         o = o if peeps is None else o + peeps[2] * c
-        h = (torch.sigmoid(o) * torch.tanh(c)).to(dtype)
+        h = (gate(o) * torch.tanh(c)).to(dtype)
         hidden.append(h.movedim(1, -1))
     return torch.stack(hidden), h.movedim(1, -1), c.movedim(1, -1).to(kind)

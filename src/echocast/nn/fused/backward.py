@@ -60,7 +60,7 @@ class Backward:
         blocks = -(-self._rows // block_rows(self._rows, self.hidden))
         self.sums = torch.zeros(blocks, 3 * self.hidden, **F32)
         self.pixel_sums = torch.zeros(3, self.hidden, *space, **F32) if weights.kind == "pixel" else None
-        self._kernel = kernels.back(bf16=self.bf16, peephole=weights.kind, wide=part.wide)
+        self._kernel = kernels.back(bf16=self.bf16, peephole=weights.kind, wide=part.wide, gate=weights.gate)
         self._cells = kernels.cells(bf16=self.bf16)
 
     @property
@@ -119,7 +119,14 @@ class Backward:
             last = len(self.gates) if self.x_gates else min(t - t % self.segment + self.segment, len(self.gates))
             count = min(self.chunk, last - t) * self.batch
             self.weight.add(self._dgates[:count], self._seen[:count])
-            self.d_bias += inner(self._dgates[:count], self._border).flatten(0, -2).sum(0, dtype=torch.float32)
+            self._add_bias(self._dgates[:count])
+
+    def _add_bias(self, dgates: Tensor) -> None:
+        if dgates.dtype == torch.float32:  # the border is zeros, and a product sums fastest
+            flat = rows(dgates)
+            self.d_bias.addmv_(flat.t(), flat.new_ones(len(flat)))
+        else:
+            self.d_bias += inner(dgates, self._border).flatten(0, -2).sum(0, dtype=torch.float32)
 
     def d_peephole(self, peephole: Tensor) -> Tensor:
         """The gradient of the peepholes."""

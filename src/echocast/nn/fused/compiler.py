@@ -27,8 +27,8 @@ from torch import Tensor
 from echocast.nn.fused.lanes import Lanes, vector
 
 _F32, _I16, _I32, _I64 = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(64)
-_WIDTHS = (16, 1)
-"""Channels at a time: vectors of 16 as far as they go (LLVM splits them if registers are shorter), then one by one."""
+_LANES = (16, 8, 4, 1)
+"""Channels at a time: vectors of 16 as far as they go (LLVM splits them if registers are shorter), then less."""
 
 _SERIAL = 1 << 14
 """Values under which a second thread costs more than it saves."""
@@ -65,10 +65,18 @@ Store = Callable[..., None]
 class Kernel:
     """Machine code for one pointwise pass; see `compile_kernel`."""
 
-    def __init__(self, name: str, tensors: Mapping[str, Rows], source: str) -> None:
+    def __init__(self, name: str, tensors: Mapping[str, Rows], body: Callable[[Load, Store], None]) -> None:
         self.tensors = tensors
-        self._engine = machine_code(source)
-        self._address = self._engine.get_function_address(name)
+        self._name, self._body = name, body
+        self._compiled: dict[tuple[int, ...], tuple[Any, int]] = {}
+
+    def address(self, width: int) -> int:
+        """Where the code for rows of `width` channels lies; compiled when it is first asked for."""
+        lanes = lanes_of(width)
+        if lanes not in self._compiled:
+            engine = machine_code(_source(self._name, self.tensors, self._body, lanes))
+            self._compiled[lanes] = engine, engine.get_function_address(self._name)
+        return self._compiled[lanes][1]
 
     def __call__(
         self, tensors: Mapping[str, Tensor], *, rows: int, width: int, image: tuple[int, int] = (1, 1)
@@ -92,7 +100,7 @@ class Kernel:
                 plane = tensor.stride(0) if tensor.dim() == 3 else width
                 context += [tensor.data_ptr(), tensor.stride(-2), plane, 0]
         packed = (ctypes.c_int64 * len(context))(*context)
-        call(self._address, -(-rows // per_block), packed)
+        call(self.address(width), -(-rows // per_block), packed)
 
 
 def check_processor() -> None:
@@ -129,14 +137,34 @@ def block_rows(rows: int, width: int) -> int:
     return max(rows, 1) if rows * width <= _SERIAL else -(-rows // _BLOCKS)
 
 
+def lanes_of(width: int) -> tuple[int, ...]:
+    """The vectors that `width` channels are cut into, each size once.
+
+    >>> lanes_of(64), lanes_of(24), lanes_of(15)
+    ((16,), (16, 8), (8, 4, 1))
+    """
+    found = []
+    for lanes in _LANES:
+        if width >= lanes:
+            found.append(lanes)
+            width %= lanes
+    return tuple(found)
+
+
 def compile_kernel(name: str, tensors: Mapping[str, Rows], body: Callable[[Load, Store], None]) -> Kernel:
-    """Compile `body` for this processor.
+    """A kernel that `body` is compiled for on this processor, for each new way to cut channels into vectors.
 
     Args:
         name: of the function, for debuggers.
         tensors: what it reads and writes, by name.
         body: called with ``load`` and ``store``; builds what happens to one vector of channels of one row.
     """
+    return Kernel(name, tensors, body)
+
+
+def _source(
+    name: str, tensors: Mapping[str, Rows], body: Callable[[Load, Store], None], widths: tuple[int, ...]
+) -> str:
     module = ir.Module(name)
     module.triple = llvm.get_process_triple()
     byte = ir.IntType(8).as_pointer()
@@ -164,13 +192,13 @@ def compile_kernel(name: str, tensors: Mapping[str, Rows], body: Callable[[Load,
                         offset = builder.add(offset, builder.mul(builder.mul(count, stride), whole(seen.every)))
                 starts[tensor] = builder.gep(start, [offset]), inner, innermost
             begin = whole(0)
-            for lanes in _WIDTHS:
+            for lanes in widths:
                 end = builder.sub(width, builder.srem(width, whole(lanes)))
                 with loop(builder, begin, end, lanes) as channel:
                     body(*_access(builder, module, starts, tensors, width, channel, lanes))
                 begin = end
     builder.ret_void()
-    return Kernel(name, tensors, str(module))
+    return str(module)
 
 
 def _access(

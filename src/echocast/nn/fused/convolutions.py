@@ -44,7 +44,8 @@ class Convolution(Protocol):
         """A part's result, (image, *space, out), from the whole buffer; good until the next call."""
 
     def back(self, gradient: Tensor) -> Tensor:
-        """The gradient of the images from that of the results, which lies in a buffer with `border` too."""
+        """The gradient of the images from that of the results, which lies in a buffer with `border` too; good until the
+        next call."""
 
     def weight_gradient(self) -> "WeightGradient":
         """A sum, 0 so far, to which time steps can be added."""
@@ -164,7 +165,7 @@ class _Winograd:
             self._forward = winograd.weight_tiles(self.weight)
         lines = self._space[0] if len(part) == 1 else part[1].stop - part[1].start
         shape = part[0].stop - part[0].start, lines, self._space[1], self.weight.shape[0]
-        out = empty(shape, torch.float32)
+        out = self._memory(2, shape)
         self._product(buffer, part, self._forward, out=out, bias=None if bias is None else bias.float())
         return out
 
@@ -172,7 +173,7 @@ class _Winograd:
         if self._backward is None:
             # The transpose of a correlation is the correlation with the kernel turned round.
             self._backward = winograd.weight_tiles(self.weight.flip(2, 3).transpose(0, 1))
-        images = empty((len(gradient), *self._space, self.weight.shape[1]), torch.float32)
+        images = self._memory(3, (len(gradient), *self._space, self.weight.shape[1]))
         for part in self.parts(len(gradient)):
             self._product(gradient, part, self._backward, out=images[part])
         return images
@@ -185,11 +186,16 @@ class _Winograd:
         return buffer[part] if len(part) == 1 else buffer[part[0], part[1].start : part[1].stop + self._kernel - 1]
 
     def room(self, which: int, count: int, channels: int) -> Tensor:
-        """One of two pieces of scratch, for tiles (plane, tile, channel)."""
-        size = self._planes * count * channels
+        """Scratch for tiles (plane, tile, channel)."""
+        return self._memory(which, (self._planes, count, channels))
+
+    def _memory(self, which: int, shape: tuple[int, ...]) -> Tensor:
+        """One of four pieces of scratch, which the next call with this number overwrites: fresh memory costs more in
+        page faults than in arithmetic."""
+        size = math.prod(shape)
         if which not in self.scratch or self.scratch[which].numel() < size:
             self.scratch[which] = empty((size,), torch.float32)
-        return self.scratch[which][:size].view(self._planes, count, channels)
+        return self.scratch[which][:size].view(shape)
 
     def input_tiles(self, images: Tensor) -> Tensor:
         """A part's images, with their border, as tiles."""

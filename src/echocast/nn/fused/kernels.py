@@ -4,14 +4,18 @@ Rows are pixels, and the parts of a row are the gates `i, f, g, o`. The cell sta
 states are 32-bit or bfloat16.
 """
 
+from collections.abc import Callable
 from functools import cache
 
 from echocast.nn.fused.compiler import Kernel, Load, Rows, Store, compile_kernel
-from echocast.nn.fused.lanes import sigmoid, tanh
+from echocast.nn.fused.lanes import Lanes, hard_sigmoid, hard_sigmoid_slope, sigmoid, tanh
+from echocast.nn.fused.weights import SLOPES
 
 
 @cache
-def step(*, bf16: bool, peephole: str | None, x_gates: bool, keep: bool, wide: bool = False) -> Kernel:
+def step(
+    *, bf16: bool, peephole: str | None, x_gates: bool, keep: bool, wide: bool = False, gate: str = "sigmoid"
+) -> Kernel:
     """From the convolution's result (``raw``) and the old cell state (``c``) to the new ``c`` and ``h``.
 
     Args:
@@ -20,7 +24,9 @@ def step(*, bf16: bool, peephole: str | None, x_gates: bool, keep: bool, wide: b
         x_gates: a second tensor of gates, what the input adds to them, is to be added.
         keep: write the activated gates to ``gates``, for the backward pass.
         wide: ``raw`` is 32-bit whatever the rest is.
+        gate: the activation of the gates, one of `GATES`.
     """
+    active, _ = _activation(gate)
     narrow = Rows(bf16)
     tensors = {"raw": Rows(bf16 and not wide), "c": Rows(), "new": Rows(), "h": narrow, "next": Rows(bf16, at="grid")}
     if peephole:
@@ -35,9 +41,9 @@ def step(*, bf16: bool, peephole: str | None, x_gates: bool, keep: bool, wide: b
         i, f, g, o = (load("raw", k) + load("x_gates", k) if x_gates else load("raw", k) for k in range(4))
         if peephole:
             i, f = load("peephole", 0).times_plus(c, i), load("peephole", 1).times_plus(c, f)
-        i, f, g = sigmoid(i), sigmoid(f), tanh(g)
+        i, f, g = active(i), active(f), tanh(g)
         new = f.times_plus(c, i * g)
-        o = sigmoid(load("peephole", 2).times_plus(new, o) if peephole else o)
+        o = active(load("peephole", 2).times_plus(new, o) if peephole else o)
         h = o * tanh(new)
         if keep:
             for k, gate in enumerate((i, f, g, o)):
@@ -60,11 +66,12 @@ def cells(*, bf16: bool) -> Kernel:
 
 
 @cache
-def back(*, bf16: bool, peephole: str | None, wide: bool = False) -> Kernel:
+def back(*, bf16: bool, peephole: str | None, wide: bool = False, gate: str = "sigmoid") -> Kernel:
     """From the gradients of ``h`` (two of them: from the layer above and from the next time step) and of the new cell
     state (``dc``) to those of the gates before their activation (``dgates``) and of the old cell state (in ``dc``);
     ``sums`` collects the peepholes'. With `wide`, ``later`` is 32-bit.
     """
+    _, slope = _activation(gate)
     narrow, later = Rows(bf16), Rows(bf16 and not wide)
     tensors = {"gates": narrow, "c": Rows(), "above": narrow, "later": later, "dc": Rows()}
     tensors["dgates"] = Rows(bf16, at="grid")
@@ -79,11 +86,11 @@ def back(*, bf16: bool, peephole: str | None, wide: bool = False) -> Kernel:
         new = f.times_plus(c, i * g)
         shown = tanh(new)
         dh = load("above") + load("later")
-        do = dh * shown * (o * (1.0 - o))
+        do = dh * shown * slope(o)
         dnew = (dh * o).times_plus(1.0 - shown * shown, load("dc"))
         if peephole:
             dnew = load("peephole", 2).times_plus(do, dnew)
-        di, df, dg = dnew * g * (i * (1.0 - i)), dnew * c * (f * (1.0 - f)), dnew * i * (1.0 - g * g)
+        di, df, dg = dnew * g * slope(i), dnew * c * slope(f), dnew * i * (1.0 - g * g)
         dc = dnew * f
         if peephole:
             dc = load("peephole", 0).times_plus(di, load("peephole", 1).times_plus(df, dc))
@@ -95,6 +102,14 @@ def back(*, bf16: bool, peephole: str | None, wide: bool = False) -> Kernel:
         store("dc", dc)
 
     return compile_kernel("convlstm_back", tensors, body)
+
+
+def _activation(gate: str) -> tuple[Callable[[Lanes], Lanes], Callable[[Lanes], Lanes]]:
+    """A gate's activation, and its derivative from the activated value."""
+    if gate == "sigmoid":
+        return sigmoid, lambda value: value * (1.0 - value)
+    steep = SLOPES[gate]
+    return (lambda x: hard_sigmoid(x, steep)), lambda value: hard_sigmoid_slope(value, steep)
 
 
 def _peephole(kind: str) -> Rows:

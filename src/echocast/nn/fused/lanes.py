@@ -6,6 +6,7 @@ from typing import Any
 import llvmlite.ir as ir
 
 _I32 = ir.IntType(32)
+_LARGE = 1e30
 
 
 class Lanes:
@@ -67,6 +68,21 @@ def sigmoid(x: Lanes) -> Lanes:
     """1 / (1 + exp(-x)) to 2 units in the last place."""
     growth, scale = _exponential(0.0 - x)
     return 1.0 / (1.0 + (growth + scale))
+
+
+def hard_sigmoid(x: Lanes, slope: float) -> Lanes:
+    """clip(slope x + 1/2, 0, 1)."""
+    return x.times_plus(slope, 0.5).call("maximum", 0.0).call("minimum", 1.0)
+
+
+def hard_sigmoid_slope(value: Lanes, slope: float) -> Lanes:
+    """The derivative of `hard_sigmoid` from its value: 0 at both ends."""
+    return above_zero(value * (1.0 - value)) * slope
+
+
+def above_zero(x: Lanes) -> Lanes:
+    """1 where x is above 0 (by more than 1e-30), else 0; x is never below."""
+    return (x * _LARGE).call("minimum", 1.0)
 
 
 def tanh(x: Lanes) -> Lanes:

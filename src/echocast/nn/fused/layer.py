@@ -18,6 +18,7 @@ class Layer:
         weight_x: the input's convolution, if it has the geometry of the state's; else None, and the input's part of the
             gates (``x_gates``) is computed elsewhere.
         weight_h, bias, peephole: as in `ConvLSTMCell`.
+        gate: the activation of the gates, one of `weights.GATES`.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class Layer:
         weight_h: Tensor,
         bias: Tensor | None,
         peephole: Tensor | None,
+        gate: str = "sigmoid",
     ) -> None:
         self.joins = weight_x is not None
         self.flat = weight_h.dim() == 3
@@ -35,7 +37,7 @@ class Layer:
         h, c = (self._plane(part) for part in state)
         self.h, self.c = h.to(self.dtype), c
         x, peep = (None if w is None else self._plane(w) for w in (weight_x, peephole))
-        self.weights = Weights(x, self._plane(weight_h), bias, peep)
+        self.weights = Weights(x, self._plane(weight_h), bias, peep, gate)
 
     def sequence(
         self, x: Tensor | None, x_gates: Callable[[], Tensor] | None, steps: int
@@ -53,7 +55,7 @@ class Layer:
         weights, x = self.weights, None if x is None else self._plane(x).to(self.dtype)
         gates = None if x_gates is None else self._plane(x_gates()).to(self.dtype)
         if x_gates is not None:
-            x, weights = None, Weights(None, weights.h, None, weights.peephole)
+            x, weights = None, weights.of_state()
         if torch.is_grad_enabled():
             again = None if gates is None or x_gates is None else XGates(gates, lambda: self._plane(x_gates()))
             made = train(x, again, self.h, self.c, weights, steps)
@@ -89,7 +91,7 @@ class _Streaming:
         self._input_gates = None if layer.joins else input_gates
         weights = layer.weights
         if self._input_gates:
-            weights = Weights(None, weights.h, None, weights.peephole)
+            weights = weights.of_state()
         self._stepper = Stepper(weights, layer.h, layer.c, x_gates=self._input_gates is not None)
         self._out = empty((self._stepper.batch, *self._stepper.space, self._stepper.hidden), layer.dtype)
 

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from echocast.nn.fused.buffers import empty, rows
 from echocast.nn.fused.compiler import Kernel, Load, Rows, Store, compile_kernel
-from echocast.nn.fused.lanes import Lanes, tanh
+from echocast.nn.fused.lanes import above_zero, hard_sigmoid, hard_sigmoid_slope, tanh
 
-_LARGE = 1e30
-"""Times this, whatever is above 0 is above 1 (but for numbers that are 0 to 32 bits)."""
+_SLOPE = 0.2
+"""Of the hard sigmoid."""
 
 
 def cell(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,24 +77,10 @@ def _run(kernel: Kernel, tensors: dict[str, Tensor], *, width: int) -> None:
     kernel(flat, rows=len(next(iter(flat.values()))), width=width)
 
 
-def _positive(x: Lanes) -> Lanes:
-    """1 where x is above 0, else 0; x is never below."""
-    return (x * _LARGE).call("minimum", 1.0)
-
-
-def _hard_sigmoid(x: Lanes) -> Lanes:
-    return x.times_plus(0.2, 0.5).call("maximum", 0.0).call("minimum", 1.0)
-
-
-def _slope(gate: Lanes) -> Lanes:
-    """Of the hard sigmoid, from its value."""
-    return _positive(gate * (1.0 - gate)) * 0.2
-
-
 @cache
 def _cell_kernel() -> Kernel:
     def body(load: Load, store: Store) -> None:
-        i, f, o = (_hard_sigmoid(load("raw", k)) for k in range(3))
+        i, f, o = (hard_sigmoid(load("raw", k), _SLOPE) for k in range(3))
         g = tanh(load("raw", 3))
         new = f.times_plus(load("c"), i * g)
         for k, gate in enumerate((i, f, o, g)):
@@ -111,7 +97,8 @@ def _cell_back_kernel() -> Kernel:
         i, f, o, g = (load("active", k) for k in range(4))
         shown, dh = tanh(load("new")), load("dh")
         dnew = (dh * o).times_plus(1.0 - shown * shown, load("dnew"))
-        wanted = dnew * g * _slope(i), dnew * load("c") * _slope(f), dh * shown * _slope(o), dnew * i * (1.0 - g * g)
+        si, sf, so = (hard_sigmoid_slope(gate, _SLOPE) for gate in (i, f, o))
+        wanted = dnew * g * si, dnew * load("c") * sf, dh * shown * so, dnew * i * (1.0 - g * g)
         for k, gradient in enumerate(wanted):
             store("d_gates", gradient, k)
         store("dc", dnew * f)
@@ -133,8 +120,8 @@ def _errors_kernel() -> Kernel:
 @cache
 def _errors_back_kernel() -> Kernel:
     def body(load: Load, store: Store) -> None:
-        above, below = (load("de", k) * _positive(load("e", k)) for k in range(2))
+        above, below = (load("de", k) * above_zero(load("e", k)) for k in range(2))
         store("da", below - above)
-        store("dz", (above - below) * _positive(load("z").call("maximum", 0.0)))
+        store("dz", (above - below) * above_zero(load("z").call("maximum", 0.0)))
 
     return compile_kernel("prednet_errors_back", {name: Rows() for name in ("z", "e", "de", "dz", "da")}, body)

@@ -65,7 +65,7 @@ def train(
     """
     parts = weights.x, weights.h, weights.bias, weights.peephole
     gates, compute = (None, None) if x_gates is None else (x_gates.gates, x_gates.compute)
-    output, last, cell = _Recurrence.apply(steps, compute, x, gates, h, c, *parts)  # type: ignore[no-untyped-call]
+    output, last, cell = _Recurrence.apply(steps, weights.gate, compute, x, gates, h, c, *parts)  # type: ignore[no-untyped-call]
     return output.movedim(-1, 2), last.movedim(-1, 1), cell.movedim(-1, 1)
 
 
@@ -85,6 +85,7 @@ class Stepper:
             x_gates=x_gates,
             keep=keep,
             wide=self.convolution.wide,
+            gate=weights.gate,
         )
         self._parts = self.convolution.parts(self.batch)
         # Cut into strips, a time step may not overwrite what the next strip still reads.
@@ -137,10 +138,11 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     @no_autocast
     def forward(
-        ctx: Any, steps: int, compute: Callable[[], Tensor] | None, *tensors: Any
+        ctx: Any, steps: int, gate: str, compute: Callable[[], Tensor] | None, *tensors: Any
     ) -> tuple[Tensor, Tensor, Tensor]:
         x, x_gates, h, c, weight_x, weight_h, bias, peephole = tensors
-        stepper = Stepper(Weights(weight_x, weight_h, bias, peephole), h, c, keep=True, x_gates=x_gates is not None)
+        weights = Weights(weight_x, weight_h, bias, peephole, gate)
+        stepper = Stepper(weights, h, c, keep=True, x_gates=x_gates is not None)
         shape = (steps, stepper.batch, *stepper.space)
         out = empty((*shape, stepper.hidden), stepper.dtype)
         gates = empty((*shape, 4 * stepper.hidden), stepper.dtype)
@@ -153,7 +155,7 @@ class _Recurrence(torch.autograd.Function):
             stepper.advance(here, out[t], x_gates=None if x_gates is None else x_gates[t], gates=gates[t])
         ctx.save_for_backward(x, h, c, weight_x, weight_h, bias, peephole, out, gates, *marks)
         ctx.x_gates, ctx.cell_dtype, ctx.compute = x_gates is not None, c.dtype, compute
-        ctx.steps, ctx.direct = steps, switches.is_direct()
+        ctx.steps, ctx.gate, ctx.direct = steps, gate, switches.is_direct()
         ctx.set_materialize_grads(False)
         return out, out[-1].clone(), stepper.cell.to(c.dtype)
 
@@ -164,23 +166,25 @@ class _Recurrence(torch.autograd.Function):
             x, h, c, weight_x, weight_h, bias, peephole, *_ = ctx.saved_tensors
             x_gates = None if ctx.compute is None else ctx.compute().to(h.dtype)
             given = x, x_gates, h, c, weight_x, weight_h, bias, peephole
-            return None, None, *again.gradients(given, ctx.needs_input_grad[2:], (d_out, d_h, d_c), ctx.steps)
+            wanted = d_out, d_h, d_c
+            return None, None, None, *again.gradients(given, ctx.needs_input_grad[3:], wanted, ctx.steps, ctx.gate)
         with switches.direct() if ctx.direct or not _finite(d_out, d_h) else nullcontext():
             return _Recurrence._once(ctx, d_out, d_h, d_c)
 
     @staticmethod
     def _once(ctx: Any, d_out: Tensor | None, d_h: Tensor | None, d_c: Tensor | None) -> tuple[Any, ...]:
         x, h, _, weight_x, weight_h, bias, peephole, out, gates, *marks = ctx.saved_tensors
-        weights = Weights(weight_x, weight_h, bias, peephole)
-        back = Backward(weights, gates, marks, like=x if ctx.needs_input_grad[2] else None, x_gates=ctx.x_gates)
+        weights = Weights(weight_x, weight_h, bias, peephole, ctx.gate)
+        back = Backward(weights, gates, marks, like=x if ctx.needs_input_grad[3] else None, x_gates=ctx.x_gates)
         back.begin(d_h, d_c)
         for t in reversed(range(len(gates))):
             back.differentiate_gates(t, None if d_out is None else d_out[t])
             back.copy_input(t, None if x is None else x[t], h.movedim(1, -1) if t == 0 else out[t - 1])
-            back.differentiate_convolution(t, weights=any(ctx.needs_input_grad[6:9]))
+            back.differentiate_convolution(t, weights=any(ctx.needs_input_grad[7:10]))
         d_weight = back.weight.result()
         wx, wh = d_weight[:, : weights.inputs], d_weight[:, weights.inputs :]
         return (
+            None,
             None,
             None,
             back.dx,

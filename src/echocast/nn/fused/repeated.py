@@ -1,4 +1,5 @@
-"""A 3x3 convolution that many time steps apply with one weight, on the CPU: prepared once, its gradient summed once.
+"""A 3x3 or 5x5 convolution that many time steps apply with one weight, on the CPU: prepared once, its gradient summed
+once.
 
 Inputs need not be concatenated: each is copied to its place among the channels of one buffer, and one of them may come
 at half the size and is repeated to 2x2 cells on the way. The convolution goes by Winograd's filtering; see `winograd`.
@@ -15,12 +16,12 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, interpolate
 
 from echocast.nn.fused import winograd
 from echocast.nn.fused.buffers import empty
 
-_KERNEL, _BORDER = 3, 1
 _TILES = 256
 """Tiles multiplied at a time: enough for a matrix product, few enough for the cache."""
 _WORTHWHILE = 512
@@ -40,28 +41,28 @@ class Convolution(Protocol):
         """
 
 
-def prepare(weight: Tensor, bias: Tensor, *, space: tuple[int, int]) -> Convolution:
+def prepare(weight: Tensor, bias: Tensor | None, *, space: tuple[int, int]) -> Convolution:
     """A convolution with stride 1 and zero padding, for all time steps of one sequence.
 
     Args:
-        weight: (out, in, 3, 3), 32 bits.
-        bias: (out,).
+        weight: (out, in, 3, 3) or (out, in, 5, 5), 32 bits.
+        bias: (out,); None for none.
         space: rows and columns of the images.
     """
     if weight[:, :, 0, 0].numel() < _WORTHWHILE:
         return _Direct(weight, bias)
-    return _Filtered(weight, bias, space=space)
+    return _Filtered(weight, weight.new_zeros(len(weight)) if bias is None else bias, space=space)
 
 
 class _Direct:
     """PyTorch's own convolution."""
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         self._weight, self._bias = weight.contiguous(memory_format=torch.channels_last), bias
 
     def __call__(self, *images: Tensor, halved: Tensor | None = None) -> Tensor:
         large = [] if halved is None else [interpolate(halved, scale_factor=2.0, mode="nearest")]
-        return conv2d(torch.cat([*images, *large], dim=1), self._weight, self._bias, padding=_BORDER)
+        return conv2d(torch.cat([*images, *large], dim=1), self._weight, self._bias, padding="same")
 
 
 class _Filtered:
@@ -69,6 +70,7 @@ class _Filtered:
 
     def __init__(self, weight: Tensor, bias: Tensor, *, space: tuple[int, int]) -> None:
         self.space, self._bias, self._weight = space, bias.detach(), weight.detach()
+        self._kernel, self._border = weight.shape[-1], weight.shape[-1] // 2
         self._whole = tuple(-(-side // winograd.TILE) * winograd.TILE for side in space)
         self._forward = winograd.weight_tiles(self._weight)
         self._backward: Tensor | None = None
@@ -103,10 +105,11 @@ class _Filtered:
             self._backward = winograd.weight_tiles(self._weight.flip(2, 3).transpose(0, 1))
         bordered = self._bordered(len(gradient), gradient.shape[-1])
         self._inner(bordered).copy_(gradient)
-        for seen, results in zip(self._strips(buffer), self._strips(bordered), strict=True):
+        border = self._border
+        for seen, results in zip(self._strips(buffer, border), self._strips(bordered, border), strict=True):
             tiles = self._input_tiles(seen)
             wanted = self._room(2, tiles.shape[1], gradient.shape[-1])
-            winograd.gradient_tiles(results[:, _BORDER:-_BORDER, _BORDER:-_BORDER], _KERNEL, wanted)
+            winograd.gradient_tiles(results[:, border:-border, border:-border], self._kernel, wanted)
             self._add(tiles.transpose(1, 2), wanted)
         flat = bordered.view(-1, bordered.shape[-1])
         self._d_bias.addmv_(flat.t(), flat.new_ones(len(flat)))
@@ -116,7 +119,7 @@ class _Filtered:
         """The sums over all time steps, which begin anew."""
         if self._d_weight is None:
             return torch.zeros_like(self._weight), self._d_bias
-        sums = winograd.weight_from_tiles(self._d_weight, _KERNEL), self._d_bias
+        sums = winograd.weight_from_tiles(self._d_weight, self._kernel), self._d_bias
         self._begin()
         return sums
 
@@ -132,15 +135,15 @@ class _Filtered:
 
     def _convolved(self, buffer: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         out = empty((len(buffer), *self._whole, weight.shape[2]), torch.float32)
-        results = self._strips(out, border=0)
-        for seen, result in zip(self._strips(buffer), results, strict=True):
+        results = self._strips(out, 0)
+        for seen, result in zip(self._strips(buffer, self._border), results, strict=True):
             tiles = self._input_tiles(seen)
             products = self._room(1, tiles.shape[1], weight.shape[2])
             torch.bmm(tiles, weight, out=products)
-            winograd.output_images(products, _KERNEL, result, bias)
+            winograd.output_images(products, self._kernel, result, bias)
         return out[:, : self.space[0], : self.space[1]]
 
-    def _strips(self, images: Tensor, border: int = _BORDER) -> Iterator[Tensor]:
+    def _strips(self, images: Tensor, border: int) -> Iterator[Tensor]:
         """Some images, or some lines of one, at a time."""
         lines, columns = (side // winograd.TILE for side in self._whole)
         if lines * columns <= _TILES:
@@ -152,9 +155,9 @@ class _Filtered:
                 yield image[:, begin : min(begin + height, self._whole[0]) + 2 * border]
 
     def _input_tiles(self, images: Tensor) -> Tensor:
-        lines, columns = ((side - 2 * _BORDER) // winograd.TILE for side in images.shape[1:3])
+        lines, columns = ((side - 2 * self._border) // winograd.TILE for side in images.shape[1:3])
         tiles = self._room(0, len(images) * lines * columns, images.shape[3])
-        winograd.input_tiles(images, _KERNEL, tiles)
+        winograd.input_tiles(images, self._kernel, tiles)
         return tiles
 
     def _room(self, which: int, count: int, channels: int) -> Tensor:
@@ -166,15 +169,17 @@ class _Filtered:
         return self._scratch[key][:size].view(planes, count, channels)
 
     def _inner(self, buffer: Tensor) -> Tensor:
-        return buffer[:, _BORDER : _BORDER + self.space[0], _BORDER : _BORDER + self.space[1]]
+        border = self._border
+        return buffer[:, border : border + self.space[0], border : border + self.space[1]]
 
     def _bordered(self, images: int, channels: int) -> Tensor:
         """A buffer that is zero outside of what is to be written."""
-        sides = [side + 2 * _BORDER for side in self._whole]
+        sides = [side + 2 * self._border for side in self._whole]
         buffer = empty((images, *sides, channels), torch.float32)
+        border = self._border
         for axis, side in enumerate(self.space, start=1):
-            buffer.narrow(axis, 0, _BORDER).zero_()
-            buffer.narrow(axis, _BORDER + side, buffer.shape[axis] - _BORDER - side).zero_()
+            buffer.narrow(axis, 0, border).zero_()
+            buffer.narrow(axis, border + side, buffer.shape[axis] - border - side).zero_()
         return buffer
 
 
@@ -203,6 +208,7 @@ class _Applied(torch.autograd.Function):
         return owner.forward(buffer).movedim(-1, 1)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
         (buffer,) = ctx.saved_tensors
         images = ctx.owner.back(gradients[0].movedim(1, -1), buffer)

@@ -1,19 +1,27 @@
 """The parameters of one ConvLSTM layer, in the forms that the fused path needs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+SLOPES = {"hard_sigmoid": 1 / 6, "hard_sigmoid_keras2": 0.2}
+GATES = ("sigmoid", *SLOPES)
+"""The activations of gates that the kernels know, by their names in `echocast.nn.activations`."""
+
 
 @dataclass(frozen=True)
 class Weights:
-    """The parameters of one layer, as `ConvLSTMCell` has them; `x` is None where `x_gates` is computed elsewhere."""
+    """The parameters of one layer, as `ConvLSTMCell` has them; `x` is None where `x_gates` is computed elsewhere.
+
+    `gate` names the activation of its gates, one of `GATES`.
+    """
 
     x: Tensor | None
     h: Tensor
     bias: Tensor | None
     peephole: Tensor | None
+    gate: str = "sigmoid"
 
     @property
     def inputs(self) -> int:
@@ -31,6 +39,10 @@ class Weights:
         if self.peephole is None:
             return None
         return "pixel" if self.peephole[0, 0].numel() > 1 else "channel"
+
+    def of_state(self) -> "Weights":
+        """Those that are left where the input's part of the gates is computed elsewhere, the bias with it."""
+        return replace(self, x=None, bias=None)
 
     def joined(self) -> Tensor:
         """Input and state kernels side by side, as the buffer has input and state."""
