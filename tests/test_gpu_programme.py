@@ -57,8 +57,9 @@ def test_digits_are_drawn_as_the_generator_draws_them(monkeypatch) -> None:
 
 def test_an_archive_is_packed_and_read_back(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.syspath_prepend(str(PROGRAMME))
-    import nowcast  # type: ignore[import-not-found]
     import pack
+
+    import nowcast  # type: ignore[import-not-found]
 
     field = storms.generate(frames=30, size=64, seed=3)
     pack.write(tmp_path / "data.npz", {f"storms/{k}": v for k, v in pack.packed(field).items()})
