@@ -214,7 +214,7 @@ def warping(source: Source, folder: Path) -> dict[str, Callable[[tuple[int, int,
 
 
 def _rate(way: Callable[[tuple[int, int, int]], bytes], tiles: Sequence[tuple[int, int, int]]) -> float:
-    for tile in tiles[:2]:
+    for tile in tiles:
         way(tile)
     began = time.process_time()
     for tile in tiles:
