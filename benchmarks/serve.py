@@ -210,11 +210,11 @@ def warping(source: Source, folder: Path) -> dict[str, Callable[[tuple[int, int,
         picture.save(content, "PNG", compress_level=3)
         return content.getvalue()
 
-    return {"rasterio: an open GeoTIFF warped, Pillow": draw}
+    return {"rasterio: an open GeoTIFF, its warped blocks kept, Pillow": draw}
 
 
 def _rate(way: Callable[[tuple[int, int, int]], bytes], tiles: Sequence[tuple[int, int, int]]) -> float:
-    for tile in tiles[:2]:
+    for tile in tiles:
         way(tile)
     began = time.process_time()
     for tile in tiles:
