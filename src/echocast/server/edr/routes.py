@@ -29,7 +29,7 @@ _TAG = "OGC API EDR"
 _HERE = f"/edr/collections/{metadata.COLLECTION}"
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 _GEOJSON = "application/geo+json"
-_SHARE_HELD = 1.5
+_SHARE_HELD = 1.0
 """All answers on their way may hold so many times the largest one."""
 
 
