@@ -119,6 +119,14 @@ def test_scores_and_nowcasts_are_measured(what: str, tmp_path: Path, capsys: pyt
     assert (tmp_path / "t.md").read_text().strip() in capsys.readouterr().out
 
 
+@pytest.mark.slow  # starts a server and asks it for seconds
+def test_serving_is_measured(tmp_path: Path) -> None:
+    assert main(["serve", "--quick", "--rounds", "1", "--out", str(tmp_path / "t.md")]) == 0
+    text = (tmp_path / "t.md").read_text()
+    assert "| tiles never seen | 16 |" in text
+    assert "| points as JSON | 16 |" in text
+
+
 @pytest.mark.parametrize("apart", [False, True])
 def test_the_plain_loop_of_prednet_computes_what_ours_does(apart: bool) -> None:
     model, drawn = PredNet(channels=1, hidden_channels=[4, 6]).double(), torch.Generator().manual_seed(0)

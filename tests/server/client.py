@@ -51,9 +51,12 @@ class Client:
             "server": ("127.0.0.1", 8080),
         }
         sent: list[MutableMapping[str, Any]] = []
+        asked = [{"type": "http.request", "body": b"", "more_body": False}]
 
         async def receive() -> MutableMapping[str, Any]:
-            return {"type": "http.request", "body": b"", "more_body": False}
+            if not asked:
+                await asyncio.Event().wait()  # the client stays
+            return asked.pop()
 
         async def send(message: MutableMapping[str, Any]) -> None:
             sent.append(message)

@@ -72,8 +72,8 @@ class Folder:
         self.store.add(one, source=f"{minutes}.h5", arrived=self.now, late=False)
         return one
 
-    def issue(self, minutes: int, members: int | None = None, seed: int = 0) -> Issue:
-        """Publish a forecast, but for the index."""
+    def issue(self, minutes: int, members: int | None = None, seed: int = 0, *, bare: bool = False) -> Issue:
+        """Publish a forecast, but for the index; a bare one tells of no layers, as those of old versions."""
         issued = START + np.timedelta64(minutes, "m")
         made = forecast(members, issued, seed)
         time_ns = int(issued.astype(np.int64))
@@ -100,6 +100,8 @@ class Folder:
             "layer_file": about,
             "point_file": points,
         }
+        if bare:
+            meta = {name: value for name, value in meta.items() if not name.endswith("_file")} | {"layers": []}
         issue = self.publisher.publish(work, f"{name_stamp(time_ns)}-{seed:08x}", meta)
         self.forecasts[issue.id] = made
         return issue

@@ -27,7 +27,7 @@ def serving(root: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], int
         yield process, port
     finally:
         process.kill()
-        process.wait(20)
+        process.communicate(timeout=20)
 
 
 def _wait_for(port: int) -> None:

@@ -62,7 +62,7 @@ def test_each_pixel_has_the_colour_of_its_cell(
         ("prob.rate.1", 20): np.where(np.isnan(members[0, 3]), np.nan, (members[:, 3] >= 1).mean(axis=0)),
         ("rate", 0): issues.rain(1, seed=15)[0],
     }[layer, lead]
-    zoom, (x, y) = 8, (147, 70)
+    zoom, (x, y) = 7, (71, 34)
     answer = client.get(f"/v1/tiles/{issue}/{layer}/{lead}/{zoom}/{x}/{y}.png?palette={palette}")
     assert (answer.status, answer.headers["content-type"]) == (200, "image/png")
     pixels = decoded(answer.body)

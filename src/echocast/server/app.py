@@ -37,7 +37,7 @@ PARTS = (
     "edr",
     "docs",
     "alerts_routes",
-    "docs_page",
+    "docs",
     "pages",
 )
 """The modules of the interface, below this package, in the order in which their addresses are looked at."""

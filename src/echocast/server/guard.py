@@ -13,14 +13,13 @@ from fastapi import FastAPI
 from echocast.errors import DataError
 from echocast.server.access import Clients, Cors, Rates, Tokens
 from echocast.server.asgi import METHODS, Message, Receive, Scope, Send
-from echocast.server.docs_page import STYLE_SOURCE
 from echocast.server.problems import BROKEN, MEDIA_TYPE, UNREADABLE, Problem
 from echocast.server.service import Service
 
 log = logging.getLogger(__name__)
 
 _CSP = (
-    f"default-src 'none'; script-src 'self'; style-src 'self' {STYLE_SOURCE}; img-src 'self' data: blob:;"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:;"
     " connect-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none';"
     " frame-ancestors 'self'"
 )

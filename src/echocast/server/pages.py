@@ -23,7 +23,7 @@ _AT_ROOT = {
     "/favicon.ico": "favicon.ico",
     "/manifest.webmanifest": "manifest.webmanifest",
 }
-_NO_MAP = b"<!doctype html><title>echocast</title><p>This server has no map. See <a href='docs'>its addresses</a>."
+_NO_MAP = b"<!doctype html><title>echocast</title><p>No map here; see <a href='openapi.json'>openapi.json</a>."
 
 
 def add(app: FastAPI, service: Service) -> None:

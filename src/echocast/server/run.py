@@ -72,8 +72,6 @@ def _alone(uvicorn: ModuleType, settings: Settings, opened: socket.socket) -> No
 
 
 def _several(uvicorn: ModuleType, settings: Settings, opened: socket.socket) -> None:
-    from uvicorn.supervisors import Multiprocess
-
     with tempfile.TemporaryDirectory(prefix="echocast-metrics-") as folder:
         # Counters of all workers lie in files here; prometheus_client asks for the name in the environment.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
@@ -84,8 +82,10 @@ def _several(uvicorn: ModuleType, settings: Settings, opened: socket.socket) -> 
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         _metrics(settings, registry)
-        config = uvicorn.Config(f"{__name__}:from_environment", factory=True, workers=settings.workers, **_OPTIONS)
-        Multiprocess(config, target=uvicorn.Server(config).run, sockets=[opened]).run()
+        host, port = opened.getsockname()[:2]
+        opened.close()  # uvicorn opens it again, for all workers
+        name = f"{__name__}:from_environment"
+        uvicorn.run(name, factory=True, host=host, port=port, workers=settings.workers, **_OPTIONS)
 
 
 _OPTIONS: dict[str, Any] = {

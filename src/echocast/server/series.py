@@ -152,9 +152,11 @@ class Place:
         for name, values in self.values.items():
             if name.startswith("amount."):
                 span = name.removeprefix("amount.")
-                row: dict[str, Any] = {"minutes": float(span), "amount": _number(values[0])}
+                row: dict[str, Any] = {"minutes": float(span), "amount": _number(float(values[0]))}
                 begin = f"prob.amount.{span}."
-                chances = {n.removeprefix(begin): _number(v[0]) for n, v in self.values.items() if n.startswith(begin)}
+                chances = {
+                    n.removeprefix(begin): _number(float(v[0])) for n, v in self.values.items() if n.startswith(begin)
+                }
                 found.append(row | ({"probability": chances} if chances else {}))
         return found
 

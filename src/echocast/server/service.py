@@ -199,7 +199,7 @@ class HeavyWork:
         """End the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _done(self, task: "asyncio.Future[object]") -> None:
+    def _done(self, task: "asyncio.Future[R]") -> None:
         self._held -= 1
         self._metrics.heavy.set(self._held)
         if not task.cancelled():

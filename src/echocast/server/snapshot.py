@@ -172,7 +172,7 @@ class Snapshot:
     @property
     def newest_frame(self) -> ObservedFrame | None:
         """The newest frame."""
-        return next(reversed(self.frames.values()), None)
+        return next(iter(list(self.frames.values())[::-1]), None)
 
 
 def load(folder: Path, before: Snapshot) -> Snapshot:

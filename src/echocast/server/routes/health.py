@@ -41,7 +41,7 @@ def readiness(service: Service) -> tuple[dict[str, object], int]:
     }[state]
     if service.trouble:
         reason = f"index.json cannot be used{'; ' + reason if reason else ''}"
-    content = {
+    content: dict[str, object] = {
         "state": state,
         "issue": None if newest is None else newest.id,
         "age_s": None if age is None else round(age, 1),

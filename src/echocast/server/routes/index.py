@@ -69,7 +69,8 @@ class Index:
 def content(snapshot: Snapshot, root: str = "") -> dict[str, Any]:
     """What does not depend on the clock."""
     newest, past = snapshot.newest, _past(snapshot)
-    forecast = [] if newest is None else [_forecast(newest, lead) for lead in newest.leads]
+    layers = [] if newest is None else _layers(newest)
+    forecast = [_forecast(newest, lead) for lead in newest.leads] if newest is not None and layers else []
     return {
         "issued": None if newest is None else newest.time,
         "issue": None if newest is None else _issue(newest),
@@ -82,7 +83,7 @@ def content(snapshot: Snapshot, root: str = "") -> dict[str, Any]:
             "point": f"{root}/v1/point?lat={{lat}}&lon={{lon}}",
             "file": f"{root}/v1/files/{{id}}.nc",
         },
-        "layers": [] if newest is None else _layers(newest),
+        "layers": layers,
         "observed_layers": [{"name": name, "title": title} for name, title in OBSERVED.items()],
         "grid": None if newest is None or newest.grid is None else _place(newest.grid),
         "observed_grid": _place(past[-1].grid) if past and past[-1].grid else None,

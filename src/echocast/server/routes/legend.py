@@ -1,6 +1,7 @@
 """What the colours mean, as JSON and as a picture."""
 
 import json
+from itertools import zip_longest
 from typing import Annotated, Any
 from xml.sax.saxutils import escape
 
@@ -86,7 +87,7 @@ def _classes(about: Legend, colours: list[str]) -> list[dict[str, Any]]:
         if found and found[-1]["color"] == colour:
             continue
         found.append({"from": round(least * factor, 6), "to": None, "color": colour})
-    for one, following in zip(found, [*found[1:], None], strict=True):
+    for one, following in zip_longest(found, found[1:]):
         one["to"] = following["from"] if following else 100.0 if factor == 100 else None
         one["label"] = f"{one['from']:g}" + ("" if following else "+" if factor == 1 else "")
     return found

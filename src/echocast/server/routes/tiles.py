@@ -93,7 +93,7 @@ class Tiles:
         most = self._service.settings.limits.zoom
         if wish.z > most or min(wish.x, wish.y) < 0 or max(wish.x, wish.y) >= 2**wish.z:
             raise Problem(404, f"there is no tile {wish.z}/{wish.x}/{wish.y}; zooms go from 0 to {most}")
-        return await self.picture(wish, mercator.tile(wish.z, wish.x, wish.y, wish.size), given)
+        return await self.picture(wish, mercator.tile(wish.z, int(wish.x), int(wish.y), wish.size), given)
 
     async def picture(self, wish: Wish, picture: Picture, given: str | None) -> FastAnswer:
         """A square picture; the wish says of what."""

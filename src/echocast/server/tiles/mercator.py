@@ -7,6 +7,7 @@ Where that would err, as at the edge of a projection, each pixel is brought ther
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -41,7 +42,7 @@ class Picture:
     metres: float
 
     def places(self, across: np.ndarray, down: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Longitudes and latitudes of points, in pixels from the upper left corner of the picture."""
+        """Longitudes of points and latitudes of points, in pixels from the upper left corner of the picture."""
         x = (self.left + across) * self.metres / HALF - 1  # -1 to 1 is once around
         y = 1 - (self.top + down) * self.metres / HALF
         longitudes = (x * 180 + 180) % 360 - 180
@@ -70,15 +71,26 @@ def cells(grid: Grid, picture: Picture, level: int = 0) -> np.ndarray:
     Returns:
         int32 (height, width).
     """
-    with np.errstate(invalid="ignore", over="ignore"):
-        rows, columns = _positions(grid, picture)
-        size = 2**level
-        shape = (-(-grid.shape[0] // size), -(-grid.shape[1] // size))
-        inside = (rows >= 0) & (rows < grid.shape[0]) & (columns >= 0) & (columns < grid.shape[1])
-        numbers = (rows * (1 / size)).astype(np.int32) * shape[1] + (columns * (1 / size)).astype(np.int32)
-    return np.where(inside, numbers, np.int32(shape[0] * shape[1]))
+    rows, columns = map(_whole, _positions(grid, picture))
+    # Seen as unsigned, what is below 0 is above all others.
+    inside = (rows.view(np.uint32) < grid.shape[0]) & (columns.view(np.uint32) < grid.shape[1])
+    down, across = ((size - 1 >> level) + 1 for size in grid.shape)
+    rows >>= level
+    columns >>= level
+    rows *= across
+    rows += columns
+    np.putmask(rows, ~inside, down * across)
+    return rows
 
 
+def _whole(positions: np.ndarray) -> np.ndarray:
+    """The whole part of positions, int32; what is no number, or too large for one, lies outside every grid."""
+    with np.errstate(invalid="ignore"):
+        # Counted from 1, so that what lies just below 0 is not brought to 0.
+        return (positions + 1).astype(np.int32) - np.int32(1)
+
+
+@lru_cache(maxsize=1024)
 def level_for(grid: Grid, metres: float) -> int:
     """The level whose cells are about as large as pixels of so many metres at the equator.
 
@@ -97,19 +109,16 @@ def level_for(grid: Grid, metres: float) -> int:
 def _positions(grid: Grid, picture: Picture) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of all pixels' centres, with fractions, (height, width)."""
     down, across = (-(-size // _SQUARE) * _SQUARE // _STEP + 1 for size in (picture.height, picture.width))
-    points = np.meshgrid(np.arange(across) * float(_STEP), np.arange(down) * float(_STEP))
-    found = grid.positions(*picture.places(*points))
-    is_wrong = _errs(found)
-    rows, columns = (_between(one)[: picture.height, : picture.width] for one in found)
-    for y, x in (np.argwhere(is_wrong) * _SQUARE).tolist():
-        here = np.s_[y : min(y + _SQUARE, picture.height), x : min(x + _SQUARE, picture.width)]
-        points = np.meshgrid(np.arange(*_of(here[1])) + 0.5, np.arange(*_of(here[0])) + 0.5)
-        rows[here], columns[here] = grid.positions(*picture.places(*points))
-    return rows, columns
-
-
-def _of(part: slice) -> tuple[int, int]:
-    return part.start, part.stop
+    lines = picture.places(np.arange(across) * float(_STEP), np.arange(down) * float(_STEP))
+    found = grid.positions(*np.meshgrid(*lines))
+    with np.errstate(invalid="ignore", over="ignore"):
+        is_wrong = _errs(found)
+        rows, columns = map(_between, found)
+    if is_wrong.any():
+        y, x = (first[:, None, None] * _SQUARE for first in np.nonzero(is_wrong))
+        y, x = np.broadcast_arrays(y + np.arange(_SQUARE)[:, None], x + np.arange(_SQUARE))
+        rows[y, x], columns[y, x] = grid.positions(*picture.places(x + 0.5, y + 0.5))
+    return rows[: picture.height, : picture.width], columns[: picture.height, : picture.width]
 
 
 def _errs(found: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
@@ -133,8 +142,9 @@ def _errs(found: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
 
 
 def _between(points: np.ndarray) -> np.ndarray:
-    """Values at the pixels' centres from those every 8 pixels."""
-    weights = (np.arange(_STEP) + 0.5) / _STEP
+    """Values at the pixels' centres from those every 8 pixels, float32: exact to a thousandth of a cell."""
+    points = points.astype(np.float32)
+    weights = ((np.arange(_STEP) + 0.5) / _STEP).astype(np.float32)
     across = points[:, :-1, None] * (1 - weights) + points[:, 1:, None] * weights
     across = across.reshape(len(points), -1)
     both = across[:-1, None] * (1 - weights)[:, None] + across[1:, None] * weights[:, None]

@@ -144,7 +144,7 @@ _CLASSIC_CHANCE = _hex("fbe3d0 f4b98f e58350 c24a1f 7a1f0c")
 
 PALETTES = {
     "cvd": Palette(
-        _between("fff0a0 b9e08a 5cc0a0 2f9dbb 3f74c0 5a4bb0 6b2490 560f58 2a0628", MOST_CLASSES),
+        _between("fff0a0 b9e08a 5cc0a0 2f9dbb 3f74c0 5a4bb0 6b2490 5a1060 14031c", MOST_CLASSES),
         _between("fdeacb f9c98d ee9c57 d96d3a b04226 77230f 420c05", len(_CHANCES)),
     ),
     "classic": Palette(
@@ -154,7 +154,7 @@ PALETTES = {
         chance_breaks=(0.05, 0.2, 0.4, 0.6, 0.8),
     ),
     "grey": Palette(
-        _between("dcdcdc 0a0a0a", MOST_CLASSES), _between("dcdcdc 0a0a0a", len(_CHANCES)), not_known=(190, 150, 110)
+        _between("e2e2e2 0e0e0e", MOST_CLASSES), _between("e2e2e2 0e0e0e", len(_CHANCES)), not_known=(190, 150, 110)
     ),
     "night": Palette(
         _between("23305c 2b52a0 2f7fc0 30a8b0 62c98a b4de6a fdf0a0 fffbe6", MOST_CLASSES),

@@ -88,7 +88,7 @@ class Renderer:
         """
         level = mercator.level_for(source.grid, picture.metres)
         cells = self._cells_of(source.grid, picture, level)
-        classes = self._plane_of(source, level)[cells]
+        classes = np.take(self._plane_of(source, level), cells, mode="clip")
         made = self._pixels.put(key, png.deflated_pixels(classes))
         self._metrics.tile_bytes.set(self._pixels.bytes)
         return made
