@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -18,6 +19,8 @@ from echocast.operations.layer_file import Layer
 from echocast.operations.point_file import write_points
 from echocast.operations.stamps import iso
 
+MEMORY = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "262144"}
+"""With which a server gives memory back; docs/edr.md tells of it."""
 ISSUED = 1_795_842_300.0
 _SERVER = """
 import socket, sys, uvicorn
@@ -55,7 +58,8 @@ def publish_large(root: Path) -> None:
 @contextmanager
 def server_process(root: Path) -> Iterator[tuple[int, int]]:
     """A server on loopback: its port and its process."""
-    with subprocess.Popen([sys.executable, "-c", _SERVER, str(root)], stdout=subprocess.PIPE, text=True) as process:
+    line = [sys.executable, "-c", _SERVER, str(root)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=os.environ | MEMORY) as process:
         try:
             assert process.stdout is not None
             port = int(process.stdout.readline())

@@ -124,6 +124,11 @@ class Query:
     crs: str
     form: Format
 
+    @property
+    def is_light(self) -> bool:
+        """Whether it takes about a millisecond: a few points."""
+        return self.geometry is not None and 0 < len(self.geometry.points) <= 4
+
 
 @dataclass(frozen=True)
 class Plan:
