@@ -262,8 +262,7 @@ class TestFreshness:
         made = issues.filled(tmp_path / "live", members=None)
         made.index()
         with Server(tmp_path / "live", issues.NOW) as server:
-            server.service.clock_speed = 1.0
-            visit = Visit(chromium, server).open("#6/64/26&t=+30")
+            visit = Visit(chromium, server, service_workers="block").open("#6/64/26&t=+30")
             visit.until("document.getElementById('clock').textContent === '02:45'")
             visit.page.evaluate("window.dispatchEvent(new Event('online'))")
             end = "performance.getEntriesByType('resource').filter((one) => one.name.endsWith('index.json')).length > 1"
