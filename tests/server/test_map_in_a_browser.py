@@ -326,7 +326,8 @@ class TestFreshness:
             visit.until("navigator.serviceWorker.controller !== null")
             kept = "caches.open('echocast-1').then((store) => store.keys()).then((all) => all.map((one) => one.url))"
             visit.until(f"{kept}.then((urls) => urls.filter((url) => url.includes('/overview/')).length >= 16)")
-            visit.until("caches.match('/').then((found) => found !== undefined)")
+            for path in ("/", "/v1/index.json", "/v1/basemap.json"):
+                visit.until(f"caches.match('{path}').then((found) => found !== undefined)")
         # The server has ended: there is no network any more.
         visit.page.reload()
         visit.until("document.getElementById('banner').textContent.includes('No connection')")
