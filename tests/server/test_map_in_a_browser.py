@@ -262,8 +262,7 @@ class TestFreshness:
         made = issues.filled(tmp_path / "live", members=None)
         made.index()
         with Server(tmp_path / "live", issues.NOW) as server:
-            server.service.clock_speed = 1.0
-            visit = Visit(chromium, server).open("#6/64/26&t=+30")
+            visit = Visit(chromium, server, service_workers="block").open("#6/64/26&t=+30")
             visit.until("document.getElementById('clock').textContent === '02:45'")
             visit.page.evaluate("window.dispatchEvent(new Event('online'))")
             end = "performance.getEntriesByType('resource').filter((one) => one.name.endsWith('index.json')).length > 1"
@@ -327,7 +326,8 @@ class TestFreshness:
             visit.until("navigator.serviceWorker.controller !== null")
             kept = "caches.open('echocast-1').then((store) => store.keys()).then((all) => all.map((one) => one.url))"
             visit.until(f"{kept}.then((urls) => urls.filter((url) => url.includes('/overview/')).length >= 16)")
-            visit.until("caches.match('/').then((found) => found !== undefined)")
+            for path in ("/", "/v1/index.json", "/v1/basemap.json"):
+                visit.until(f"caches.match('{path}').then((found) => found !== undefined)")
         # The server has ended: there is no network any more.
         visit.page.reload()
         visit.until("document.getElementById('banner').textContent.includes('No connection')")

@@ -332,7 +332,7 @@ function keepOffline() {
   if (!worker || model?.isKept) return;
   const loaded = performance.getEntriesByType("resource").map((entry) => entry.name).filter((name) => new URL(name).origin === location.origin);
   const page = loaded.filter((name) => /\/static\/|\/v1\/legend\//.test(name));
-  worker.postMessage({ keep: ["/", "/v1/basemap.json", "/v1/index.json"].map((path) => ROOT + path).concat(page, frames.map((frame) => frame.url)), isWhole: true });
+  worker.postMessage({ keep: ["/", "/v1/index.json", "/v1/basemap.json"].map((path) => ROOT + path).concat(page, frames.map((frame) => frame.url)), isWhole: true });
 }
 
 // ---- begin
