@@ -23,7 +23,7 @@ def test_a_day_of_issues_leaves_memory_files_threads_and_disk_as_they_are(tmp_pa
     assert len(samples) > 150
     flat = samples[AFTER:]
     at = np.arange(len(flat))
-    for name, most in (("main_mb", 0.1), ("worker_mb", 0.1), ("disk_mb", 0.01)):
+    for name, most in (("main_mb", 0.1), ("worker_mb", 0.1), ("disk_mb", 0.05)):
         slope = np.polyfit(at, [one[name] for one in flat], 1)[0]
         sys.stdout.write(f"{name}: {flat[0][name]:.1f} to {flat[-1][name]:.1f}, {slope:+.4f} an issue\n")
         assert slope < most, name
