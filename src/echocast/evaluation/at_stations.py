@@ -326,7 +326,7 @@ class _Sums:
         """What the gauges measured, (case, lead, station)."""
         step = float(fields.time_step(self.rain.time.values) / _MINUTE)
         leads = np.array(self.config.lead_indices(time_step_minutes=step))
-        return self.gauge.T[starts[:, None] + self.config.past + leads].astype(np.float32)
+        return np.asarray(self.gauge.T[starts[:, None] + self.config.past + leads], np.float32)
 
     def _families(self, way: str, *, ensembles: bool) -> list[str]:
         """The families of scores; members are not scored by their best cell, which would be no forecast."""

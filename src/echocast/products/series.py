@@ -121,7 +121,7 @@ def summary(
         limits, axis = (amounts, "amount_threshold") if name == "amount" else (rates, "rate_threshold")
         share = {"long_name": f"probability of at least {axis}: {about['long_name']}", "units": "1"}
         made[f"{name}_probability"] = ((axis, "place", "lead"), probability_of_exceedance(values, limits), share)
-    coords: dict[str, Any] = dict(series.drop_vars("member").coords)
+    coords: dict[str, Any] = {str(name): one for name, one in series.drop_vars("member").coords.items()}
     if ensemble:
         coords["quantile"] = ("quantile", list(quantiles), {"long_name": "share of the members", "units": "1"})
         coords["rate_threshold"] = ("rate_threshold", list(rates), {"long_name": "rain rate", **_RATE})

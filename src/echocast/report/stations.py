@@ -177,7 +177,7 @@ def _apart(result: StationResult, known: np.ndarray) -> np.ndarray:
     """Of intervals that end at each frame those that do not overlap, so that totals count rain once."""
     step = np.timedelta64(round(result.minutes * 60), "s")
     since = (result.ends - result.ends[0].astype("datetime64[D]")) % step
-    return known & (since == np.timedelta64(0))
+    return np.asarray(known & (since == np.timedelta64(0)))
 
 
 def station_table(result: StationResult, way: str) -> Table:

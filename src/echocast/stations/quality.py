@@ -138,7 +138,7 @@ def _never_wet(series: xr.DataArray, limits: Limits) -> np.ndarray:
             if wet.sum() >= max(_LEAST_NEIGHBOURS, (known.sum() - 1) / 2):
                 found[row, inside] = True
         start = start + width
-    return found & np.isfinite(values)
+    return np.asarray(found & np.isfinite(values))
 
 
 def _spikes(series: xr.DataArray, near: np.ndarray, limits: Limits) -> np.ndarray:
@@ -168,7 +168,7 @@ def _unlike_neighbours(series: xr.DataArray, near: np.ndarray, limits: Limits) -
             if middle >= limits.wet_mm:
                 ratio = total[row] / middle
                 found[row, inside] = ratio > limits.neighbour_factor or ratio < 1 / limits.neighbour_factor
-    return found & np.isfinite(series.values)
+    return np.asarray(found & np.isfinite(series.values))
 
 
 def _distances_km(series: xr.DataArray) -> np.ndarray:

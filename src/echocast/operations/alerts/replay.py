@@ -17,6 +17,7 @@ from echocast import archive, fields, nowcast
 from echocast.errors import DataError, MissingFrames
 from echocast.io.location import Location
 from echocast.models import base
+from echocast.nowcast.past import FRAMES
 from echocast.operations import issue_layers
 from echocast.operations.alerts import evaluation, scoring, truth
 from echocast.operations.alerts.cells import Cells, cells_of
@@ -51,7 +52,7 @@ class Settings:
 
     model: str = "lagrangian"
     minutes: float = 90
-    frames: int = nowcast.FRAMES
+    frames: int = FRAMES
     members: int | None = None
     every: int = 1
     begin: np.datetime64 | None = None
