@@ -30,6 +30,9 @@ def command(
     stale: Annotated[str | None, _text("--stale", "TIME", "Age of a forecast that is too old. Default: 20min.")] = None,
     name: Annotated[str | None, _text("--name", "TEXT", "Title of the service. Default: echocast.")] = None,
     attribution: Annotated[str | None, _text("--attribution", "TEXT", "Whose data are shown.")] = None,
+    locations: Annotated[
+        Path | None, _text("--locations", "FILE", "Places of the EDR interface that have a name: GeoJSON.")
+    ] = None,
     palette: Annotated[
         str | None, _text("--palette", "cvd|classic|grey|night", "Colours where none are asked for. Default: cvd.")
     ] = None,

@@ -38,7 +38,6 @@ PARTS = (
     "edr",
     "docs",
     "alerts_routes",
-    "docs",
     "pages",
 )
 """The modules of the interface, below this package, in the order in which their addresses are looked at."""
