@@ -344,7 +344,7 @@ def _report(
         "",
         "## Drawing, in one process",
         "",
-        "| way | tiles a second of processor time | of the last row's |",
+        "| way | tiles a second of processor time | of the slowest way |",
         "|---|---:|---:|",
         *(f"| {name} | {rate:.0f} | {rate / slowest:.1f} |" for name, rate in drawn.items()),
         "",
