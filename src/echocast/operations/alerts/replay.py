@@ -206,7 +206,7 @@ def _score(
     chosen: Settings,
 ) -> None:
     """Compare with what was observed, area by area."""
-    seen = {name: _observed(field_, one) for name, one in cells.items()}
+    seen = _observed(field_, cells)
     times = field_.time.values.astype("datetime64[s]").astype(np.int64) / 60
     for rule in alerts.rules:
         for place in alerts.areas[rule.id]:
@@ -218,13 +218,14 @@ def _score(
             )
 
 
-def _observed(field_: xr.DataArray, cells: Cells) -> np.ndarray:
-    """The observed rates in the cells of an area, (time, cell), NaN where a frame is missing."""
-    frames = []
-    for number, is_there in enumerate(field_.observed.values):
-        frame = field_[number].values[cells.rows, cells.columns] if is_there else np.full(len(cells.rows), np.nan)
-        frames.append(frame.astype(np.float32))
-    return np.stack(frames)
+def _observed(field_: xr.DataArray, cells: dict[str, Cells]) -> dict[str, np.ndarray]:
+    """The observed rates in the cells of each area, (time, cell), NaN where a frame is missing; a frame is read once."""
+    seen = {name: np.full((len(field_), len(one.rows)), np.nan, np.float32) for name, one in cells.items()}
+    for number in np.flatnonzero(field_.observed.values):
+        frame = field_[int(number)].values
+        for name, one in cells.items():
+            seen[name][number] = frame[one.rows, one.columns]
+    return seen
 
 
 def _leads(rule: Rule, minutes: float) -> tuple[float, float]:
