@@ -17,7 +17,7 @@ from echocast.server.service import Service
 from echocast.server.settings import read_settings
 
 CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [  # the map needs no WebGL, and software drawing without it takes half the time
+ARGUMENTS = [  # the map needs no WebGL
     "--no-sandbox",
     "--disable-gpu",
     "--disable-background-networking",
