@@ -218,7 +218,7 @@ def _score(
 
 
 def _observed(field_: xr.DataArray, cells: dict[str, Cells]) -> dict[str, np.ndarray]:
-    """The observed rates in the cells of each area, (time, cell), NaN where a frame is missing; a frame is read once."""
+    """The observed rates in the cells of each area, (time, cell), NaN where a frame is missing; each is read once."""
     seen = {name: np.full((len(field_), len(one.rows)), np.nan, np.float32) for name, one in cells.items()}
     for number in np.flatnonzero(field_.observed.values):
         frame = field_[int(number)].values
