@@ -1,5 +1,7 @@
 """The face, as in a notebook: names are completed, mistakes are answered, what is documented works."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +58,6 @@ def test_observed_frames_are_written_and_read_by_folder_list_and_glob(tmp_path: 
 def test_what_is_no_field_is_told_how_to_become_one() -> None:
     rain = example_files.field(example_files.blob(3))
     for wrong, words in (
-        (rain.values, "is a numpy.ndarray: make one of it with echocast.make_field"),
         (rain.drop_vars("crs"), "'crs'"),
         (rain.astype(float), "float32"),
         (rain.rename("rain"), "unit"),
@@ -64,7 +65,13 @@ def test_what_is_no_field_is_told_how_to_become_one() -> None:
         if isinstance(wrong, xr.DataArray) and wrong.name == "rain":
             del wrong.attrs["units"]
         with pytest.raises(DataError, match=words):
-            echocast.forecast_from(wrong, "persistence")  # type: ignore[arg-type]
+            echocast.forecast_from(wrong, "persistence")
+
+
+def test_numbers_alone_are_told_how_to_become_a_field() -> None:
+    line = "import echocast, numpy; echocast.forecast_from(numpy.zeros((3, 8, 8)), 'persistence')"  # no types checked
+    done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=False)
+    assert "is a numpy.ndarray: make one of it with echocast.make_field" in done.stderr
 
 
 def test_scores_by_wrong_names() -> None:

@@ -16,6 +16,7 @@ from echocast.models._lagrangian.detail import bands
 from echocast.models._lagrangian.settings import DetailSettings, HeavyRainBounds, NetworkSettings, NoiseSettings
 from echocast.models.lagrangian import Lagrangian
 from echocast.models.scaling import RainScaling
+from echocast.motion import flow
 from echocast.motion.advection import advect
 from echocast.samples import segments, tensors, windows
 from echocast.synthetic import storms
@@ -203,7 +204,7 @@ def test_rows_by_rows_is_the_same_as_all_at_once(by: int, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("axes", [(-1,), (-2,), (-2, -1)])
 def test_a_mirrored_past_has_a_mirrored_forecast(axes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lagrangian, "dense_flow", lambda case, **_: np.zeros((2, *case.shape[1:]), np.float32))
+    monkeypatch.setattr(flow, "dense_flow", lambda case, **_: np.zeros((2, *case.shape[1:]), np.float32))
     model, past = trained(), shower(size=32)
     mirrored = model.forecast(past.flip(axes), 3).flip(axes)
     torch.testing.assert_close(mirrored, model.forecast(past, 3), rtol=1e-4, atol=1e-4)

@@ -35,6 +35,7 @@ def test_every_file_that_is_named_is_there() -> None:
 
 def test_the_page_is_small() -> None:
     shown = [*OURS, *(path for path in (STATIC / "vendor").iterdir() if path.suffix in (".js", ".css"))]
+    shown = [path for path in shown if not path.name.startswith("rapidoc")]  # which is another page
     assert sum(len(gzip.compress(path.read_bytes(), 6)) for path in shown) <= BUDGET
 
 

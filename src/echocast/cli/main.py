@@ -70,6 +70,11 @@ class _Verbs(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(self.commands, key=lambda verb: VERBS.index(verb) if verb in VERBS else len(VERBS))
 
+    def invoke(self, ctx: Any) -> Any:
+        if ctx.params.get("config") is not None:
+            ctx.default_map = options_of_file(ctx.params["config"], self.commands)
+        return super().invoke(ctx)
+
 
 def make() -> typer.Typer:
     """The application with all its verbs."""
@@ -175,12 +180,11 @@ def _version(wanted: bool) -> bool:
 
 
 def _common(
-    ctx: typer.Context,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Print what is done, and the traceback of an error.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
-    config: Annotated[
+    config: Annotated[  # noqa: ARG001 (`_Verbs` reads it, before the options of the verb are)
         Path | None,
         typer.Option(
             "--config",
@@ -194,8 +198,6 @@ def _common(
 ) -> None:
     if verbose and quiet:
         raise typer.BadParameter("--verbose and --quiet do not go together")
-    if config is not None:
-        ctx.default_map = options_of_file(config, ctx.command.commands)  # type: ignore[attr-defined]  # it is a group
     output.be_quiet(quiet)
     level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
     output.print_log(level)

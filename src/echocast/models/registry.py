@@ -108,8 +108,8 @@ class Registry(Generic[M]):
         if not Path(path).is_file():
             raise ModelError(f"{path}:{name}: there is no file {path}")
         spec = importlib.util.spec_from_file_location(f"echocast_own_{Path(path).stem}", path)
-        assert spec is not None  # its suffix is .py
-        assert spec.loader is not None
+        if spec is None or spec.loader is None:
+            raise ModelError(f"{path}:{name}: {path} is no Python file")
         module = importlib.util.module_from_spec(spec)
         try:
             spec.loader.exec_module(module)

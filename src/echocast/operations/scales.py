@@ -6,8 +6,8 @@ what a map draws and what a point says are of one class.
 
 >>> RATE.levels(np.array([np.nan, 0.0, 0.1, 0.9, 1.0], np.float32)).tolist()[:2]
 [0, 1]
->>> RATE.values[RATE.levels(np.array([2.0], np.float32))].round(2).tolist()
-[2.04]
+>>> round(float(RATE.values[RATE.levels(np.array([2.0], np.float32))][0]), 2)
+2.04
 """
 
 from collections.abc import Sequence

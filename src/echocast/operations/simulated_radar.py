@@ -10,7 +10,7 @@
 ...     radar.advance()
 ...     sorted(path.name for path in Path(folder).iterdir())[-1]
 2
-1
+2
 'radar_202611282005.nc'
 """
 

@@ -34,12 +34,8 @@ def frames_to_tensor(frames: xr.DataArray) -> Shaped[Tensor, "time channel y x"]
 
 
 def to_tensor(field: xr.DataArray) -> Shaped[Tensor, "1 time channel y x"]:
-    """A field as a batch of one, which shares its memory with the field if it can: nobody writes into a past."""
-    values = field.values
-    if fields.is_whole(field) or values.dtype != np.float32 or not values.flags.writeable:
-        return frames_to_tensor(field)[None]
-    tensor = torch.from_numpy(np.ascontiguousarray(values))
-    return (tensor if "channel" in field.dims else tensor.unsqueeze(1))[None]
+    """A field as a batch of one."""
+    return frames_to_tensor(field)[None]
 
 
 def context_of(field: xr.DataArray, *, steps: int = 0) -> Context:
