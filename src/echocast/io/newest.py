@@ -162,7 +162,7 @@ class Wish:
             return True
         if self._at is not None and named > self._at + _SLACK:
             return False
-        return self._newest_name is None or self._is_in_step(np.array([self._newest_name - named]))[0]
+        return self._newest_name is None or bool(self._is_in_step(np.array([self._newest_name - named]))[0])
 
     def wanted_of(self, fields_of_file: Iterable[xr.DataArray], path: Location) -> Iterable[xr.DataArray]:
         """The wanted frames of a file."""

@@ -101,6 +101,7 @@ def newest_past(
         on_passed_over=passed_over.__setitem__,
     )
     _check_step(newest, select)
+    check_age(newest.time.values[-1], select.max_age)
     if select.strict:
         made = Bridged(segments.newest_segment(newest, select.frames))
     else:

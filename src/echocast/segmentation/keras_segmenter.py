@@ -7,6 +7,7 @@
 The same `Backbone` carries the next-frame head of `echocast.models.keras_next_frame`. An experiment with
 ``training.init_from`` a checkpoint of that network takes over its backbone; the convolution begins anew.
 
+    >>> import torch
     >>> network = KerasSegmenter(classes=2, hidden_channels=[4, 4])
     >>> tuple(network(torch.rand(1, 3, 1, 21, 34)).shape)
     (1, 3, 2, 21, 34)
