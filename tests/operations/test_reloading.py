@@ -14,8 +14,8 @@ from echocast.errors import DataError
 from echocast.io.reading import ReadOptions
 from echocast.operations.clocks import ManualClock
 from echocast.operations.extensions import Extension
+from echocast.operations.index import Issue
 from echocast.operations.notify import Notifier
-from echocast.operations.publishing import Issue
 from echocast.operations.settings import Settings, SettingsError, read_settings
 from echocast.operations.watching import Watch
 

@@ -11,10 +11,11 @@ from echocast.io import forecast_file
 from echocast.operations import issue_layers
 from echocast.operations.frames import FrameStore
 from echocast.operations.grid import Axis, Grid
+from echocast.operations.index import Issue
 from echocast.operations.layer_file import write_layers
 from echocast.operations.layout import Layout
 from echocast.operations.point_file import write_points
-from echocast.operations.publishing import Issue, Publisher
+from echocast.operations.publishing import Publisher
 from echocast.operations.stamps import NS, iso, name_stamp, seconds_of
 from echocast.products import ensemble
 

@@ -94,6 +94,7 @@ def read_options(
 
 Rates = Annotated[str, typer.Option("--thresholds", metavar="MM/H,...", help="Rain rates of the probabilities.")]
 Amounts = Annotated[str, typer.Option("--amounts", metavar="MM,...", help="Rain amounts of the probabilities.")]
+Quantiles = Annotated[str, typer.Option("--quantiles", metavar="SHARE,...", help="Of the members of an ensemble.")]
 
 
 def limits(text: str, option: str) -> tuple[float, ...]:

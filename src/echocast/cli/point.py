@@ -35,9 +35,7 @@ def command(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write .csv, .json or .nc; by default CSV is printed.")
     ] = None,
-    quantiles: Annotated[
-        str, typer.Option("--quantiles", metavar="SHARE,...", help="Of the members of an ensemble.")
-    ] = "0.1,0.5,0.9",
+    quantiles: options.Quantiles = "0.1,0.5,0.9",
     thresholds: options.Rates = "0.1,1,5,10",
     amounts: options.Amounts = "1,5,10,20",
 ) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from echocast.operations.health import Health
-from echocast.operations.publishing import Issue
+from echocast.operations.index import Issue
 from echocast.operations.settings import Settings
 
 

@@ -16,9 +16,10 @@ from echocast.operations import jobs, retention, rules, stamps
 from echocast.operations.clocks import Clock
 from echocast.operations.disk import DiskTrouble
 from echocast.operations.health import Health
+from echocast.operations.index import Issue
 from echocast.operations.intake import Intake
 from echocast.operations.layout import Layout, issue_id
-from echocast.operations.publishing import Issue, Publisher
+from echocast.operations.publishing import Publisher
 from echocast.operations.settings import Settings
 from echocast.operations.stamps import NS
 from echocast.operations.worker import Worker

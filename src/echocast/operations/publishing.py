@@ -12,7 +12,7 @@ import secrets
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,48 +20,13 @@ from echocast.atomic import sync_file, sync_folder, write_bytes
 from echocast.operations import stamps
 from echocast.operations.disk import disk_errors
 from echocast.operations.frames import Frame
+from echocast.operations.index import Issue, told
 from echocast.operations.layout import VERSION, Layout, check_version
 
 log = logging.getLogger(__name__)
 
 _VERIFIED_AT_START = 12
 """Of so many of the newest issues of index.json all checksums are verified at the start, of others the sizes."""
-
-
-@dataclass(frozen=True)
-class Issue:
-    """A published issue, as index.json names it.
-
-    Args:
-        id: opaque to readers; names sort as times do.
-        time: the issue's time, as ``2026-11-28T05:10:00Z``.
-        revision: 0, or a higher number where an issue of the same time came before.
-        published: when.
-        expires: the end of its last lead time.
-        leads: lead times in minutes.
-        layers: the layers of layers.bin.
-        degraded: whether frames were missing, filled or late.
-        path: its folder, below that of the service.
-        sha256: of its meta.json, which holds the checksums of its files.
-        bytes: of all its files.
-    """
-
-    id: str
-    time: str
-    revision: int
-    published: str
-    expires: str
-    leads: tuple[float, ...]
-    layers: tuple[str, ...]
-    degraded: bool
-    path: str
-    sha256: str
-    bytes: int
-
-    @property
-    def seconds(self) -> float:
-        """The issue's time in seconds since 1970."""
-        return stamps.seconds_of(self.time)
 
 
 class Publisher:
@@ -179,10 +144,13 @@ class Publisher:
             log.warning("index.json cannot be read (%s); it is made again from the issues on the disk", bad)
             return {}
         check_version(content, self.layout.index)
+        try:
+            issues = [Issue(**told(one)) for one in content["issues"]]
+        except (KeyError, TypeError) as bad:
+            log.warning("index.json lacks %s; it is made again from the issues on the disk", bad)
+            return {}
         self._content = content
         self.forgotten_to = str(content.get("forgotten_to", ""))
-        named = set(Issue.__dataclass_fields__)
-        issues = [Issue(**{k: _frozen(v) for k, v in one.items() if k in named}) for one in content["issues"]]
         return {one.id: one for one in issues}
 
     def _take_in(self, folder: Path, indexed: Issue | None, *, is_new: bool) -> None:
@@ -267,7 +235,3 @@ def _emptied(folder: Path) -> None:
 
 def _json(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

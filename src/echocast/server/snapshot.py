@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from echocast.errors import UnreadableFile
-from echocast.operations import frame_file, stamps
+from echocast.operations import frame_file, index, stamps
 from echocast.operations.grid import Axis, Grid, interned
 from echocast.operations.layer_file import LayerFile
 from echocast.operations.layout import Layout, check_version
@@ -27,37 +27,14 @@ _HELD = 24
 
 
 @dataclass(frozen=True)
-class Issue:
-    """A published forecast.
+class Issue(index.Issue):
+    """A published forecast whose files can be read.
 
     Args:
-        id: opaque.
-        time: as ``2026-11-28T05:10:00Z``.
-        revision: 0, or higher where an issue of the same time came before.
-        published: when.
-        expires: the end of the last lead.
-        leads: in minutes.
-        layers: the names of what can be drawn.
-        degraded: whether frames were missing, filled or late.
         folder: where its files are.
-        sha256: of its meta.json.
     """
 
-    id: str
-    time: str
-    revision: int
-    published: str
-    expires: str
-    leads: tuple[float, ...]
-    layers: tuple[str, ...]
-    degraded: bool
     folder: Path
-    sha256: str
-
-    @property
-    def seconds(self) -> float:
-        """The issue's time in seconds since 1970."""
-        return stamps.seconds_of(self.time)
 
     @cached_property
     def meta(self) -> Mapping[str, Any]:
@@ -193,11 +170,11 @@ def load(folder: Path, before: Snapshot) -> Snapshot:
     if digest == before.digest:
         return before
     try:
-        index = json.loads(content)
-        check_version(index, layout.index)
-        issues = [_issue(one, folder, before) for one in index["issues"]]
-        frames = [_frame(one, folder, before) for one in index["frames"]]
-        generated = stamps.seconds_of(index["generated"])
+        said = json.loads(content)
+        check_version(said, layout.index)
+        issues = [_issue(one, folder, before) for one in said["issues"]]
+        frames = [_frame(one, folder, before) for one in said["frames"]]
+        generated = stamps.seconds_of(said["generated"])
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as bad:
         raise UnreadableFile(f"{layout.index}: is no index of echocast ({bad!r})") from bad
     for issue in issues[_HELD:]:
@@ -206,7 +183,7 @@ def load(folder: Path, before: Snapshot) -> Snapshot:
         MappingProxyType({one.id: one for one in issues}),
         MappingProxyType({one.id: one for one in frames}),
         generated,
-        index.get("step"),
+        said.get("step"),
         digest,
     )
 
@@ -215,18 +192,7 @@ def _issue(about: Mapping[str, Any], folder: Path, before: Snapshot) -> Issue:
     known = before.issues.get(about["id"])
     if known is not None and known.sha256 == about["sha256"]:
         return known
-    return Issue(
-        id=about["id"],
-        time=about["time"],
-        revision=int(about["revision"]),
-        published=about["published"],
-        expires=about["expires"],
-        leads=tuple(about["leads"]),
-        layers=tuple(about["layers"]),
-        degraded=bool(about["degraded"]),
-        folder=_below(folder, about["path"]),
-        sha256=about["sha256"],
-    )
+    return Issue(**index.told(about), folder=_below(folder, about["path"]))
 
 
 def _frame(about: Mapping[str, Any], folder: Path, before: Snapshot) -> ObservedFrame:

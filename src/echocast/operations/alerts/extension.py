@@ -15,8 +15,8 @@ from echocast.operations.alerts.needs import lacking, needs_of
 from echocast.operations.alerts.service import AlertService
 from echocast.operations.extensions import Extension
 from echocast.operations.frames import FrameStore
+from echocast.operations.index import Issue
 from echocast.operations.issuing import Issuing
-from echocast.operations.publishing import Issue
 from echocast.operations.settings import Settings, SettingsError
 from echocast.operations.stamps import NS
 from echocast.products.ensemble import Thresholds
