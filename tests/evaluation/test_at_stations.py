@@ -98,7 +98,7 @@ def test_a_clock_in_local_time_is_noticed(caplog: pytest.LogCaptureFixture) -> N
     ("changed", "settings", "error", "why"),
     [
         ({"station": ["all", "b"]}, {}, DataError, "called 'all'"),
-        ({"longitude": [80.0, 81.0]}, {}, GridMismatch, "no station lies in the grid"),
+        ({"longitude": [80.0, 81.0]}, {}, GridMismatch, "no place lies in the grid"),
         ({"time": START + (np.arange(1, 21) * 15 + 10**6) * MINUTE}, {}, MissingFrames, "of the same days, in UTC"),
         ({"time": START + (np.arange(1, 21) * 15 + 1) * MINUTE}, {}, MissingFrames, "on the clock of the frames"),
         ({}, {"minutes": 20.0}, DataError, "do not add up to 20 min"),

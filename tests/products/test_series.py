@@ -152,7 +152,7 @@ def test_points_by_place_and_by_file(folder: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        (["--at", "50.0,10.0"], "lies outside the grid|no station lies in the grid"),
+        (["--at", "50.0,10.0"], "lies outside the grid|no place lies in the grid"),
         (["--at", "here"], "is not LON,LAT"),
         ([], "give at least one place"),
         (["--at", "10,50", "--quantiles", "50"], "quantiles lie between 0 and 1"),

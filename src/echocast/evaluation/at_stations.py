@@ -116,7 +116,7 @@ def evaluate_at_stations(
     Raises:
         MissingFrames: no case has a gauge's interval in it.
         DataError: the intervals do not fit the frames or the gauges, or a name is taken.
-        GridMismatch: no station lies in the grid.
+        GridMismatch: no place lies in the grid.
     """
     stations.check(series, quantity="rainfall_amount")
     _check_names(sources, series, config)

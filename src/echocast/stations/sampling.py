@@ -43,7 +43,7 @@ def cells(field: xr.DataArray, series: xr.DataArray) -> Cells:
     """The cell of each station; those outside the grid are left out, which the log tells.
 
     Raises:
-        GridMismatch: no station lies in the grid.
+        GridMismatch: no place lies in the grid.
     """
     x, y = projected(field, series.longitude.values, series.latitude.values)
     rows, columns = _cell(field.y.values, y), _cell(field.x.values, x)
@@ -53,7 +53,7 @@ def cells(field: xr.DataArray, series: xr.DataArray) -> Cells:
     if not within.any():
         found = ", ".join(f"{name} {lon:.2f} E {lat:.2f} N" for name, (lon, lat) in fields.corners(field).items())
         raise GridMismatch(
-            f"no station lies in the grid: {names[0]} is at {series.longitude.values[0]:.2f} E"
+            f"no place lies in the grid: {names[0]} is at {series.longitude.values[0]:.2f} E"
             f" {series.latitude.values[0]:.2f} N, and the corners of the grid are: {found}"
         )
     if not within.all():
