@@ -79,7 +79,7 @@ class WorkerProcess:
 
 @dataclass
 class WorkHere:
-    """The work is done in this process: for tests and for replay."""
+    """The work is done in this process, for tests."""
 
     memory: int = 0
     restarts: dict[str, int] = field(default_factory=dict)
