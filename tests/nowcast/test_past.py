@@ -112,7 +112,7 @@ def test_at_a_time_and_every_so_many_minutes(tmp_path: Path) -> None:
     ]
     assert [n for n, _ in minutes_of(past_of(tmp_path / "in", opened, every=15.0))] == [10, 25, 40, 55]
     assert set(opened) == {paths[n] for n in (2, 5, 8, 11)}
-    with pytest.raises(MissingFrames, match="--every 7: of the frames one comes every 35 min then"):
+    with pytest.raises(MissingFrames, match="--every 7: the frames that fit it are 35 min apart"):
         past_of(tmp_path / "in", every=7.0)
     with pytest.raises(DataError, match="no frame up to 2016-09-28 13:00 UTC"):
         past_of(tmp_path / "in", at=np.datetime64("2016-09-28T13:00", "ns"))

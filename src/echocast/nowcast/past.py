@@ -145,6 +145,6 @@ def _check_step(newest: xr.DataArray, select: Selection) -> None:
     step = float(fields.time_step(newest.time.values) / _MINUTE)
     if abs(step - select.every) > 0.1:
         raise MissingFrames(
-            f"--every {select.every:g}: of the frames one comes every {step:g} min then; give a multiple of their time"
-            " step"
+            f"--every {select.every:g}: the frames that fit it are {step:g} min apart; give a multiple of the time step"
+            " of the files"
         )
