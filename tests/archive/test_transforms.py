@@ -127,7 +127,7 @@ def test_pictures_of_any_size_become_one_size() -> None:
 def test_clip_and_wrong_texts() -> None:
     assert float(done("clip max_rate=5", rain()).max()) == 5.0
     for text, why in {
-        "blur radius=2": "'blur' is no transform; there are: centre, clip",
+        "blur radius=2": "'blur' is no transform; there are: adjust, centre, clip",
         "coarsen": "lacks factor",
         "coarsen factor=two": "factor = 'two'",
         "coarsen factr=2 factor=2": "did you mean 'factor'",

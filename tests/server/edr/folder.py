@@ -43,6 +43,7 @@ def publish(root: Path) -> SmallIssue:
         "degraded": False,
         "path": folder.relative_to(root).as_posix(),
         "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content) + sum(about["bytes"] for about in files.values()),
     }
     index = {"version": "1.0", "generated": iso(ISSUED + 60), "grid": issue.grid.as_dict(), "step": 300.0}
     (root / "index.json").write_text(json.dumps(index | {"issues": [entry], "frames": []}))

@@ -50,7 +50,7 @@ def publish_large(root: Path) -> None:
     (folder / "meta.json").write_bytes(content)
     entry = {"id": name, "time": iso(ISSUED), "revision": 0, "published": iso(ISSUED), "expires": iso(ISSUED + 5400)}
     entry |= {"leads": list(layer.leads), "layers": [], "degraded": False, "path": folder.relative_to(root).as_posix()}
-    entry |= {"sha256": hashlib.sha256(content).hexdigest()}
+    entry |= {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     index = {"version": "1.0", "generated": iso(ISSUED), "grid": grid.as_dict(), "step": 300.0, "frames": []}
     (root / "index.json").write_text(json.dumps(index | {"issues": [entry]}))
 
