@@ -54,7 +54,8 @@ def to_gif(
     """
     frames = _frames(forecast, past, observed)
     panels = 2 if observed is not None else 1
-    pictures = [_render(frame, forecast, panels, basemap) for frame in frames]
+    scene = _Scene(forecast, panels, basemap, frames[-1])
+    pictures = [scene.drawn(frame) for frame in frames]
     palette = pictures[-1].quantize(_COLOURS, dither=Image.Dither.NONE)
     small = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     durations = [milliseconds] * (len(small) - 1) + [5 * milliseconds]
@@ -83,18 +84,36 @@ def _frames(forecast: xr.DataArray, past: xr.DataArray, observed: xr.DataArray |
     return frames
 
 
-def _render(frame: _Frame, grid: xr.DataArray, panels: int, basemap: bool) -> Image.Image:
-    figure, axes = maps.sheet(1, panels, grid, panel_inches=4.2)
-    sides = (frame.left, frame.right)[:panels] if panels == 2 else (frame.right,)
-    for axis, (label, rain) in zip(axes[0], sides, strict=True):
-        maps.draw_map(axis, rain, grid, scale_bar=True)
-        if basemap:
-            maps.draw_basemap(axis, grid, detail="full")
-        is_forecast = label.startswith("forecast")
-        axis.set_title(label, fontsize=12, color=HIGHLIGHT if is_forecast else INK, loc="left")
-        for spine in axis.spines.values():
-            spine.set_color(HIGHLIGHT if is_forecast else "#888888")
-    axes[0][-1].set_title(frame.title, fontsize=12, loc="right", color=INK)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())  # type: ignore[no-untyped-call]
+class _Scene:
+    """The figure of an animation: laid out and drawn once; then only rain, titles and frames around them change.
+
+    Args:
+        grid: has the coordinates.
+        panels: 1, or 2 with what was observed on the left.
+        basemap: draw coasts, borders, places and a graticule.
+        longest: a frame whose titles take the most room.
+    """
+
+    def __init__(self, grid: xr.DataArray, panels: int, basemap: bool, longest: _Frame) -> None:
+        self._figure, axes = maps.sheet(1, panels, grid, panel_inches=4.2)
+        self._axes = axes[0]
+        for axis in self._axes:
+            maps.draw_map(axis, np.zeros(grid.shape[-2:], np.float32), grid, scale_bar=True)
+            if basemap:
+                maps.draw_basemap(axis, grid, detail="full")
+        self._canvas = FigureCanvasAgg(self._figure)
+        self.drawn(longest)
+        self._figure.set_layout_engine("none")  # the same room for every frame
+
+    def drawn(self, frame: _Frame) -> Image.Image:
+        """The picture of a frame."""
+        sides = (frame.left, frame.right)[-len(self._axes) :]
+        for axis, (label, rain) in zip(self._axes, sides, strict=True):
+            axis.images[0].set_data(rain)
+            is_forecast = label.startswith("forecast")
+            axis.set_title(label, fontsize=12, color=HIGHLIGHT if is_forecast else INK, loc="left")
+            for spine in axis.spines.values():
+                spine.set_color(HIGHLIGHT if is_forecast else "#888888")
+        self._axes[-1].set_title(frame.title, fontsize=12, loc="right", color=INK)
+        self._canvas.draw()  # type: ignore[no-untyped-call]
+        return Image.fromarray(np.asarray(self._canvas.buffer_rgba())[..., :3].copy())  # type: ignore[no-untyped-call]
