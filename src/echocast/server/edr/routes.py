@@ -29,8 +29,8 @@ _TAG = "OGC API EDR"
 _HERE = f"/edr/collections/{metadata.COLLECTION}"
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 _GEOJSON = "application/geo+json"
-_SHARE_HELD = 1.0
-"""All answers on their way may hold so many times the largest one."""
+_SHARE_HELD = 0.5
+"""All answers on their way together may hold so many times the largest one; a single one may be larger."""
 
 
 class EdrProblem(Problem):

@@ -79,19 +79,21 @@ def native(wanted: Wanted, grid: Grid) -> Raster | None:
 
 def _cut(mask: np.ndarray, grid: Grid, down: slice, across: slice) -> Raster:
     chosen = mask[down, across].copy()
-    row, column = np.meshgrid(
-        np.arange(down.start, down.stop, dtype=np.int32),
-        np.arange(across.start, across.stop, dtype=np.int32),
-        indexing="ij",
-    )
+    number = _number(grid)
+    row, column = np.arange(down.start, down.stop, dtype=number), np.arange(across.start, across.stop, dtype=number)
     return Raster(
         projection.part(grid.x, across.start, chosen.shape[1]),
         projection.part(grid.y, down.start, chosen.shape[0]),
         NATIVE,
         chosen,
-        np.where(chosen, row, -1),
-        np.where(chosen, column, -1),
+        np.where(chosen, row[:, None], number(-1)),
+        np.where(chosen, column, number(-1)),
     )
+
+
+def _number(grid: Grid) -> type[np.int16] | type[np.int32]:
+    """The smallest type for rows and columns: there are as many of them as values."""
+    return np.int16 if max(grid.shape) < 2**15 else np.int32
 
 
 def in_degrees(found: Raster, wanted: Wanted, grid: Grid, most: int) -> Raster | None:
@@ -103,7 +105,7 @@ def in_degrees(found: Raster, wanted: Wanted, grid: Grid, most: int) -> Raster |
     x, y = _axes_of_degrees(found, grid)
     if x.size * y.size > most:
         raise TooMuch(f"crs=CRS84 would give {x.size * y.size:,} nodes here, the most is {most:,}; ask for less")
-    rows, columns = (np.full((y.size, x.size), -1, np.int32) for _ in range(2))
+    rows, columns = (np.full((y.size, x.size), -1, _number(grid)) for _ in range(2))
     for strip in strips(y.size, _STRIP):
         place_x, place_y = (one.ravel() for one in np.meshgrid(projection.centres(x), projection.centres(y)[strip]))
         row, column = grid.cells(place_x, place_y)
