@@ -54,7 +54,7 @@ class Held:
 
     def __init__(self, most: int) -> None:
         self.most, self.now = most, 0
-        self._trimmer = Trimmer()
+        self.trimmer = Trimmer()
 
     def take(self, size: int) -> int:
         """Take room for an answer; what was taken, to be given back. Raises `Problem` 503 if there is none."""
@@ -66,10 +66,8 @@ class Held:
         return size
 
     def give_back(self, size: int) -> None:
-        """Give room back; memory too, in a thread."""
+        """Give room back."""
         self.now -= size
-        if size and self._trimmer.is_due():
-            asyncio.get_running_loop().run_in_executor(None, self._trimmer.trim)
 
 
 class Sent(Response):
@@ -104,6 +102,8 @@ class Sent(Response):
         finally:
             self.parts.clear()
             self._held.give_back(self._taken)
+            if self._taken and self._held.trimmer.is_due():
+                asyncio.get_running_loop().run_in_executor(None, self._held.trimmer.trim)
 
 
 def gathered(parts: list[bytes], *, zipped: bool) -> list[bytes]:

@@ -181,9 +181,10 @@ def _errs(p: np.ndarray) -> np.ndarray:
         (p[:, 1::2, 2::2], (b + d) / 2),
         (p[:, 1::2, 1::2], (above + below) / 2),
     )
-    error = np.max([np.abs(true - guessed) for true, guessed in middles], axis=(0, 1))  # NaN stays NaN
-    side = np.minimum(*(np.square(way - a).sum(axis=0) for way in (b, c)))
-    return np.logical_not(error <= _TOLERANCE / _SQUARE * np.sqrt(side))
+    error: np.ndarray = np.max([np.abs(true - guessed) for true, guessed in middles], axis=(0, 1))  # NaN stays NaN
+    side: np.ndarray = np.minimum(*(np.square(way - a).sum(axis=0) for way in (b, c)))
+    is_right: np.ndarray = error <= _TOLERANCE / _SQUARE * np.sqrt(side)
+    return ~is_right
 
 
 def _between(points: np.ndarray) -> np.ndarray:
