@@ -275,5 +275,3 @@ def _limit(asked: Mapping[str, str]) -> int:
     if not re.fullmatch("[0-9]{1,100}", text) or int(text) < 1:
         raise Refused(f"limit: {shown(text)} is no whole number of 1 or more")
     return min(int(text), 10_000)
-
-

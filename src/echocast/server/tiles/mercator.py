@@ -141,7 +141,7 @@ class Nodes:
     def is_inside(self, grid: Grid) -> bool:
         """Whether all pixels surely lie in the grid."""
         return self.exact.size == 0 and all(
-            _MARGIN < points.min() and points.max() < size - _MARGIN
+            points.min() > _MARGIN and points.max() < size - _MARGIN
             for points, size in zip(self.points, grid.shape, strict=True)
         )
 
