@@ -71,6 +71,12 @@ def form_of(file: PointFile, issued: float) -> Form:
     return found
 
 
+def prepare(file: PointFile, issued: float) -> None:
+    """Make what the first answers of an issue would have to wait for."""
+    form_of(file, issued)
+    _texts()
+
+
 _FORMS: WeakKeyDictionary[PointFile, Form] = WeakKeyDictionary()
 
 
@@ -142,4 +148,4 @@ def numbers(bits: np.ndarray) -> list[float | None]:
 def _texts() -> tuple[str, ...]:
     """The text of every number of half precision."""
     values = np.arange(2**16, dtype=np.uint16).view(np.float16).tolist()
-    return tuple(json.dumps(float(f"{one:.4g}")) if math.isfinite(one) else "null" for one in values)
+    return tuple(repr(float(f"{one:.4g}")) if math.isfinite(one) else "null" for one in values)
