@@ -31,11 +31,13 @@ class Wanted:
         holds: whether places are asked for, in degrees or in x and y.
         boxes: all that is asked for lies in one of them.
         degrees: which of both.
+        is_box: whether all that lies in the boxes is asked for.
     """
 
     holds: Holds
     boxes: tuple[Box, ...]
     degrees: bool
+    is_box: bool = False
 
 
 def points(geometry: Geometry, grid: Grid, *, degrees: bool, many: bool) -> Points:
@@ -59,14 +61,18 @@ def area(geometry: Geometry, *, degrees: bool) -> Wanted:
 def cube(text: str, *, degrees: bool) -> Wanted:
     """The cells of a `bbox`; raises `Refused`."""
     box = inside.box(text, degrees=degrees)
-    return Wanted(lambda x, y: box.holds(x, y, degrees=degrees), (box,), degrees)
+    return Wanted(lambda x, y: box.holds(x, y, degrees=degrees), (box,), degrees, is_box=True)
 
 
 def native(wanted: Wanted, grid: Grid) -> Raster | None:
     """The smallest rectangle of cells that holds all that were asked for; none if there is no such cell."""
     mask = np.zeros(grid.shape, bool)
     x, y = projection.centres(grid.x), projection.centres(grid.y)
+    enclosed = blocks.enclosed(wanted.boxes[0], grid) if wanted.is_box and wanted.degrees else None
     for rows, columns in blocks.near(wanted.boxes, grid, degrees=wanted.degrees):
+        if enclosed is not None and enclosed[blocks.numbers(rows), blocks.numbers(columns)].all():
+            mask[rows, columns] = True  # no cell needs to be looked at
+            continue
         place_x, place_y = (one.ravel() for one in np.meshgrid(x[columns], y[rows]))
         degrees = projection.degrees(grid, place_x, place_y)
         held = wanted.holds(*(degrees if wanted.degrees else (place_x, place_y)))
