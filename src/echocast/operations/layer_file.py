@@ -98,7 +98,9 @@ class LayerFile(BlockFile):
         about = self.layers[name]
         if lead not in about["leads"]:
             raise KeyError(f"{name} has no lead {lead:g}")
-        content = self._inflated(self._spans[about["first"] + about["leads"].index(lead)])
+        content = self._inflated(
+            self._spans[about["first"] + about["leads"].index(lead)], self.shape[0] * self.shape[1]
+        )
         return self._array(content, self.shape)
 
     def scale_values(self, name: str) -> np.ndarray:

@@ -5,6 +5,7 @@
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 NS = 1_000_000_000
 """Nanoseconds in a second."""
@@ -30,6 +31,7 @@ def seconds_of_name(text: str) -> float:
     return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
 
 
+@lru_cache(maxsize=4096)  # the server asks for the same few with every request
 def seconds_of(text: str) -> float:
     """The seconds since 1970 of a time that `iso` wrote; raises `ValueError` for any other text."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()

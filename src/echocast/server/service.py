@@ -13,6 +13,7 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from echocast.errors import EchocastError
+from echocast.server import point_json
 from echocast.server import snapshot as snapshots
 from echocast.server.asgi import Scope
 from echocast.server.metrics import Metrics
@@ -77,6 +78,8 @@ class Service:
         with suppress(EchocastError):  # requests will tell
             if found.newest is not None and found.newest.grid is not None:
                 found.newest.grid.cell(0.0, 0.0)
+            if found.newest is not None and found.newest.point_file is not None:
+                point_json.prepare(found.newest.point_file, found.newest.seconds)
             if found.newest_frame is not None and found.newest_frame.grid is not None:
                 found.newest_frame.values()
 
