@@ -76,6 +76,10 @@ def test_rules_and_dashboard_ask_only_for_what_is_measured() -> None:
     for where, expression in expressions().items():
         for name in re.findall(r"echocast_\w+", expression):
             assert re.sub(r"_(bucket|sum|count)$", "", name) in known, (where, name)
+        for name, labels in re.findall(r"(echocast_\w+)\{([^}]*)\}", expression):
+            family = FAMILIES.get(re.sub(r"_(total|bucket|sum|count)$", "", name))
+            for label, values in re.findall(r'(\w+)=~?"([\w|]+)"', labels) if family else ():
+                assert set(values.split("|")) <= set(family.known.get(label, values.split("|"))), (where, label)
 
 
 def test_the_dashboards_expressions_are_read_by_prometheus(tmp_path: Path) -> None:

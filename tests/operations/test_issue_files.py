@@ -13,7 +13,8 @@ from tests.operations.fake_radar import START_S, FakeRadar
 from echocast import fields
 from echocast.errors import UnreadableFile
 from echocast.io.forecast_file import from_netcdf
-from echocast.operations import deflate, issue_layers, scales
+from echocast.io import deflate
+from echocast.operations import issue_layers, scales
 from echocast.operations.clocks import ManualClock
 from echocast.operations.grid import Grid
 from echocast.operations.layer_file import Layer, LayerFile, write_layers

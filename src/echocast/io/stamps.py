@@ -79,8 +79,9 @@ def _times_in(text: str, *, whole: bool) -> list[np.datetime64]:
     found: list[np.datetime64] = []
     for stamp in _STAMP.finditer(text):
         parts = [int(stamp[name] or 0) for name in ("year", "month", "day", "hour", "minute", "second")]
+        is_leap = parts[3:] == [23, 59, 60]  # the first second of the next day, as clocks of computers have it
         try:
-            time = datetime(*parts)  # type: ignore[arg-type]
+            time = datetime(*parts[:5], 59 if is_leap else parts[5]) + timedelta(seconds=is_leap)
         except ValueError:
             continue
         if time.year in _YEARS:

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from echocast.errors import UnreadableFile
-from echocast.operations import deflate, scales
+from echocast.io import deflate
+from echocast.operations import scales
 from echocast.operations.blocks import BlockFile, Spans
 
 FORMAT = "echocast-layers-1"

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from echocast.errors import UnreadableFile
-from echocast.operations import deflate
+from echocast.io import deflate
 from echocast.operations.blocks import BlockFile, Spans
 from echocast.operations.layer_file import Layer, about, firsts, unlike
 
