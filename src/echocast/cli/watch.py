@@ -81,7 +81,7 @@ def command(
     keep_netcdf: Annotated[
         str | None, _text("--keep-netcdf", "TIME", "NetCDF files of older issues are kept so long. Default: 7d.")
     ] = None,
-    keep_bytes: Annotated[str | None, _text("--keep-bytes", "SIZE", "All issues together hold no more.")] = None,
+    keep_bytes: Annotated[str | None, _text("--keep-bytes", "SIZE", "Issues and NetCDF files together hold no more.")] = None,
     grace: Annotated[
         str | None, _text("--grace", "TIME", "Time from index to disk for what is removed. Default: 10min.")
     ] = None,
