@@ -20,7 +20,9 @@ def command(
     folder: Annotated[
         Path | None, typer.Argument(metavar="DIR", help="Folder of echocast watch --out.", show_default=False)
     ] = None,
-    config: Annotated[Path | None, _text("--config", "FILE", "Settings in TOML: every option is a key of [serve].")] = None,
+    config: Annotated[
+        Path | None, _text("--config", "FILE", "Settings in TOML: every option is a key of [serve].")
+    ] = None,
     bind: Annotated[str | None, _text("--bind", "HOST:PORT", "Where to answer. Default: 127.0.0.1:8080.")] = None,
     workers: Annotated[int | None, _text("--workers", "N", "Processes. Default: 1.")] = None,
     metrics_bind: Annotated[

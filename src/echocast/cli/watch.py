@@ -28,7 +28,9 @@ def command(
         list[str] | None, typer.Argument(metavar="SOURCE...", help="Folders, globs, or URLs of s3, gs, http.")
     ] = None,
     out: Annotated[Path | None, _text("--out", "DIR", "Folder for forecasts, index.json and status.json.")] = None,
-    config: Annotated[Path | None, _text("--config", "FILE", "Settings in TOML: every option is a key of [watch].")] = None,
+    config: Annotated[
+        Path | None, _text("--config", "FILE", "Settings in TOML: every option is a key of [watch].")
+    ] = None,
     model: Annotated[
         str | None, _text("--model", "NAME|PATH", "A forecaster or a checkpoint. Default: lagrangian.")
     ] = None,
@@ -81,7 +83,9 @@ def command(
     keep_netcdf: Annotated[
         str | None, _text("--keep-netcdf", "TIME", "NetCDF files of older issues are kept so long. Default: 7d.")
     ] = None,
-    keep_bytes: Annotated[str | None, _text("--keep-bytes", "SIZE", "Issues and NetCDF files together hold no more.")] = None,
+    keep_bytes: Annotated[
+        str | None, _text("--keep-bytes", "SIZE", "Issues and NetCDF files together hold no more.")
+    ] = None,
     grace: Annotated[
         str | None, _text("--grace", "TIME", "Time from index to disk for what is removed. Default: 10min.")
     ] = None,

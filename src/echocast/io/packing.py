@@ -48,7 +48,9 @@ def comment(bits: int) -> str:
     return f"rounded to {bits} significant bits: within {100 * 2.0**-bits:.1g} %"
 
 
-def with_grids(content: bytes, grids: Mapping[str, xr.Variable], to_round: Mapping[str, int] | None = None) -> memoryview:
+def with_grids(
+    content: bytes, grids: Mapping[str, xr.Variable], to_round: Mapping[str, int] | None = None
+) -> memoryview:
     """The NetCDF-4 file `content` with more variables, whose last two dims are y and x.
 
     Args:
