@@ -74,7 +74,7 @@ def run(*, quick: bool, rounds: int, device: str) -> str:  # noqa: ARG001 (what 
             f" {platform.machine()}, {os.cpu_count()} processors, load {load:.1f} before. Frames of FMI, 1226 x 760"
             f" cells, 18 leads of 5 minutes; {rounds} forecasts each, after one to warm up. From the moment at which a"
             " whole file is in the folder until `index.json` names its forecast, with 2 s in which the file must stay"
-            " the same (`--settle`). The stages are medians; the rest is those 2 s, reading the new file, fsync, checksums"
+            " the same (`--settle`). Stages are medians; the rest is those 2 s, reading the new file, fsync, checksums"
             " and the index. CPU: of both processes. `python -m benchmarks watch` makes this table.",
             "",
             f"| forecast | s, median | s, 95 % | {' | '.join(_STAGES)} | rest | CPU s | MB: NetCDF | layers | points |",

@@ -2,7 +2,7 @@
 
 A number is float16, so within 0.05 % of what was given (numbers below 0.00006 are coarser), NaN where it is not known.
 Its 16 bits are read as a whole number, and of each cell n is written: bits - those above - those to the left + those
-above to the left (none of them beyond the block), modulo 65536 and taken as a signed number. It is small where neighbours
+above to the left (none beyond the block), modulo 65536 and taken as a signed number. It is small where neighbours
 are alike, so that the file becomes a third smaller. n is written as 2 n, or -2 n - 1 where it is below 0. A block is
 (2, variable and lead, row, column), the low bytes of all cells first and then the high ones, deflated.
 
