@@ -15,8 +15,9 @@ Without members there are ``rate``, ``amount.*`` and ``coverage`` alone.
 Rates and amounts are rounded to 7 significant bits, within 0.8 %: radars tell them in steps of about 8 %, and the files
 become a third smaller. Probabilities are not rounded.
 
-points.bin also has ``arrival``, or of an ensemble ``arrival.p10``, ``arrival.p50`` and ``arrival.p90``: the minutes
-until the first lead with rain (0.1 mm/h) by which so many of the members have had some; infinite where they do not.
+Maps (layers.bin) have no quantiles of 25 and 75 %, which the series of a place are for. points.bin also has
+``arrival``, or of an ensemble ``arrival.p10``, ``arrival.p50`` and ``arrival.p90``: the minutes until the first lead with
+rain (0.1 mm/h) by which so many of the members have had some; infinite where they do not.
 """
 
 import math
@@ -35,6 +36,7 @@ _MINUTE = np.timedelta64(1, "m")
 _WET = 0.1
 """Rain begins at this rate, in mm/h."""
 _SHARES = (10, 50, 90)
+_OF_SERIES = ("rate.p25", "rate.p75")
 BITS = 7
 """Significant bits of rates and amounts in the files of an issue."""
 
@@ -62,6 +64,11 @@ def layers_of(
     made |= {} if products is None else _chances(products, leads)
     known = np.where(np.isnan(mean.values), np.float32(np.nan), np.float32(1))
     return made | {"coverage": Layer(known, leads, "coverage", "where the forecast is known")}
+
+
+def of_maps(layers: Mapping[str, Layer]) -> dict[str, Layer]:
+    """The layers that maps draw."""
+    return {name: layer for name, layer in layers.items() if name not in _OF_SERIES}
 
 
 def rounded(layers: Mapping[str, Layer]) -> dict[str, Layer]:

@@ -208,11 +208,13 @@ def _written(
     from echocast.operations.layer_file import write_layers
     from echocast.operations.point_file import write_points
 
-    forecast_file.to_netcdf(forecast, job.out, products=products, command="echocast watch", bits=issue_layers.BITS)
+    # No quantiles of the rates: they are in points.bin, follow from the members, and are a third of the file.
+    beside = None if products is None else products.drop_dims("quantile")
+    forecast_file.to_netcdf(forecast, job.out, products=beside, command="echocast watch", bits=issue_layers.BITS)
     layers = issue_layers.rounded(issue_layers.layers_of(forecast, products, job.thresholds.spans))
     if not layers:
         return {}, {}
-    about = write_layers(job.out.with_name("layers.bin"), layers)
+    about = write_layers(job.out.with_name("layers.bin"), issue_layers.of_maps(layers))
     arrivals = issue_layers.arrivals_of(forecast)
     return about, write_points(job.out.with_name("points.bin"), layers | arrivals)
 

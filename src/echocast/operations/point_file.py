@@ -1,12 +1,8 @@
 """points.bin: all that an issue says of a place, read at once. Blocks of cells, each with all variables and leads.
 
-A number is float16, so within 0.05 % of what was given (numbers below 0.00006 are coarser), NaN where it is not known.
-Its 16 bits are read as a whole number, and of each cell n is written: bits - those above - those to the left + those
-above to the left (none beyond the block), modulo 65536 and taken as a signed number. It is small where neighbours
-are alike, so that the file becomes a third smaller. n is written as 2 n, or -2 n - 1 where it is below 0. A block is
-(2, variable and lead, row, column), the low bytes of all cells first and then the high ones, deflated.
-
-Variables have the names of the layers (`echocast.operations.issue_layers`). meta.json says where blocks begin.
+A block is float16, the low bytes of all numbers first and then the high ones, deflated: (2, variable and lead, row,
+column). So a value is within 0.05 % of what was given (numbers below 0.00006 are coarser), NaN where it is not
+known. Variables have the names of the layers (`echocast.operations.issue_layers`). meta.json says where blocks begin.
 
 >>> import tempfile
 >>> rain = Layer(np.array([[[0, 2.5], [np.nan, 9]]], np.float32), (5.0,), "rate", "rain rate")
@@ -30,7 +26,7 @@ from echocast.io import deflate
 from echocast.operations.blocks import BlockFile, Spans
 from echocast.operations.layer_file import Layer, about, firsts, unlike
 
-FORMAT = "echocast-points-2"
+FORMAT = "echocast-points-1"
 BLOCK = 16
 """Cells along a side of a block: with 32 a point takes three times as long, and the file is no smaller."""
 
@@ -90,9 +86,8 @@ class PointFile(BlockFile):
             UnreadableFile: the file is gone or damaged.
         """
         self._check(row, column)
-        steps = self._steps(row // self._block, column // self._block)
-        upto = steps[:, : row % self._block + 1, : column % self._block + 1]
-        numbers = _numbers(upto.sum(axis=(1, 2), dtype=np.uint16))
+        content = self._bytes(row // self._block, column // self._block)
+        numbers = _numbers(content[:, :, row % self._block, column % self._block])
         return {name: numbers[self._planes(name)] for name in self.variables}
 
     def window(self, rows: slice, columns: slice, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
@@ -118,11 +113,11 @@ class PointFile(BlockFile):
         found = self._empty(names, shape)
         for down in range(rows.start // self._block, (rows.stop - 1) // self._block + 1):
             for across in range(columns.start // self._block, (columns.stop - 1) // self._block + 1):
-                steps = self._steps(down, across)
-                there_y, here_y = _shared(rows, down * self._block, steps.shape[1])
-                there_x, here_x = _shared(columns, across * self._block, steps.shape[2])
+                content = self._bytes(down, across)
+                there_y, here_y = _shared(rows, down * self._block, content.shape[2])
+                there_x, here_x = _shared(columns, across * self._block, content.shape[3])
                 for name, target in found.items():
-                    target[:, there_y, there_x] = _numbers(_bits(steps[self._planes(name)])[:, here_y, here_x])
+                    target[:, there_y, there_x] = _numbers(content[:, self._planes(name), here_y, here_x])
         return found
 
     def cells(self, cells: Sequence[tuple[int, int]], names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
@@ -139,10 +134,10 @@ class PointFile(BlockFile):
             self._check(row, column)
             by_block.setdefault((row // self._block, column // self._block), []).append(number)
         for (down, across), numbers in by_block.items():
-            steps = self._steps(down, across)
+            content = self._bytes(down, across)
             rows, columns = (np.array([cells[n][axis] % self._block for n in numbers]) for axis in (0, 1))
             for name, target in found.items():
-                target[:, numbers] = _numbers(_bits(steps[self._planes(name)])[:, rows, columns])
+                target[:, numbers] = _numbers(content[:, self._planes(name)][:, :, rows, columns])
         return found
 
     def _empty(self, names: Iterable[str] | None, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -157,16 +152,14 @@ class PointFile(BlockFile):
         variable = self.variables[name]
         return slice(variable["first"], variable["first"] + len(variable["leads"]))
 
-    def _steps(self, down: int, across: int) -> np.ndarray:
-        """A block, uint16 (plane, row, column): what is to be summed up from the upper left corner."""
+    def _bytes(self, down: int, across: int) -> np.ndarray:
+        """A block, uint8 (2, plane, row, column)."""
         content = self._inflated(self._spans[down * self._across + across])
         rows = min(self._block, self.shape[0] - down * self._block)
         columns = min(self._block, self.shape[1] - across * self._block)
         if len(content) != 2 * self._count * rows * columns:
             raise UnreadableFile(f"{self.path}: a block has {len(content)} bytes, which is not what meta.json tells")
-        low, high = np.frombuffer(content, np.uint8).reshape(2, self._count, rows, columns)
-        folded = low | (high.astype(np.uint16) << 8)
-        return (folded >> 1) ^ (0 - (folded & 1))
+        return np.frombuffer(content, np.uint8).reshape(2, self._count, rows, columns)
 
 
 def _shared(wanted: slice, first: int, size: int) -> tuple[slice, slice]:
@@ -181,28 +174,15 @@ def _packed(planes: Sequence[np.ndarray], first: int, block: int) -> list[bytes]
     with np.errstate(over="ignore"):  # larger numbers than 65 504 become infinite, which no rain is
         for plane, target in zip(planes, band, strict=True):
             target[:] = plane[first : first + block]
-    steps = np.diff(band.view("<u2"), axis=1, prepend=np.uint16(0))
-    corners = steps[:, :, ::block].copy()
-    steps = np.diff(steps, axis=2, prepend=np.uint16(0))
-    steps[:, :, ::block] = corners
-    folded = (steps << 1) ^ (0 - (steps >> 15))
-    halves = np.empty((2, *folded.shape), np.uint8)
-    np.copyto(halves[0], folded, casting="unsafe")
-    np.copyto(halves[1], folded >> 8, casting="unsafe")
+    bits = band.view("<u2")
+    halves = np.empty((2, *bits.shape), np.uint8)
+    np.copyto(halves[0], bits, casting="unsafe")
+    np.copyto(halves[1], bits >> 8, casting="unsafe")
     cut = range(0, band.shape[2], block)
     return [deflate.deflated(np.ascontiguousarray(halves[:, :, :, at : at + block])) for at in cut]
 
 
-def _bits(steps: np.ndarray) -> np.ndarray:
-    """The bits of numbers, uint16 (plane, row, column)."""
-    found = steps.copy()
-    for row in range(1, found.shape[1]):
-        found[:, row] += found[:, row - 1]
-    for column in range(1, found.shape[2]):
-        found[:, :, column] += found[:, :, column - 1]
-    return found
-
-
-def _numbers(bits: np.ndarray) -> np.ndarray:
-    """Numbers, float32, from the bits of half precision."""
+def _numbers(halves: np.ndarray) -> np.ndarray:
+    """Numbers, float32, from their low and high bytes (2, ...)."""
+    bits: np.ndarray = halves[0] | (halves[1].astype(np.uint16) << 8)
     return bits.view(np.float16).astype(np.float32)
