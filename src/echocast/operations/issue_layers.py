@@ -16,8 +16,8 @@ Rates and amounts are rounded to 7 significant bits, within 0.8 %: radars tell t
 become a third smaller. Probabilities are not rounded.
 
 Maps (layers.bin) have no quantiles of 25 and 75 %, which the series of a place are for. points.bin also has
-``arrival``, or of an ensemble ``arrival.p10``, ``arrival.p50`` and ``arrival.p90``: the minutes until the first lead with
-rain (0.1 mm/h) by which so many of the members have had some; infinite where they do not.
+``arrival``, or of an ensemble ``arrival.p10``, ``arrival.p50`` and ``arrival.p90``: the minutes until the first lead
+with rain (0.1 mm/h) by which so many of the members have had some; infinite where they do not.
 """
 
 import math
