@@ -10,13 +10,14 @@ from tests.known import fmi_pgm
 
 from echocast import plugins
 
-FILES = 500
+FILES = 80
 
 
 @pytest.mark.usefixtures("as_users_run")
+@pytest.mark.parametrize("files", [FILES, pytest.param(500, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("reader", known.names())
-def test_files_of_known_truth_are_read_right(reader: str) -> None:
-    assert known.run(reader, FILES, start=10**6) == []
+def test_files_of_known_truth_are_read_right(reader: str, files: int) -> None:
+    assert known.run(reader, files, start=10**6) == []
 
 
 def test_every_reader_has_such_files() -> None:
