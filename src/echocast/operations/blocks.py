@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from echocast.errors import UnreadableFile
-from echocast.operations import deflate
+from echocast.io import deflate
 
 
 class Spans:

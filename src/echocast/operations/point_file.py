@@ -1,7 +1,7 @@
 """points.bin: all that an issue says of a place, read at once. Blocks of cells, each with all variables and leads.
 
 A block is float16, the low bytes of all numbers first and then the high ones, deflated: (2, variable and lead, row,
-column). So a value is within 0.05 % of what was forecast (numbers below 0.00006 are coarser), NaN where it is not
+column). So a value is within 0.05 % of what was given (numbers below 0.00006 are coarser), NaN where it is not
 known. Variables have the names of the layers (`echocast.operations.issue_layers`). meta.json says where blocks begin.
 
 >>> import tempfile
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from echocast.errors import UnreadableFile
-from echocast.operations import deflate
+from echocast.io import deflate
 from echocast.operations.blocks import BlockFile, Spans
 from echocast.operations.layer_file import Layer, about, firsts, unlike
 
