@@ -1,5 +1,5 @@
 // The forecast at a point: words, a meteogram with the spread of the members, probabilities, amounts, and a table.
-import { CHANCE_COLOURS, drawChance, drawRate } from "./charts.js";
+import { CHANCE_COLOURS, drawChance, drawRate, ready } from "./charts.js";
 import { clock, told, zoneName } from "./times.js";
 
 const panel = document.getElementById("panel");
@@ -79,9 +79,15 @@ export class Panel {
     return [...parts, links, table];
   }
 
-  #draw(found, zone) {
+  async #draw(found, zone) {
     const rate = document.getElementById("chart-rate");
     if (!rate) return;
+    try {
+      await ready();
+    } catch {
+      return; // the table holds the same numbers
+    }
+    if (!rate.isConnected || rate.firstChild) return; // another point was opened meanwhile
     const style = getComputedStyle(document.documentElement);
     const colours = Object.fromEntries(["ink", "soft", "line", "accent", "observed", "forecast"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
     const tell = (ms) => clock(ms, zone);
