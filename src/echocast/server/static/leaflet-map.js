@@ -70,7 +70,7 @@ export function makeMap(element, { still }) {
     inertia: !still,
     boxZoom: true,
   });
-  L.control.zoom({ position: "topleft" }).addTo(map);
+  L.control.zoom({ position: "topright" }).addTo(map);
   L.control.scale({ position: "bottomleft", imperial: false }).addTo(map);
   for (const [name, order] of [["ground", 200], ["pictures", 300], ["marks", 350], ["lines", 400]]) {
     map.createPane(name).style.zIndex = order;

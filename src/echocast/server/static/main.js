@@ -30,7 +30,7 @@ const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 const state = makeState({
   model: null, trouble: null, lost: false, issueId: null, layer: "rate", palette: recall("palette", "auto"),
-  zone: recall("zone", "local"), opacity: Number(recall("opacity", "0.8")), frames: [], shown: null, follow: true, point: null,
+  zone: recall("zone", "local"), opacity: Number(recall("opacity", "0.8")), frames: [], shown: null, follow: true, point: null, notice: "",
 });
 const map = makeMap(byId("map"), { still });
 const pixels = new Pixels();
@@ -118,7 +118,12 @@ function choose(frame, { byHand = false } = {}) {
 
 function announce(frame) {
   const said = label(frame, now(), state.get().zone);
-  byId("live").textContent = `${said.kind} ${said.clock}`;
+  speak(`${said.kind} ${said.clock}`);
+}
+
+// For those who hear the page: what they did, and what has gone wrong or right; never what only grows older.
+function speak(text) {
+  byId("live").textContent = text;
 }
 
 // ---- what is shown
@@ -168,25 +173,33 @@ async function showLegend() {
 }
 
 function showLabel() {
-  const { shown, zone } = state.get();
-  if (!shown) return;
+  const { shown, zone, model } = state.get();
+  for (const name of ["back", "play", "forward", "latest"]) byId(name).disabled = !shown;
+  if (!shown) {
+    byId("detail").textContent = model ? "No picture yet" : "";
+    return;
+  }
   const said = label(shown, now(), zone);
   byId("time").dataset.kind = shown.observed ? "observed" : "forecast";
   byId("kind").textContent = said.kind;
   byId("clock").textContent = said.clock;
   byId("detail").textContent = said.detail;
-  timeline.show(shown, `${said.kind} ${said.clock} ${said.detail}`);
+  timeline.show(shown, player.isPlaying ? null : `${said.kind} ${said.clock}`);
 }
 
+let told = "";
 function showCondition() {
-  const { model, trouble, zone, frames, issueId, lost } = state.get();
+  const { model, trouble, zone, frames, issueId, lost, notice } = state.get();
   const issue = issueOf(model, issueId);
   const latest = model?.observed.reduce((best, one) => (!best || one.time > best.time ? one : best), null) ?? null;
-  const said = condition({ model, trouble, now: now(), zone, latest, issue, lost, isOld: Boolean(issue && issue !== model.issues[0]) });
+  const said = condition({ model, trouble, now: now(), zone, latest, issue, lost, notice, isOld: Boolean(issue && issue !== model.issues[0]) });
   const fresh = byId("freshness");
   fresh.dataset.state = said.state;
   if (fresh.textContent !== said.text) fresh.textContent = said.text;
   controls.banner(said);
+  const about = [said.state, trouble?.kind, trouble?.status, lost, notice, issue === model?.issues[0]].join();
+  if (about !== told && (said.banner || told)) speak(said.banner || said.text);
+  told = about;
   const dim = said.state === "stale" ? 0.5 : 1;
   pictures.setOpacity(state.get().opacity * dim);
   details.opacity(state.get().opacity * dim);
@@ -197,12 +210,13 @@ function drawLayers() {
   const { model, layer } = state.get();
   controls.layers(model.layers, layer);
   byId("credit").textContent = [model.attribution, ground?.attribution].filter(Boolean).join(" · ");
+  byId("source").textContent = model.attribution ? `Radar: ${model.attribution}.` : "";
 }
 
 // ---- a point
 async function openPoint(lat, lon, { name = null, focus = false, push = true } = {}) {
   const title = name ?? ground?.nearest(lat, lon)?.name ?? "Forecast at a point";
-  const heading = `${title} (${lat.toFixed(2)}, ${lon.toFixed(2)})`;
+  const heading = { title, place: `${lat.toFixed(2)}, ${lon.toFixed(2)}` };
   state.set({ point: { lat, lon } });
   map.pin(lat, lon);
   panel.wait(heading);
@@ -212,6 +226,7 @@ async function openPoint(lat, lon, { name = null, focus = false, push = true } =
   try {
     const found = await point(lat, lon, state.get().issueId);
     if (state.get().point !== asked) return;
+    if (!focus) speak(`${title}: ${found.summary || "nothing is known here"}`);
     panel.show(found, { name: heading, zone: state.get().zone, csv: pointUrl(lat, lon, "csv", state.get().issueId), now: now() });
   } catch (bad) {
     if (state.get().point !== asked) return;
@@ -398,7 +413,8 @@ const controls = startControls({
     rebuild();
     writeAddress(true);
   },
-  onDismiss: () => state.set({ lost: false }),
+  onDismiss: () => state.set({ lost: false, notice: "" }),
+  onNotice: (notice) => state.set({ notice }),
   onHere: (lat, lon) => find({ lat, lon, name: "My position" }),
   zone: state.get().zone,
   opacity: state.get().opacity,
@@ -406,7 +422,7 @@ const controls = startControls({
 
 const find = ({ lat, lon, name }) => {
   map.show(lat, lon);
-  openPoint(lat, lon, { name });
+  openPoint(lat, lon, { name, focus: true });
 };
 const actions = {
   play: () => player.toggle(),
@@ -435,7 +451,7 @@ state.on((_, changed) => {
     showLabel();
     showLegend();
   }
-  if (["trouble", "model", "zone", "opacity", "lost", "issueId", "frames"].some((name) => changed.has(name))) showCondition();
+  if (["trouble", "model", "zone", "opacity", "lost", "notice", "issueId", "frames"].some((name) => changed.has(name))) showCondition();
 });
 map.onClick((lat, lon) => openPoint(lat, lon));
 map.onMove(() => writeAddress());

@@ -49,10 +49,10 @@ export class Timeline {
     this.now.style.left = `${100 * share}%`;
   }
 
-  // The label is that of the picture which is shown.
+  // The label is that of the picture which is shown; null while it changes too often to be spoken.
   show(frame, text) {
     this.slider.value = frame.time;
-    this.slider.setAttribute("aria-valuetext", text);
+    if (text !== null) this.slider.setAttribute("aria-valuetext", text);
   }
 
   nearest(time) {
