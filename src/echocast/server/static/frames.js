@@ -25,6 +25,9 @@ export class Pictures {
     for (const [url, entry] of this.kept) {
       if (!urls.has(url) && entry !== this.shown) this.#drop(url);
     }
+    if (!this.shown) return;
+    this.order = after(frames, this.wanted);
+    this.more();
   }
 
   isReady = (frame) => this.kept.get(frame.url)?.state === "ready";
