@@ -197,8 +197,8 @@ function showCondition() {
   fresh.dataset.state = said.state;
   if (fresh.textContent !== said.text) fresh.textContent = said.text;
   controls.banner(said);
-  const about = [said.state, trouble?.kind, trouble?.status, lost, notice, issue === model?.issues[0]].join();
-  if (about !== told && (said.banner || told)) speak(said.banner || said.text);
+  const about = said.banner && [said.state, trouble?.kind, trouble?.status, lost, notice, issue?.id].join();
+  if (about !== told) speak(said.banner || said.text);
   told = about;
   const dim = said.state === "stale" ? 0.5 : 1;
   pictures.setOpacity(state.get().opacity * dim);
