@@ -139,7 +139,7 @@ def chromium() -> Iterator["Browser"]:
     try:
         from playwright.sync_api import sync_playwright
     except ImportError as bad:
-        raise MissingDependency("the page is opened with playwright: pip install 'echocast[test]'") from bad
+        raise MissingDependency("playwright", "test") from bad
     of_system = Path("/usr/bin/chromium")
     with sync_playwright() as playwright:
         path = str(of_system) if of_system.exists() else None
@@ -163,7 +163,8 @@ def opening(browser: "Browser", address: str) -> Opening:
     asked = page.evaluate(_ASKED)
     measured = {one["name"]: one["value"] for one in tools.send("Performance.getMetrics")["metrics"]}
     context.close()
-    return Opening(*seen, 1000 * measured["ProcessTime"], asked)
+    picture, basemap = seen
+    return Opening(picture, basemap, 1000 * measured["ProcessTime"], asked)
 
 
 def _told(times: Sequence[float]) -> str:
