@@ -4,7 +4,7 @@ The JSON of an issue differs from place to place in its numbers alone, of which 
 around them is made once for an issue, and that of each number once.
 
 >>> texts(np.array([2.5, 0.12345, np.nan, np.inf], np.float16).view(np.uint16))
-['2.5', '0.1234', 'null', 'null']
+['2.5', '0.1235', 'null', 'null']
 """
 
 import json
