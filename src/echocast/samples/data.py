@@ -27,8 +27,8 @@ class Data:
         validation_stride: the same of validation windows; half a window if None.
         validation_windows: so many of the validation windows, evenly chosen; all if None.
         split: how one archive is split: "fractions" of its segments, 70, 15 and 15 %, or, of one or two segments, the
-            end of their time for validation after a gap (see `echocast.samples.splits.by_time`); or "blocks" of 40 frames, two of
-            each day drawn for validation and test (see `echocast.samples.splits.blocks`).
+            end of their time for validation after a gap (see `echocast.samples.splits.by_time`); or "blocks" of 40
+            frames, two of each day drawn for validation and test (see `echocast.samples.splits.blocks`).
         days: for "blocks", only so many days, those with most rain; all if None.
         split_seed: for "blocks", what the draw comes from.
         in_memory: read all frames into memory before training, where they fit into `memory_gb`; else each window when
