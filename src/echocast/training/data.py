@@ -54,8 +54,13 @@ def open_sources(data: Data) -> Sources:
     first = of_archive(train.field, train.within, data, data.stride, "training", train.wet_cells)
     held = of_archive(validation.field, validation.within, data, stride, "validation", validation.wet_cells)
     chosen = replace(held, starts=evenly(held.starts, data.validation_windows))
-    auxiliary = [of_auxiliary(archive.open(path), data) for path in data.auxiliary]
+    auxiliary = [_auxiliary(path, data) for path in data.auxiliary]
     return Sources([first, *auxiliary], chosen)
+
+
+def _auxiliary(path: Path, data: Data) -> Source:
+    field = archive.open(path)
+    return replace(of_auxiliary(field, data), known_wet_cells=_wet_cells(path, field, data))
 
 
 def split(field: xr.DataArray, data: Data) -> dict[str, list[slice]]:

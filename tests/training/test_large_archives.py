@@ -1,0 +1,104 @@
+"""Archives larger than memory: windows are read when they are needed, and what is learned is the same."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests import example_files
+from tests.training.test_fit import plan, store
+
+from echocast import archive
+from echocast.samples import wet
+from echocast.training import fit, wet_cells
+from echocast.training.data import open_sources
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*LeafSpec.*:FutureWarning", "ignore:.*LeafSpec.*:DeprecationWarning", "ignore:.*GPU.*"
+)
+
+
+def test_losses_are_those_of_frames_in_memory(tmp_path: Path) -> None:
+    train = store(tmp_path, "one.zarr", gaps=(13, 26))
+    losses = []
+    for number, memory in enumerate((4.0, 0.0)):
+        settings = (f"data.memory_gb={memory}", "data.crop=true", "data.crop_size=8", "data.augment=true")
+        experiment = plan(train, None, *settings, "training.max_steps=4")
+        assert open_sources(experiment.data).training[0].in_memory == (memory > 0)
+        fit.fit(experiment, tmp_path / f"run{number}")
+        rows = np.genfromtxt(tmp_path / f"run{number}/metrics.csv", delimiter=",", names=True)
+        losses.append([rows[name] for name in ("trainingloss", "validationloss", "validationcsi")])
+    np.testing.assert_array_equal(losses[0], losses[1])
+
+
+def test_one_event_is_split_by_time_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sources = open_sources(plan(store(tmp_path, "one.zarr"), None).data)
+    assert sources.training[0].starts.max() + 6 + 6 <= sources.validation.starts.min()
+    assert "one or two events: train from 2016-09-28 14:45 to" in caplog.text
+
+
+def test_squares_are_drawn_where_it_rains(tmp_path: Path) -> None:
+    rain = np.zeros((12, 96, 128), np.float32)
+    rain[:, 64:96, 96:128] = 3.0
+    source = tmp_path / "in"
+    source.mkdir()
+    for number, frame in enumerate(rain):
+        time = example_files.TIME + number * np.timedelta64(5, "m")
+        example_files.netcdf(source, time=time, rain=frame[None])
+    archive.write([source], tmp_path / "s.zarr")
+    settings = ("data.crop=true", "data.crop_size=32", "data.wet_fraction_range=[0.001, 1.0]", "data.past=2")
+    made = open_sources(plan(tmp_path / "s.zarr", None, *settings, "data.future=2").data)
+    batch = made.training[0].batch(np.random.default_rng(0), 20, slice(None))
+    assert batch.windows.shape == (20, 4, 1, 32, 32)
+    assert float((batch.windows >= 0.5).float().mean()) > 0.4  # a twelfth of the grid is wet
+
+
+def test_wet_cells_are_counted_once_for_an_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = store(tmp_path, "one.zarr")
+    counted = wet_cells.of_archive(place, archive.open(place))
+    monkeypatch.setattr(wet, "counted", lambda _: pytest.fail("counted again"))
+    np.testing.assert_array_equal(wet_cells.of_archive(place, archive.open(place)).counts, counted.counts)
+    monkeypatch.undo()
+    (place / wet_cells.FILE).write_bytes(b"broken")
+    np.testing.assert_array_equal(wet_cells.of_archive(place, archive.open(place)).counts, counted.counts)
+    store(tmp_path, "two.zarr", start=example_files.TIME + np.timedelta64(200, "m"))
+    archive.write([tmp_path / "two.zarr-files"], place)
+    assert len(wet_cells.of_archive(place, archive.open(place)).counts) == 80
+
+
+TRAIN = """
+import json, re, sys
+from pathlib import Path
+from echocast.training import experiment, fit
+peak = lambda: int(re.findall(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[0]) / 1024
+before = peak()
+fit.fit(experiment.parse(json.loads(sys.argv[1])), Path(sys.argv[2]))
+print(json.dumps([before, peak()]))
+"""
+
+
+@pytest.mark.slow  # it writes and reads an archive of 1.6 GB
+def test_an_archive_of_a_gigabyte_is_learned_from_in_a_third_of_it(tmp_path: Path) -> None:
+    shape = (1600, 500, 500)
+    frame = np.round(example_files.blob(1, 500, 500, dx=0)[0] + np.random.default_rng(0).random((500, 500)), 1)
+    times = example_files.TIME + np.arange(shape[0]) * np.timedelta64(5, "m")
+    source = tmp_path / "in"
+    source.mkdir()
+    for first in range(0, shape[0], 100):
+        part = np.stack([np.roll(frame, number, axis=1) for number in range(first, first + 100)]).astype(np.float32)
+        field = example_files.field(part, start=times[first]).to_dataset().reset_coords("crs")
+        field.to_netcdf(source / f"{first:04}.nc", engine="h5netcdf")
+        del part, field
+    archive.write([source], tmp_path / "s.zarr")
+    tables = {
+        "model": {"name": "encoder_forecaster", "hidden_channels": [4], "patch": 4},
+        "data": {"train": str(tmp_path / "s.zarr"), "past": 4, "future": 4, "memory_gb": 0.5}
+        | {"crop": True, "crop_size": 64, "validation_windows": 8},
+        "training": {"max_steps": 20, "validation_interval": 10, "batch_size": 8, "accelerator": "cpu"},
+    }
+    command = [sys.executable, "-W", "ignore", "-c", TRAIN, json.dumps(tables), str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    before, peak = json.loads(done.stdout.splitlines()[-1])
+    assert peak - before < 500, (before, peak)  # MiB, of which PyTorch's own training is most; the frames have 1500
