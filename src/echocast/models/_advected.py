@@ -30,7 +30,7 @@ class Advected(LeadByLead):
             past: rain rate in mm/h, oldest first, NaN where nothing is observed.
         """
 
-    def _leads(
+    def _lead_by_lead(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Iterator[Float[Tensor, "batch channel y x"]]:
         return advected(past[:, -1], self.motion(past), steps)

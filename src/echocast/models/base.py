@@ -108,7 +108,7 @@ class Forecaster(nn.Module, ABC):
         """
         self._check(past, steps)
         factor, unknown = self._coarsening(context), ~_observed(past)
-        for frame in self._leads(*_coarsened(past, steps, context, factor)):
+        for frame in self._lead_by_lead(*_coarsened(past, steps, context, factor)):
             if factor > 1:
                 frame = resolution.refine(frame.unsqueeze(1), factor, (past.shape[-2], past.shape[-1]))[:, 0]
             yield frame.to(past.dtype).masked_fill(unknown, torch.nan)
@@ -160,7 +160,7 @@ class Forecaster(nn.Module, ABC):
     ) -> Float[Tensor, "batch steps channel y x"]:
         """The forecast itself; what no past frame observed may hold anything finite."""
 
-    def _leads(
+    def _lead_by_lead(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Iterator[Float[Tensor, "batch channel y x"]]:
         """The frames of `_forecast`; here all of them are made first."""
@@ -186,7 +186,7 @@ class LeadByLead(Forecaster):
     """A forecaster that makes one frame after the other, so that a large grid need not be in memory as often."""
 
     @abstractmethod
-    def _leads(
+    def _lead_by_lead(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Iterator[Float[Tensor, "batch channel y x"]]:
         """The frames themselves; what no past frame observed may hold anything finite."""
@@ -195,7 +195,7 @@ class LeadByLead(Forecaster):
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Float[Tensor, "batch steps channel y x"]:
         future = past.new_empty(len(past), steps, *past.shape[2:])  # one piece: a stack of parts would need it twice
-        for lead, frame in enumerate(self._leads(past, steps, context)):
+        for lead, frame in enumerate(self._lead_by_lead(past, steps, context)):
             future[:, lead] = frame
         return future
 

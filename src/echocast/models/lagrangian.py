@@ -196,7 +196,7 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
             flows = list(pool.map(estimate, cases))
         return torch.from_numpy(np.stack(flows)).to(rain_mm_h)
 
-    def _leads(
+    def _lead_by_lead(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Iterator[Float[Tensor, "batch channel y x"]]:
         frame, changes, motion = self._prepared(past, steps, context, self.output)

@@ -25,7 +25,7 @@ class Persistence(LeadByLead):
     takes_any_quantity = True
     takes_blank_frames = True
 
-    def _leads(
+    def _lead_by_lead(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Iterator[Float[Tensor, "batch channel y x"]]:
         newest = past[:, 0]

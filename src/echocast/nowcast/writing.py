@@ -81,8 +81,11 @@ def _streamed(
     forecast.attrs |= nowcasts.origin(forecaster) | notes
     context, kept, name = tensors.context_of(past, steps=steps), [], str(past.name)
 
+    # Of a large grid pictures have a past of their own; a smaller one is copied, since the forecaster may write into it.
+    tensor = tensors.to_tensor(past) if by == 1 else tensors.taken(past)
+
     def frames() -> Iterator[Mapping[str, np.ndarray]]:
-        for frame in forecaster.leads(tensors.taken(past), steps, context):
+        for frame in forecaster.leads(tensor, steps, context):
             values = frame[0].cpu().to(torch.float32).numpy()
             values = values if "channel" in past.dims else values[0]
             kept.append(reducing.means(values, by))

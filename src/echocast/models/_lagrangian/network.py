@@ -87,11 +87,16 @@ class Network(nn.Module):
             steps: lead times.
             context: the cell size and the time step of `past`.
         """
+        hidden = torch.cat(self._layers(past, motion, steps, context), dim=2)
+        return dropout(hidden, self.encoder.dropout, self.training)
+
+    def _layers(
+        self, past: Tensor, motion: Tensor, steps: int, context: Context
+    ) -> list[Float[Tensor, "batch node hidden rows columns"]]:
         settings = self.network_settings
         inputs = self._inputs(past[:, -settings.max_input_frames :], motion, context)
         more = -(-(steps - 1) // settings.lead_stride)
-        hidden = torch.cat(_coder.unrolled(self.encoder, self.forecaster, inputs, more), dim=2)
-        return dropout(hidden, self.encoder.dropout, self.training)
+        return _coder.unrolled(self.encoder, self.forecaster, inputs, more)
 
     def _inputs(
         self, past: Tensor, motion: Tensor, context: Context
@@ -139,7 +144,7 @@ class Network(nn.Module):
         for axes in images:
             sign = motion.new_tensor([-1.0 if axis in axes else 1.0 for axis in (-2, -1)]).view(1, 2, 1, 1)
             mirrored = past.flip(axes)
-            nodes = self._nodes(head, self.hidden_states(mirrored, motion.flip(axes) * sign, steps, context), mirrored)
+            nodes = self._node_by_node(head, mirrored, motion.flip(axes) * sign, steps, context)
             for lead in range(steps):  # one at a time, for memory
                 made = self._changes(self._at_lead(nodes, lead).unsqueeze(1), (past.shape[-2], past.shape[-1]))
                 parts = [part.flip(axes) for part in made if part is not None]
@@ -148,6 +153,14 @@ class Network(nn.Module):
                     sums[:, lead : lead + 1] += part
         growth, damping, *deviation = (sums.div_(len(images)) for sums in total)
         return Changes(growth[..., :height, :width], damping[..., :height, :width], *deviation)
+
+    def _node_by_node(
+        self, head: Callable[[Tensor], Tensor], past: Tensor, motion: Tensor, steps: int, context: Context
+    ) -> Float[Tensor, "batch node outputs rows columns"]:
+        """The same of the hidden states of some frames, without a copy of these: not to learn from."""
+        layers = self._layers(past, motion, steps, context)
+        each = (torch.cat([layer[:, node] for layer in layers], dim=1) for node in range(layers[0].shape[1]))
+        return torch.stack([head(hidden).to(past.dtype) for hidden in each], dim=1)
 
     def _nodes(
         self,
