@@ -80,8 +80,7 @@ def _streamed(
     forecast = tensors.of_values(without_values((steps, past.sizes.get("channel", 1), *past.shape[-2:])), past)
     forecast.attrs |= nowcasts.origin(forecaster) | notes
     context, kept, name = tensors.context_of(past, steps=steps), [], str(past.name)
-
-    # Of a large grid pictures have a past of their own; a smaller one is copied, since the forecaster may write into it.
+    # Pictures of a large grid have a past of their own; of others it is copied: the forecaster may write into it.
     tensor = tensors.to_tensor(past) if by == 1 else tensors.taken(past)
 
     def frames() -> Iterator[Mapping[str, np.ndarray]]:
