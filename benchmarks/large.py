@@ -49,7 +49,7 @@ def run(*, quick: bool, rounds: int, device: str) -> str:  # noqa: ARG001 (one r
     lines = [
         "# Nowcast of a continent",
         "",
-        f"echocast {__version__}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} processors;"
+        f"echocast {__version__}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores;"
         f" {FRAMES} files of {shape[0]} x {shape[1]} cells of 1 km every {STEP} min, {MINUTES // STEP} leads."
         " `python -m benchmarks large` makes this table.",
         "",
