@@ -179,8 +179,8 @@ class Source:
         size, count = self.data.crop_size, self.data.crop_candidates
         rows, columns = (max(n - size, 0) + 1 for n in middle.shape[-2:])
         corners = np.stack([rng.integers(rows, size=count), rng.integers(columns, size=count)], axis=1)
-        wet = [float((middle[..., y : y + size, x : x + size] >= wet.WET_MM_H).mean()) for y, x in corners]
-        chances = self._chances(np.array(wet))
+        shares = [float((middle[..., y : y + size, x : x + size] >= wet.WET_MM_H).mean()) for y, x in corners]
+        chances = self._chances(np.array(shares))
         y, x = corners[rng.choice(count, p=chances / chances.sum())]
         return int(y), int(x)
 
