@@ -29,7 +29,7 @@ def test_losses_are_those_of_frames_in_memory(tmp_path: Path) -> None:
         assert open_sources(experiment.data).training[0].in_memory == (memory > 0)
         fit.fit(experiment, tmp_path / f"run{number}")
         rows = np.genfromtxt(tmp_path / f"run{number}/metrics.csv", delimiter=",", names=True)
-        losses.append([rows[name] for name in ("trainingloss", "validationloss", "validationcsi")])
+        losses.append([rows[name] for name in ("trainloss", "validationloss", "validationcsi")])
     np.testing.assert_array_equal(losses[0], losses[1])
 
 
