@@ -183,7 +183,7 @@ def _archived(source: Path, store: Path, workers: int) -> tuple[float, float]:
 
 def _windows(folder: Path, frames: int, rounds: int, device: str, batch: int) -> list[str]:
     """Random windows from a store and from one ten times as large, against those that the network takes."""
-    rates = {count: _read_rate(_made(folder, count), rounds) for count in (frames, 10 * frames)}
+    rates = {count: _read_rate(made_store(folder, count), rounds) for count in (frames, 10 * frames)}
     forecaster = base.resolve("encoder_forecaster").to(device)
     assert isinstance(forecaster, base.LearnedForecaster)  # of the shipped ones with weights
     training, inference = _network_rate(forecaster, device, rounds, batch)
@@ -209,7 +209,7 @@ def _windows(folder: Path, frames: int, rounds: int, device: str, batch: int) ->
 def _squares(folder: Path, *, quick: bool, rounds: int) -> list[str]:
     """Squares drawn by rain from a store whose frames are read when they are needed, and from memory."""
     scale, frames = (2, 60) if quick else (12, 400)
-    place, side = _made(folder, frames, scale), 64 * scale
+    place, side = made_store(folder, frames, scale), 64 * scale
     field = archive.open(place)
     known, found = wet_cells.of_archive(place, field), segments.segments(field)
     lines = [
@@ -233,7 +233,7 @@ def _squares(folder: Path, *, quick: bool, rounds: int) -> list[str]:
     return lines
 
 
-def _made(folder: Path, frames: int, scale: int = 1) -> Path:
+def made_store(folder: Path, frames: int, scale: int = 1) -> Path:
     """A store of rain with the levels of a radar, written straight into its arrays; of 64 x 64 cells times `scale`."""
     place, side = folder / f"w{frames}x{scale}.zarr", 64 * scale
     drawn = np.random.default_rng(0)
