@@ -6,6 +6,8 @@ other (`echocast.models.base.LeadByLead`). Members of an ensemble are made toget
 >>> made = write(["radar/"], "lagrangian", Path("forecast.nc"), minutes=90)  # doctest: +SKIP
 """
 
+import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,8 @@ from echocast.models.base import Forecaster
 from echocast.nowcast.past import Selection
 from echocast.plotting import reducing
 from echocast.samples import segments, tensors
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ def write(
     The file is that of `echocast.nowcast.nowcast` and `to_file`, bit for bit; arguments and errors are theirs.
     """
     forecaster, found = nowcasts.begun(inputs, model, select, options)
+    began = time.monotonic()
     by, past = reducing.factor(found.field), found.field
     seen = reducing.reduced_frames(past.assign_coords(observed=("time", segments.observed(past))), by)
     notes = nowcasts.notes(model, found)
@@ -61,6 +66,9 @@ def write(
         made.attrs |= notes
         nowcasts.to_file(made, out, command=command)
         forecast = reducing.reduced_frames(made, by)
+    log.info(
+        "%d lead times written, %.1f s since the frames were read", forecast.sizes["lead"], time.monotonic() - began
+    )
     shown = nowcasts.Nowcast(forecast, seen, found.files, found.passed_over, found.missing)
     return Written(shown, (past.sizes["y"], past.sizes["x"]))
 
