@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
@@ -54,7 +55,8 @@ def to_gif(
     """
     frames = _frames(forecast, past, observed)
     panels = 2 if observed is not None else 1
-    pictures = [_render(frame, forecast, panels, basemap) for frame in frames]
+    sheet = _Sheet(frames[0], forecast, panels, basemap=basemap)
+    pictures = [sheet.picture(frame) for frame in frames]
     palette = pictures[-1].quantize(_COLOURS, dither=Image.Dither.NONE)
     small = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     durations = [milliseconds] * (len(small) - 1) + [5 * milliseconds]
@@ -83,18 +85,32 @@ def _frames(forecast: xr.DataArray, past: xr.DataArray, observed: xr.DataArray |
     return frames
 
 
-def _render(frame: _Frame, grid: xr.DataArray, panels: int, basemap: bool) -> Image.Image:
-    figure, axes = maps.sheet(1, panels, grid, panel_inches=4.2)
-    sides = (frame.left, frame.right)[:panels] if panels == 2 else (frame.right,)
-    for axis, (label, rain) in zip(axes[0], sides, strict=True):
-        maps.draw_map(axis, rain, grid, scale_bar=True)
-        if basemap:
-            maps.draw_basemap(axis, grid, detail="full")
-        is_forecast = label.startswith("forecast")
-        axis.set_title(label, fontsize=12, color=HIGHLIGHT if is_forecast else INK, loc="left")
-        for spine in axis.spines.values():
-            spine.set_color(HIGHLIGHT if is_forecast else "#888888")
-    axes[0][-1].set_title(frame.title, fontsize=12, loc="right", color=INK)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())  # type: ignore[no-untyped-call]
+class _Sheet:
+    """One figure whose maps and titles change: its layout and its basemap, which take longest, are made once."""
+
+    def __init__(self, first: _Frame, grid: xr.DataArray, panels: int, *, basemap: bool) -> None:
+        figure, (self._axes, *_) = maps.sheet(1, panels, grid, panel_inches=4.2)
+        for axis, (_, rain) in self._sides(first):
+            maps.draw_map(axis, rain, grid, scale_bar=True)
+            if basemap:
+                maps.draw_basemap(axis, grid, detail="full")
+        self._canvas = FigureCanvasAgg(figure)
+        self.picture(first)
+        figure.set_layout_engine("none")  # all stays where it is
+
+    def picture(self, frame: _Frame) -> Image.Image:
+        """The figure with the maps and titles of a frame."""
+        for axis, (label, rain) in self._sides(frame):
+            axis.images[0].set_data(rain)
+            is_forecast = label.startswith("forecast")
+            axis.set_title(label, fontsize=12, color=HIGHLIGHT if is_forecast else INK, loc="left")
+            for spine in axis.spines.values():
+                spine.set_color(HIGHLIGHT if is_forecast else "#888888")
+        self._axes[-1].set_title(frame.title, fontsize=12, loc="right", color=INK)
+        self._canvas.draw()  # type: ignore[no-untyped-call]
+        return Image.fromarray(np.asarray(self._canvas.buffer_rgba())[..., :3].copy())  # type: ignore[no-untyped-call]
+
+    def _sides(self, frame: _Frame) -> list[tuple[Axes, tuple[str, np.ndarray]]]:
+        """The axis, the label and the map of each panel."""
+        sides = (frame.left, frame.right) if len(self._axes) == 2 else (frame.right,)
+        return list(zip(self._axes, sides, strict=True))
