@@ -11,6 +11,7 @@ from torch import Tensor
 from echocast.context import Context
 from echocast.models.base import LeadByLead
 from echocast.motion.advection import advected
+from echocast.parallel import release_memory
 
 
 class Advected(LeadByLead):
@@ -33,7 +34,9 @@ class Advected(LeadByLead):
     def _lead_by_lead(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Iterator[Float[Tensor, "batch channel y x"]]:
-        return advected(past[:, -1], self.motion(past), steps)
+        motion = self.motion(past)
+        release_memory()
+        return advected(past[:, -1], motion, steps)
 
 
 class FlowAdvected(Advected):

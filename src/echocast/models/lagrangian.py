@@ -47,6 +47,7 @@ from echocast.models._lagrangian.settings import (
 from echocast.models.base import LeadByLead, LearnedEnsemble
 from echocast.models.scaling import RainScaling
 from echocast.motion.advection import sample
+from echocast.parallel import release_memory
 
 __all__ = [
     "DetailSettings",
@@ -238,6 +239,7 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
         """What is carried, how it changes, and the motion."""
         factor = resolution.factor(context.grid_km, self.grid_km)
         motion = self.motion(past)
+        release_memory()
         frames = past[:, -self.network_settings.max_input_frames :]
         slow = resolution.coarsen(motion.unsqueeze(1), factor)[:, 0] / factor if factor > 1 else motion
         if factor > 1:  # frame by frame, for memory
