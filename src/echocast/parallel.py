@@ -144,7 +144,7 @@ def share_the_machine() -> None:
 
 
 def release_memory() -> None:
-    """Give back to the system what was freed: glibc keeps pieces below 32 MB for each thread, a gigabyte on large grids.
+    """Give back to the system what was freed: glibc keeps pieces below 32 MB, on large grids a gigabyte.
 
     Elsewhere than on Linux with glibc it does nothing.
     """
