@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks import timing
 from echocast.errors import EchocastError
 
-BENCHMARKS = ("archive", "large", "layers", "nowcast", "prednet", "segmentation", "serve", "verify", "watch")
+BENCHMARKS = ("archive", "large", "layers", "nowcast", "page", "prednet", "segmentation", "serve", "verify", "watch")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -30,6 +30,9 @@ def make_parser() -> argparse.ArgumentParser:
         help="the processor's time in place of the clock's, for a machine that others use too (of all threads together:"
         " set OMP_NUM_THREADS=1)",
     )
+    parser.add_argument(
+        "--rio-tiler", metavar="PYTHON", help="interpreter that has rio-tiler, which serve is then compared with"
+    )
     return parser
 
 
@@ -44,6 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error(f"--device {given.device}: PyTorch sees no such device here; take cpu")
     if given.cpu_time:
         timing.clock = time.process_time
+    if given.rio_tiler:
+        from benchmarks import drawing
+
+        drawing.rio_python = given.rio_tiler
     module = importlib.import_module(f"benchmarks.{given.what}")
     try:
         report: str = module.run(quick=given.quick, rounds=given.rounds, device=given.device)

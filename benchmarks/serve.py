@@ -2,14 +2,13 @@
 
 The forecast is made of synthetic storms on a national grid, with the products of a small ensemble. Rates are told for
 each second of processor time of the server, since a busy machine makes the clock lie; the clock's are beside them. The
-yardstick warps the same field with rasterio, as rio-tiler does.
+yardsticks draw the same field with rasterio and with rio-tiler (`drawing`).
 
 >>> quantile([0.3, 0.1, 0.2], 0.5)
 0.2
 """
 
 import asyncio
-import io
 import os
 import platform
 import random
@@ -18,7 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,16 +35,17 @@ from echocast.operations.point_file import write_points
 from echocast.operations.publishing import Publisher
 from echocast.operations.stamps import iso, name_stamp
 from echocast.products import ensemble
-from echocast.server.metrics import Metrics
 from echocast.server.snapshot import Snapshot, load
-from echocast.server.tiles import mercator, png
-from echocast.server.tiles.renderer import Renderer, Source, head_of
+from echocast.server.tiles import mercator
 from echocast.synthetic import storms
 
 _MEMBERS = 5
 _SIDE = 256
 """Cells along a side of the storms, which are repeated over the grid."""
 _ZOOMS = (6, 7, 8)
+_BESIDE = 20
+"""Members of the forecast that is computed beside the server."""
+KEPT = "tiles that are kept"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class Load:
 
 def run(*, quick: bool, rounds: int, device: str) -> str:  # noqa: ARG001 (all benchmarks take it)
     """Measure, and give the tables as Markdown."""
+    from benchmarks.drawing import drawing
+
     size = Size(rows=120, columns=90, leads=3, seconds=0.5) if quick else Size()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "live"
@@ -151,77 +154,6 @@ def tiles_of(grid: Grid, zooms: Iterable[int] = _ZOOMS) -> list[tuple[int, int, 
     return found
 
 
-def drawing(snapshot: Snapshot, folder: Path, size: Size, rounds: int) -> dict[str, float]:
-    """Tiles a second of processor time, of each way to draw them."""
-    issue = snapshot.newest
-    assert issue is not None  # published above
-    source = Source(issue, "rate", issue.leads[len(issue.leads) // 2])
-    tiles = random.Random(0).sample(tiles_of(source.grid), k=24 if size.rows > 500 else 6)
-    renderer = Renderer(500_000_000, Metrics())
-
-    def draw(tile: tuple[int, int, int], drawer: Renderer = renderer, key: object = None) -> bytes:
-        pixels = drawer.pixels((key, tile, time.perf_counter_ns()), source, mercator.tile(*tile))
-        return head_of("cvd", "rate", 256, 256) + pixels + png.END
-
-    def draw_anew(tile: tuple[int, int, int]) -> bytes:
-        fresh = Renderer(500_000_000, Metrics())
-        fresh._planes = renderer._planes  # the layer is read once, the cells of the pixels each time
-        return draw(tile, fresh)
-
-    ways: dict[str, Callable[[tuple[int, int, int]], bytes]] = {
-        "echocast, the cells of its pixels known": draw,
-        "echocast, never seen": draw_anew,
-    } | warping(source, folder)
-    return {name: max(_rate(way, tiles) for _ in range(max(1, min(rounds, 3)))) for name, way in ways.items()}
-
-
-def warping(source: Source, folder: Path) -> dict[str, Callable[[tuple[int, int, int]], bytes]]:
-    """Drawing with rasterio, if it is installed: an open GeoTIFF of classes, with overviews, warped for each tile."""
-    try:
-        import rasterio
-        from PIL import Image
-        from rasterio.enums import Resampling
-        from rasterio.transform import from_origin
-        from rasterio.vrt import WarpedVRT
-        from rasterio.windows import from_bounds
-    except ImportError:
-        return {}
-    rows, columns = source.grid.shape
-    classes = source.plane(0)[:-1].reshape(rows, columns)
-    x, y, path = source.grid.x, source.grid.y, folder / "classes.tif"
-    transform = from_origin(x.first - x.step / 2, y.first - y.step / 2, x.step, -y.step)
-    form = {"driver": "GTiff", "dtype": "uint8", "count": 1, "tiled": True, "compress": "deflate"}
-    with rasterio.open(
-        path, "w", width=columns, height=rows, crs=source.grid.crs_wkt, transform=transform, **form
-    ) as out:
-        out.write(classes, 1)
-        out.build_overviews([2, 4, 8], Resampling.nearest)
-    opened = WarpedVRT(rasterio.open(path), crs="EPSG:3857", resampling=Resampling.nearest)
-    palette = head_of("cvd", "rate", 256, 256)
-
-    def draw(tile: tuple[int, int, int]) -> bytes:
-        side = 2 * mercator.HALF / 2 ** tile[0]
-        left, top = tile[1] * side - mercator.HALF, mercator.HALF - tile[2] * side
-        window = from_bounds(left, top - side, left + side, top, opened.transform)
-        pixels = opened.read(1, window=window, out_shape=(256, 256), boundless=False)
-        picture = Image.fromarray(pixels, "P")
-        picture.putpalette(palette[41:89])
-        content = io.BytesIO()
-        picture.save(content, "PNG", compress_level=3)
-        return content.getvalue()
-
-    return {"rasterio: an open GeoTIFF, its warped blocks kept, Pillow": draw}
-
-
-def _rate(way: Callable[[tuple[int, int, int]], bytes], tiles: Sequence[tuple[int, int, int]]) -> float:
-    for tile in tiles:
-        way(tile)
-    began = time.process_time()
-    for tile in tiles:
-        way(tile)
-    return len(tiles) / max(time.process_time() - began, 1e-6)
-
-
 def over_http(root: Path, snapshot: Snapshot, size: Size) -> tuple[list[Load], float]:
     """The loads over HTTP, and the largest memory of the server in MiB."""
     with socket.socket() as free:
@@ -245,14 +177,34 @@ def over_http(root: Path, snapshot: Snapshot, size: Size) -> tuple[list[Load], f
         seen, unseen, points = _paths(snapshot, rng)
         asyncio.run(_ask(port, 4, seen, size.seconds * 10, len(seen)))  # so that they are kept
         loads = [
-            _loaded("tiles that are kept", server.pid, port, 32, seen, size.seconds),
+            _loaded(KEPT, server.pid, port, 32, seen, size.seconds),
             _loaded("tiles never seen", server.pid, port, 16, unseen, size.seconds, once=True),
             _loaded("points as JSON", server.pid, port, 16, points, size.seconds),
         ]
+        with computing(size):
+            name = f"{KEPT}, while {_BESIDE} members are computed"
+            loads.append(_loaded(name, server.pid, port, 32, seen, 2 * size.seconds))
         return loads, _memory(server.pid)
     finally:
         server.terminate()
         server.wait(20)
+
+
+@contextmanager
+def computing(size: Size) -> Iterator[None]:
+    """Forecasts of an ensemble one after the other, as the compute process of `echocast watch` makes them."""
+    task = f"Task('lagrangian', {size.rows}, {size.columns}, leads={size.leads}, members={_BESIDE})"
+    script = f"from benchmarks.nowcast import Task, candidate\nwork = candidate({task})\nwork()\nprint(flush=True)\n"
+    line = ["nice", "-n", "5", sys.executable, "-c", script + "while True:\n    work()\n"]
+    environment = os.environ | {"MALLOC_ARENA_MAX": "2"}
+    with subprocess.Popen(line, stdout=subprocess.PIPE, env=environment) as process:
+        try:
+            assert process.stdout is not None
+            if process.stdout.readline() != b"\n":
+                raise RuntimeError("the forecasts beside the server failed")
+            yield
+        finally:
+            process.kill()
 
 
 def _paths(snapshot: Snapshot, rng: random.Random) -> tuple[list[str], list[str], list[str]]:
@@ -333,16 +285,18 @@ def quantile(values: Sequence[float], share: float) -> float:
 def _report(
     size: Size, written: dict[str, float], drawn: dict[str, float], loads: Sequence[Load], resident: float
 ) -> str:
-    slowest = min(drawn.values())
+    slowest, kept = min(drawn.values()), next(one for one in loads if one.name == KEPT)
+    drawn = drawn | {"echocast over HTTP, tiles that are kept": kept.requests / max(kept.cpu_s, 0.01)}
     lines = [
         "# Serving: tiles and points a second",
         "",
         f"echocast {__version__}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} processors"
         f" with a load of {os.getloadavg()[0]:.0f};"
         f" {size.rows} x {size.columns} cells of 1 km in EPSG:3067, {size.leads} leads, layers of an ensemble; tiles of"
-        f" 256 pixels at zooms {_ZOOMS[0]} to {_ZOOMS[-1]}. `python -m benchmarks serve` makes these tables.",
+        f" 256 pixels at zooms {_ZOOMS[0]} to {_ZOOMS[-1]}. `python -m benchmarks serve` makes these tables, with"
+        " `--rio-tiler PYTHON` where rio-tiler is installed for another interpreter.",
         "",
-        "## Drawing, in one process",
+        "## Drawing tiles, in one process",
         "",
         "| way | tiles a second of processor time | of the slowest way |",
         "|---|---:|---:|",

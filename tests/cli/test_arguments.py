@@ -229,7 +229,7 @@ def test_the_helpers_are_no_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     assert not any(f" {name} " in out for name in HELPERS)
 
 
-@pytest.mark.parametrize("name", ["f.nc", "f.tif", "f.zarr"])
+@pytest.mark.parametrize("name", ["f.nc", *(pytest.param(one, marks=pytest.mark.slow) for one in ("f.tif", "f.zarr"))])
 def test_a_forecast_in_the_folder_of_the_radar_files_is_replaced(name: str, places: Path) -> None:
     line = ["nowcast", "in", "--model", "persistence", "--minutes", "10", "--out", f"in/{name}", "--gif", "in/f.gif"]
     assert status(line) == 0

@@ -295,7 +295,9 @@ def test_demo_makes_all_it_promises(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("event", ["fmi/20160928", "mch/20150515", "knmi/20100826"])
+@pytest.mark.parametrize(
+    "event", ["mch/20150515", *(pytest.param(one, marks=pytest.mark.slow) for one in ("fmi/20160928", "knmi/20100826"))]
+)
 def test_real_radar_is_nowcast(event: str, data_kit: Path, tmp_path: Path) -> None:
     assert status(["nowcast", str(data_kit / event), "--minutes", "90", "--out", str(tmp_path / "f.nc")]) == 0
     with xr.open_dataset(tmp_path / "f.nc") as data:

@@ -15,16 +15,35 @@ def test_the_settings_in_force_are_a_file_that_gives_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = tmp_path / "watch.toml"
-    config.write_text('sources = ["radar"]\nleast-frames = 3\npoll = "1min"\nsettle = "9s"\n')
+    config.write_text('[watch]\nsources = ["radar"]\nleast-frames = 3\npoll = "1min"\nsettle = "9s"\n')
     monkeypatch.setenv("ECHOCAST_WATCH__POLL", "30s")
     monkeypatch.setenv("ECHOCAST_WATCH__MEMBERS", "7")
     given = ["watch", "--config", str(config), "--out", str(tmp_path), "--members", "5", "--check"]
     assert status(given) == 0
     printed = capsys.readouterr().out
-    told = tomllib.loads(printed)
+    told = tomllib.loads(printed)["watch"]
     assert (told["poll"], told["members"], told["least_frames"], told["settle"]) == (30.0, 5, 3, 9.0)
     config.write_text(printed)
     assert read_settings({}, file=config) == read_settings(told)
+
+
+def test_one_file_serves_before_and_behind_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, printed = tmp_path / "echocast.toml", {}
+    config.write_text('[nowcast]\nminutes = 60\n[watch]\nsources = ["radar"]\nout = "live"\n[serve]\nfolder = "live"\n')
+    for verb in ("watch", "serve"):
+        for line in (["--config", str(config), verb], [verb, "--config", str(config)]):
+            assert status([*line, "--check"]) == 0
+            printed[line[0]] = capsys.readouterr().out
+        assert printed["--config"] == printed[verb]
+    for content, words in (
+        ('sources = ["radar"]', "sources stands in no table; put a line [watch] above"),
+        ("[nowcast]\nminutes = 60", "has no table [watch] for echocast watch; its tables: [nowcast]"),
+        ("[watch]\npol = 1", "there is no setting 'pol'"),
+    ):
+        config.write_text(content)
+        assert status(["watch", "--config", str(config), "--out", "live"]) == 2
+        told = capsys.readouterr().err.replace("│", " ")
+        assert words in " ".join(told.split()), told
 
 
 def test_a_wrong_setting_is_status_2_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

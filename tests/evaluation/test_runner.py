@@ -130,6 +130,7 @@ def test_objects_stay_open_in_other_processes(tmp_path: Path) -> None:
     assert len(opened) == len(set(opened)) <= 2
 
 
+@pytest.mark.slow  # the archive reads on such a cluster in the quick tests
 @pytest.mark.filterwarnings("ignore")
 def test_a_dask_cluster_of_two_processes_finds_the_same(
     store: Path, whole: VerificationResult, monkeypatch: pytest.MonkeyPatch

@@ -122,7 +122,7 @@ archive.write(sys.argv[2:], sys.argv[1])
 def test_two_writers_to_one_bucket_lose_nothing(s3: str, tmp_path: Path) -> None:
     store = f"{s3}/stores/shared.zarr"
     archive.write(frames(tmp_path / "first", [0, 1]), store)
-    halves = [frames(tmp_path / f"part{n}", list(range(2 + n, 18, 4))) for n in range(4)]
+    halves = [frames(tmp_path / f"part{n}", list(range(2 + n, 18, 2))) for n in range(2)]
     running = [
         subprocess.Popen([sys.executable, "-W", "ignore", "-c", WRITER, store, *map(str, half)], stderr=subprocess.PIPE)
         for half in halves

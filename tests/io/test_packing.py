@@ -10,7 +10,9 @@ from echocast.io import packing
 from echocast.io.forecast_leads import Leads, without_values
 
 
-def file(path: Path, grid: xr.Variable, *, to_round: tuple[str, ...] = (), leads: Leads | None = None) -> xr.DataArray:
+def file(
+    path: Path, grid: xr.Variable, *, to_round: dict[str, int] | None = None, leads: Leads | None = None
+) -> xr.DataArray:
     """What xarray reads of a file that has this grid."""
     bare = xr.Dataset(coords={name: np.arange(size) for name, size in grid.sizes.items()})
     path.write_bytes(bytes(bare.to_netcdf(engine="h5netcdf")))
@@ -33,16 +35,20 @@ def test_every_number_comes_back_where_it_was(pixels: int, tmp_path: Path, monke
         assert made.encoding["chunksizes"] == (1, 1, 7 if pixels > 91 else 3, 13)
 
 
-def test_what_is_rounded_is_within_a_thousandth_and_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("bits", "comment"),
+    [(10, "rounded to 10 significant bits: within 0.1 %"), (7, "rounded to 7 significant bits: within 0.8 %")],
+)
+def test_what_is_rounded_is_as_near_as_it_says(bits: int, comment: str, tmp_path: Path) -> None:
     values = np.random.default_rng(0).gamma(0.3, 5.0, size=(2, 3, 40, 50)).astype(np.float32)
     values[0, 0, 0, :2] = 0.0, np.nan
     grid = xr.Variable(("member", "lead", "y", "x"), values)
-    made = file(tmp_path / "f.nc", grid, to_round=("rain",))
-    np.testing.assert_allclose(made.values, values, rtol=2.0**-10)
-    assert np.unique(made.values.view(np.uint32) & 0x3FFF).tolist() == [0]
-    assert made.attrs["comment"] == packing.COMMENT
+    made = file(tmp_path / "f.nc", grid, to_round={"rain": bits})
+    np.testing.assert_allclose(made.values, values, rtol=2.0**-bits)
+    assert np.unique(made.values.view(np.uint32) % 2 ** (24 - bits)).tolist() == [0]
+    assert made.attrs["comment"] == comment
 
 
 def test_no_kind_of_nan_becomes_a_number() -> None:
     every_bit = np.array([0x7FFFFFFF, 0xFFFFFFFF, 0x7FC00000, 0x7F800001], np.uint32).view(np.float32)
-    assert np.isnan(packing.rounded(every_bit)).all()
+    assert np.isnan(packing.rounded(every_bit, 10)).all()

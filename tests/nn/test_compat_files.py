@@ -267,7 +267,7 @@ def test_real_pytorch_files(name: str, data_kit: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "layers"),
     [
-        ("convlstm_vbase_masked_seed42", ["convlstm_1"]),
+        pytest.param("convlstm_vbase_masked_seed42", ["convlstm_1"], marks=pytest.mark.slow),  # less of the same
         ("convlstm_v0_clean_masked_seed42", ["convlstm_1", "convlstm_2"]),
     ],
 )

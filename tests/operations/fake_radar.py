@@ -37,6 +37,7 @@ class FakeRadar:
         seed: of the faults and the rain.
         faulty: whether there are faults.
         shape: rows and columns of a frame.
+        start: the time of the first frame.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class FakeRadar:
     seed: int = 0
     faulty: bool = True
     shape: tuple[int, int] = (6, 5)
+    start: np.datetime64 = START
     events: list[tuple[float, str, bytes]] = field(default_factory=list)
     arrivals: list[tuple[float, int, Path]] = field(default_factory=list)
 
@@ -67,7 +69,12 @@ class FakeRadar:
     @property
     def end(self) -> float:
         """When everything has been written, and been tried for long enough."""
-        return START_S + self.frames * STEP_S + 1800
+        return self.start_s + self.frames * STEP_S + 1800
+
+    @property
+    def start_s(self) -> float:
+        """The time of the first frame, in seconds since 1970."""
+        return float(self.start.astype("datetime64[s]").astype(int))
 
     def _fault(self, number: int) -> str:
         """Each fault at least once where there are enough frames, then at random; the first three are sound."""
@@ -78,8 +85,8 @@ class FakeRadar:
         return str(self._rng.choice(FAULTS)) if number > 3 + 2 * len(FAULTS) and self._rng.random() < 0.3 else ""
 
     def _plan(self, number: int, fault: str) -> None:
-        time = START + number * np.timedelta64(300, "s")
-        at = START_S + number * STEP_S + float(self._rng.uniform(50, 100))
+        time = self.start + number * np.timedelta64(300, "s")
+        at = self.start_s + number * STEP_S + float(self._rng.uniform(50, 100))
         content, path = self._file(time, "a", fault)
         name = f"r{number:04d}.pgm.gz"
         half = content[: len(content) // 2]

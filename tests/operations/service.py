@@ -44,14 +44,14 @@ def drive(service: Watch, radar: FakeRadar, after_turn: Callable[[float], None] 
     """Turn until the radar is through; no time passes that is not told."""
     clock = service.time
     assert isinstance(clock, ManualClock)
-    while START_S + clock.interval() < radar.end:
+    while radar.start_s + clock.interval() < radar.end:
         # The radar lives by true time, whatever the machine's clock says.
-        radar.advance(START_S + clock.interval())
+        radar.advance(radar.start_s + clock.interval())
         wait = service.turn()
-        after_turn(START_S + clock.interval())
+        after_turn(radar.start_s + clock.interval())
         if wait > 0:
             wait = service.intake.next_time() - clock.interval()
-            event = radar.events[0][0] - START_S - clock.interval() if radar.events else wait
+            event = radar.events[0][0] - radar.start_s - clock.interval() if radar.events else wait
             clock.sleep(max(0.5, min(wait, event)))
 
 

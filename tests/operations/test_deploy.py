@@ -12,6 +12,7 @@ import yaml
 
 from echocast.operations.measures import FAMILIES
 from echocast.operations.settings import read_settings
+from echocast.server import settings as server_settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 PAGE = DEPLOY.parent / "docs" / "operations.md"
@@ -47,8 +48,10 @@ def test_the_watchdog_waits_longer_than_the_loop_is_silent() -> None:
 
 
 def test_the_file_of_settings_is_read() -> None:
-    chosen = read_settings({"out": "live"}, file=DEPLOY / "systemd" / "watch.toml")
+    chosen = read_settings({"out": "live"}, file=DEPLOY / "systemd" / "echocast.toml")
     assert (chosen.members, chosen.keep_netcdf, chosen.metrics) == (20, 7 * 86_400, "127.0.0.1:9464")
+    served = server_settings.read_settings({"folder": "live"}, file=DEPLOY / "systemd" / "echocast.toml")
+    assert (served.stale, served.bind) == (chosen.stale, "127.0.0.1:8080")
 
 
 def test_prometheus_takes_the_rules_and_they_fire_as_told() -> None:
@@ -73,6 +76,10 @@ def test_rules_and_dashboard_ask_only_for_what_is_measured() -> None:
     for where, expression in expressions().items():
         for name in re.findall(r"echocast_\w+", expression):
             assert re.sub(r"_(bucket|sum|count)$", "", name) in known, (where, name)
+        for name, labels in re.findall(r"(echocast_\w+)\{([^}]*)\}", expression):
+            family = FAMILIES.get(re.sub(r"_(total|bucket|sum|count)$", "", name))
+            for label, values in re.findall(r'(\w+)=~?"([\w|]+)"', labels) if family else ():
+                assert set(values.split("|")) <= set(family.known.get(label, values.split("|"))), (where, label)
 
 
 def test_the_dashboards_expressions_are_read_by_prometheus(tmp_path: Path) -> None:

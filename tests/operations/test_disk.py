@@ -231,3 +231,20 @@ def test_netcdf_files_stay_when_their_issues_are_gone(tmp_path: Path) -> None:
     watch.close()
     service.watch(radar.folder, tmp_path / "live", clock, **more).close()
     assert len(list((tmp_path / "live" / "netcdf").rglob("*.nc"))) == 2
+
+
+def test_a_limit_of_bytes_lets_netcdf_files_of_gone_issues_go_first(tmp_path: Path) -> None:
+    radar, clock = sound(tmp_path, 8)
+    watch = service.watch(radar.folder, tmp_path / "live", clock, keep="10min", catch_up="10min", grace="5min")
+    service.drive(watch, radar)
+    kept = sorted((tmp_path / "live" / "netcdf").rglob("*.nc"))
+    issues = service.read_all(tmp_path / "live")
+    held = sum(issue.bytes for issue in watch.issuing.publisher.issues.values())
+    assert (len(issues), len(kept)) == (3, 4)
+    watch.close()
+    most = held + sum(path.stat().st_size for path in kept[-2:]) + 1
+    for limit, names in ((most, kept[-2:]), (held, [])):
+        more = {"keep": "10min", "catch_up": "10min", "keep_bytes": limit}
+        service.watch(radar.folder, tmp_path / "live", clock, **more).close()
+        assert sorted((tmp_path / "live" / "netcdf").rglob("*.nc")) == names
+    assert service.read_all(tmp_path / "live") == issues

@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from tests import example_files
@@ -69,15 +70,15 @@ def test_a_whole_day_of_faults(tmp_path: Path, seed: int) -> None:
     run_faulty(tmp_path, 288, seed)
 
 
-def ids_of(tmp_path: Path, name: str, jumps: dict[int, float]) -> set[str]:
+def ids_of(tmp_path: Path, name: str, start: np.datetime64, jumps: dict[int, float]) -> set[str]:
     """The ids that are published of a sound radar whose clock jumps at some turns."""
-    radar = FakeRadar(tmp_path / f"radar_{name}", 4, faulty=False)
-    clock = ManualClock(START_S)
+    radar = FakeRadar(tmp_path / f"radar_{name}", 4, faulty=False, start=start)
+    clock = ManualClock(radar.start_s)
     watch = service.watch(radar.folder, tmp_path / name, clock)
     left = dict(jumps)
 
     def jump(now: float) -> None:
-        for at in [at for at in left if now - START_S >= at]:
+        for at in [at for at in left if now - radar.start_s >= at]:
             clock.jump(left.pop(at))
 
     service.drive(watch, radar, jump)
@@ -85,16 +86,48 @@ def ids_of(tmp_path: Path, name: str, jumps: dict[int, float]) -> set[str]:
     return set(service.read_all(tmp_path / name))
 
 
-def test_time_zones_and_clocks_that_jump_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = ids_of(tmp_path, "plain", {})
-    assert len(plain) == 3
-    monkeypatch.setenv("TZ", "Pacific/Kiritimati")
+JUMPS = {400: -3600.0, 700: 3600.0, 1000: 3600.0}
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "jumps"),
+    [
+        ("Pacific/Kiritimati", "2026-05-01T00:00", JUMPS),  # 14 hours ahead
+        ("Europe/Zurich", "2026-03-29T00:50", {}),  # summer time begins at 01:00 UTC
+        ("Europe/Zurich", "2026-10-25T00:50", {700: 3600.0}),  # it ends: local times come twice
+        ("right/UTC", "2016-12-31T23:50", {620: -1.0}),  # a zone with leap seconds; the clock shows the last one twice
+    ],
+)
+def test_time_zones_and_clocks_that_jump_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str, start: str, jumps: dict[int, float]
+) -> None:
+    begin = np.datetime64(start, "ns")
+    plain = ids_of(tmp_path, "plain", begin, {})
+    assert {name[:15] for name in plain} == {
+        str(begin + n * np.timedelta64(5, "m"))[:19].replace("-", "").replace(":", "") for n in (1, 2, 3)
+    }
+    monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
-        assert ids_of(tmp_path, "jumps", {400: -3600.0, 700: 3600.0, 1000: 3600.0}) == plain
+        assert ids_of(tmp_path, "there", begin, jumps) == plain
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_a_file_of_the_leap_second_is_the_frame_of_midnight(tmp_path: Path) -> None:
+    radar, clock = tmp_path / "radar", ManualClock(seconds_of("2017-01-01T00:01:00Z"))
+    radar.mkdir()
+    midnight = np.datetime64("2017-01-01T00:00", "ns")
+    for minutes in (10, 5, 0):
+        last = example_files.odim(radar, time=midnight - np.timedelta64(minutes, "m"))
+    with h5py.File(last, "r+") as file:
+        file["what"].attrs["date"], file["what"].attrs["time"] = np.bytes_("20161231"), np.bytes_("235960")
+    watch = service.watch(radar, tmp_path / "live", clock, settle="0s")
+    for _ in range(3):
+        clock.sleep(watch.turn() + 1)
+    watch.close()
+    assert {name[:16] for name in service.read_all(tmp_path / "live")} == {"20170101T000000Z", "20161231T235500Z"}
 
 
 def test_a_restart_reads_no_file_twice_and_issues_nothing_twice(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_an_area_of_which_less_than_half_is_known_is_not_known() -> None:
     assert np.isfinite(made.rain_rate.values[:, 0, 0]).all()
     assert np.isnan(made.amount.values[:, 0, 1:]).all()  # nor is a sum over that time
     rows = series_file.rows_of(series.summary(made, quantiles=[0.5], rates=[1.0], amounts=[1.0]))
-    assert [row["maximum_p1"] is None for row in rows[:3]] == [False, True, False]
+    assert [row["probability_maximum_ge_1_mm_h"] is None for row in rows[:3]] == [False, True, False]
 
 
 def test_a_single_forecast_has_no_probabilities() -> None:
@@ -106,17 +106,21 @@ def test_basins_as_csv_geojson_and_netcdf(folder: Path, capsys: pytest.CaptureFi
     printed = capsys.readouterr()
     assert "areas outside the grid are left out: far" in printed.err
     rows = list(csv.DictReader(io.StringIO(printed.out)))
+    assert list(rows[0])[:6] == [
+        "place", "issued", "lead_minutes", "valid", "rain_rate_mm_h", "rain_rate_q0.1_mm_h",
+    ]  # fmt: skip
+    assert {"amount_mm", "maximum_q0.9_mm_h", "probability_amount_ge_20_mm", "known"} <= set(rows[0])
     assert [(row["place"], row["lead_minutes"], row["valid"]) for row in rows[:1]] == [
         ("west", "10", "2024-06-01T12:10:00Z")
     ]
     read = forecast_file.from_netcdf(folder / "forecast.nc").values[:, 0, :3, :2].reshape(4, -1)
-    assert float(rows[0]["rain_rate"]) == pytest.approx(read.mean(), rel=1e-3)
-    assert float(rows[0]["maximum_p10"]) == pytest.approx((read.max(axis=1) >= 10).mean())
+    assert float(rows[0]["rain_rate_mm_h"]) == pytest.approx(read.mean(), rel=1e-3)
+    assert float(rows[0]["probability_maximum_ge_10_mm_h"]) == pytest.approx((read.max(axis=1) >= 10).mean())
     for suffix in ("geojson", "nc"):
         assert status([*given, "--out", str(folder / f"told.{suffix}")]) == 0
     feature = json.loads((folder / "told.geojson").read_text())["features"][0]
     assert feature["geometry"]["type"] == "Polygon"
-    assert feature["properties"]["rain_rate"][0] == pytest.approx(read.mean(), rel=1e-3)
+    assert feature["properties"]["rain_rate_mm_h"][0] == pytest.approx(read.mean(), rel=1e-3)
     with xr.open_dataset(folder / "told.nc", decode_timedelta=False) as told:
         np.testing.assert_allclose(told.member_maximum.values[:, 0, 0], read.max(axis=1))
     checker = Path(sys.executable).parent / "compliance-checker"
@@ -143,9 +147,9 @@ def test_points_by_place_and_by_file(folder: Path, capsys: pytest.CaptureFixture
     assert status([*given, "--out", str(folder / "points.json"), "--quantiles", "0.5"]) == 0
     told = json.loads((folder / "points.json").read_text())
     read = forecast_file.from_netcdf(folder / "forecast.nc").values
-    assert told["places"]["Home"]["rain_rate_q0.5"] == pytest.approx(np.median(read[:, :, 4, 5], axis=0), rel=1e-3)
+    assert told["places"]["Home"]["rain_rate_q0.5_mm_h"] == pytest.approx(np.median(read[:, :, 4, 5], axis=0), rel=1e-3)
     assert told["places"]["X"]["valid"] == [f"2024-06-01T12:{m}0:00Z" for m in (1, 2, 3)]
-    assert (told["issued"], told["units"]["amount_p5"]) == ("2024-06-01T12:00:00Z", "1")
+    assert (told["issued"], told["units"]["probability_amount_ge_5_mm"]) == ("2024-06-01T12:00:00Z", "1")
     assert "left out: far" in capsys.readouterr().err
 
 

@@ -59,7 +59,8 @@ def test_each_pixel_shows_its_cell_within_half_a_pixel(name: str) -> None:
     worst = 0.0
     for zoom, x, y in tiles_of(grid):
         picture = mercator.tile(zoom, x, y)
-        rows, columns = mercator._positions(grid, picture)
+        nodes = mercator.nodes_of(grid, picture)
+        rows, columns = nodes.at_pixels(0), nodes.at_pixels(1)
         down, across = (rng.integers(0, 256, 400) for _ in range(2))
         right = exactly(grid, picture, across + 0.5, down + 0.5)
         beside = exactly(grid, picture, across + 1.5, down + 0.5)

@@ -269,7 +269,7 @@ def test_who_asks_too_often_waits_and_only_trusted_proxies_name_others(folder: i
 
 def test_settings_come_from_four_places_and_limits_are_told(folder: issues.Folder, tmp_path: Path) -> None:
     file = tmp_path / "serve.toml"
-    file.write_text('folder = "live"\nstale = "30min"\nrate = "5/s"\n[limits]\nzoom = 9\n')
+    file.write_text('[serve]\nfolder = "live"\nstale = "30min"\nrate = "5/s"\n[serve.limits]\nzoom = 9\n')
     found = read_settings({"rate": "7/s"}, file=file, environment={"ECHOCAST_SERVE__STALE": "40min"})
     assert (found.stale, found.rate, found.limits.zoom) == (2400, "7/s", 9)
     assert read_settings({}, file=_written(tmp_path / "again.toml", found.as_toml())) == found

@@ -6,6 +6,9 @@ minutes = 60
 
 [archive.add]
 time-step = 5
+
+Commands with a --config of their own (watch, serve) read their table themselves: the environment goes before it, and
+it can be read again while they run.
 """
 
 import tomllib
@@ -33,25 +36,25 @@ def options_of_file(path: Path, commands: Mapping[str, Any]) -> dict[str, Any]:
         raise DataError(f"--config {path}: cannot be read ({bad.strerror}); give a TOML file") from bad
     except ValueError as bad:
         raise DataError(f"--config {path}: is no TOML ({bad})") from bad
-    return _defaults(content, commands, f"--config {path}", "command")
+    return _defaults(content, commands, path, f"--config {path}")
 
 
-def _defaults(content: Mapping[str, Any], commands: Mapping[str, Any], where: str, what: str) -> dict[str, Any]:
+def _defaults(content: Mapping[str, Any], commands: Mapping[str, Any], path: Path, where: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, table in content.items():
         if name not in commands:
-            raise DataError(f"{where}: there is no {what} {name!r}; {plugins.hint(name, list(commands))}")
+            raise DataError(f"{where}: there is no command {name!r}; {plugins.hint(name, list(commands))}")
         if not isinstance(table, dict):
             raise DataError(f"{where}: {name} = {table!r} belongs into a table, as [nowcast]")
         sub_commands = getattr(commands[name], "commands", None)
         if sub_commands is not None:
-            found[name] = _defaults(table, sub_commands, f"{where} [{name}]", "command")
+            found[name] = _defaults(table, sub_commands, path, f"{where} [{name}]")
         else:
-            found[name] = _of_command(table, commands[name], f"{where} [{name}]")
+            found[name] = _of_command(table, commands[name], path, f"{where} [{name}]")
     return found
 
 
-def _of_command(table: Mapping[str, Any], command: Any, where: str) -> dict[str, Any]:
+def _of_command(table: Mapping[str, Any], command: Any, path: Path, where: str) -> dict[str, Any]:
     """The values by the names that click gives to options."""
     known = {
         option.lstrip("-"): parameter.name
@@ -59,7 +62,10 @@ def _of_command(table: Mapping[str, Any], command: Any, where: str) -> dict[str,
         for option in parameter.opts
         if option.startswith("--") and option != "--help"
     }
-    for key in table:
+    if "config" in known:
+        return {known["config"]: str(path)}
+    named = {key.replace("_", "-"): value for key, value in table.items()}
+    for key in named:
         if key not in known:
             raise DataError(f"{where}: there is no option {key!r}; {plugins.hint(key, list(known))}")
-    return {known[key]: value for key, value in table.items()}
+    return {known[key]: value for key, value in named.items()}

@@ -20,7 +20,9 @@ def command(
     folder: Annotated[
         Path | None, typer.Argument(metavar="DIR", help="Folder of echocast watch --out.", show_default=False)
     ] = None,
-    config: Annotated[Path | None, _text("--config", "FILE", "Settings in TOML: every option is a key.")] = None,
+    config: Annotated[
+        Path | None, _text("--config", "FILE", "Settings in TOML: every option is a key of [serve].")
+    ] = None,
     bind: Annotated[str | None, _text("--bind", "HOST:PORT", "Where to answer. Default: 127.0.0.1:8080.")] = None,
     workers: Annotated[int | None, _text("--workers", "N", "Processes. Default: 1.")] = None,
     metrics_bind: Annotated[
@@ -62,8 +64,8 @@ def command(
 
     Reads the files of DIR and nothing else; a new forecast is served within seconds. Answers on this machine only,
     unless told otherwise with --bind; put a proxy with TLS in front of it for others. Limits of requests are keys of
-    the table [limits] in the file of --config. Every option can also stand in that file, or in the environment as
-    ECHOCAST_SERVE__NAME.
+    the table [serve.limits] in the file of --config. Every option can also stand in its table [serve], or in the
+    environment as ECHOCAST_SERVE__NAME.
 
     Exit status: 0 asked to stop, 1 no such folder, an address in use or a package missing, 2 a wrong setting, 130
     Ctrl-C.

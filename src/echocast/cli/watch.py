@@ -28,7 +28,9 @@ def command(
         list[str] | None, typer.Argument(metavar="SOURCE...", help="Folders, globs, or URLs of s3, gs, http.")
     ] = None,
     out: Annotated[Path | None, _text("--out", "DIR", "Folder for forecasts, index.json and status.json.")] = None,
-    config: Annotated[Path | None, _text("--config", "FILE", "Settings in TOML: every option is a key.")] = None,
+    config: Annotated[
+        Path | None, _text("--config", "FILE", "Settings in TOML: every option is a key of [watch].")
+    ] = None,
     model: Annotated[
         str | None, _text("--model", "NAME|PATH", "A forecaster or a checkpoint. Default: lagrangian.")
     ] = None,
@@ -81,7 +83,9 @@ def command(
     keep_netcdf: Annotated[
         str | None, _text("--keep-netcdf", "TIME", "NetCDF files of older issues are kept so long. Default: 7d.")
     ] = None,
-    keep_bytes: Annotated[str | None, _text("--keep-bytes", "SIZE", "All issues together hold no more.")] = None,
+    keep_bytes: Annotated[
+        str | None, _text("--keep-bytes", "SIZE", "Issues and NetCDF files together hold no more.")
+    ] = None,
     grace: Annotated[
         str | None, _text("--grace", "TIME", "Time from index to disk for what is removed. Default: 10min.")
     ] = None,
@@ -110,7 +114,7 @@ def command(
     Writes each forecast whole into a folder of its own below DIR/issues, names it in DIR/index.json last, and tells how
     it is in DIR/status.json. Frames that are late, missing, damaged, repeated, corrected or of another grid are dealt
     with by fixed rules and told in the log. Times are given as 10s, 5min, 1h or 7d. Every option can also stand in the
-    file of --config, or in the environment as ECHOCAST_WATCH__NAME.
+    table [watch] of the file of --config, or in the environment as ECHOCAST_WATCH__NAME.
 
     Exit status: 0 asked to stop or done, 1 what waiting will not mend, 2 a wrong setting, 3 --once and no forecast for
     the newest frame, 75 another process watches into DIR, 130 Ctrl-C.

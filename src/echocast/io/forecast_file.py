@@ -26,6 +26,8 @@ from echocast.errors import UnreadableFile
 from echocast.io import packing
 from echocast.io.forecast_leads import Leads
 
+BITS = 10
+"""Significant bits of the rain rates of an ensemble, unless other are asked for."""
 _MINUTE = np.timedelta64(1, "m")
 _GLOBAL = ("source", "zr", "model", "input_files", "missing_frames")
 _READ_BACK = ("zr", "model", "input_files", "missing_frames")
@@ -40,17 +42,19 @@ def to_netcdf(
     *,
     products: xr.Dataset | None = None,
     command: str = "echocast.io.forecast_file.to_netcdf",
+    bits: int = BITS,
     leads: Leads | None = None,
 ) -> None:
     """Write a forecast as CF-1.11 NetCDF-4; the file appears whole or not at all.
 
-    Rain rates of an ensemble, and of its products, are rounded to 10 significant bits: within 0.1 %.
+    Rain rates of an ensemble, and of its products, are rounded to `bits` significant bits: 10 are within 0.1 %.
 
     Args:
         forecast: a field with leads, of any quantity, with or without members and channels.
         path: the file to write, or to replace.
         products: variables to stand beside it, on its leads and grid, such as `echocast.products.ensemble.products`.
         command: what the history says made it.
+        bits: significant bits of the rain rates of an ensemble, 1 to 23.
         leads: the values of the variables that it names, lead by lead; `forecast` and `products` then hold none.
 
     Raises:
@@ -61,7 +65,8 @@ def to_netcdf(
     about = data.drop_vars(grids).assign_coords({name: data[name] for name in ("y", "x")})
     encoding: dict[str, dict[str, Any]] = {str(name): {"_FillValue": None} for name in about.variables}
     # A single forecast is not rounded, so that its file has the scores of the forecaster that made it.
-    rates = [name for name, grid in grids.items() if "member" in forecast.dims and grid.attrs["units"] == fields.UNITS]
+    ensemble = "member" in forecast.dims
+    rates = {name: bits for name, grid in grids.items() if ensemble and grid.attrs["units"] == fields.UNITS}
     with atomic_write(Path(path)) as partial:
         partial.write_bytes(bytes(about.to_netcdf(engine="h5netcdf", encoding=encoding)))
         packing.add_grids(partial, grids, to_round=rates, leads=leads)

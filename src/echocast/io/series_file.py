@@ -1,9 +1,10 @@
 """Series of a forecast at places or over areas, written as CSV, JSON, GeoJSON or CF-NetCDF.
 
-What is not known is an empty cell in CSV and null in JSON, never 0. Times are UTC, ISO 8601.
+What is not known is an empty cell in CSV and null in JSON, never 0. Times are UTC, ISO 8601. Columns have their unit in
+their name, as in ``rain_rate_mm_h``; shares and probabilities, from 0 to 1, have none.
 
 >>> print(to_csv(summary))  # doctest: +SKIP
-place,issued,lead_minutes,valid,rain_rate,...
+place,issued,lead_minutes,valid,rain_rate_mm_h,...
 """
 
 import csv
@@ -20,20 +21,30 @@ import xarray as xr
 from echocast._version import __version__
 
 _MINUTE = np.timedelta64(1, "m")
-_AXES = {"quantile": "q", "rate_threshold": "p", "amount_threshold": "p"}
+_THRESHOLDS = ("rate_threshold", "amount_threshold")
+_UNITS = {"mm h-1": "_mm_h", "mm": "_mm", "1": ""}
+"""What units add to the name of a column."""
 _TIME = {"units": "seconds since 1970-01-01 00:00:00", "calendar": "standard", "units_metadata": "leap_seconds: none"}
 
 
 def columns_of(summary: xr.Dataset) -> Iterator[tuple[str, xr.DataArray]]:
-    """By its name each column, (place, lead): ``rain_rate``, ``rain_rate_q0.9``, ``amount_p10`` (of 10 mm)."""
+    """Each column, (place, lead), by a name with its unit.
+
+    As ``rain_rate_mm_h``, ``rain_rate_q0.9_mm_h`` (a quantile) and ``probability_amount_ge_10_mm``.
+    """
     for name, variable in summary.data_vars.items():
-        axis = next((dim for dim in variable.dims if dim in _AXES), None)
+        unit = _UNITS[str(variable.attrs["units"])]
+        axis = next((dim for dim in variable.dims if dim in ("quantile", *_THRESHOLDS)), None)
         if axis is None:
-            yield str(name), variable
+            yield f"{name}{unit}", variable
             continue
+        of_axis = _UNITS[str(variable[axis].attrs["units"])]
         for value in variable[axis].values:
-            short = str(name).removesuffix("_quantile").removesuffix("_probability")
-            yield f"{short}_{_AXES[str(axis)]}{value:g}", variable.sel({axis: value})
+            if axis in _THRESHOLDS:
+                told = f"probability_{str(name).removesuffix('_probability')}_ge_{value:g}{of_axis}"
+            else:
+                told = f"{str(name).removesuffix('_quantile')}_q{value:g}{unit}"
+            yield told, variable.sel({axis: value})
 
 
 def rows_of(summary: xr.Dataset) -> list[dict[str, Any]]:

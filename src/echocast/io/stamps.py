@@ -7,6 +7,8 @@ a zone. The name of any other zone is refused, as are two different times in one
 ('2016-09-28T14:45', None)
 >>> str(time_in("2016-09-28T16:45:00+02:00"))[:16]
 '2016-09-28T14:45'
+>>> str(time_in("20161231235960.h5"))[:16]  # a leap second
+'2017-01-01T00:00'
 >>> str(by_pattern("rain_280916-1445.tif", "rain_%d%m%y-%H%M.tif"))[:16]
 '2016-09-28T14:45'
 """
@@ -78,9 +80,11 @@ def by_pattern(text: str, pattern: str) -> np.datetime64:
 def _times_in(text: str, *, whole: bool) -> list[np.datetime64]:
     found: list[np.datetime64] = []
     for stamp in _STAMP.finditer(text):
-        parts = [int(stamp[name] or 0) for name in ("year", "month", "day", "hour", "minute", "second")]
+        year, month, day = (int(stamp[name]) for name in ("year", "month", "day"))
+        hour, minute, second = (int(stamp[name] or 0) for name in ("hour", "minute", "second"))
+        is_leap = (hour, minute, second) == (23, 59, 60)  # the first second of the next day, as computers have it
         try:
-            time = datetime(*parts)  # type: ignore[arg-type]
+            time = datetime(year, month, day, hour, minute, 59 if is_leap else second) + timedelta(seconds=is_leap)
         except ValueError:
             continue
         if time.year in _YEARS:

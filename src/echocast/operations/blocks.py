@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from echocast.errors import UnreadableFile
-from echocast.operations import deflate
+from echocast.io import deflate
 
 
 class Spans:
@@ -59,11 +59,11 @@ class BlockFile:
         if getattr(self, "_file", None) is not None:
             self.close()
 
-    def _inflated(self, span: tuple[int, int]) -> bytes:
-        """The content of a block; raises `UnreadableFile`."""
+    def _inflated(self, span: tuple[int, int], size: int) -> bytes:
+        """The content of a block of about so many bytes; raises `UnreadableFile`."""
         self.open()
         assert self._file is not None  # opened above
         try:
-            return deflate.inflated(os.pread(self._file, span[1], span[0]))
+            return deflate.inflated(os.pread(self._file, span[1], span[0]), size)
         except (OSError, zlib.error) as bad:
             raise UnreadableFile(f"{self.path}: is damaged or cannot be read ({bad})") from bad

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -67,6 +68,7 @@ class Issuing:
         self.netcdf = retention.NetcdfFiles(self.layout)
         self._made: dict[int, rules.Made] = {}
         self._made_room_for: deque[str] = deque(maxlen=20)
+        self._tidied_for = ""
         self.intake.make_room = self.make_room
         for issue in reversed(self.publisher.newest_first()):
             meta = json.loads((self.layout.root / issue.path / "meta.json").read_bytes())
@@ -146,7 +148,19 @@ class Issuing:
             except DiskTrouble as bad:
                 self.not_before = self.clock.interval() + self.settings.poll
                 self.health.error(self.clock.now(), "disk", str(bad))
+        self._tidy_netcdf()
         self.removal.tidy(self.clock.interval())
+
+    def _tidy_netcdf(self) -> None:
+        """After each new issue let go of NetCDF files of issues that are gone; they count for `keep_bytes` too."""
+        newest = next(iter(self.publisher.newest_first()), None)
+        if newest is None or newest.id == self._tidied_for:
+            return
+        self._tidied_for, most = newest.id, self.settings.keep_bytes
+        held = sum(issue.bytes for issue in self.publisher.issues.values())
+        room = None if most is None else max(0, most - held)
+        with suppress(OSError):  # a file that stays is removed after the next issue
+            self.netcdf.tidy(newest.seconds, self.settings.keep_netcdf, room)
 
     def write_index(self) -> None:
         """Replace index.json; what it no longer names leaves the disk after the time of grace."""
@@ -308,8 +322,6 @@ class Issuing:
             self.publisher.put_back(before, forgotten_to)
             raise
         self.removal.add(folders, self.clock.interval())
-        for newest in self.publisher.newest_first()[:1]:
-            self.netcdf.tidy(newest.seconds, self.settings.keep_netcdf)
 
     def _fail(self, due: rules.Due, name: str, reason: str, bad: Exception) -> None:
         why = " ".join((str(bad) if isinstance(bad, DataError) else f"{type(bad).__name__}: {bad}").split())

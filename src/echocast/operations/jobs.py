@@ -183,30 +183,40 @@ def compute(job: ComputeJob) -> Computed:
     forecast = nowcast.forecast_from(past, forecaster, minutes=job.minutes, members=job.members)
     forecast.attrs |= {"model": job.model, "input_files": " ".join(job.sources)}
     computed_at = time.monotonic()
+    products = nowcast.products_of(forecast, job.thresholds)
+    products_at = time.monotonic()
     with disk_errors(job.out):
-        layers, points = _written(forecast, job.out, job.thresholds)
-    seconds = {"read": read_at - began, "compute": computed_at - read_at, "write": time.monotonic() - computed_at}
+        layers, points = _written(forecast, products, job)
+    seconds = {
+        "read": read_at - began,
+        "compute": computed_at - read_at,
+        "products": products_at - computed_at,
+        "write": time.monotonic() - products_at,
+    }
     leads = tuple(float(lead) for lead in forecast.lead.values / np.timedelta64(1, "m"))
     return Computed(
         leads, {name: round(value, 3) for name, value in seconds.items()}, grid_of(forecast), layers, points
     )
 
 
-def _written(forecast: xr.DataArray, path: Path, thresholds: Thresholds) -> tuple[dict[str, Any], dict[str, Any]]:
+def _written(
+    forecast: xr.DataArray, products: xr.Dataset | None, job: ComputeJob
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write the NetCDF file, layers.bin and points.bin; what meta.json says of the latter two."""
-    from echocast import nowcast
     from echocast.io import forecast_file
-    from echocast.operations.issue_layers import arrivals_of, layers_of
+    from echocast.operations import issue_layers
     from echocast.operations.layer_file import write_layers
     from echocast.operations.point_file import write_points
 
-    products = nowcast.products_of(forecast, thresholds)
-    forecast_file.to_netcdf(forecast, path, products=products, command="echocast watch")
-    layers = layers_of(forecast, products, thresholds.spans)
+    # No quantiles of the rates: they are in points.bin, follow from the members, and are a third of the file.
+    beside = None if products is None else products.drop_dims("quantile")
+    forecast_file.to_netcdf(forecast, job.out, products=beside, command="echocast watch", bits=issue_layers.BITS)
+    layers = issue_layers.rounded(issue_layers.layers_of(forecast, products, job.thresholds.spans))
     if not layers:
         return {}, {}
-    about = write_layers(path.with_name("layers.bin"), layers)
-    return about, write_points(path.with_name("points.bin"), layers | arrivals_of(forecast))
+    about = write_layers(job.out.with_name("layers.bin"), issue_layers.of_maps(layers))
+    arrivals = issue_layers.arrivals_of(forecast)
+    return about, write_points(job.out.with_name("points.bin"), layers | arrivals)
 
 
 def grid_of(field: xr.DataArray) -> dict[str, Any]:

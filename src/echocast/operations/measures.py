@@ -25,35 +25,73 @@ class Family:
         help: what it tells.
         labels: names of its labels.
         bounds: upper bounds of a histogram's buckets.
+        known: all values that a label may have, where they are few.
     """
 
     kind: Literal["counter", "gauge", "histogram"]
     help: str
     labels: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
+    known: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 FAMILIES: Mapping[str, Family] = {
     "echocast_build_info": Family(
         "gauge", "Always 1; the labels tell the version and the model.", ("version", "model")
     ),
-    "echocast_frames": Family("counter", "Radar frames by what became of them.", ("source", "outcome")),
+    "echocast_frames": Family(
+        "counter",
+        "Radar frames by what became of them.",
+        ("source", "outcome"),
+        known={
+            "outcome": (
+                *("used", "late", "duplicate", "corrected", "blank", "future", "offclock", "grid", "old"),
+                *("corrupt", "quarantined"),
+            )
+        },
+    ),
     "echocast_frame_timestamp_seconds": Family("gauge", "Time of the newest frame of a source.", ("source",)),
     "echocast_frame_delay_seconds": Family("histogram", "From a frame's time to its arrival.", (), _SLOW),
-    "echocast_issues": Family("counter", "Forecasts by what became of them.", ("outcome", "reason")),
+    "echocast_issues": Family(
+        "counter",
+        "Forecasts by what became of them.",
+        ("outcome", "reason"),
+        known={"outcome": ("ok", "degraded", "failed", "not_due")},
+    ),
     "echocast_issue_timestamp_seconds": Family("gauge", "Time of the newest published forecast."),
     "echocast_last_success_timestamp_seconds": Family("gauge", "When a forecast was last published."),
-    "echocast_stage_seconds": Family("histogram", "How long each stage took.", ("stage",), _QUICK),
+    "echocast_stage_seconds": Family(
+        "histogram",
+        "How long each stage took.",
+        ("stage",),
+        _QUICK,
+        {"stage": ("list", "read", "compute", "products", "write", "publish")},
+    ),
     "echocast_publish_latency_seconds": Family(
         "histogram", "From a whole frame first seen to index.json naming its forecast.", (), _QUICK
     ),
     "echocast_catchup_backlog": Family("gauge", "Forecasts that are due and not made yet."),
-    "echocast_source_errors": Family("counter", "Failed listings and readings of a source.", ("source", "kind")),
+    "echocast_source_errors": Family(
+        "counter",
+        "Failed listings and readings of a source.",
+        ("source", "kind"),
+        known={"kind": ("unreachable", "wait", "timeout", "read")},
+    ),
     "echocast_published_bytes": Family("gauge", "Bytes of all published forecasts."),
     "echocast_disk_free_bytes": Family("gauge", "Bytes that are free on the disk of the output."),
-    "echocast_worker_restarts": Family("counter", "Renewals of the compute process.", ("reason",)),
+    "echocast_worker_restarts": Family(
+        "counter",
+        "Renewals of the compute process.",
+        ("reason",),
+        known={"reason": ("age", "memory", "died", "deadline")},
+    ),
     "echocast_alerts_active": Family("gauge", "Active alerts.", ("rule", "severity")),
-    "echocast_notifications": Family("counter", "Messages of alerts.", ("rule", "channel", "outcome")),
+    "echocast_notifications": Family(
+        "counter",
+        "Messages of alerts.",
+        ("rule", "channel", "outcome"),
+        known={"outcome": ("sent", "not_sent", "expired")},
+    ),
 }
 """All metrics of `echocast watch`; times are seconds since 1970, and ages are computed by who asks."""
 

@@ -1,7 +1,7 @@
 """points.bin: all that an issue says of a place, read at once. Blocks of cells, each with all variables and leads.
 
 A block is float16, the low bytes of all numbers first and then the high ones, deflated: (2, variable and lead, row,
-column). So a value is within 0.05 % of what was forecast (numbers below 0.00006 are coarser), NaN where it is not
+column). So a value is within 0.05 % of what was given (numbers below 0.00006 are coarser), NaN where it is not
 known. Variables have the names of the layers (`echocast.operations.issue_layers`). meta.json says where blocks begin.
 
 >>> import tempfile
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from echocast.errors import UnreadableFile
-from echocast.operations import deflate
+from echocast.io import deflate
 from echocast.operations.blocks import BlockFile, Spans
 from echocast.operations.layer_file import Layer, about, firsts, unlike
 
@@ -70,7 +70,7 @@ class PointFile(BlockFile):
         super().__init__(path, meta, FORMAT)
         self.shape: tuple[int, int] = (int(meta["shape"][0]), int(meta["shape"][1]))
         self.variables: dict[str, dict[str, Any]] = dict(meta["variables"])
-        self._block, self._count = int(meta["block"]), int(meta["planes"])
+        self._block, self.count = int(meta["block"]), int(meta["planes"])
         self._across = -(-self.shape[1] // self._block)
         self._spans = Spans(meta["sizes"])
 
@@ -85,10 +85,19 @@ class PointFile(BlockFile):
             IndexError: there is no such cell.
             UnreadableFile: the file is gone or damaged.
         """
+        numbers = self.bits(row, column).view(np.float16).astype(np.float32)
+        return {name: numbers[self.planes(name)] for name in self.variables}
+
+    def bits(self, row: int, column: int) -> np.ndarray:
+        """The numbers of all planes at a cell as the bits of half precision, uint16 (plane,); errors as of `series`."""
         self._check(row, column)
         content = self._bytes(row // self._block, column // self._block)
-        numbers = _numbers(content[:, :, row % self._block, column % self._block])
-        return {name: numbers[self._planes(name)] for name in self.variables}
+        return _bits(content[:, :, row % self._block, column % self._block])
+
+    def planes(self, name: str) -> slice:
+        """The planes of a variable, a lead each; raises `KeyError` if there is no such variable."""
+        variable = self.variables[name]
+        return slice(variable["first"], variable["first"] + len(variable["leads"]))
 
     def window(self, rows: slice, columns: slice, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
         """Variables in a rectangle of cells, each float32 (lead, y, x); all of them unless names are given.
@@ -117,7 +126,7 @@ class PointFile(BlockFile):
                 there_y, here_y = _shared(rows, down * self._block, content.shape[2])
                 there_x, here_x = _shared(columns, across * self._block, content.shape[3])
                 for name, target in found.items():
-                    target[:, there_y, there_x] = _numbers(content[:, self._planes(name), here_y, here_x])
+                    target[:, there_y, there_x] = _numbers(content[:, self.planes(name), here_y, here_x])
         return found
 
     def cells(self, cells: Sequence[tuple[int, int]], names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
@@ -137,7 +146,7 @@ class PointFile(BlockFile):
             content = self._bytes(down, across)
             rows, columns = (np.array([cells[n][axis] % self._block for n in numbers]) for axis in (0, 1))
             for name, target in found.items():
-                target[:, numbers] = _numbers(content[:, self._planes(name)][:, :, rows, columns])
+                target[:, numbers] = _numbers(content[:, self.planes(name)][:, :, rows, columns])
         return found
 
     def _empty(self, names: Iterable[str] | None, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -148,18 +157,14 @@ class PointFile(BlockFile):
         if not (0 <= row < self.shape[0] and 0 <= column < self.shape[1]):
             raise IndexError(f"there is no cell ({row}, {column}) in {self.shape[0]} rows of {self.shape[1]} cells")
 
-    def _planes(self, name: str) -> slice:
-        variable = self.variables[name]
-        return slice(variable["first"], variable["first"] + len(variable["leads"]))
-
     def _bytes(self, down: int, across: int) -> np.ndarray:
         """A block, uint8 (2, plane, row, column)."""
-        content = self._inflated(self._spans[down * self._across + across])
         rows = min(self._block, self.shape[0] - down * self._block)
         columns = min(self._block, self.shape[1] - across * self._block)
-        if len(content) != 2 * self._count * rows * columns:
+        content = self._inflated(self._spans[down * self._across + across], 2 * self.count * rows * columns)
+        if len(content) != 2 * self.count * rows * columns:
             raise UnreadableFile(f"{self.path}: a block has {len(content)} bytes, which is not what meta.json tells")
-        return np.frombuffer(content, np.uint8).reshape(2, self._count, rows, columns)
+        return np.frombuffer(content, np.uint8).reshape(2, self.count, rows, columns)
 
 
 def _shared(wanted: slice, first: int, size: int) -> tuple[slice, slice]:
@@ -184,5 +189,10 @@ def _packed(planes: Sequence[np.ndarray], first: int, block: int) -> list[bytes]
 
 def _numbers(halves: np.ndarray) -> np.ndarray:
     """Numbers, float32, from their low and high bytes (2, ...)."""
-    bits: np.ndarray = halves[0] | (halves[1].astype(np.uint16) << 8)
-    return bits.view(np.float16).astype(np.float32)
+    return _bits(halves).view(np.float16).astype(np.float32)
+
+
+def _bits(halves: np.ndarray) -> np.ndarray:
+    """The same numbers as uint16."""
+    found: np.ndarray = halves[0] | (halves[1].astype(np.uint16) << 8)
+    return found

@@ -96,10 +96,18 @@ class NetcdfFiles:
                     shutil.copyfile(file, place)
                 sync_folder(place.parent)
 
-    def tidy(self, newest: float, keep: float) -> None:
-        """Remove those that are older than `keep` seconds before the newest issue, and empty folders."""
-        for path in self.layout.netcdfs():
-            if netcdf_seconds(path) < newest - keep:
+    def tidy(self, newest: float, keep: float, most_bytes: int | None = None) -> None:
+        """Remove what is too old or too much, the oldest first, and empty folders.
+
+        Args:
+            newest: the time of the newest issue, in seconds since 1970.
+            keep: seconds before it for which files are kept.
+            most_bytes: all of them together may hold no more; None: any number.
+        """
+        held = 0
+        for path in reversed(self.layout.netcdfs()):
+            held += path.stat().st_size if most_bytes is not None else 0
+            if netcdf_seconds(path) < newest - keep or (most_bytes is not None and held > most_bytes):
                 path.unlink(missing_ok=True)
                 self._remove_empty(path.parent)
 

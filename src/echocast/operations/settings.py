@@ -1,6 +1,7 @@
 """The settings of the service: defaults, then a TOML file, then the environment, then the command line.
 
-Every option is a key of the file (``least-frames`` or ``least_frames``) and a variable (``ECHOCAST_WATCH__POLL``).
+Every option is a key of the file's table ``[watch]`` (``least-frames`` or ``least_frames``) and a variable
+(``ECHOCAST_WATCH__POLL``).
 
 >>> read_settings({"sources": ["radar/"], "out": "live"}, environment={"ECHOCAST_WATCH__POLL": "5s"}).poll
 5.0
@@ -17,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from echocast.operations.durations import as_bytes, as_seconds
 from echocast.operations.rules import Gaps
 
+COMMAND = "watch"
 PREFIX = "ECHOCAST_WATCH__"
 _LISTS = ("sources", "missing_value", "bbox", "rates", "amounts", "spans")
 FIXED = ("out", "replay", "speed", "once", "log", "metrics")
@@ -107,7 +109,8 @@ class Settings(BaseModel):
     def as_toml(self) -> str:
         """All settings as a file that gives the same."""
         content = self.model_dump(mode="json", exclude_none=True)
-        return "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in content.items())
+        lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in content.items()]
+        return "".join([f"[{COMMAND}]\n", *lines])
 
 
 def read_settings(
@@ -118,7 +121,7 @@ def read_settings(
     Raises:
         SettingsError: a key that does not exist, or a value that is not allowed.
     """
-    merged = of_file(file) | of_environment(environment or {}, PREFIX, _LISTS)
+    merged = of_file(file, COMMAND) | of_environment(environment or {}, PREFIX, _LISTS)
     merged |= {name: value for name, value in given.items() if value not in (None, [], ())}
     try:
         return Settings(**merged)
@@ -139,8 +142,12 @@ def told(error: Any, settings: type[BaseModel]) -> str:
     return f"{where} {error['input']!r}: {what}" if where else what
 
 
-def of_file(file: Path | None) -> dict[str, Any]:
-    """The settings of a TOML file; raises `SettingsError`."""
+def of_file(file: Path | None, command: str) -> dict[str, Any]:
+    """The settings in a command's table of a TOML file; its other tables are those of other commands.
+
+    Raises:
+        SettingsError: it cannot be read, has no such table, or a key that stands in no table.
+    """
     if file is None:
         return {}
     try:
@@ -149,7 +156,24 @@ def of_file(file: Path | None) -> dict[str, Any]:
         raise SettingsError(f"--config {file}: cannot be read ({bad.strerror})") from bad
     except ValueError as bad:
         raise SettingsError(f"--config {file}: is no TOML ({bad})") from bad
-    return {name.replace("-", "_"): value for name, value in content.items()}
+    alone = [name for name, value in content.items() if not isinstance(value, dict)]
+    if alone:
+        raise SettingsError(
+            f"--config {file}: {alone[0]} stands in no table; put a line [{command}] above the settings of"
+            f" echocast {command}"
+        )
+    if command not in content:
+        tables = ", ".join(f"[{name}]" for name in content) or "none"
+        raise SettingsError(f"--config {file}: has no table [{command}] for echocast {command}; its tables: {tables}")
+    return _with_underscores(content[command])
+
+
+def _with_underscores(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table with the names that settings have; its own tables too."""
+    return {
+        name.replace("-", "_"): _with_underscores(value) if isinstance(value, dict) else value
+        for name, value in table.items()
+    }
 
 
 def of_environment(environment: Mapping[str, str], prefix: str, lists: Container[str]) -> dict[str, Any]:

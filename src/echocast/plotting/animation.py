@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
@@ -55,8 +54,8 @@ def to_gif(
     """
     frames = _frames(forecast, past, observed)
     panels = 2 if observed is not None else 1
-    sheet = _Sheet(frames[0], forecast, panels, basemap=basemap)
-    pictures = [sheet.picture(frame) for frame in frames]
+    scene = _Scene(forecast, panels, basemap, frames[-1])
+    pictures = [scene.drawn(frame) for frame in frames]
     palette = pictures[-1].quantize(_COLOURS, dither=Image.Dither.NONE)
     small = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     durations = [milliseconds] * (len(small) - 1) + [5 * milliseconds]
@@ -85,22 +84,31 @@ def _frames(forecast: xr.DataArray, past: xr.DataArray, observed: xr.DataArray |
     return frames
 
 
-class _Sheet:
-    """One figure whose maps and titles change: its layout and its basemap, which take longest, are made once."""
+class _Scene:
+    """The figure of an animation: laid out and drawn once; then only rain, titles and frames around them change.
 
-    def __init__(self, first: _Frame, grid: xr.DataArray, panels: int, *, basemap: bool) -> None:
-        figure, (self._axes, *_) = maps.sheet(1, panels, grid, panel_inches=4.2)
-        for axis, (_, rain) in self._sides(first):
-            maps.draw_map(axis, rain, grid, scale_bar=True)
+    Args:
+        grid: has the coordinates.
+        panels: 1, or 2 with what was observed on the left.
+        basemap: draw coasts, borders, places and a graticule.
+        longest: a frame whose titles take the most room.
+    """
+
+    def __init__(self, grid: xr.DataArray, panels: int, basemap: bool, longest: _Frame) -> None:
+        self._figure, axes = maps.sheet(1, panels, grid, panel_inches=4.2)
+        self._axes = axes[0]
+        for axis in self._axes:
+            maps.draw_map(axis, np.zeros(grid.shape[-2:], np.float32), grid, scale_bar=True)
             if basemap:
                 maps.draw_basemap(axis, grid, detail="full")
-        self._canvas = FigureCanvasAgg(figure)
-        self.picture(first)
-        figure.set_layout_engine("none")  # all stays where it is
+        self._canvas = FigureCanvasAgg(self._figure)
+        self.drawn(longest)
+        self._figure.set_layout_engine("none")  # the same room for every frame
 
-    def picture(self, frame: _Frame) -> Image.Image:
-        """The figure with the maps and titles of a frame."""
-        for axis, (label, rain) in self._sides(frame):
+    def drawn(self, frame: _Frame) -> Image.Image:
+        """The picture of a frame."""
+        sides = (frame.left, frame.right)[-len(self._axes) :]
+        for axis, (label, rain) in zip(self._axes, sides, strict=True):
             axis.images[0].set_data(rain)
             is_forecast = label.startswith("forecast")
             axis.set_title(label, fontsize=12, color=HIGHLIGHT if is_forecast else INK, loc="left")
@@ -109,8 +117,3 @@ class _Sheet:
         self._axes[-1].set_title(frame.title, fontsize=12, loc="right", color=INK)
         self._canvas.draw()  # type: ignore[no-untyped-call]
         return Image.fromarray(np.asarray(self._canvas.buffer_rgba())[..., :3].copy())  # type: ignore[no-untyped-call]
-
-    def _sides(self, frame: _Frame) -> list[tuple[Axes, tuple[str, np.ndarray]]]:
-        """The axis, the label and the map of each panel."""
-        sides = (frame.left, frame.right) if len(self._axes) == 2 else (frame.right,)
-        return list(zip(self._axes, sides, strict=True))

@@ -19,6 +19,8 @@ def stamp(date: str, time: str, *, is_text: bool = True) -> np.datetime64:
     Raises:
         UnreadableFile: it has another number of digits.
         ValueError: it is no time of a day.
+
+    The leap second, 23:59:60, is the first second of the next day, as clocks of computers have it.
     """
     digits = _digits(time.partition(".")[0])
     if not is_text:
@@ -29,7 +31,10 @@ def stamp(date: str, time: str, *, is_text: bool = True) -> np.datetime64:
     day = _digits(date.partition(".")[0])
     if len(day) != 8:
         raise ValueError(f"the date {date!r} is not of the form YYYYMMDD")
-    return np.datetime64(f"{day[:4]}-{day[4:6]}-{day[6:]}T{whole[:2]}:{whole[2:4]}:{whole[4:]}", "ns")
+    is_leap = whole == "235960"
+    second = "59" if is_leap else whole[4:]
+    found = np.datetime64(f"{day[:4]}-{day[4:6]}-{day[6:]}T{whole[:2]}:{whole[2:4]}:{second}", "ns")
+    return found + np.timedelta64(int(is_leap), "s")
 
 
 def _of_number(digits: str) -> str:

@@ -6,11 +6,15 @@ forecast is due. The gzipped form has an ETag of its own (RFC 9110, 8.8.3), sinc
 
 import gzip
 import hashlib
+from collections.abc import Mapping
 from email.utils import formatdate
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
+
+from echocast.server.asgi import Scope
 
 FOREVER = "public, max-age=31536000, immutable"
 HOURLY = "public, max-age=3600"
@@ -57,27 +61,72 @@ class Body:
         return gzip.compress(self.content, 6, mtime=0)
 
 
+class Client(NamedTuple):
+    """What a client has and takes: its If-None-Match and Accept-Encoding."""
+
+    has: str | None
+    takes: str
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str]) -> "Client":
+        """Of a request that FastAPI has read."""
+        return cls(headers.get("if-none-match"), headers.get("accept-encoding", ""))
+
+    @classmethod
+    def of_scope(cls, scope: Scope) -> "Client":
+        """Of a request of ASGI; of a header that is given twice the first, as above."""
+        found = dict(reversed(scope["headers"]))
+        has = found.get(b"if-none-match")
+        return cls(None if has is None else has.decode("latin-1"), found.get(b"accept-encoding", b"").decode("latin-1"))
+
+
+class Answer(NamedTuple):
+    """Status, headers and body: what goes to ASGI as it is."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    def response(self) -> Response:
+        """The same for FastAPI."""
+        found = Response(self.body, self.status)
+        length = [one for one in found.raw_headers if one[0] == b"content-length"]
+        found.raw_headers = [*self.headers, *length]
+        return found
+
+
 def answer(request: Request, body: Body, *, keep: str = FOREVER, expires: float | None = None) -> Response:
-    """The answer to a request: the body, plain or gzipped, or 304 if the client has it.
+    """The answer to a request; see `made`."""
+    return made(Client.of(request.headers), body, keep=keep, expires=expires).response()
+
+
+def made(client: Client, body: Body, *, keep: str = FOREVER, expires: float | None = None) -> Answer:
+    """The answer to a client: the body, plain or gzipped, or 304 if the client has it.
 
     Args:
-        request: its headers say what the client has and takes.
+        client: what it has and takes.
         body: what is asked for.
         keep: how long caches may keep it.
         expires: when it will have changed, in seconds since 1970.
     """
-    zipped = body.can_be_gzipped and accepts_gzip(request.headers.get("accept-encoding", ""))
+    zipped = body.can_be_gzipped and accepts_gzip(client.takes)
     etag = body.gzip_etag if zipped else body.etag
-    headers = {"etag": etag, "cache-control": keep}
+    headers = [(b"etag", etag.encode("latin-1")), (b"cache-control", keep.encode())]
     if body.can_be_gzipped:
-        headers["vary"] = "Accept-Encoding"
+        headers.append((b"vary", b"Accept-Encoding"))
     if expires is not None:
-        headers["expires"] = formatdate(expires, usegmt=True)
-    if matches(request.headers.get("if-none-match"), etag):
-        return Response(status_code=304, headers=headers)
+        headers.append((b"expires", _date(int(expires))))
+    if matches(client.has, etag):
+        return Answer(304, headers, b"")
+    headers.append((b"content-type", body.media_type.encode()))
     if zipped:
-        headers["content-encoding"] = "gzip"
-    return Response(body.gzipped if zipped else body.content, 200, headers, body.media_type)
+        headers.append((b"content-encoding", b"gzip"))
+    return Answer(200, headers, body.gzipped if zipped else body.content)
+
+
+@lru_cache(maxsize=64)
+def _date(seconds: int) -> bytes:
+    return formatdate(seconds, usegmt=True).encode()
 
 
 def matches(given: str | None, etag: str) -> bool:

@@ -66,7 +66,6 @@ def create_app(settings: Settings, service: Service | None = None) -> Guard:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        root_path=settings.root_path,
     )
     app.add_exception_handler(Problem, _of_problem)
     app.add_exception_handler(HTTPException, _of_http)

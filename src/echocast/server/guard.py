@@ -59,6 +59,8 @@ class Guard:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
+            # As a server does that is told of the path: FastAPI takes it off, and names it in /openapi.json.
+            scope = dict(scope, root_path=self._root) if self._root else scope
             await self._answer(scope, receive, Sender(self, scope, send))
         else:
             await send({"type": "websocket.close", "code": 1000})
@@ -69,7 +71,7 @@ class Guard:
             if scope["method"] == "OPTIONS":
                 await send.whole(204, self._cors.preflight, b"")
                 return
-            path = scope["path"].removeprefix(self._root) if self._root else scope["path"]
+            path = self._path(scope)
             for prefix, fast in self.service.fast:
                 if path.startswith(prefix) and (found := await fast(path[len(prefix) :], scope)) is not None:
                     send.route = prefix
@@ -101,7 +103,7 @@ class Guard:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > limits.body_bytes:
             raise self._refusal("body", 413, f"a body may have {limits.body_bytes} bytes, and none is needed")
-        if scope["path"].removeprefix(self._root) in _OPEN:
+        if self._path(scope) in _OPEN:
             return
         if self._rates is not None and (wait := self._rates.wait(self._clients.of(scope, headers))) > 0:
             bad = self._refusal("rate", 429, "too many requests; ask less often")
@@ -109,6 +111,11 @@ class Guard:
             raise bad
         if self._tokens is not None and scope["method"] != "OPTIONS":  # a preflight cannot carry a token
             self._tokens.check(headers.get(b"authorization", b""))
+
+    def _path(self, scope: Scope) -> str:
+        """The address below the path under which a proxy shows the server, whether the proxy hands that on or not."""
+        path: str = scope["path"]
+        return path.removeprefix(self._root) if path.startswith(f"{self._root}/") else path
 
     def _refusal(self, reason: str, status: int, detail: str) -> Problem:
         self.service.metrics.rejected.labels(reason).inc()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from echocast.errors import DataError, MissingDependency
 from echocast.operations.logs import EventLog, warnings_as_events
+from echocast.server import memory
 from echocast.server.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def serve(settings: Settings) -> None:
         import uvicorn
     except ImportError as bad:
         raise MissingDependency(bad.name or "fastapi", "operations") from bad
+    memory.settle()
     events = EventLog(
         sys.stderr, as_json=settings.log == "json" or (settings.log == "auto" and not sys.stderr.isatty())
     )
@@ -58,6 +60,7 @@ def serve(settings: Settings) -> None:
 
 def from_environment() -> object:
     """The application of a worker process."""
+    memory.settle()
     from echocast.server.app import create_app
 
     return create_app(Settings(**json.loads(os.environ[_SETTINGS])))

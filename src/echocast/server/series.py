@@ -1,18 +1,23 @@
-"""The forecast at a place, as numbers and in words."""
+"""The forecast at a place: as JSON, as a table, as CoverageJSON."""
 
+import json
 import math
-from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from echocast.operations.stamps import iso
+from echocast.server.edr import covjson, reading
+from echocast.server.edr.coverage import CRS84, Coverage, Points
+from echocast.server.edr.parameters import leads_of
+from echocast.server.edr.serving import served
+from echocast.server.point_json import NOTHING, Form, form_of, numbers
 from echocast.server.snapshot import Issue, ObservedFrame
-from echocast.server.words import summary
+from echocast.server.words import Outlook, summary
 
-_RATES = {"rate": "rate", "rate.mean": "mean"} | {f"rate.p{share}": f"p{share}" for share in (10, 25, 50, 75, 90)}
 _UNITS = {"rate": "mm/h", "amount": "mm", "probability": "1", "arrival": "min"}
+_NOTE = "automatic, not an official warning"
 
 
 class Place:
@@ -46,96 +51,96 @@ class Place:
         return None if grid is None else grid.cell(self.longitude, self.latitude)
 
     @cached_property
-    def values(self) -> Mapping[str, np.ndarray]:
-        """The variables of points.bin here; empty where there are none. Raises `UnreadableFile`."""
+    def bits(self) -> np.ndarray | None:
+        """The numbers of points.bin here; None where there are none. Raises `UnreadableFile`."""
         file = None if self._issue is None else self._issue.point_file
-        return {} if file is None or self.cell is None else file.series(*self.cell)
+        return None if file is None or self.cell is None else file.bits(*self.cell)
 
     @cached_property
     def coverage(self) -> str:
         """``outside`` the grid, ``no_data`` where nothing is known, ``stale`` if too old, or ``ok``."""
         if self._issue is not None and self._issue.grid is not None and self.cell is None:
             return "outside"
-        if "rate" not in self.values or np.isnan(self.values["rate"]).all():
+        rates = self._rates
+        if self._issue is None or rates is None or np.isnan(rates.view(np.float16)).all():
             return "no_data"
-        assert self._issue is not None  # it has values
         return "stale" if self.now - self._issue.seconds > self._stale else "ok"
 
-    def content(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+    @cached_property
+    def outlook(self) -> Outlook:
+        """What the sentence is made of; nothing where there are no rates."""
+        form, rates = self._form, self._rates
+        if form is None or rates is None or self.bits is None:
+            return Outlook(self.now, (), [], [])
+        chances = [None] * len(rates) if form.chance is None else numbers(self.bits[form.chance])
+        return Outlook(self.now, form.times, numbers(rates), chances)
+
+    def json(self) -> bytes:
+        """All of it as JSON."""
         issue = self._issue
-        return {
+        head = {
             "lat": self.latitude,
             "lon": self.longitude,
             "coverage": self.coverage,
             "summary": summary(self),
             "now": iso(self.now),
             "issue": None if issue is None else self._about(issue),
-            "observed_now": self.observed,
+            "observed_now": self._observed(),
             "units": _UNITS,
-            "series": self.series,
-            "amounts": self._amounts(),
-            "arrival": self.arrival,
-            "note": "automatic, not an official warning",
         }
-
-    @cached_property
-    def observed(self) -> dict[str, Any] | None:
-        """The newest observed rate here; None outside its grid, or without a frame."""
-        frame = self._frame
-        if frame is None or frame.quantity != "rainfall_rate" or frame.grid is None:
-            return None
-        cell = frame.grid.cell(self.longitude, self.latitude)
-        if cell is None:
-            return None
-        rate = _number(float(frame.values()[cell]))
-        return {"time": frame.time, "age_s": round(self.now - frame.seconds), "rate": rate}
-
-    @cached_property
-    def series(self) -> list[dict[str, Any]]:
-        """Each lead: its time, rates and probabilities; None for what is not known."""
-        issue, file = self._issue, None if self._issue is None else self._issue.point_file
-        if issue is None or file is None or not self.values:
-            return []
-        leads = file.leads("rate")
-        columns = {label: _numbers(self.values[name]) for name, label in _RATES.items() if name in self.values}
-        chances = {
-            name.removeprefix("prob.rate."): _numbers(found)
-            for name, found in self.values.items()
-            if name.startswith("prob.rate.")
-        }
-        rows = []
-        for number, lead in enumerate(leads):
-            row = {"time": iso(issue.seconds + 60 * lead), "lead": lead}
-            row |= {label: column[number] for label, column in columns.items()}
-            if chances:
-                row["probability"] = {least: column[number] for least, column in chances.items()}
-            rows.append(row)
-        return rows
-
-    @cached_property
-    def arrival(self) -> dict[str, float | None] | None:
-        """Minutes from the issue until rain begins; None in it where it does not, None for all of it if not known."""
-        names = [name for name in self.values if name.startswith("arrival")]
-        found = {name.removeprefix("arrival").lstrip(".") or "rate": float(self.values[name][0]) for name in names}
-        if not found or any(math.isnan(value) for value in found.values()):
-            return None
-        return {name: _number(value) for name, value in found.items()}
+        rest = NOTHING if self._form is None or self.bits is None else self._form.filled(self.bits)
+        return f'{json.dumps(head)[:-1]}, {rest}, "note": "{_NOTE}"}}'.encode()
 
     def csv(self) -> str:
         """All variables as a table, a row for each lead; what a lead does not have is empty."""
         issue, file = self._issue, None if self._issue is None else self._issue.point_file
-        if issue is None or file is None or not self.values:
+        if issue is None or file is None or self.cell is None:
             return "time,lead_min,coverage\n"
-        names = [name for name in self.values if not name.startswith("arrival")]
+        values = file.series(*self.cell)
+        names = [name for name in values if not name.startswith("arrival")]
         leads = sorted({lead for name in names for lead in file.leads(name)})
-        columns = {name: dict(zip(file.leads(name), self.values[name].tolist(), strict=True)) for name in names}
+        columns = {name: dict(zip(file.leads(name), values[name].tolist(), strict=True)) for name in names}
         lines = [",".join(["time", "lead_min", "coverage", *names])]
         for lead in leads:
             cells = (columns[name].get(lead) for name in names)
             texts = ["" if value is None or math.isnan(value) else f"{value:.4g}" for value in cells]
             lines.append(",".join([iso(issue.seconds + 60 * lead), f"{lead:g}", self.coverage, *texts]))
         return "\n".join(lines) + "\n"
+
+    def covjson(self) -> bytes | None:
+        """What EDR gives of a position as CoverageJSON, its numbers null outside the grid; None without a forecast."""
+        issue = served(self._issue)
+        if issue is None:
+            return None
+        parameters = tuple(issue.parameters.values())
+        leads, cell = leads_of(parameters), (-1, -1) if self.cell is None else self.cell
+        x, y, row, column = (np.array([one]) for one in (self.longitude, self.latitude, *cell))
+        points = Points(x, y, CRS84, False, row, column)
+        values = reading.values(issue.values, points, parameters, leads)
+        made = Coverage(issue.id, issue.issued, issue.grid, points, parameters, leads, values)
+        return b"".join(covjson.parts(made))
+
+    @cached_property
+    def _rates(self) -> np.ndarray | None:
+        """The numbers of the rate, one for each lead; None where there are none."""
+        return None if self._form is None or self.bits is None else self.bits[self._form.rate]
+
+    @cached_property
+    def _form(self) -> Form | None:
+        issue, file = self._issue, None if self._issue is None else self._issue.point_file
+        return None if issue is None or file is None else form_of(file, issue.seconds)
+
+    def _observed(self) -> dict[str, Any] | None:
+        """The newest observed rate here; None outside its grid, or without a frame."""
+        frame = self._frame
+        if frame is None or frame.quantity != "rainfall_rate" or frame.grid is None:
+            return None
+        is_same = self._issue is not None and frame.grid is self._issue.grid
+        cell = self.cell if is_same else frame.grid.cell(self.longitude, self.latitude)
+        if cell is None:
+            return None
+        rate = numbers(frame.values()[cell].reshape(1).view(np.uint16))[0]
+        return {"time": frame.time, "age_s": round(self.now - frame.seconds), "rate": rate}
 
     def _about(self, issue: Issue) -> dict[str, Any]:
         return {
@@ -146,25 +151,3 @@ class Place:
             "degraded": issue.degraded,
             "model": issue.meta.get("model", {}).get("name"),
         }
-
-    def _amounts(self) -> list[dict[str, Any]]:
-        found = []
-        for name, values in self.values.items():
-            if name.startswith("amount."):
-                span = name.removeprefix("amount.")
-                row: dict[str, Any] = {"minutes": float(span), "amount": _number(float(values[0]))}
-                begin = f"prob.amount.{span}."
-                chances = {
-                    n.removeprefix(begin): _number(float(v[0])) for n, v in self.values.items() if n.startswith(begin)
-                }
-                found.append(row | ({"probability": chances} if chances else {}))
-        return found
-
-
-def _numbers(values: np.ndarray) -> list[float | None]:
-    return [_number(value) for value in values.tolist()]
-
-
-def _number(value: float) -> float | None:
-    """A number with four digits, None for what is not known or never."""
-    return float(f"{value:.4g}") if math.isfinite(value) else None

@@ -13,6 +13,7 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from echocast.errors import EchocastError
+from echocast.server import point_json
 from echocast.server import snapshot as snapshots
 from echocast.server.asgi import Scope
 from echocast.server.metrics import Metrics
@@ -52,6 +53,7 @@ class Service:
         self.drawing = HeavyWork(os.cpu_count() or 1, _DRAWINGS_WAITING, settings.limits.seconds, self.metrics)
         self.heavy = HeavyWork(os.cpu_count() or 1, settings.limits.waiting, settings.limits.seconds, self.metrics)
         self.fast: list[tuple[str, Fast]] = []
+        self.ahead: list[Callable[[Snapshot], None]] = []  # what is made of a new snapshot before anyone asks for it
         self._watching: asyncio.Task[None] | None = None
 
     def refresh(self) -> bool:
@@ -77,8 +79,16 @@ class Service:
         with suppress(EchocastError):  # requests will tell
             if found.newest is not None and found.newest.grid is not None:
                 found.newest.grid.cell(0.0, 0.0)
+            if found.newest is not None and found.newest.point_file is not None:
+                point_json.prepare(found.newest.point_file, found.newest.seconds)
             if found.newest_frame is not None and found.newest_frame.grid is not None:
                 found.newest_frame.values()
+
+    def make_ahead(self) -> None:
+        """Make what pages ask for first; what cannot be made is told to those who ask."""
+        for make in self.ahead:
+            with suppress(EchocastError, Problem):
+                make(self.snapshot)
 
     async def start(self) -> None:
         """Begin to look for a new index."""
@@ -128,9 +138,11 @@ class Service:
         """Look every few seconds; a change in the folder is only a hint to look at once."""
         hints = _Hints(self.settings)
         try:
+            await asyncio.to_thread(self.make_ahead)
             while True:
                 await hints.wait(self.settings.poll)
-                await asyncio.to_thread(self.refresh)
+                if await asyncio.to_thread(self.refresh):
+                    await asyncio.to_thread(self.make_ahead)
         finally:
             hints.stop()
 

@@ -1,6 +1,7 @@
 """The settings of the server: defaults, then a TOML file, then the environment, then the command line.
 
-Every option is a key of the file (``token-file`` or ``token_file``) and a variable (``ECHOCAST_SERVE__TOKEN_FILE``).
+Every option is a key of the file's table ``[serve]`` (``token-file`` or ``token_file``) and a variable
+(``ECHOCAST_SERVE__TOKEN_FILE``).
 
 >>> read_settings({"folder": "live"}, environment={"ECHOCAST_SERVE__STALE": "30min"}).stale
 1800.0
@@ -16,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from echocast.operations.durations import as_bytes, as_seconds
 from echocast.operations.settings import SettingsError, of_environment, of_file, told
 
+COMMAND = "serve"
 PREFIX = "ECHOCAST_SERVE__"
 
 Seconds = Annotated[float, BeforeValidator(as_seconds), Field(gt=0, le=366 * 86_400)]
@@ -76,7 +78,8 @@ class Settings(BaseModel):
         content = self.model_dump(mode="json", exclude_none=True)
         limits = content.pop("limits")
         lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in content.items()]
-        return "".join([*lines, "\n[limits]\n", *(f"{name} = {json.dumps(value)}\n" for name, value in limits.items())])
+        of_limits = (f"{name} = {json.dumps(value)}\n" for name, value in limits.items())
+        return "".join([f"[{COMMAND}]\n", *lines, f"\n[{COMMAND}.limits]\n", *of_limits])
 
 
 def read_settings(
@@ -87,7 +90,7 @@ def read_settings(
     Raises:
         SettingsError: a key that does not exist, or a value that is not allowed.
     """
-    merged = of_file(file) | of_environment(environment or {}, PREFIX, ("cors", "proxies"))
+    merged = of_file(file, COMMAND) | of_environment(environment or {}, PREFIX, ("cors", "proxies"))
     merged |= {name: value for name, value in given.items() if value not in (None, [], ())}
     try:
         return Settings(**merged)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import time
@@ -19,20 +18,7 @@ from echocast.operations.layer_file import Layer
 from echocast.operations.point_file import write_points
 from echocast.operations.stamps import iso
 
-MEMORY = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "262144"}
-"""With which a server gives memory back; docs/edr.md tells of it."""
 ISSUED = 1_795_842_300.0
-_SERVER = """
-import socket, sys, uvicorn
-from pathlib import Path
-from echocast.server.app import create_app
-from echocast.server.settings import Settings
-app = create_app(Settings(folder=Path(sys.argv[1])))
-listening = socket.socket()
-listening.bind(("127.0.0.1", 0))
-print(listening.getsockname()[1], flush=True)
-uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listening])
-"""
 
 
 def publish_large(root: Path) -> None:
@@ -58,11 +44,11 @@ def publish_large(root: Path) -> None:
 @contextmanager
 def server_process(root: Path) -> Iterator[tuple[int, int]]:
     """A server on loopback: its port and its process."""
-    line = [sys.executable, "-c", _SERVER, str(root)]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=os.environ | MEMORY) as process:
+    line = [sys.executable, "-m", "echocast", "serve", str(root), "--bind", "127.0.0.1:0", "--metrics-bind", "off"]
+    with subprocess.Popen([*line, "--log", "json"], stderr=subprocess.PIPE, text=True) as process:
         try:
-            assert process.stdout is not None
-            port = int(process.stdout.readline())
+            assert process.stderr is not None
+            port = int(json.loads(process.stderr.readline())["address"].rstrip("/").rpartition(":")[2])
             for _ in range(600):
                 try:
                     urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10).close()

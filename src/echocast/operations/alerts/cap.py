@@ -1,13 +1,12 @@
 """Messages as CAP 1.2 (Common Alerting Protocol, OASIS, 2010): XML that its schema accepts."""
 
-from datetime import UTC, datetime
 from xml.etree import ElementTree
 
 from echocast.operations.alerts.channel_config import CapChannel
 from echocast.operations.alerts.messages import Message
 from echocast.operations.alerts.places import Place
 from echocast.operations.alerts.wording import WORDS
-from echocast.operations.stamps import seconds_of
+from echocast.operations.stamps import seconds_of, utc
 
 NAMESPACE = "urn:oasis:names:tc:emergency:cap:1.2"
 _LIKELY = 0.5
@@ -44,7 +43,7 @@ def to_xml(message: Message, channel: CapChannel, place: Place | None) -> bytes:
 
 def cap_time(text: str) -> str:
     """A time as CAP wants it: with the offset ``-00:00`` for UTC, never ``Z``."""
-    return datetime.fromtimestamp(seconds_of(text), UTC).strftime("%Y-%m-%dT%H:%M:%S-00:00")
+    return utc(seconds_of(text)).strftime("%Y-%m-%dT%H:%M:%S-00:00")
 
 
 def _reference(channel: CapChannel, name: str, sent: str) -> str:

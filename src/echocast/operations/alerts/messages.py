@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -11,7 +10,7 @@ from echocast.operations.alerts.places import Place
 from echocast.operations.alerts.rule_config import Rule
 from echocast.operations.alerts.states import Kind, Reason, Record
 from echocast.operations.alerts.wording import WORDS, Language
-from echocast.operations.stamps import iso
+from echocast.operations.stamps import iso, utc
 
 Status = Literal["Actual", "Exercise", "Test"]
 VERSION = "1.0"
@@ -249,4 +248,4 @@ def _value(rule: Rule, record: Record, words: dict[str, str]) -> str:
 def _clock(seconds: float, zone: ZoneInfo, *, day: bool = False) -> str:
     """A time of day with its zone, as people there say it."""
     form = "%Y-%m-%d %H:%M %Z" if day else "%H:%M %Z"
-    return datetime.fromtimestamp(seconds, UTC).astimezone(zone).strftime(form)
+    return utc(seconds).astimezone(zone).strftime(form)

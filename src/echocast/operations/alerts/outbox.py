@@ -125,7 +125,7 @@ class Outbox:
         due = now + min(max(wait_after(attempts), wait), LONGEST_WAIT_S)
         later = replace(entry, attempts=attempts, due=due, error=why)
         with self._lock:
-            self.counts[entry.message.rule, entry.channel, "failed"] += 1
+            self.counts[entry.message.rule, entry.channel, "not_sent"] += 1
             self._entries[entry.name] = later
             try:
                 write_bytes(self._folder / entry.name, _bytes(later))

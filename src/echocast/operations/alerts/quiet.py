@@ -7,8 +7,10 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import time
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from echocast.operations.stamps import utc
 
 _FORM = re.compile(r"\s*(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})\s+(\S+)\s*")
 
@@ -23,7 +25,7 @@ class QuietHours:
 
     def holds(self, seconds: float) -> bool:
         """Whether a time, in seconds since 1970, is in the quiet hours: the clocks of the zone tell."""
-        now = datetime.fromtimestamp(seconds, UTC).astimezone(self.zone).time()
+        now = utc(seconds).astimezone(self.zone).time()
         if self.begin <= self.end:
             return self.begin <= now < self.end
         return now >= self.begin or now < self.end

@@ -184,7 +184,8 @@ def _issue(
     time_ns = int(field_.time.values[number].astype("datetime64[ns]").astype(np.int64))
     seconds = time_ns / NS
     issued = Issued(f"{name_stamp(time_ns)}-replay", seconds, chosen.model, seconds, "Exercise")
-    return issued, InMemory(issue_layers.layers_of(forecast, products, thresholds.spans)), past.values[-1]
+    layers = issue_layers.rounded(issue_layers.layers_of(forecast, products, thresholds.spans))
+    return issued, InMemory(layers), past.values[-1]
 
 
 def _note(alerts: Alerts, records: dict[Key, Record], issued: Issued, judged: dict[Key, list[Judged]]) -> None:

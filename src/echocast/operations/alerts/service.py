@@ -81,7 +81,7 @@ class AlertService:
 
     @property
     def counts(self) -> Counter[tuple[str, str, str]]:
-        """How many messages had which outcome, by rule, channel and ``sent``, ``failed`` (an attempt), ``expired``."""
+        """How many messages had which outcome, by rule, channel and ``sent``, ``not_sent`` (attempts), ``expired``."""
         return self.outbox.counts
 
     @property

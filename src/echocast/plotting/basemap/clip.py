@@ -30,9 +30,10 @@ def area(rings: Iterable[np.ndarray], box: Box) -> list[np.ndarray]:
     """Closed rings (points, 2) cut to a box (Sutherland and Hodgman 1974); pieces hang together along the box."""
     found = []
     for ring in _near(rings, box):
-        points = ring[:-1]
+        points, low, high = ring[:-1], ring.min(axis=0), ring.max(axis=0)
         for axis, limit, sign in ((0, box[0], 1), (0, box[2], -1), (1, box[1], 1), (1, box[3], -1)):
-            points = _half(points, axis, limit, sign)
+            if (low if sign > 0 else -high)[axis] < sign * limit:  # most rings lie within
+                points = _half(points, axis, limit, sign)
         if len(points) > 2:
             found.append(np.concatenate([points, points[:1]]))
     return found

@@ -32,7 +32,8 @@ def basemap(box: Box) -> dict[str, Any]:
     finest = (box[2] - box[0]) * _FINEST
     made: dict[str, Any] = {"attribution": ATTRIBUTION, "box": list(box), "decimals": _DECIMALS}
     for name in world.LAYERS:
-        cut = clip.area(every[name], box) if name in world.AREAS else clip.lines(every[name], box)
+        parts = [part for part in every[name] if np.ptp(part, axis=0).max() >= finest]
+        cut = clip.area(parts, box) if name in world.AREAS else clip.lines(parts, box)
         least = 4 if name in world.AREAS else 2
         thinned = [_steps(part, finest) for part in cut]
         made[name] = [steps for steps in thinned if len(steps) >= 2 * least]

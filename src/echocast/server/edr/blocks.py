@@ -45,6 +45,17 @@ def near(boxes: Sequence[Box], grid: Grid, *, degrees: bool) -> Iterator[tuple[s
         yield rows, slice(int(across[0]) * SIDE, min((int(across[-1]) + 1) * SIDE, grid.x.size))
 
 
+def numbers(cells: slice) -> slice:
+    """The blocks that hold some rows or columns."""
+    return slice(cells.start // SIDE, -(-cells.stop // SIDE))
+
+
+def enclosed(box: Box, grid: Grid) -> np.ndarray:
+    """Whether all cells of each block surely lie in a box of degrees, (down, across)."""
+    known = _boxes(grid)
+    return box.encloses(known.west, known.south, known.width, known.height)
+
+
 def _within(axis: Axis, low: float, high: float) -> slice:
     """The cells whose centres lie in a range; an empty slice if there is none."""
     numbers = np.flatnonzero((projection.centres(axis) >= low) & (projection.centres(axis) <= high))

@@ -45,6 +45,12 @@ class Box:
             beside = ((west - self.west) % 360 <= self.width) | ((self.west - west) % 360 <= width)
             return np.asarray(beside & (south <= self.north) & (south + height >= self.south))
 
+    def encloses(self, west: np.ndarray, south: np.ndarray, width: np.ndarray, height: np.ndarray) -> np.ndarray:
+        """Whether boxes of degrees lie wholly in it; told only of such as are narrower than half the Earth."""
+        with np.errstate(invalid="ignore"):
+            beside = (self.width >= 360) | ((west - self.west) % 360 + width <= self.width)
+            return np.asarray(beside & (width < 180) & (south >= self.south) & (south + height <= self.north))
+
     @property
     def width(self) -> float:
         """From west to east in degrees, at most 360."""

@@ -29,8 +29,8 @@ _TAG = "OGC API EDR"
 _HERE = f"/edr/collections/{metadata.COLLECTION}"
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 _GEOJSON = "application/geo+json"
-_SHARE_HELD = 1.0
-"""All answers on their way may hold so many times the largest one."""
+_SHARE_HELD = 0.5
+"""All answers on their way together may hold so many times the largest one; a single one may be larger."""
 
 
 class EdrProblem(Problem):
@@ -121,8 +121,15 @@ class _Edr:
 
     async def landing(self, request: Request) -> Response:
         """The landing page."""
-        root = _root(request)
+        root = self._root(request)
         return answers.answer(request, _json(metadata.landing(f"{root}/edr", root)), keep=BRIEFLY)
+
+    def _root(self, request: Request) -> str:
+        """The address of the server: what was told, or as the client wrote it; only its path if that is no address."""
+        host = request.headers.get("host", "")
+        if self.service.settings.public_url or _HOST.fullmatch(host):
+            return self.service.host(request)
+        return self.service.settings.root_path
 
     async def conformance(self, request: Request) -> Response:
         """The conformance classes."""
@@ -130,7 +137,7 @@ class _Edr:
 
     async def collections(self, request: Request) -> Response:
         """All collections."""
-        found = metadata.collections(f"{_root(request)}/edr", served(self.service.snapshot.newest))
+        found = metadata.collections(f"{self._root(request)}/edr", served(self.service.snapshot.newest))
         return answers.answer(request, _json(found), keep=BRIEFLY, expires=self.service.expected_next)
 
     async def collection(self, request: Request) -> Response:
@@ -149,7 +156,7 @@ class _Edr:
             return _refused(bad)
         snapshot = self.service.snapshot
         issues = [one for one in map(served, list(snapshot.issues.values())[:most]) if one is not None]
-        found = metadata.instances(f"{_root(request)}/edr", issues, len(snapshot.issues))
+        found = metadata.instances(f"{self._root(request)}/edr", issues, len(snapshot.issues))
         return answers.answer(request, _json(found), keep=BRIEFLY, expires=self.service.expected_next)
 
     async def locations(self, request: Request) -> Response:
@@ -159,7 +166,7 @@ class _Edr:
             queries.check_names(asked.parameters, ())
         except Refused as bad:
             return _refused(bad)
-        address = f"{_root(request)}{request.url.path.removeprefix(request.scope.get('root_path', ''))}"
+        address = f"{self._root(request)}{request.url.path.removeprefix(request.scope.get('root_path', ''))}"
         leads = leads_of(tuple(asked.issue.parameters.values()))
         interval = "/".join(iso(asked.issue.issued + 60 * lead) for lead in (leads[0], leads[-1]))
         found = locations.listing(self.places, address, interval, list(asked.issue.parameters))
@@ -199,7 +206,7 @@ class _Edr:
             asked = self._asked(request)
         except Refused as bad:
             return _refused(bad)
-        body = _json(describe(f"{_root(request)}/edr", asked.issue))
+        body = _json(describe(f"{self._root(request)}/edr", asked.issue))
         return answers.answer(request, body, keep=BRIEFLY, expires=self.service.expected_next)
 
     def _asked(self, request: Request) -> _Asked:
@@ -268,10 +275,3 @@ def _limit(asked: Mapping[str, str]) -> int:
     if not re.fullmatch("[0-9]{1,100}", text) or int(text) < 1:
         raise Refused(f"limit: {shown(text)} is no whole number of 1 or more")
     return min(int(text), 10_000)
-
-
-def _root(request: Request) -> str:
-    """The address of the server as the client wrote it; nothing, so that links are relative, if that is no address."""
-    host = request.headers.get("host", "")
-    root = str(request.scope.get("root_path", ""))
-    return f"{request.url.scheme}://{host}{root}" if _HOST.fullmatch(host) else root

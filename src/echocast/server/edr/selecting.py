@@ -31,11 +31,13 @@ class Wanted:
         holds: whether places are asked for, in degrees or in x and y.
         boxes: all that is asked for lies in one of them.
         degrees: which of both.
+        is_box: whether all that lies in the boxes is asked for.
     """
 
     holds: Holds
     boxes: tuple[Box, ...]
     degrees: bool
+    is_box: bool = False
 
 
 def points(geometry: Geometry, grid: Grid, *, degrees: bool, many: bool) -> Points:
@@ -59,14 +61,18 @@ def area(geometry: Geometry, *, degrees: bool) -> Wanted:
 def cube(text: str, *, degrees: bool) -> Wanted:
     """The cells of a `bbox`; raises `Refused`."""
     box = inside.box(text, degrees=degrees)
-    return Wanted(lambda x, y: box.holds(x, y, degrees=degrees), (box,), degrees)
+    return Wanted(lambda x, y: box.holds(x, y, degrees=degrees), (box,), degrees, is_box=True)
 
 
 def native(wanted: Wanted, grid: Grid) -> Raster | None:
     """The smallest rectangle of cells that holds all that were asked for; none if there is no such cell."""
     mask = np.zeros(grid.shape, bool)
     x, y = projection.centres(grid.x), projection.centres(grid.y)
+    enclosed = blocks.enclosed(wanted.boxes[0], grid) if wanted.is_box and wanted.degrees else None
     for rows, columns in blocks.near(wanted.boxes, grid, degrees=wanted.degrees):
+        if enclosed is not None and enclosed[blocks.numbers(rows), blocks.numbers(columns)].all():
+            mask[rows, columns] = True  # no cell needs to be looked at
+            continue
         place_x, place_y = (one.ravel() for one in np.meshgrid(x[columns], y[rows]))
         degrees = projection.degrees(grid, place_x, place_y)
         held = wanted.holds(*(degrees if wanted.degrees else (place_x, place_y)))
@@ -79,19 +85,21 @@ def native(wanted: Wanted, grid: Grid) -> Raster | None:
 
 def _cut(mask: np.ndarray, grid: Grid, down: slice, across: slice) -> Raster:
     chosen = mask[down, across].copy()
-    row, column = np.meshgrid(
-        np.arange(down.start, down.stop, dtype=np.int32),
-        np.arange(across.start, across.stop, dtype=np.int32),
-        indexing="ij",
-    )
+    number = _number(grid)
+    row, column = np.arange(down.start, down.stop, dtype=number), np.arange(across.start, across.stop, dtype=number)
     return Raster(
         projection.part(grid.x, across.start, chosen.shape[1]),
         projection.part(grid.y, down.start, chosen.shape[0]),
         NATIVE,
         chosen,
-        np.where(chosen, row, -1),
-        np.where(chosen, column, -1),
+        np.where(chosen, row[:, None], number(-1)),
+        np.where(chosen, column, number(-1)),
     )
+
+
+def _number(grid: Grid) -> type[np.int16] | type[np.int32]:
+    """The smallest type for rows and columns: there are as many of them as values."""
+    return np.int16 if max(grid.shape) < 2**15 else np.int32
 
 
 def in_degrees(found: Raster, wanted: Wanted, grid: Grid, most: int) -> Raster | None:
@@ -103,7 +111,7 @@ def in_degrees(found: Raster, wanted: Wanted, grid: Grid, most: int) -> Raster |
     x, y = _axes_of_degrees(found, grid)
     if x.size * y.size > most:
         raise TooMuch(f"crs=CRS84 would give {x.size * y.size:,} nodes here, the most is {most:,}; ask for less")
-    rows, columns = (np.full((y.size, x.size), -1, np.int32) for _ in range(2))
+    rows, columns = (np.full((y.size, x.size), -1, _number(grid)) for _ in range(2))
     for strip in strips(y.size, _STRIP):
         place_x, place_y = (one.ravel() for one in np.meshgrid(projection.centres(x), projection.centres(y)[strip]))
         row, column = grid.cells(place_x, place_y)

@@ -16,10 +16,13 @@ from echocast.operations.grid import Grid
 from echocast.operations.point_file import PointFile
 from echocast.server import snapshot
 from echocast.server.edr.parameters import Parameter, parameters_of
+from echocast.server.memory import Trimmer
 from echocast.server.problems import Problem
 
 SMALL = 65_536
 """Answers up to so many bytes are not counted."""
+_PART = 2**20
+"""Bytes of a part of a large answer: such are given back to the system when they are free."""
 _SLOWEST = 100_000
 """Bytes a second that a client must take on average."""
 
@@ -51,6 +54,7 @@ class Held:
 
     def __init__(self, most: int) -> None:
         self.most, self.now = most, 0
+        self.trimmer = Trimmer()
 
     def take(self, size: int) -> int:
         """Take room for an answer; what was taken, to be given back. Raises `Problem` 503 if there is none."""
@@ -98,10 +102,12 @@ class Sent(Response):
         finally:
             self.parts.clear()
             self._held.give_back(self._taken)
+            if self._taken and self._held.trimmer.is_due():
+                asyncio.get_running_loop().run_in_executor(None, self._held.trimmer.trim)
 
 
 def gathered(parts: list[bytes], *, zipped: bool) -> list[bytes]:
-    """Parts of about `SMALL` bytes, gzipped or as they are; `parts` is emptied."""
+    """Parts of about a megabyte, gzipped or as they are; `parts` is emptied."""
     return list(_joined(_gzip(_taken(parts)) if zipped else _taken(parts)))
 
 
@@ -123,7 +129,7 @@ def _joined(parts: Iterator[bytes]) -> Iterator[bytes]:
     for part in parts:
         waiting.append(part)
         size += len(part)
-        if size >= SMALL:
+        if size >= _PART:
             yield b"".join(waiting)
             waiting, size = [], 0
     yield b"".join(waiting)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 
 from fastapi import FastAPI, Request, Response
 
@@ -10,6 +11,7 @@ from echocast.plotting.basemap.clip import Box
 from echocast.server import answers
 from echocast.server.answers import Body
 from echocast.server.service import Service
+from echocast.server.snapshot import Snapshot
 
 _WORLD: Box = (-180.0, -60.0, 180.0, 80.0)
 _MEDIA_TYPE = "application/json"
@@ -20,18 +22,25 @@ class _Basemaps:
 
     def __init__(self) -> None:
         self._made: tuple[Box, Body] | None = None
-        self._lock = asyncio.Lock()
+        self._lock = threading.Lock()
 
-    async def of(self, box: Box) -> Body:
-        async with self._lock:
+    def of(self, box: Box) -> Body:
+        """That of a box, with its gzipped form; it takes a second to make."""
+        made = self._made
+        if made is not None and made[0] == box:
+            return made[1]
+        with self._lock:
             if self._made is None or self._made[0] != box:
-                self._made = box, await asyncio.to_thread(_body, box)
+                body = _body(box)
+                body.gzipped  # noqa: B018 (made here once, and kept)
+                self._made = box, body
             return self._made[1]
 
 
 def add(app: FastAPI, service: Service) -> None:
     """Add the address."""
     basemaps = _Basemaps()
+    service.ahead.append(lambda snapshot: _make(basemaps, snapshot))
 
     @app.get(
         "/v1/basemap.json",
@@ -41,13 +50,20 @@ def add(app: FastAPI, service: Service) -> None:
         responses={200: {"content": {_MEDIA_TYPE: {"schema": {"type": "object"}}}}},
     )
     async def basemap(request: Request) -> Response:
-        return answers.answer(request, await basemaps.of(_box(service)), keep=answers.BRIEFLY)
+        body = await asyncio.to_thread(basemaps.of, _box(service.snapshot))
+        return answers.answer(request, body, keep=answers.BRIEFLY)
 
 
-def _box(service: Service) -> Box:
-    """Around the grid of the newest issue; the world where there is none."""
-    newest = service.snapshot.newest
-    bounds = newest.grid.bounds if newest is not None and newest.grid is not None else None
+def _make(basemaps: _Basemaps, snapshot: Snapshot) -> None:
+    """That of what is published, before anyone asks."""
+    if snapshot.newest is not None or snapshot.newest_frame is not None:
+        basemaps.of(_box(snapshot))
+
+
+def _box(snapshot: Snapshot) -> Box:
+    """Around the grid of the newest issue, or else of the newest frame; the world where there is neither."""
+    found = [one.grid for one in (snapshot.newest, snapshot.newest_frame) if one is not None]
+    bounds = next((grid.bounds for grid in found if grid is not None), None)
     if bounds is None:
         return _WORLD
     west, south, east, north = bounds

@@ -14,17 +14,19 @@ from echocast.server.documents import PNG
 from echocast.server.problems import Problem
 from echocast.server.routes.tiles import PaletteName, source_of
 from echocast.server.service import Service
+from echocast.server.snapshot import Snapshot
 from echocast.server.tiles import mercator, png
 from echocast.server.tiles.mercator import HALF, Picture
-from echocast.server.tiles.renderer import head_of
+from echocast.server.tiles.renderer import Source, head_of
 
-WIDTHS = (384, 768, 1024)
+WIDTHS = (384, 640, 768, 1024)
 _TALLEST = 2
 """Times the width: of a taller domain the picture is narrower."""
 
 
 def add(app: FastAPI, service: Service) -> None:
-    """Add the addresses."""
+    """Add the addresses; the newest observed picture is drawn before anyone asks, since the map begins with it."""
+    service.ahead.append(lambda snapshot: _draw_newest(service, snapshot))
 
     @app.get(
         "/v1/overview/{id}/{layer}/{lead}.png",
@@ -39,7 +41,7 @@ def add(app: FastAPI, service: Service) -> None:
         layer: Annotated[str, Path(description="Of a frame `rate` or `coverage`.")],
         lead: Annotated[float, Path(description="Minutes; 0 for a frame.")],
         width: Annotated[
-            Literal["384", "768", "1024"], Query(description="Pixels; fewer of a domain much taller than wide.")
+            Literal["384", "640", "768", "1024"], Query(description="Pixels; fewer of a domain much taller than wide.")
         ] = "768",
         palette: Annotated[PaletteName | None, Query()] = None,
     ) -> Response:
@@ -49,7 +51,7 @@ def add(app: FastAPI, service: Service) -> None:
         source = source_of(service.snapshot, id, layer, lead)
         picture = picture_of(source.grid, int(width))
         chosen = palette or service.settings.palette
-        key = (id, layer, source.lead, "overview", width)
+        key = _key(source, int(width))
         tag = f"{__version__}.{id}.{layer}.{source.lead:g}.{width}.{chosen}"
         if answers.matches(request.headers.get("if-none-match"), f'"{tag}"'):
             return answers.answer(request, Body(b"", "image/png", tag=tag))
@@ -58,6 +60,19 @@ def add(app: FastAPI, service: Service) -> None:
             pixels = await service.drawing.run(service.renderer.pixels, key, source, picture)
         head = head_of(chosen, source.legend.scale, picture.width, picture.height)
         return answers.answer(request, Body(head + pixels + png.END, "image/png", tag=tag))
+
+
+def _key(source: Source, width: int) -> tuple[str, str, float, str, int]:
+    return source.id, source.layer, source.lead, "overview", width
+
+
+def _draw_newest(service: Service, snapshot: Snapshot) -> None:
+    frame = snapshot.newest_frame
+    if frame is None or frame.grid is None or frame.quantity != "rainfall_rate":
+        return
+    source = source_of(snapshot, frame.id, "rate", 0.0)
+    for width in WIDTHS:
+        service.renderer.pixels(_key(source, width), source, picture_of(source.grid, width))
 
 
 def picture_of(grid: Grid, width: int) -> Picture:

@@ -6,17 +6,26 @@ export const ROOT = new URL(import.meta.url).pathname.split("/static/")[0];
 export class Index {
   constructor() {
     this.etag = null;
+    this.begun = globalThis.firstIndex ?? null; // by theme.js
   }
 
   async ask() {
     const headers = this.etag ? { "If-None-Match": this.etag } : {};
-    const answer = await request(`${ROOT}/v1/index.json`, { headers, cache: "no-store" });
+    const { answer, at } = (await this.#begun()) ?? { answer: await request(`${ROOT}/v1/index.json`, { headers, cache: "no-store" }), at: Date.now() };
     const isKept = answer.headers.get("X-Kept") === "1";
     if (answer.status === 304) return null;
     if (!answer.ok) throw new Trouble("server", answer.status, Number(answer.headers.get("Retry-After")) || 0);
     const content = await answer.json();
     this.etag = isKept ? null : answer.headers.get("ETag");
-    return { ...readIndex(content), isKept };
+    return { ...readIndex(content), asked: at, isKept };
+  }
+
+  #begun() {
+    const begun = this.begun;
+    this.begun = null;
+    return begun?.catch(() => {
+      throw new Trouble("offline");
+    });
   }
 }
 
@@ -41,7 +50,6 @@ function readIndex(content) {
   const observed = (content.frames ?? []).filter((frame) => frame.kind === "observed");
   return {
     now: ms(content.now) ?? Date.now(),
-    asked: Date.now(),
     speed: content.clock_speed ?? 1,
     name: content.name ?? "",
     staleAfter: 1000 * (content.stale_after_s ?? 1200),
@@ -90,6 +98,8 @@ const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 export const overview = (id, layer, lead, width, palette) =>
   `${ROOT}/v1/overview/${id}/${layer}/${lead}.png?width=${width}&palette=${palette}`;
+
+export const tile = (id, layer, lead, z, x, y, palette) => `${ROOT}/v1/tiles/${id}/${layer}/${lead}/${z}/${x}/${y}.png?palette=${palette}`;
 
 export async function legend(layer, palette) {
   const answer = await request(`${ROOT}/v1/legend/${layer}.json?palette=${palette}`);

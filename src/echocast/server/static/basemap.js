@@ -62,7 +62,7 @@ export class Basemap {
   lines(context, view, colours) {
     context.lineJoin = "round";
     const strokes = [
-      ["lakes", colours.coast, 0.7, [], 0.6],
+      ["lakes", colours.coast, 0.7, [], 0.45],
       ["regions", colours.region, 0.8, [4, 3], view.zoom >= 5 ? 0.9 : 0],
       ["land", colours.coast, 1.1, [], 0.95],
       ["borders", colours.border, 1.5, [], 0.95],
@@ -74,7 +74,7 @@ export class Basemap {
       context.lineWidth = width;
       context.setLineDash(dash);
       context.beginPath();
-      const smallest = ({ lakes: 6, regions: 14 }[name] ?? 0) / view.scale;
+      const smallest = ({ lakes: 14, regions: 14 }[name] ?? 0) / view.scale;
       for (const part of visible(this.layers[name], view)) {
         if (part.size >= smallest) trace(context, part, view, this.edges);
       }

@@ -1,5 +1,18 @@
 // The charts of the panel. The only file that knows uPlot.
-const uPlot = globalThis.uPlot;
+let library = null;
+
+// The library is loaded when a chart is first wanted: the map needs none.
+export const ready = () => (library ??= new Promise((resolve, reject) => {
+  const at = (name) => new URL(`./vendor/${name}`, import.meta.url).href;
+  const style = Object.assign(document.createElement("link"), { rel: "stylesheet", href: at("uPlot.min.css") });
+  const script = Object.assign(document.createElement("script"), { src: at("uPlot.iife.min.js") });
+  script.addEventListener("load", resolve);
+  script.addEventListener("error", () => {
+    library = null;
+    reject(new Error("the charts could not be loaded"));
+  });
+  document.head.append(style, script);
+}));
 
 export const CHANCE_COLOURS = ["#8fc4e8", "#5fa8dc", "#3a88c8", "#6f6fd0", "#9455b8", "#b83a86", "#c2333f"];
 
@@ -41,14 +54,14 @@ export function drawRate(element, found, options) {
   }
   plot.series.push(line(colours.accent, 2.5));
   data.push(found.rate);
-  return new uPlot(plot, data, element);
+  return new globalThis.uPlot(plot, data, element);
 }
 
 // Bars of the probability of each threshold, in per cent; those of higher thresholds before the lower ones.
 export function drawChance(element, found, options) {
   const plot = base(options, 120, { range: [0, 100] });
-  const bars = uPlot.paths.bars({ size: [0.8, 40], gap: 1 });
+  const bars = globalThis.uPlot.paths.bars({ size: [0.8, 40], gap: 1 });
   plot.series = [{}, ...found.chances.map((_, at) => ({ fill: CHANCE_COLOURS[at % CHANCE_COLOURS.length], stroke: CHANCE_COLOURS[at % CHANCE_COLOURS.length], width: 0, paths: bars, points: { show: false } }))];
   const data = [found.times.map((time) => time / 1000), ...found.chances.map((one) => one.values.map((value) => (value === null ? null : 100 * value)))];
-  return new uPlot(plot, data, element);
+  return new globalThis.uPlot(plot, data, element);
 }

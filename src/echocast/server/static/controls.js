@@ -13,7 +13,7 @@ export function startControls(on) {
     const hadFocus = layersBox.contains(document.activeElement);
     layersBox.hidden = !isOpen;
     layersButton.setAttribute("aria-expanded", String(isOpen));
-    if (isOpen && focus) layersBox.querySelector("input:checked, button")?.focus();
+    if (isOpen && focus) (layersBox.querySelector("input:checked") ?? layersBox.querySelector("button")).focus();
     if (!isOpen && hadFocus) layersButton.focus();
   }
 
@@ -84,16 +84,14 @@ function startSharing(on) {
   });
 }
 
-// Browsers tell the position only over https.
+// Browsers tell the position only over https, or to this machine itself.
 function startHere(on) {
   const here = byId("here");
-  if (location.protocol !== "https:" || !navigator.geolocation) return;
+  if (!isSecureContext || !navigator.geolocation) return;
   here.hidden = false;
   here.addEventListener("click", () => navigator.geolocation.getCurrentPosition(
     ({ coords }) => on.onHere(coords.latitude, coords.longitude),
-    () => {
-      byId("live").textContent = "The browser does not tell the position.";
-    },
+    () => on.onNotice("The browser does not tell your position. Search for a place, or click the map."),
   ));
 }
 

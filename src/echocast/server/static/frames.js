@@ -2,8 +2,9 @@
 const AT_ONCE = 4;
 
 export class Pictures {
-  constructor(map, { onShown, onLoaded, onError }) {
+  constructor(map, { imageOf, onShown, onLoaded, onError }) {
     this.map = map;
+    this.imageOf = imageOf;
     this.onShown = onShown;
     this.onLoaded = onLoaded;
     this.onError = onError;
@@ -13,6 +14,7 @@ export class Pictures {
     this.shown = null;
     this.wanted = null;
     this.opacity = 0.8;
+    this.isCovered = false;
     this.failures = 0;
   }
 
@@ -23,6 +25,9 @@ export class Pictures {
     for (const [url, entry] of this.kept) {
       if (!urls.has(url) && entry !== this.shown) this.#drop(url);
     }
+    if (!this.shown) return;
+    this.order = after(frames, this.wanted);
+    this.more();
   }
 
   isReady = (frame) => this.kept.get(frame.url)?.state === "ready";
@@ -32,9 +37,10 @@ export class Pictures {
     this.wanted = frame;
     this.order = [frame, ...after(this.frames, frame)];
     const entry = this.#entry(frame);
-    this.#more();
+    if (this.shown) this.more(); // the first one comes alone, and so sooner
     try {
       await entry.loaded;
+      await entry.picture.image.decode(); // else it would be blank for a moment
     } catch {
       return false;
     }
@@ -45,7 +51,14 @@ export class Pictures {
 
   setOpacity(value) {
     this.opacity = value;
-    this.shown?.picture.opacity(value);
+    this.shown?.picture.opacity(this.isCovered ? 0 : value);
+  }
+
+  // Whether the picture is drawn elsewhere, with its details.
+  cover(isCovered) {
+    if (this.isCovered === isCovered) return;
+    this.isCovered = isCovered;
+    this.setOpacity(this.opacity);
   }
 
   clear() {
@@ -54,8 +67,11 @@ export class Pictures {
   }
 
   #show(entry, frame) {
-    if (this.shown && this.shown !== entry) this.shown.picture.opacity(0);
-    entry.picture.opacity(this.opacity);
+    if (this.shown !== entry) {
+      this.shown?.picture.opacity(0);
+      this.isCovered = false;
+    }
+    entry.picture.opacity(this.isCovered ? 0 : this.opacity);
     const before = this.shown;
     this.shown = entry;
     if (before && before !== entry && !this.frames.some((one) => one.url === before.url)) this.#drop(before.url);
@@ -65,7 +81,7 @@ export class Pictures {
   #entry(frame) {
     const known = this.kept.get(frame.url);
     if (known && known.state !== "failed") return known;
-    const picture = this.map.picture(frame.url, frame.bounds);
+    const picture = this.map.picture(this.imageOf(frame.url), frame.bounds);
     const entry = { url: frame.url, picture, state: "loading", loaded: null };
     this.loading += 1;
     entry.loaded = picture.loaded.then(
@@ -83,7 +99,7 @@ export class Pictures {
     ).finally(() => {
       this.loading -= 1;
       this.onLoaded();
-      this.#more();
+      if (this.shown) this.more();
     });
     entry.loaded.catch(() => {});
     this.kept.set(frame.url, entry);
@@ -91,7 +107,7 @@ export class Pictures {
   }
 
   // A few at a time, those that come next first; after several failures only what is asked for.
-  #more() {
+  more() {
     for (const frame of this.order) {
       if (this.loading >= AT_ONCE || this.failures > 3) return;
       if (!this.kept.has(frame.url)) this.#entry(frame);

@@ -4,8 +4,9 @@ const LARGEST_LATITUDE = 85.05;
 
 // A canvas that covers the view and somewhat more, drawn anew when the map has moved.
 const CanvasLayer = L.Layer.extend({
-  initialize(draw, pane) {
+  initialize(draw, pane, isWanted) {
     this._draw = draw;
+    this._isWanted = isWanted;
     this.options = { pane };
   },
   onAdd(map) {
@@ -24,6 +25,10 @@ const CanvasLayer = L.Layer.extend({
   redraw() {
     const map = this._map;
     if (!map) return;
+    if (!this._isWanted()) {
+      this._canvas.width = this._canvas.height = 0; // no memory for what shows nothing
+      return;
+    }
     const size = map.getSize();
     const pad = size.multiplyBy(0.25).round();
     const ratio = Math.min(globalThis.devicePixelRatio || 1, 2);
@@ -38,7 +43,9 @@ const CanvasLayer = L.Layer.extend({
     const context = canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const origin = map.getPixelBounds().min.subtract(pad);
-    this._draw(context, { scale: 256 * 2 ** map.getZoom(), x: origin.x, y: origin.y, width, height, zoom: map.getZoom() });
+    const { min, max } = map.getPixelBounds();
+    const seen = [min.x, min.y, max.x, max.y];
+    this._draw(context, { scale: 256 * 2 ** map.getZoom(), x: origin.x, y: origin.y, width, height, zoom: map.getZoom(), ratio, seen });
   },
   _zoom(event) {
     const map = this._map;
@@ -63,7 +70,7 @@ export function makeMap(element, { still }) {
     inertia: !still,
     boxZoom: true,
   });
-  L.control.zoom({ position: "topleft" }).addTo(map);
+  L.control.zoom({ position: "topright" }).addTo(map);
   L.control.scale({ position: "bottomleft", imperial: false }).addTo(map);
   for (const [name, order] of [["ground", 200], ["pictures", 300], ["marks", 350], ["lines", 400]]) {
     map.createPane(name).style.zIndex = order;
@@ -97,21 +104,34 @@ export function makeMap(element, { still }) {
       map.on("mousemove", (event) => call(event.latlng.lat, event.latlng.lng));
       map.on("mouseout", () => call(null, null));
     },
-    canvas(pane, draw) {
-      const layer = new CanvasLayer(draw, pane).addTo(map);
-      return { redraw: () => layer.redraw() };
+    // `isWanted` tells whether there is anything to draw.
+    canvas(pane, draw, isWanted = () => true) {
+      const layer = new CanvasLayer(draw, pane, isWanted).addTo(map);
+      return {
+        redraw: () => layer.redraw(),
+        opacity(value) {
+          layer._canvas.style.opacity = value;
+        },
+        // Pixels as they were drawn, ratio of them to those of the view.
+        read() {
+          const { width, height } = layer._canvas;
+          return { ...{ width, height }, data: layer._canvas.getContext("2d").getImageData(0, 0, width, height).data };
+        },
+      };
     },
     // A picture of the whole domain, hidden until it is shown; `loaded` settles when it can be drawn.
-    picture(url, [west, south, east, north]) {
-      const overlay = L.imageOverlay(url, [[south, west], [north, east]], { pane: "pictures", opacity: 0, alt: "" });
+    picture(image, [west, south, east, north]) {
+      const overlay = L.imageOverlay(image, [[south, west], [north, east]], { pane: "pictures", opacity: 0 });
       const loaded = new Promise((resolve, reject) => {
-        overlay.on("load", resolve);
-        overlay.on("error", () => reject(new Error(url)));
+        const isThere = () => (image.naturalWidth ? resolve() : reject(new Error(image.src)));
+        if (image.complete) isThere();
+        image.addEventListener("load", isThere);
+        image.addEventListener("error", isThere);
       });
       overlay.addTo(map);
       return {
         loaded,
-        image: overlay.getElement(),
+        image,
         opacity: (value) => overlay.setOpacity(value),
         remove: () => overlay.remove(),
       };

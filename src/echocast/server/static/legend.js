@@ -7,12 +7,13 @@ export function drawLegend(element, legend, title) {
   head.className = "title";
   head.textContent = legend.unit ? `${title} in ${legend.unit}` : title;
   const list = document.createElement("ol");
+  const ink = inkOn(legend.classes.filter((one) => isLikely(one, legend)));
   for (const one of legend.classes) {
     const item = document.createElement("li");
     const swatch = document.createElement("span");
     swatch.className = "swatch";
     swatch.style.background = one.colour;
-    if (isLikely(one, legend)) swatch.append(hatch("60", "14"));
+    if (isLikely(one, legend)) swatch.append(hatch("60", "14", ink));
     item.append(swatch, one.label);
     list.append(item);
   }
@@ -30,13 +31,19 @@ export const isProbability = (legend) => legend?.unit === "%";
 
 export const isLikely = (one, legend) => isProbability(legend) && one.from >= 50;
 
+// Lines that are seen on some classes: light on dark ones, dark on light ones.
+export function inkOn(classes) {
+  const light = (rgb) => (0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]) / classes.length;
+  return classes.reduce((sum, one) => sum + light(one.rgba), 0) > 128 ? "rgb(0 0 0 / .6)" : "rgb(255 255 255 / .6)";
+}
+
 // "2 to 5 mm/h"
 export function inWords(one, legend) {
   if (!one.rgba || one === legend.unknown) return one.label;
   return one.to === null ? `${one.from} ${legend.unit} or more` : `${one.from} to ${one.to} ${legend.unit}`;
 }
 
-function hatch(width, height) {
+function hatch(width, height, ink) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("width", width);
   svg.setAttribute("height", height);
@@ -45,7 +52,7 @@ function hatch(width, height) {
   let d = "";
   for (let x = -20; x < Number(width); x += 6) d += `M${x} 0l${height} ${height}`;
   path.setAttribute("d", d);
-  path.setAttribute("stroke", "currentColor");
+  path.setAttribute("stroke", ink);
   path.setAttribute("stroke-width", "1");
   svg.append(path);
   return svg;

@@ -1,8 +1,12 @@
 // The page: what was chosen, what is shown, and one timer that keeps it fresh.
-import { Index, ROOT, Trouble, basemap, legend, point, pointUrl } from "./api.js";
-import { framesOf, issueOf, latestOf } from "./axis.js";
+import { ROOT, Trouble, basemap, legend, point, pointUrl } from "./api.js";
+import { firstOf, framesOf, issueOf, latestOf } from "./axis.js";
 import { Basemap } from "./basemap.js";
+import { ready } from "./charts.js";
+import { pageColours, paletteOf } from "./colours.js";
 import { startControls } from "./controls.js";
+import { Detail } from "./detail.js";
+import { first, imageOf, index } from "./early.js";
 import { startKeys } from "./keys.js";
 import { makeMap } from "./leaflet-map.js";
 import { drawLegend, inWords, isProbability } from "./legend.js";
@@ -20,13 +24,14 @@ const ASK_MS = 30e3;
 const SOONEST_MS = 2e3;
 const BEAT_MS = 2e3;
 const byId = (id) => document.getElementById(id);
+// Marks when something was drawn for the first time (`python -m benchmarks page` reads it).
+const seen = (name) => requestAnimationFrame(() => performance.getEntriesByName(name).length || performance.mark(name));
 const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 const state = makeState({
   model: null, trouble: null, lost: false, issueId: null, layer: "rate", palette: recall("palette", "auto"),
-  zone: recall("zone", "local"), opacity: Number(recall("opacity", "0.8")), frames: [], shown: null, follow: true, point: null,
+  zone: recall("zone", "local"), opacity: Number(recall("opacity", "0.8")), frames: [], shown: null, follow: true, point: null, notice: "",
 });
-const index = new Index();
 const map = makeMap(byId("map"), { still });
 const pixels = new Pixels();
 const legends = new Map();
@@ -37,12 +42,15 @@ let time = { server: Date.now(), here: Date.now(), speed: 1 };
 const now = () => time.server + (Date.now() - time.here) * time.speed;
 
 const pictures = new Pictures(map, {
+  imageOf,
   onShown(frame, image) {
     pixels.use(image, frame.bounds);
-    performance.getEntriesByName("first-picture").length || performance.mark("first-picture");
+    seen("first-picture");
     state.set({ shown: frame });
     drawGround();
+    drawDetail();
     marks.redraw();
+    pictures.more();
   },
   onLoaded: () => timeline.mark(now(), pictures.isReady),
   onError(_, failures) {
@@ -56,21 +64,35 @@ const player = new Player({
   isLast: (frame) => frame === state.get().frames.at(-1),
   onChange(isPlaying) {
     byId("play").setAttribute("aria-label", isPlaying ? "Pause" : "Play");
+    drawDetail();
     if (!isPlaying) writeAddress();
   },
 });
 const panel = new Panel({ onClose: () => closePoint(true) });
-const colours = () => {
-  const style = getComputedStyle(document.documentElement);
-  return Object.fromEntries(["field", "sea", "land", "lake", "coast", "border", "region", "label", "halo", "ink"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
-};
-const groundCanvas = map.canvas("ground", (context, view) => ground?.ground(context, view, colours()));
-const marks = map.canvas("marks", (context, view) => {
-  const one = legends.get(legendKey());
-  if (isProbability(one) && pixels.image) drawHatching(context, view, pixels, one, "rgb(0 0 0 / .55)");
+const groundCanvas = map.canvas("ground", (context, view) => ground.ground(context, view, pageColours()), () => ground !== null);
+const detail = new Detail({
+  onChange() {
+    details.redraw();
+    marks.redraw();
+  },
 });
-const lineCanvas = map.canvas("lines", (context, view) => ground?.lines(context, view, colours()));
+pixels.detail = detail;
+const details = map.canvas("pictures", (context, view) => {
+  detail.draw(context, view);
+  pictures.cover(detail.isActive);
+}, () => detail.shown !== null);
+const marks = map.canvas("marks", (context, view) => {
+  drawHatching(context, view, pixels, legends.get(legendKey()), detail.isActive ? details.read() : null);
+}, () => isProbability(legends.get(legendKey())) && pixels.image !== null);
+const lineCanvas = map.canvas("lines", (context, view) => ground.lines(context, view, pageColours()), () => ground !== null);
 const redraw = () => [groundCanvas, marks, lineCanvas].forEach((canvas) => canvas.redraw());
+
+// While the loop plays, pictures do: tiles would come late.
+function drawDetail() {
+  const { shown } = state.get();
+  const isStill = shown && !player.isPlaying && pictures.wanted?.url === shown.url;
+  detail.use(isStill ? { ...shown, image: pixels.image } : null, paletteInUse());
+}
 
 // ---- time
 function neighbour(step, around = false) {
@@ -96,11 +118,17 @@ function choose(frame, { byHand = false } = {}) {
 
 function announce(frame) {
   const said = label(frame, now(), state.get().zone);
-  byId("live").textContent = `${said.kind} ${said.clock}`;
+  speak(`${said.kind} ${said.clock}`);
+}
+
+// For those who hear the page: what they did, and what has gone wrong or right; never what only grows older.
+function speak(text) {
+  byId("live").textContent = text;
 }
 
 // ---- what is shown
-function rebuild({ keepTime = true } = {}) {
+// `link`: what an address wants, in place of the time that is shown.
+function rebuild({ link = null } = {}) {
   if (!state.get().model) return;
   const { model, layer, issueId, shown, follow } = state.get();
   const wanted = pictures.wanted ?? shown;
@@ -110,24 +138,17 @@ function rebuild({ keepTime = true } = {}) {
   timeline.use(frames, model?.step ?? 300e3, state.get().zone);
   timeline.mark(now(), pictures.isReady);
   if (!frames.length) return;
+  const minutes = link ? link.minutes : follow || !wanted ? undefined : null;
+  let next = minutes === null ? timeline.nearest(wanted.time) : firstOf(model, frames, { issue: issueId, minutes });
   const only = frames.filter((frame) => !frame.observed);
-  let next = follow || !wanted || !keepTime ? latestOf(frames) : timeline.nearest(wanted.time);
   if (next?.observed && only.length === 1 && only[0].layer !== "rate") next = only[0];
   if (next.url !== wanted?.url || next.url !== shown?.url) pictures.want(next);
   drawLayers();
   keepOffline();
 }
 
-function isDark() {
-  const { theme } = document.documentElement.dataset;
-  return theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-}
-
-// "auto" is the server's palette, and on a dark map the one that is made for it.
 function paletteInUse() {
-  const { palette, model } = state.get();
-  if (model?.palettes.includes(palette)) return palette;
-  return isDark() && model?.palettes.includes("night") ? "night" : model?.palette ?? "cvd";
+  return paletteOf(state.get().model, state.get().palette);
 }
 
 function legendKey() {
@@ -152,27 +173,36 @@ async function showLegend() {
 }
 
 function showLabel() {
-  const { shown, zone } = state.get();
-  if (!shown) return;
+  const { shown, zone, model } = state.get();
+  for (const name of ["back", "play", "forward", "latest"]) byId(name).disabled = !shown;
+  if (!shown) {
+    byId("detail").textContent = model ? "No picture yet" : "";
+    return;
+  }
   const said = label(shown, now(), zone);
   byId("time").dataset.kind = shown.observed ? "observed" : "forecast";
   byId("kind").textContent = said.kind;
   byId("clock").textContent = said.clock;
   byId("detail").textContent = said.detail;
-  timeline.show(shown, `${said.kind} ${said.clock} ${said.detail}`);
+  timeline.show(shown, player.isPlaying ? null : `${said.kind} ${said.clock}`);
 }
 
+let told = "";
 function showCondition() {
-  const { model, trouble, zone, frames, issueId, lost } = state.get();
+  const { model, trouble, zone, frames, issueId, lost, notice } = state.get();
   const issue = issueOf(model, issueId);
   const latest = model?.observed.reduce((best, one) => (!best || one.time > best.time ? one : best), null) ?? null;
-  const said = condition({ model, trouble, now: now(), zone, latest, issue, lost, isOld: Boolean(issue && issue !== model.issues[0]) });
+  const said = condition({ model, trouble, now: now(), zone, latest, issue, lost, notice, isOld: Boolean(issue && issue !== model.issues[0]) });
   const fresh = byId("freshness");
   fresh.dataset.state = said.state;
   if (fresh.textContent !== said.text) fresh.textContent = said.text;
   controls.banner(said);
+  const about = said.banner && [said.state, trouble?.kind, trouble?.status, lost, notice, issue?.id].join();
+  if (about !== told) speak(said.banner || said.text);
+  told = about;
   const dim = said.state === "stale" ? 0.5 : 1;
   pictures.setOpacity(state.get().opacity * dim);
+  details.opacity(state.get().opacity * dim);
   byId("app").dataset.state = !frames.length && model ? "none" : said.state;
 }
 
@@ -180,12 +210,13 @@ function drawLayers() {
   const { model, layer } = state.get();
   controls.layers(model.layers, layer);
   byId("credit").textContent = [model.attribution, ground?.attribution].filter(Boolean).join(" · ");
+  byId("source").textContent = model.attribution ? `Radar: ${model.attribution}.` : "";
 }
 
 // ---- a point
 async function openPoint(lat, lon, { name = null, focus = false, push = true } = {}) {
   const title = name ?? ground?.nearest(lat, lon)?.name ?? "Forecast at a point";
-  const heading = `${title} (${lat.toFixed(2)}, ${lon.toFixed(2)})`;
+  const heading = { title, place: `${lat.toFixed(2)}, ${lon.toFixed(2)}` };
   state.set({ point: { lat, lon } });
   map.pin(lat, lon);
   panel.wait(heading);
@@ -195,6 +226,7 @@ async function openPoint(lat, lon, { name = null, focus = false, push = true } =
   try {
     const found = await point(lat, lon, state.get().issueId);
     if (state.get().point !== asked) return;
+    if (!focus) speak(`${title}: ${found.summary || "nothing is known here"}`);
     panel.show(found, { name: heading, zone: state.get().zone, csv: pointUrl(lat, lon, "csv", state.get().issueId), now: now() });
   } catch (bad) {
     if (state.get().point !== asked) return;
@@ -244,12 +276,8 @@ function readAddress(isFirst) {
   if (link.palette && model.palettes.includes(link.palette)) change.palette = link.palette;
   state.set(change);
   if (link.view) map.go(link.view);
-  const issue = issueOf(model, state.get().issueId);
-  rebuild({ keepTime: !isFirst });
-  if (link.minutes !== undefined && issue) {
-    state.set({ follow: false });
-    choose(timeline.nearest(issue.time + 60000 * link.minutes));
-  }
+  state.set({ follow: link.minutes === undefined });
+  rebuild({ link });
   const { point: open } = state.get();
   if (link.point && (link.point.lat !== open?.lat || link.point.lon !== open?.lon)) openPoint(link.point.lat, link.point.lon, { push: false });
   else if (!link.point) closePoint();
@@ -261,12 +289,13 @@ function readAddress(isFirst) {
 let nextAsk = 0;
 let failures = 0;
 let asking = false;
+let isFirst = true;
 
 async function ask() {
   if (asking) return;
   asking = true;
   try {
-    const model = await index.ask();
+    const model = await (isFirst ? first : index.ask());
     failures = 0;
     if (model) take(model);
     state.set({ trouble: model?.isKept ? new Trouble("offline") : null });
@@ -277,7 +306,7 @@ async function ask() {
     state.set({ trouble: bad instanceof Trouble ? bad : new Trouble("offline") });
     nextAsk = Date.now() + Math.max(1000 * (bad.retryAfter ?? 0), Math.min(300e3, 5e3 * 2 ** failures));
   } finally {
-    asking = false;
+    asking = isFirst = false;
   }
 }
 
@@ -310,7 +339,9 @@ async function drawGround() {
     ground = new Basemap(await basemap());
     if (model.bounds) map.limit(ground.box, model.bounds);
     redraw();
+    seen("basemap");
     drawLayers();
+    startOffline();
   } catch {
     wantsGround = true;
   }
@@ -333,6 +364,17 @@ function keepOffline() {
   const loaded = performance.getEntriesByType("resource").map((entry) => entry.name).filter((name) => new URL(name).origin === location.origin);
   const page = loaded.filter((name) => /\/static\/|\/v1\/legend\//.test(name));
   worker.postMessage({ keep: ["/", "/v1/index.json", "/v1/basemap.json"].map((path) => ROOT + path).concat(page, frames.map((frame) => frame.url)), isWhole: true });
+}
+
+let isKeeping = false;
+// After everything that is seen, since it asks for all of it again.
+function startOffline() {
+  if (isKeeping || !navigator.serviceWorker) return;
+  isKeeping = true;
+  ready().catch(() => {}).then(() => navigator.serviceWorker.register(`${ROOT}/sw.js`)).then(() => navigator.serviceWorker.ready).then(() => {
+    if (navigator.serviceWorker.controller) keepOffline();
+    else navigator.serviceWorker.addEventListener("controllerchange", keepOffline, { once: true });
+  }).catch(() => {});
 }
 
 // ---- begin
@@ -371,7 +413,8 @@ const controls = startControls({
     rebuild();
     writeAddress(true);
   },
-  onDismiss: () => state.set({ lost: false }),
+  onDismiss: () => state.set({ lost: false, notice: "" }),
+  onNotice: (notice) => state.set({ notice }),
   onHere: (lat, lon) => find({ lat, lon, name: "My position" }),
   zone: state.get().zone,
   opacity: state.get().opacity,
@@ -379,7 +422,7 @@ const controls = startControls({
 
 const find = ({ lat, lon, name }) => {
   map.show(lat, lon);
-  openPoint(lat, lon, { name });
+  openPoint(lat, lon, { name, focus: true });
 };
 const actions = {
   play: () => player.toggle(),
@@ -408,7 +451,7 @@ state.on((_, changed) => {
     showLabel();
     showLegend();
   }
-  if (["trouble", "model", "zone", "opacity", "lost", "issueId", "frames"].some((name) => changed.has(name))) showCondition();
+  if (["trouble", "model", "zone", "opacity", "lost", "notice", "issueId", "frames"].some((name) => changed.has(name))) showCondition();
 });
 map.onClick((lat, lon) => openPoint(lat, lon));
 map.onMove(() => writeAddress());
@@ -437,9 +480,3 @@ addEventListener("online", () => {
 });
 setInterval(beat, BEAT_MS);
 beat();
-if (navigator.serviceWorker) {
-  navigator.serviceWorker.register(`${ROOT}/sw.js`).then(() => navigator.serviceWorker.ready).then(() => {
-    if (navigator.serviceWorker.controller) keepOffline();
-    else navigator.serviceWorker.addEventListener("controllerchange", keepOffline, { once: true });
-  }).catch(() => {});
-}

@@ -1,5 +1,5 @@
 // The forecast at a point: words, a meteogram with the spread of the members, probabilities, amounts, and a table.
-import { CHANCE_COLOURS, drawChance, drawRate } from "./charts.js";
+import { CHANCE_COLOURS, drawChance, drawRate, ready } from "./charts.js";
 import { clock, told, zoneName } from "./times.js";
 
 const panel = document.getElementById("panel");
@@ -16,6 +16,7 @@ export class Panel {
     return !panel.hidden;
   }
 
+  // name: {title, place}, what stands in the heading.
   wait(name) {
     this.#frame(name, [text("p", "Asking for the forecast here …")]);
   }
@@ -53,7 +54,7 @@ export class Panel {
   }
 
   #content(found, zone, now, csv) {
-    const parts = [text("h3", `Rain rate in mm/h (times in ${zoneName(found.times[0], zone)})`), holder("chart-rate", "Chart of the rain rate; the table below holds the same numbers")];
+    const parts = [text("h3", `Rain rate in mm/h (times in ${zones(found, zone).join(", then ")})`), holder("chart-rate", "Chart of the rain rate; the table below holds the same numbers")];
     parts.push(key(found));
     if (found.chances.length) {
       parts.push(text("h3", "Probability in %"), holder("chart-chance", "Chart of probabilities; the table below holds the same numbers"), chanceKey(found.chances));
@@ -79,9 +80,15 @@ export class Panel {
     return [...parts, links, table];
   }
 
-  #draw(found, zone) {
+  async #draw(found, zone) {
     const rate = document.getElementById("chart-rate");
     if (!rate) return;
+    try {
+      await ready();
+    } catch {
+      return; // the table holds the same numbers
+    }
+    if (!rate.isConnected || rate.firstChild) return; // another point was opened meanwhile
     const style = getComputedStyle(document.documentElement);
     const colours = Object.fromEntries(["ink", "soft", "line", "accent", "observed", "forecast"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
     const tell = (ms) => clock(ms, zone);
@@ -105,7 +112,9 @@ export class Panel {
     close.type = "button";
     close.setAttribute("aria-label", "Close the forecast at this point");
     close.addEventListener("click", () => this.onClose());
-    head.append(text("h2", name), close);
+    const heading = text("h2", name.title);
+    heading.append(" ", text("small", name.place));
+    head.append(heading, close);
     panel.replaceChildren(head, ...parts);
     panel.hidden = false;
   }
@@ -126,6 +135,9 @@ const NOTES = {
   no_data: "No radar looks here, or its data are missing. Nothing is known here, which is not the same as no rain.",
   stale: "The forecast is too old to be used: the radar data have stopped.",
 };
+
+// The names of the zone: two where summer time begins or ends.
+const zones = ({ times }, zone) => [...new Set([times[0], times.at(-1)].map((ms) => zoneName(ms, zone)))];
 
 function arrival({ p10, p50, p90 }, now, zone) {
   const middle = p50 ?? p90 ?? p10;
@@ -215,7 +227,9 @@ function amounts(found) {
 }
 
 function tableOf(found, zone, now) {
-  const columns = [["Time", (at) => told(found.times[at], now, zone)], [found.isEnsemble ? "Median" : "Rate", (at) => round(found.rate[at])]];
+  const isAmbiguous = zones(found, zone).length > 1;
+  const time = (ms) => told(ms, now, zone) + (isAmbiguous ? ` ${zoneName(ms, zone)}` : "");
+  const columns = [["Time", (at) => time(found.times[at])], [found.isEnsemble ? "Median" : "Rate", (at) => round(found.rate[at])]];
   if (found.isEnsemble) {
     columns.push(["Mean", (at) => round(found.mean[at])]);
     for (const name of ["p10", "p25", "p75", "p90"]) columns.push([`${name.slice(1)} %`, (at) => round(found.quantiles[name]?.[at] ?? null)]);

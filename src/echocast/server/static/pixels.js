@@ -1,11 +1,12 @@
 // The class of a pixel of the picture that is shown, found by its colour; and the hatching of probabilities.
-import { isLikely } from "./legend.js";
+import { inkOn, isLikely } from "./legend.js";
 
 export class Pixels {
   constructor() {
     this.canvas = document.createElement("canvas");
     this.context = this.canvas.getContext("2d", { willReadFrequently: true });
     this.image = null;
+    this.detail = null;
   }
 
   use(image, bounds) {
@@ -17,6 +18,8 @@ export class Pixels {
   // [red, green, blue, alpha], or null outside the picture.
   at(lat, lon) {
     if (!this.image) return null;
+    const cell = this.detail?.at(lat, lon);
+    if (cell) return cell;
     const [west, south, east, north] = this.bounds;
     const x = (lon - west) / (east - west);
     const y = (mercator(north) - mercator(lat)) / (mercator(north) - mercator(south));
@@ -56,25 +59,28 @@ export function classOf(pixel, legend) {
 }
 
 // Diagonal lines where a probability is one half or more, so that it does not depend on colour alone.
-export function drawHatching(context, view, pixels, legend, ink) {
+// `drawn`: pixels of the same view, where the picture was drawn with its details.
+export function drawHatching(context, view, pixels, legend, drawn = null) {
   const likely = legend.classes.filter((one) => isLikely(one, legend));
   if (!likely.length || !pixels.image) return;
-  const { data, width, height } = pixels.read();
+  const { data, width, height } = drawn ?? pixels.read();
   const key = new Set(likely.map((one) => (one.rgba[0] << 16) | (one.rgba[1] << 8) | one.rgba[2]));
   const [west, south, east, north] = pixels.bounds;
   const left = ((west + 180) / 360) * view.scale - view.x;
   const across = ((east - west) / 360) * view.scale;
   const yOf = (lat) => (0.5 - mercator(lat) / (2 * Math.PI)) * view.scale - view.y;
   const [top, down] = [yOf(north), yOf(south) - yOf(north)];
-  context.strokeStyle = ink;
+  const columnOf = drawn ? (x) => Math.floor(x * view.ratio) : (x) => Math.floor(((x - left) / across) * width);
+  const rowOf = drawn ? (y) => Math.floor(y * view.ratio) : (y) => Math.floor(((y - top) / down) * height);
+  context.strokeStyle = inkOn(likely);
   context.lineWidth = 1;
   context.beginPath();
   const gap = 7;
   for (let c = -view.height; c < view.width; c += gap) {
     let open = false;
     for (let y = 0; y <= view.height; y += 2) {
-      const i = Math.floor(((c + y - left) / across) * width);
-      const j = Math.floor(((y - top) / down) * height);
+      const i = columnOf(c + y);
+      const j = rowOf(y);
       const at = 4 * (j * width + i);
       const inside = i >= 0 && i < width && j >= 0 && j < height && data[at + 3] > 8
         && key.has((data[at] << 16) | (data[at + 1] << 8) | data[at + 2]);

@@ -1,4 +1,5 @@
 // The axis of time: observed, then forecast, on the wall clock; a range input does what keys and fingers want.
+import { nearest } from "./axis.js";
 import { clock, hourOfDay, minuteOfHour } from "./times.js";
 
 const byId = (id) => document.getElementById(id);
@@ -48,14 +49,14 @@ export class Timeline {
     this.now.style.left = `${100 * share}%`;
   }
 
-  // The label is that of the picture which is shown.
+  // The label is that of the picture which is shown; null while it changes too often to be spoken.
   show(frame, text) {
     this.slider.value = frame.time;
-    this.slider.setAttribute("aria-valuetext", text);
+    if (text !== null) this.slider.setAttribute("aria-valuetext", text);
   }
 
   nearest(time) {
-    return this.frames.reduce((best, one) => (!best || Math.abs(one.time - time) < Math.abs(best.time - time) ? one : best), null);
+    return nearest(this.frames, time);
   }
 
   #share = (time) => (time - this.first) / (this.last - this.first);
@@ -66,7 +67,8 @@ export class Timeline {
     const minutes = (this.last - this.first) / 60000;
     const every = [10, 15, 30, 60, 120, 180, 360].find((step) => minutes / step <= room) ?? 720;
     const ticks = [];
-    for (let time = Math.ceil(this.first / 60000) * 60000; time <= this.last; time += 60000) {
+    // Zones differ by whole quarters of an hour.
+    for (let time = Math.ceil(this.first / 300e3) * 300e3; time <= this.last; time += 300e3) {
       const minute = minuteOfHour(time, this.zone) + 60 * hourOfDay(time, this.zone);
       if (minute % every) continue;
       const tick = document.createElement("span");

@@ -13,7 +13,7 @@ export function label(frame, now, zone) {
 }
 
 // {state, text, banner, kind}: of the data and of the connection.
-export function condition({ model, trouble, now, zone, latest, isOld, issue, lost }) {
+export function condition({ model, trouble, now, zone, latest, isOld, issue, lost, notice }) {
   const said = { state: "ok", text: "", banner: "", kind: "bad" };
   if (!model) {
     said.state = trouble ? "none" : "ok";
@@ -39,6 +39,7 @@ export function condition({ model, trouble, now, zone, latest, isOld, issue, los
   }
   if (trouble) said.banner = [troubleText(trouble, model), said.banner].filter(Boolean).join(" ");
   else if (!said.banner && lost) Object.assign(said, { banner: "The forecast of this link is no longer kept. The newest one is shown.", kind: "note", canClose: true });
+  else if (!said.banner && notice) Object.assign(said, { banner: notice, kind: "note", canClose: true });
   else if (!said.banner && isOld) Object.assign(said, { banner: `This is the forecast issued ${told(issue.time, now, zone)}, not the newest one.`, kind: "note", canRenew: true });
   else if (!said.banner && issue?.degraded && said.state === "ok") said.text += ". Radar pictures were missing, so the forecast is less certain";
   return said;

@@ -10,6 +10,7 @@ lighter, for dark maps; ``grey`` has no hue; ``classic`` has the classes and col
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -40,8 +41,15 @@ class Legend:
         """The class of each value, uint8; NaN is not known."""
         # As in layers.bin, values are compared in half precision: 0.05 is not below 0.05.
         with np.errstate(over="ignore"):
-            found = np.searchsorted(np.asarray(self.breaks, np.float16), values.astype(np.float16), side="right")
-        return np.where(np.isnan(values), NOT_KNOWN, np.where(found > 0, found + FIRST - 1, DRY)).astype(np.uint8)
+            return _classes(self.breaks)[np.asarray(values, np.float16).view(np.uint16)]
+
+
+@lru_cache(maxsize=16)
+def _classes(breaks: tuple[float, ...]) -> np.ndarray:
+    """The class of every number of half precision, by its bits."""
+    values = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)
+    found = np.searchsorted(np.asarray(breaks, np.float16).astype(np.float32), values, side="right")
+    return np.where(np.isnan(values), NOT_KNOWN, np.where(found > 0, found + FIRST - 1, DRY)).astype(np.uint8)
 
 
 _RATES = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0)

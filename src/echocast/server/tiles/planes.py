@@ -21,19 +21,25 @@ def plane(levels: np.ndarray, values: np.ndarray, legend: Legend, level: int = 0
     """
     table = legend.classes(values)
     table[UNKNOWN] = NOT_KNOWN
-    found = table[levels] if level == 0 else legend.classes(_means(values[levels], 2**level))
+    found = table[levels] if level == 0 else legend.classes(_means(values, levels, level))
     return np.append(found.ravel(), np.uint8(legend.outside))
 
 
-def _means(values: np.ndarray, size: int) -> np.ndarray:
+def _means(values: np.ndarray, levels: np.ndarray, level: int) -> np.ndarray:
     """The mean of what is known in each block, (blocks down, blocks across); NaN where less than half is known."""
     known = ~np.isnan(values)
-    count = _sums(known.astype(np.float32), size)
-    cells = _sums(np.ones_like(values), size)
+    sums, count = np.where(known, values, 0).astype(np.float32)[levels], known.astype(np.float32)[levels]
+    down, across = (np.minimum(2**level, size - np.arange(0, size, 2**level)) for size in levels.shape)
+    for _ in range(level):
+        sums, count = _halved(sums), _halved(count)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(2 * count >= cells, _sums(np.where(known, values, 0), size) / count, np.float32(np.nan))
+        return np.where(2 * count >= np.outer(down, across), sums / count, np.float32(np.nan))
 
 
-def _sums(values: np.ndarray, size: int) -> np.ndarray:
-    down = np.add.reduceat(values, np.arange(0, values.shape[0], size), axis=0)
-    return np.add.reduceat(down, np.arange(0, values.shape[1], size), axis=1)
+def _halved(values: np.ndarray) -> np.ndarray:
+    """The sums of 2 x 2; at the lower and right edge of what there is."""
+    down = values[::2].copy()
+    down[: len(values) // 2] += values[1::2]
+    across = down[:, ::2].copy()
+    across[:, : down.shape[1] // 2] += down[:, 1::2]
+    return across

@@ -10,7 +10,7 @@ import zlib
 
 import numpy as np
 
-from echocast.operations.deflate import deflated
+from echocast.io.deflate import deflated
 
 COLOURS = 16
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"

@@ -1,4 +1,4 @@
-"""Tiles and whole pictures of a layer, and what is kept of the work: cells of pixels, planes, pixels.
+"""Tiles and whole pictures of a layer, and what is kept of the work: where pixels lie, planes, pixels.
 
 All of it may be asked from many threads at once.
 """
@@ -16,7 +16,7 @@ from echocast.operations.scales import RATE
 from echocast.server.metrics import Metrics
 from echocast.server.snapshot import Issue, ObservedFrame
 from echocast.server.tiles import mercator, png
-from echocast.server.tiles.mercator import Picture
+from echocast.server.tiles.mercator import Nodes, Picture
 from echocast.server.tiles.palettes import LEGENDS, PALETTES, scale_of
 from echocast.server.tiles.planes import plane
 
@@ -68,8 +68,8 @@ class Renderer:
     """
 
     def __init__(self, most_bytes: int, metrics: Metrics) -> None:
-        self._cells: Cache[np.ndarray] = Cache(most_bytes * 4 // 10, lambda one: one.nbytes)
-        self._planes: Cache[np.ndarray] = Cache(most_bytes * 4 // 10, lambda one: one.nbytes)
+        self._nodes: Cache[Nodes] = Cache(most_bytes * 2 // 10, lambda one: one.nbytes)
+        self._planes: Cache[np.ndarray] = Cache(most_bytes * 6 // 10, lambda one: one.nbytes)
         self._pixels: Cache[bytes] = Cache(most_bytes * 2 // 10, len)
         self._locks: Cache[threading.Lock] = Cache(100_000, lambda _: 0)
         self._metrics = metrics
@@ -87,16 +87,15 @@ class Renderer:
             UnreadableFile: what was published is gone or damaged.
         """
         level = mercator.level_for(source.grid, picture.metres)
-        cells = self._cells_of(source.grid, picture, level)
+        cells = mercator.cells(source.grid, picture, level, self._nodes_of(source.grid, picture))
         classes = np.take(self._plane_of(source, level), cells, mode="clip")
         made = self._pixels.put(key, png.deflated_pixels(classes))
         self._metrics.tile_bytes.set(self._pixels.bytes)
         return made
 
-    def _cells_of(self, grid: Grid, picture: Picture, level: int) -> np.ndarray:
-        key = (grid, picture, level)
-        found = self._cells.get(key)
-        return self._cells.put(key, mercator.cells(grid, picture, level)) if found is None else found
+    def _nodes_of(self, grid: Grid, picture: Picture) -> Nodes:
+        found = self._nodes.get((grid, picture))
+        return self._nodes.put((grid, picture), mercator.nodes_of(grid, picture)) if found is None else found
 
     def _plane_of(self, source: "Source", level: int) -> np.ndarray:
         key = (source.id, source.layer, source.lead, level)

@@ -26,11 +26,11 @@ def deflated(content: bytes | memoryview | np.ndarray, level: int = _LEVEL) -> b
     return zlib.compress(content, max(1, level))
 
 
-def inflated(content: bytes) -> bytes:
-    """What a zlib stream holds; raises `zlib.error` for bytes that are damaged."""
+def inflated(content: bytes, size: int = 16_384) -> bytes:
+    """What a zlib stream holds, about `size` bytes; raises `zlib.error` for bytes that are damaged."""
     if isal_zlib is None:
-        return zlib.decompress(content)
+        return zlib.decompress(content, bufsize=size)
     try:
-        return isal_zlib.decompress(content)
+        return isal_zlib.decompress(content, bufsize=size)
     except isal_zlib.error as bad:  # type: ignore[misc]  # its stubs say that it is no class
         raise zlib.error(str(bad)) from bad
