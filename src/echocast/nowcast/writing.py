@@ -79,7 +79,7 @@ def _streamed(
     out: Path,
     *,
     minutes: float,
-    notes: Mapping[str, str],
+    notes: dict[str, str],
     command: str,
     by: int,
 ) -> xr.DataArray:
