@@ -4,6 +4,7 @@
   numbers thrown away.
 - **archive**: `echocast archive add` of the same files into a new store, by one process and by two, with their start.
 - **windows**: random training windows (28 frames) from a store, against what the fastest shipped network takes.
+- **squares**: the same with squares cut out of a large grid, from a store and from memory.
 """
 
 import gzip
@@ -19,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -32,8 +34,13 @@ from echocast._version import __version__
 from echocast.errors import DataError
 from echocast.io import store as stores
 from echocast.models import base
+from echocast.samples import segments, sources
+from echocast.samples.batches import Batches
+from echocast.samples.data import Data
+from echocast.training import wet_cells
 
 PAST, FUTURE = 10, 18
+_BATCH = 16
 _SOURCES = {
     "FMI PGM.gz": "fmi/20160928",
     "KNMI HDF5": "knmi/20100826",
@@ -63,6 +70,7 @@ def run(*, quick: bool = False, rounds: int = 3, device: str = "cpu") -> str:
         if not quick:
             lines += [*_ingest(_kit(), Path(folder), rounds), ""]
         lines += _windows(Path(folder), 400 if quick else 4000, rounds, device, batch=2 if quick else 16)
+        lines += ["", *_squares(Path(folder), quick=quick, rounds=rounds)]
     return "\n".join(lines) + "\n"
 
 
@@ -175,7 +183,7 @@ def _archived(source: Path, store: Path, workers: int) -> tuple[float, float]:
 
 def _windows(folder: Path, frames: int, rounds: int, device: str, batch: int) -> list[str]:
     """Random windows from a store and from one ten times as large, against those that the network takes."""
-    rates = {count: _read_rate(_made(folder, count), rounds) for count in (frames, 10 * frames)}
+    rates = {count: _read_rate(made_store(folder, count), rounds) for count in (frames, 10 * frames)}
     forecaster = base.resolve("encoder_forecaster").to(device)
     assert isinstance(forecaster, base.LearnedForecaster)  # of the shipped ones with weights
     training, inference = _network_rate(forecaster, device, rounds, batch)
@@ -198,15 +206,42 @@ def _windows(folder: Path, frames: int, rounds: int, device: str, batch: int) ->
     return lines
 
 
-def _made(folder: Path, frames: int) -> Path:
-    """A store of rain with the levels of a radar, written straight into its arrays."""
-    place = folder / f"w{frames}.zarr"
+def _squares(folder: Path, *, quick: bool, rounds: int) -> list[str]:
+    """Squares drawn by rain from a store whose frames are read when they are needed, and from memory."""
+    scale, frames = (2, 60) if quick else (12, 400)
+    place, side = made_store(folder, frames, scale), 64 * scale
+    field = archive.open(place)
+    known, found = wet_cells.of_archive(place, field), segments.segments(field)
+    lines = [
+        "## Squares to learn from",
+        "",
+        f"Batches of {_BATCH} squares of 64x64 of windows of {PAST + FUTURE} frames, drawn by their rain from {frames}"
+        f" frames of {side}x{side}.",
+        "",
+        "| frames | windows a second |",
+        "|---|---|",
+    ]
+    for name, memory_gb in (("in memory", np.inf), ("read from the store", 0.0)):
+        data = Data(
+            train=place, past=PAST, future=FUTURE, min_wet_fraction=0.0, crop=True, crop_size=64, memory_gb=memory_gb
+        )
+        source = sources.of_archive(field, found, data, 1, "training", known)
+        batches = Batches([source], size=_BATCH, seed=0)
+        batches[0]  # what is to be in memory is read now
+        spent = statistics.median(_timed(partial(batches.__getitem__, number)) for number in range(1, rounds + 1))
+        lines.append(f"| {name} | {_BATCH / spent:.0f} |")
+    return lines
+
+
+def made_store(folder: Path, frames: int, scale: int = 1) -> Path:
+    """A store of rain with the levels of a radar, written straight into its arrays; of 64 x 64 cells times `scale`."""
+    place, side = folder / f"w{frames}x{scale}.zarr", 64 * scale
     drawn = np.random.default_rng(0)
     levels = fields.rain_rate(np.arange(100, dtype=np.float32) / 2)
     coarse = drawn.normal(size=(frames // 8 + 2, 10, 10))
     times = np.datetime64("2016-01-01", "ns") + np.arange(2) * np.timedelta64(5, "m")
-    axis = np.arange(64) * 4000.0
-    template = fields.make(np.zeros((2, 64, 64), np.float32), time=times, y=axis, x=axis, crs="EPSG:3035")
+    axis = np.arange(side) * 4000.0
+    template = fields.make(np.zeros((2, side, side), np.float32), time=times, y=axis, x=axis, crs="EPSG:3035")
     repository = stores.repository(place, create=True)
     session = repository.writable_session("main")
     group = zarr.open_group(session.store, mode="a")
@@ -220,7 +255,7 @@ def _made(folder: Path, frames: int) -> Path:
         stretch = np.arange(start, min(start + 288, frames))
         share = (stretch % 8 / 8)[:, None, None]
         blown = coarse[stretch // 8] * (1 - share) + coarse[stretch // 8 + 1] * share
-        number = np.clip(20 + 30 * blown.repeat(7, 1).repeat(7, 2)[:, :64, :64], 0, 99).astype(int)
+        number = np.clip(20 + 30 * blown.repeat(7 * scale, 1).repeat(7 * scale, 2)[:, :side, :side], 0, 99).astype(int)
         stores.put(group, dict(zip(map(int, stretch), known.encode(levels[number]), strict=True)))
     stores.keep_palette(group, known)
     session.commit("rain")

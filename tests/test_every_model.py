@@ -133,9 +133,13 @@ def test_members_do_not_depend_on_the_batch(name: str) -> None:
 def test_a_finer_grid_gives_a_forecast_of_its_own_size(name: str) -> None:
     model = make(name)
     model.grid_km = 4.0
-    future = model.forecast(rain(1, 4, 37, 51), 2, context=Context(grid_km=1.0))
+    past, context = rain(1, 4, 37, 51), Context(grid_km=1.0)
+    past[..., :5, :5] = torch.nan
+    future = model.forecast(past, 2, context=context)
     assert future.shape == (1, 2, 1, 37, 51)
     assert future[..., 12:24, 16:34].isfinite().all()
+    frames = list(model.leads(past, 2, context))
+    torch.testing.assert_close(torch.stack(frames, dim=1), future, rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.usefixtures("as_users_run")

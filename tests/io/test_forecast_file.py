@@ -17,7 +17,7 @@ from tests import example_files
 
 from echocast import fields
 from echocast.errors import DataError, UnreadableFile
-from echocast.io import forecast_file
+from echocast.io import forecast_file, packing
 from echocast.nowcast import to_netcdf
 from echocast.samples import tensors
 
@@ -193,12 +193,10 @@ def test_an_old_file_stays_if_the_new_one_fails(tmp_path: Path, monkeypatch: pyt
     path = tmp_path / "f.nc"
     path.write_bytes(b"the old one")
 
-    def full(path: Path, content: bytes) -> int:
-        with path.open("wb") as file:
-            file.write(content[:99])
+    def full(path: Path, *_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(packing, "add_grids", full)
     with pytest.raises(DataError, match="No space left"):
         forecast_file.to_netcdf(forecast(), path)
     assert path.read_bytes() == b"the old one"

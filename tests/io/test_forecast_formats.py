@@ -1,6 +1,7 @@
 """Forecasts as GeoTIFF and Zarr, by the suffix of their path, come back as they were."""
 
 import os
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from echocast import nowcast
 from echocast.cli import arguments
 from echocast.errors import DataError
 from echocast.io import forecast_file, forecast_formats
+from echocast.io.forecast_leads import Leads, without_values
 from echocast.samples import tensors
 
 
@@ -57,6 +59,47 @@ def test_a_geotiff_of_an_ensemble_holds_its_mean(tmp_path: Path) -> None:
         assert np.nanmax(file.read(1)) == 12.0
     with pytest.raises(DataError, match="holds no members; write NetCDF or Zarr"):
         forecast_formats.to_file(made, tmp_path / "f.tif")
+
+
+def read(path: Path) -> xr.Dataset:
+    """All that a file holds, but for when it was made."""
+    if path.suffix == ".tif":
+        with rasterio.open(path) as file:
+            tags = [file.tags(band) for band in (0, *file.indexes)]
+            attrs = {"tags": str(tags), "profile": str(file.profile), "bands": str((file.descriptions, file.units))}
+            assert [file.overviews(band) for band in file.indexes]
+            return xr.Dataset({"rain": (("lead", "y", "x"), file.read())}, attrs=attrs)
+    data = xr.open_zarr(path) if path.suffix == ".zarr" else xr.open_dataset(path)
+    return data.load().drop_attrs(deep=False)
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".tif", ".zarr"])
+def test_lead_by_lead_makes_the_same_file(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast_file, "datetime", Noon)
+    made = forecast(flipped=True)
+    late = made.copy(data=without_values(made.shape))
+    leads = Leads(("rainfall_rate",), ({"rainfall_rate": frame} for frame in made.values))
+    forecast_formats.to_file(made, tmp_path / f"whole{suffix}", command="one")
+    forecast_formats.to_file(late, tmp_path / f"late{suffix}", command="one", leads=leads)
+    xr.testing.assert_identical(read(tmp_path / f"late{suffix}"), read(tmp_path / f"whole{suffix}"))
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".tif", ".zarr"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_lead_too_few_or_too_many_leaves_no_file(suffix: str, count: int, tmp_path: Path) -> None:
+    made = forecast()
+    leads = Leads(("rainfall_rate",), ({"rainfall_rate": made.values[0]} for _ in range(count)))
+    with pytest.raises(ValueError, match="lead times came"):
+        forecast_formats.to_file(made, tmp_path / f"f{suffix}", leads=leads)
+    assert list(tmp_path.iterdir()) == []
+
+
+class Noon(datetime):
+    """A clock that stands still."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Noon":
+        return cls(2016, 9, 28, 12, tzinfo=tz)
 
 
 @pytest.mark.parametrize("members", [0, 3])

@@ -16,7 +16,7 @@ from echocast.models._lagrangian.detail import bands
 from echocast.models._lagrangian.settings import DetailSettings, HeavyRainBounds, NetworkSettings, NoiseSettings
 from echocast.models.lagrangian import Lagrangian
 from echocast.models.scaling import RainScaling
-from echocast.motion import flow
+from echocast.motion import advection, flow
 from echocast.motion.advection import advect
 from echocast.samples import segments, tensors, windows
 from echocast.synthetic import storms
@@ -196,7 +196,7 @@ def test_rows_by_rows_is_the_same_as_all_at_once(by: int, monkeypatch: pytest.Mo
     past[0, -1, 0, 10:20, 30:40] = torch.nan
     context = Context(grid_km=4.0 / by, time_step_minutes=5.0)
     whole, members = model.forecast(past, 3, context=context), model.ensemble(past, 3, members=2, context=context)
-    monkeypatch.setattr(lagrangian, "_STRIP_PIXELS", 60 * 7)
+    monkeypatch.setattr(advection, "STRIP_PIXELS", 60 * 7)
     torch.testing.assert_close(model.forecast(past, 3, context=context), whole, rtol=0, atol=1e-6, equal_nan=True)
     strips = model.ensemble(past, 3, members=2, context=context)
     torch.testing.assert_close(strips, members, rtol=0, atol=1e-6, equal_nan=True)

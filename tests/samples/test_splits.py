@@ -37,3 +37,17 @@ def test_days_are_ordered_by_rain_and_splits_by_date_share_nothing() -> None:
         splits.by_dates(field, validation=("july", "august"), test=("2016-07-03", "2016-07-05"))
     with pytest.raises(DataError, match="no span"):
         splits.by_dates(field, validation=("2016-07-03", "2016-07-02"), test=("2016-07-03", "2016-07-05"))
+
+
+def test_few_events_are_split_by_time_with_a_gap() -> None:
+    field = example_files.field(np.zeros((100, 1, 2), np.float32)).assign_coords(
+        observed=("time", [number != 30 for number in range(100)])
+    )
+    parts = splits.by_time(field, 4, 6)
+    first, second = (window_starts(parts[name], 4, 6, 1) for name in ("train", "validation"))
+    assert second[0] - (first[-1] + 9) > 10  # frames between the last of one and the first of the other
+    assert 0.7 < len(first) / (len(first) + len(second)) < 0.8
+    assert parts["test"] == []
+    assert len(window_starts(splits.by_time(field[31:61], 4, 6)["validation"], 4, 6, 1)) == 1
+    with pytest.raises(DataError, match=r"1 unbroken segments, the longest of 29 frames.*takes 30 frames"):
+        splits.by_time(field[31:60], 4, 6)

@@ -126,16 +126,19 @@ def command(
         time_pattern=time_pattern,
         missing_value=missing_value,
     )
-    from echocast import nowcast as nowcasts
+    from echocast.nowcast import Selection, writing
 
-    with output.console(stderr=True).status("reading and forecasting"):
-        select = nowcasts.Selection(
+    with output.console(stderr=True).status("reading, forecasting and writing"):
+        select = Selection(
             frames=frames, at=time, every=every, bbox=box, coarsen=coarsen, max_age=max_age, strict=strict
         )
-        made = nowcasts.nowcast(inputs, model, minutes=minutes, members=members, select=select, options=reading)
+        written_by = shlex.join(["echocast", *sys.argv[1:]])
+        done = writing.write(
+            inputs, model, out, minutes=minutes, members=members, select=select, options=reading, command=written_by
+        )
+    made = done.shown
     if not as_json:
         output.say(made.used())
-    nowcasts.to_file(made.forecast, out, command=shlex.join(["echocast", *sys.argv[1:]]))
     _write_pictures(made, gif, png, basemap=basemap)
     if motion:
         from echocast.plotting.motion import motion_to_png
@@ -143,7 +146,7 @@ def command(
         motion_to_png(made.past, motion)
     written = [str(path) for path in (out, gif, png, motion) if path]
     if as_json:
-        output.say_json(_summary(made, written))
+        output.say_json(_summary(made, done.shape, written))
     else:
         output.say(f"wrote {made.forecast.sizes['lead']} lead times to {', '.join(written)}")
 
@@ -172,7 +175,7 @@ def _write_pictures(made: "Nowcast", gif: Path | None, png: Path | None, *, base
         panels.to_png(made.forecast, png, past=made.past, basemap=basemap)
 
 
-def _summary(made: "Nowcast", written: list[str]) -> dict[str, Any]:
+def _summary(made: "Nowcast", shape: tuple[int, int], written: list[str]) -> dict[str, Any]:
     """What a script wants to know of a nowcast."""
     from echocast.samples import segments
 
@@ -186,7 +189,7 @@ def _summary(made: "Nowcast", written: list[str]) -> dict[str, Any]:
         "passed_over": {str(place): why for place, why in made.passed_over.items()},
         "variable": str(forecast.name),
         "units": forecast.attrs["units"],
-        "shape": [forecast.sizes["y"], forecast.sizes["x"]],
+        "shape": list(shape),
         "frames": list(past.time.values[segments.observed(past)]),
         "missing_frames": list(made.missing),
         "input_files": [str(place) for place in made.files],

@@ -21,9 +21,10 @@ import xarray as xr
 
 from echocast import fields
 from echocast._version import __version__
-from echocast.atomic import write_bytes
+from echocast.atomic import atomic_write, write_bytes
 from echocast.errors import UnreadableFile
 from echocast.io import packing
+from echocast.io.forecast_leads import Leads
 
 BITS = 10
 """Significant bits of the rain rates of an ensemble, unless other are asked for."""
@@ -42,6 +43,7 @@ def to_netcdf(
     products: xr.Dataset | None = None,
     command: str = "echocast.io.forecast_file.to_netcdf",
     bits: int = BITS,
+    leads: Leads | None = None,
 ) -> None:
     """Write a forecast as CF-1.11 NetCDF-4; the file appears whole or not at all.
 
@@ -53,6 +55,7 @@ def to_netcdf(
         products: variables to stand beside it, on its leads and grid, such as `echocast.products.ensemble.products`.
         command: what the history says made it.
         bits: significant bits of the rain rates of an ensemble, 1 to 23.
+        leads: the values of the variables that it names, lead by lead; `forecast` and `products` then hold none.
 
     Raises:
         DataError: it is no forecast, the disk is full or read-only, or there is no such folder.
@@ -64,9 +67,9 @@ def to_netcdf(
     # A single forecast is not rounded, so that its file has the scores of the forecaster that made it.
     ensemble = "member" in forecast.dims
     rates = {name: bits for name, grid in grids.items() if ensemble and grid.attrs["units"] == fields.UNITS}
-    # Made in memory first: HDF5 cannot be stopped cleanly half-way through a file on a full disk.
-    content = packing.with_grids(bytes(about.to_netcdf(engine="h5netcdf", encoding=encoding)), grids, to_round=rates)
-    write_bytes(Path(path), content)
+    with atomic_write(Path(path)) as partial:
+        partial.write_bytes(bytes(about.to_netcdf(engine="h5netcdf", encoding=encoding)))
+        packing.add_grids(partial, grids, to_round=rates, leads=leads)
 
 
 def series_to_netcdf(field: xr.DataArray, path: str | Path) -> None:

@@ -9,6 +9,7 @@ import xarray as xr
 
 from echocast.errors import DataError
 from echocast.io import forecast_file, forecast_geotiff, forecast_zarr
+from echocast.io.forecast_leads import Leads
 
 WRITERS = {".nc": "netcdf", ".tif": "geotiff", ".tiff": "geotiff", ".zarr": "zarr"}
 """What is written, by the suffix of the path."""
@@ -20,6 +21,7 @@ def to_file(
     *,
     products: xr.Dataset | None = None,
     command: str = "echocast.io.forecast_formats.to_file",
+    leads: Leads | None = None,
 ) -> None:
     """Write a forecast as the suffix of its path says: ``.nc`` NetCDF, ``.tif`` GeoTIFF, ``.zarr`` Zarr.
 
@@ -28,6 +30,7 @@ def to_file(
         path: what to write, or to replace.
         products: variables to stand beside it, which a GeoTIFF has no place for.
         command: what the history says made it.
+        leads: the values of the variables that it names, lead by lead; `forecast` then holds none.
 
     Raises:
         DataError: another suffix; or as `forecast_file.to_netcdf`, `forecast_geotiff.to_geotiff` and
@@ -35,10 +38,10 @@ def to_file(
     """
     kind = WRITERS.get(Path(path).suffix.lower())
     if kind == "netcdf":
-        forecast_file.to_netcdf(forecast, path, products=products, command=command)
+        forecast_file.to_netcdf(forecast, path, products=products, command=command, leads=leads)
     elif kind == "geotiff":
-        forecast_geotiff.to_geotiff(forecast, path, command=command)
+        forecast_geotiff.to_geotiff(forecast, path, command=command, leads=leads)
     elif kind == "zarr":
-        forecast_zarr.to_zarr(forecast, path, products=products, command=command)
+        forecast_zarr.to_zarr(forecast, path, products=products, command=command, leads=leads)
     else:
         raise DataError(f"{path}: the name must end in one of {', '.join(WRITERS)}, which says what is written")

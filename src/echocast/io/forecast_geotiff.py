@@ -7,6 +7,8 @@ quantity. The file's tags hold the time of issue and where the forecast came fro
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +18,23 @@ from echocast import fields
 from echocast.atomic import atomic_write
 from echocast.errors import DataError, MissingDependency
 from echocast.io.forecast_file import provenance
+from echocast.io.forecast_leads import Leads
 
 _MINUTE = np.timedelta64(1, "m")
 _COG = {"driver": "COG", "compress": "deflate", "predictor": "yes", "overviews": "auto", "bigtiff": "if_safer"}
+_BANDS = {
+    "driver": "GTiff", "tiled": True, "blockxsize": 512, "blockysize": 512, "interleave": "band", "bigtiff": "if_safer",
+    "compress": "deflate", "zlevel": 1,
+}  # fmt: skip
+_CACHE_MB = 128
 
 
 def to_geotiff(
-    forecast: xr.DataArray, path: str | Path, *, command: str = "echocast.io.forecast_geotiff.to_geotiff"
+    forecast: xr.DataArray,
+    path: str | Path,
+    *,
+    command: str = "echocast.io.forecast_geotiff.to_geotiff",
+    leads: Leads | None = None,
 ) -> None:
     """Write a forecast as a cloud-optimised GeoTIFF; the file appears whole or not at all.
 
@@ -30,6 +42,7 @@ def to_geotiff(
         forecast: (lead, y, x), of any quantity, that lies on Earth.
         path: the file to write, or to replace.
         command: what the history says made it.
+        leads: its values, lead by lead; `forecast` then holds none.
 
     Raises:
         DataError: it has members or channels, or lies nowhere on Earth; or the file cannot be written.
@@ -37,22 +50,45 @@ def to_geotiff(
     """
     _check(fields.check(forecast))
     try:
-        import rasterio
+        import rasterio.shutil
         from rasterio.errors import RasterioError
     except ImportError as bad:
         raise MissingDependency("rasterio", "geotiff") from bad
     logging.getLogger("rasterio").setLevel(logging.ERROR)
-    values, transform = _north_up(forecast)
-    count, height, width = values.shape
+    flips, transform = _north_up(forecast)
+    count, height, width = forecast.shape
     form = {"count": count, "height": height, "width": width, "dtype": "float32", "nodata": np.nan}
     place = {"crs": rasterio.CRS.from_wkt(forecast.crs.attrs["crs_wkt"]), "transform": rasterio.Affine(*transform)}
-    with atomic_write(Path(path)) as partial:
+    with atomic_write(Path(path)) as partial, _passing(partial) as bands:
         try:
-            with rasterio.open(partial, "w", **_COG, **form, **place) as file:
-                file.write(values)
-                _describe(file, forecast, command)
+            with rasterio.Env(GDAL_CACHEMAX=_CACHE_MB):
+                with rasterio.open(bands, "w", **_BANDS, **form, **place) as file:
+                    for band, values in enumerate(_frames(forecast, leads), start=1):
+                        file.write(np.ascontiguousarray(values[flips]), band)
+                    _describe(file, forecast, command)
+                # This driver writes no band before it has all of them.
+                rasterio.shutil.copy(bands, partial, **_COG)
         except RasterioError as bad:
             raise DataError(f"{path}: cannot be written ({bad}); is the disk full or read-only?") from bad
+
+
+@contextmanager
+def _passing(partial: Path) -> Iterator[Path]:
+    """A file beside another one that does not outlast the block."""
+    path = partial.with_suffix(".bands.tif")
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _frames(forecast: xr.DataArray, leads: Leads | None) -> Iterator[np.ndarray]:
+    if leads is None:
+        yield from forecast.values
+        return
+    name = str(forecast.name)
+    for _, frames in leads.counted({name: forecast.variable}):
+        yield frames[name]
 
 
 def _check(forecast: xr.DataArray) -> None:
@@ -65,17 +101,16 @@ def _check(forecast: xr.DataArray) -> None:
         raise DataError("a GeoTIFF holds what lies on Earth, and this forecast does not; write NetCDF or Zarr")
 
 
-def _north_up(forecast: xr.DataArray) -> tuple[np.ndarray, tuple[float, float, float, float, float, float]]:
-    """The values with the north in the first row and the west in the first column, and the place of their corner."""
+def _north_up(
+    forecast: xr.DataArray,
+) -> tuple[tuple[slice, slice], tuple[float, float, float, float, float, float]]:
+    """What brings the north into the first row and the west into the first column, and the place of their corner."""
     y, x = forecast.y.values, forecast.x.values
-    values = forecast.values
-    if y[-1] > y[0]:
-        y, values = y[::-1], values[:, ::-1]
-    if x[-1] < x[0]:
-        x, values = x[::-1], values[:, :, ::-1]
+    flips = slice(None, None, -1 if y[-1] > y[0] else 1), slice(None, None, -1 if x[-1] < x[0] else 1)
+    y, x = y[flips[0]], x[flips[1]]
     height = (y[0] - y[-1]) / max(y.size - 1, 1) or 1.0
     width = (x[-1] - x[0]) / max(x.size - 1, 1) or 1.0
-    return np.ascontiguousarray(values), (width, 0.0, x[0] - width / 2, 0.0, -height, y[0] + height / 2)
+    return flips, (width, 0.0, x[0] - width / 2, 0.0, -height, y[0] + height / 2)
 
 
 def _describe(file: "object", forecast: xr.DataArray, command: str) -> None:

@@ -9,11 +9,13 @@ HDF5 itself compresses on one core and needs a rounded copy of everything; here 
 Source: Kouznetsov 2021, doi:10.5194/gmd-14-377-2021, for rounding to significant bits.
 """
 
+import io
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from io import BytesIO
-from itertools import islice, product
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import h5netcdf
 import h5py
@@ -21,6 +23,8 @@ import numpy as np
 import xarray as xr
 
 from echocast.io.deflate import deflated
+from echocast.io.forecast_leads import Leads
+from echocast.parallel import thread_count
 
 LEVEL = 1
 """Level of deflate: 4 makes a file of members 3 to 5 % smaller in twice the time."""
@@ -48,36 +52,75 @@ def comment(bits: int) -> str:
     return f"rounded to {bits} significant bits: within {100 * 2.0**-bits:.1g} %"
 
 
-def with_grids(
-    content: bytes, grids: Mapping[str, xr.Variable], to_round: Mapping[str, int] | None = None
-) -> memoryview:
-    """The NetCDF-4 file `content` with more variables, whose last two dims are y and x.
+def add_grids(
+    path: Path,
+    grids: Mapping[str, xr.Variable],
+    to_round: Mapping[str, int] | None = None,
+    leads: Leads | None = None,
+) -> None:
+    """Add variables, whose last two dims are y and x, to a NetCDF-4 file that has all their dims.
 
     Args:
-        content: a file that has all their dims.
+        path: the file.
         grids: by name, float32; NaN where unknown.
         to_round: by name how many significant bits are kept of those that are rounded; their `comment` says so.
+        leads: the values of those whose variable in `grids` holds none.
+
+    Raises:
+        OSError: it cannot be written.
     """
     kept = to_round or {}
-    file = BytesIO(content)
-    with h5netcdf.File(file, "r+") as data:
-        for name, grid in grids.items():
-            made = data.create_variable(
-                name,
-                grid.dims,
-                np.float32,
-                fillvalue=np.float32(np.nan),
-                chunks=_chunk(grid),
-                compression="gzip",
-                compression_opts=LEVEL,
-                shuffle=True,
-            )
-            made.attrs.update(grid.attrs | ({"comment": comment(kept[name])} if name in kept else {}))
-    with h5py.File(file, "r+") as data:
-        for name, grid in grids.items():
-            for start, packed in _in_threads(grid, kept.get(name)):
+    with _Disk(path, "r+") as file:
+        with h5netcdf.File(file, "r+") as data:
+            for name, grid in grids.items():
+                made = data.create_variable(
+                    name,
+                    grid.dims,
+                    np.float32,
+                    fillvalue=np.float32(np.nan),
+                    chunks=_chunk(grid),
+                    compression="gzip",
+                    compression_opts=LEVEL,
+                    shuffle=True,
+                )
+                made.attrs.update(grid.attrs | ({"comment": comment(kept[name])} if name in kept else {}))
+        with h5py.File(file, "r+") as data:
+            for name, start, packed in _in_threads(_parts(grids, leads), kept):
                 data[name].id.write_direct_chunk(start, packed)
-    return file.getbuffer()
+                file.check()
+        file.check()
+
+
+class _Disk(io.FileIO):
+    """A file whose first failure is told by `check`: HDF5 cannot be stopped half-way through a write."""
+
+    _failure: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        """Write all of it, or keep why that failed."""
+        rest = memoryview(content).cast("B")
+        size = len(rest)
+        try:
+            while len(rest) and self._failure is None:
+                rest = rest[super().write(rest) :]
+        except OSError as bad:
+            self._failure = bad
+        return size
+
+    def check(self) -> None:
+        """Raise the first failure."""
+        if self._failure is not None:
+            raise self._failure
+
+
+class _Part(NamedTuple):
+    """What becomes a chunk of a variable."""
+
+    name: str
+    start: tuple[int, ...]
+    values: np.ndarray
+    rows: int
+    """Of a whole chunk; the last one of a grid may have fewer."""
 
 
 def _chunk(grid: xr.Variable) -> tuple[int, ...]:
@@ -86,21 +129,40 @@ def _chunk(grid: xr.Variable) -> tuple[int, ...]:
     return (*[1] * (grid.ndim - 2), min(height, max(1, _PIXELS // width)), width)
 
 
-def _in_threads(grid: xr.Variable, bits: int | None) -> Iterator[tuple[tuple[int, ...], bytes]]:
-    """Where each chunk starts, and the chunk packed: in order, a few ahead of who takes them."""
-    chunk, values = _chunk(grid), grid.values
-    starts = product(*(range(0, size, step) for size, step in zip(grid.shape, chunk, strict=True)))
-    with ThreadPoolExecutor() as pool:
+def _parts(grids: Mapping[str, xr.Variable], leads: Leads | None) -> Iterator[_Part]:
+    """All chunks: first of what is in memory, then lead by lead."""
+    for name, grid in grids.items():
+        if leads is None or name not in leads.names:
+            yield from _parts_of(name, grid.values, (), _chunk(grid))
+    if leads is None:
+        return
+    for number, frames in leads.counted(grids):
+        for name, values in frames.items():
+            axis = grids[name].dims.index("lead")
+            for index in np.ndindex(grids[name].shape[:axis]):
+                yield from _parts_of(name, values[index], (*index, number), _chunk(grids[name]))
 
-        def begun(start: tuple[int, ...]) -> tuple[tuple[int, ...], Future[bytes]]:
-            part = values[start[:-2]][start[-2] : start[-2] + chunk[-2]]
-            return start, pool.submit(_packed, part, chunk[-2], bits)
 
-        waiting = deque(begun(start) for start in islice(starts, _AHEAD))
+def _parts_of(name: str, values: np.ndarray, before: tuple[int, ...], chunk: tuple[int, ...]) -> Iterator[_Part]:
+    """The chunks of a part of a variable, whose first indices are `before`."""
+    rows = chunk[-2]
+    for index in np.ndindex(values.shape[:-2]):
+        for first in range(0, values.shape[-2], rows):
+            yield _Part(name, (*before, *index, first, 0), values[index][first : first + rows], rows)
+
+
+def _in_threads(parts: Iterator[_Part], kept: Mapping[str, int]) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
+    """The variable of each chunk, where it starts, and the chunk packed: in order, a few ahead of who takes them."""
+    with ThreadPoolExecutor(thread_count()) as pool:
+
+        def begun(part: _Part) -> tuple[_Part, Future[bytes]]:
+            return part, pool.submit(_packed, part.values, part.rows, kept.get(part.name))
+
+        waiting = deque(begun(part) for part in islice(parts, _AHEAD))
         while waiting:
-            start, packed = waiting.popleft()
-            yield start, packed.result()
-            waiting.extend(begun(start) for start in islice(starts, 1))
+            part, packed = waiting.popleft()
+            yield part.name, part.start, packed.result()
+            waiting.extend(begun(part) for part in islice(parts, 1))
 
 
 def _packed(part: np.ndarray, rows: int, bits: int | None) -> bytes:

@@ -97,6 +97,12 @@ def errors(location: Location) -> Iterator[None]:
         raise DataError(f"{location}: cannot be read or written ({why}); {remedy}") from bad
 
 
+def version(location: Location) -> str:
+    """What changes whenever something is written to the store at a location."""
+    with errors(location):
+        return str(repository(location, create=False).readonly_session("main").snapshot_id)
+
+
 def size(location: Location) -> int | None:
     """The bytes of a local store on the disk; None for a remote one."""
     location = locations.normalise(location)

@@ -1,7 +1,7 @@
 """What all forecasts by a constant motion share: advection of the newest frame along it."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -9,11 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from echocast.context import Context
-from echocast.models.base import Forecaster
-from echocast.motion.advection import advect
+from echocast.models.base import LeadByLead
+from echocast.motion.advection import advected
+from echocast.parallel import release_memory
 
 
-class Advected(Forecaster):
+class Advected(LeadByLead):
     """A forecaster that only estimates the motion, which is taken to be constant.
 
     Each lead samples the newest frame once. Where the air comes from outside the observed area the forecast is NaN.
@@ -30,10 +31,12 @@ class Advected(Forecaster):
             past: rain rate in mm/h, oldest first, NaN where nothing is observed.
         """
 
-    def _forecast(
+    def _lead_by_lead(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
-    ) -> Float[Tensor, "batch steps channel y x"]:
-        return advect(past[:, -1], self.motion(past), steps)
+    ) -> Iterator[Float[Tensor, "batch channel y x"]]:
+        motion = self.motion(past)
+        release_memory()
+        return advected(past[:, -1], motion, steps)
 
 
 class FlowAdvected(Advected):

@@ -17,12 +17,12 @@ scaling with the weights in one safetensors file that holds no code.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from echocast.context import UNKNOWN, Context
@@ -92,11 +92,26 @@ class Forecaster(nn.Module, ABC):
             future = self._forecast(*_coarsened(past, steps, context, factor))
             if factor > 1:
                 future = resolution.refine(future, factor, (past.shape[-2], past.shape[-1]))
-        observed = past.isfinite().any(dim=1, keepdim=True)
+        observed = _observed(past).unsqueeze(1)
         future = future.to(past.dtype)
         own = future.is_contiguous() and future.untyped_storage().data_ptr() != past.untyped_storage().data_ptr()
         # The forecast of a national grid is large: where nothing else refers to it, no second one is made.
         return future.masked_fill_(~observed, torch.nan) if own else future.masked_fill(~observed, torch.nan)
+
+    @torch.no_grad()
+    def leads(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
+    ) -> Iterator[Float[Tensor, "batch channel y x"]]:
+        """The frames of `forecast`, one after the other: of a `LeadByLead` only one is in memory at a time.
+
+        Arguments and errors are those of `forecast`; the errors come with the first frame.
+        """
+        self._check(past, steps)
+        factor, unknown = self._coarsening(context), ~_observed(past)
+        for frame in self._lead_by_lead(*_coarsened(past, steps, context, factor)):
+            if factor > 1:
+                frame = resolution.refine(frame.unsqueeze(1), factor, (past.shape[-2], past.shape[-1]))[:, 0]
+            yield frame.to(past.dtype).masked_fill(unknown, torch.nan)
 
     def check_past(
         self, frames: int, time_step_minutes: float, quantity: str | None = None, channels: int | None = None
@@ -145,6 +160,12 @@ class Forecaster(nn.Module, ABC):
     ) -> Float[Tensor, "batch steps channel y x"]:
         """The forecast itself; what no past frame observed may hold anything finite."""
 
+    def _lead_by_lead(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
+    ) -> Iterator[Float[Tensor, "batch channel y x"]]:
+        """The frames of `_forecast`; here all of them are made first."""
+        yield from self._forecast(past, steps, context).unbind(dim=1)
+
     def _coarsening(self, context: Context) -> int:
         """How many cells of the grid, along a side, make one that the weights know."""
         return resolution.factor(context.grid_km, self.grid_km) if self.coarsens else 1
@@ -159,6 +180,24 @@ class Forecaster(nn.Module, ABC):
             raise ValueError(f"{name} needs {self.min_frames} past frames; got {past.shape[1]}")
         if steps < 1:
             raise ValueError(f"{name} forecasts at least 1 step; got steps={steps}")
+
+
+class LeadByLead(Forecaster):
+    """A forecaster that makes one frame after the other, so that a large grid need not be in memory as often."""
+
+    @abstractmethod
+    def _lead_by_lead(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
+    ) -> Iterator[Float[Tensor, "batch channel y x"]]:
+        """The frames themselves; what no past frame observed may hold anything finite."""
+
+    def _forecast(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
+    ) -> Float[Tensor, "batch steps channel y x"]:
+        future = past.new_empty(len(past), steps, *past.shape[2:])  # one piece: a stack of parts would need it twice
+        for lead, frame in enumerate(self._lead_by_lead(past, steps, context)):
+            future[:, lead] = frame
+        return future
 
 
 class EnsembleForecaster(Forecaster):
@@ -210,7 +249,7 @@ class EnsembleForecaster(Forecaster):
             if factor > 1:
                 fine = resolution.refine(futures.flatten(0, 1), factor, (past.shape[-2], past.shape[-1]))
                 futures = fine.reshape(*futures.shape[:2], *fine.shape[1:])
-        observed = past.isfinite().any(dim=1, keepdim=True).unsqueeze(1)
+        observed = _observed(past)[:, None, None]
         return futures.to(past.dtype).masked_fill(~observed, torch.nan)
 
     @abstractmethod
@@ -290,6 +329,15 @@ class LearnedEnsemble(EnsembleForecaster, LearnedForecaster):
             context: the cell size and the step of `past`.
             generator: what their differences are drawn from, for the whole batch.
         """
+
+
+def _observed(past: Tensor) -> Bool[Tensor, "batch channel y x"]:
+    """The cells that any past frame observed; frame by frame, for memory."""
+    first, *others = past.unbind(dim=1)
+    seen = first.isfinite()
+    for frame in others:
+        seen |= frame.isfinite()
+    return seen
 
 
 def _coarsened(past: Tensor, steps: int, context: Context, factor: int) -> tuple[Tensor, int, Context]:

@@ -44,9 +44,10 @@ from echocast.models._lagrangian.settings import (
     NetworkSettings,
     NoiseSettings,
 )
-from echocast.models.base import LearnedEnsemble
+from echocast.models.base import LeadByLead, LearnedEnsemble
 from echocast.models.scaling import RainScaling
-from echocast.motion.advection import pixel_coordinates, sample
+from echocast.motion.advection import sample
+from echocast.parallel import release_memory
 
 __all__ = [
     "DetailSettings",
@@ -63,11 +64,9 @@ is dry and drizzle is not. On 69 cases of the training archive the CRPS of membe
 0.045 mm/h and 0.0398 if at 0.1 mm/h; not reproducible."""
 _USUAL_STEP_MINUTES, _USUAL_GRID_KM, _USUAL_PIXEL_KM = 5.0, 4.0, 1.0
 """Where neither the context nor the weights say."""
-_STRIP_PIXELS = 2_000_000
-"""How many pixels are carried at a time, for memory."""
 
 
-class Lagrangian(Network, LearnedEnsemble):
+class Lagrangian(Network, LeadByLead, LearnedEnsemble):
     """Encoding-forecasting ConvLSTM in the frame that moves with the rain.
 
     With the newest frame's grey levels L separated into a smooth part and bands of detail B_b, lead k is
@@ -198,16 +197,18 @@ class Lagrangian(Network, LearnedEnsemble):
             flows = list(pool.map(estimate, cases))
         return torch.from_numpy(np.stack(flows)).to(rain_mm_h)
 
-    def _forecast(
+    def _lead_by_lead(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
-    ) -> Float[Tensor, "batch steps channel y x"]:
-        future = past.new_empty(len(past), steps, *past.shape[2:])
+    ) -> Iterator[Float[Tensor, "batch channel y x"]]:
         frame, changes, motion = self._prepared(past, steps, context, self.output)
-        edges = self._edges(motion, deterministic=True)
+        edges, height = self._edges(motion, deterministic=True), past.shape[-2]
         bounds = list(heavy_rain.bounds_by_lead(frame, changes, edges, self.heavy_rain_bounds, self._limits))
+        future = past.new_empty(len(past), *past.shape[2:])
         for lead, rows, _, logit in self._strips(frame, changes, motion, context):
-            future[:, lead, :, rows] = self._rain(heavy_rain.bounded(logit, bounds[lead], edges))
-        return future
+            future[..., rows, :] = self._rain(heavy_rain.bounded(logit, bounds[lead], edges))
+            if rows.stop >= height:
+                yield future
+                future = torch.empty_like(future)
 
     def _ensemble(
         self,
@@ -238,6 +239,7 @@ class Lagrangian(Network, LearnedEnsemble):
         """What is carried, how it changes, and the motion."""
         factor = resolution.factor(context.grid_km, self.grid_km)
         motion = self.motion(past)
+        release_memory()
         frames = past[:, -self.network_settings.max_input_frames :]
         slow = resolution.coarsen(motion.unsqueeze(1), factor)[:, 0] / factor if factor > 1 else motion
         if factor > 1:  # frame by frame, for memory
@@ -255,13 +257,7 @@ class Lagrangian(Network, LearnedEnsemble):
             minutes * (context.grid_km or _USUAL_PIXEL_KM) / self._step_minutes(context)
             for minutes in self.detail_settings.subgrid_decay_minutes
         ]
-        everywhere = pixel_coordinates(motion)
-        height = max(1, _STRIP_PIXELS // (len(motion) * motion.shape[-1]))
-        for first in range(0, motion.shape[-2], height):
-            rows = slice(first, first + height)
-            carried = self._carrier.forecast(frame, changes, motion, everywhere[:, :, rows], decay_steps)
-            for lead, (cells, logit) in enumerate(carried):
-                yield lead, rows, cells, logit
+        return self._carrier.forecast(frame, changes, motion, decay_steps)
 
     def _noise_by_lead(
         self, changes: Changes, members: int, context: Context, generators: Generators

@@ -5,15 +5,18 @@
 2.0
 """
 
+from collections.abc import Iterator
+from itertools import repeat
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from echocast.context import Context
-from echocast.models.base import Forecaster
+from echocast.models.base import LeadByLead
 
 
-class Persistence(Forecaster):
+class Persistence(LeadByLead):
     """Every lead is the newest frame; a pixel missing from it is the newest that was observed there.
 
     Source: the reference forecast of Germann and Zawadzki 2002, "Eulerian persistence".
@@ -22,10 +25,10 @@ class Persistence(Forecaster):
     takes_any_quantity = True
     takes_blank_frames = True
 
-    def _forecast(
+    def _lead_by_lead(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
-    ) -> Float[Tensor, "batch steps channel y x"]:
+    ) -> Iterator[Float[Tensor, "batch channel y x"]]:
         newest = past[:, 0]
         for frame in past.unbind(1)[1:]:
             newest = torch.where(frame.isfinite(), frame, newest)
-        return newest.unsqueeze(1).expand(-1, steps, -1, -1, -1)
+        return repeat(newest, steps)

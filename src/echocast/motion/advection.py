@@ -17,6 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+STRIP_PIXELS = 2_000_000
+"""How many pixels are carried at a time, for memory."""
 _MIN_OBSERVED = 0.5
 """A sample is known if at least this fraction of its bilinear weight is."""
 
@@ -38,9 +40,33 @@ def advect(
     midpoint rule for each step back.
     """
     future = field.new_empty(len(field), steps, *field.shape[1:])  # one piece: a stack of parts would need it twice
-    for step, points in enumerate(departure_points(motion, steps)):
-        future[:, step] = sample_observed(field, points)
+    for step, frame in enumerate(advected(field, motion, steps)):
+        future[:, step] = frame
     return future
+
+
+def advected(
+    field: Float[Tensor, "batch channel y x"], motion: Float[Tensor, "batch 2 y x"], steps: int
+) -> Iterator[Float[Tensor, "batch channel y x"]]:
+    """The frames of `advect`, one after the other; the way back is followed strip by strip, for memory."""
+    known, rows = field.isfinite(), strips(motion)
+    is_known, weighed = bool(known.all()), field
+    ways = [departure_points(motion, steps, pixel_coordinates(motion, one)) for one in rows]
+    for _ in range(steps):
+        points = [next(way) for way in ways]
+        plain = is_known and not any(bool((part < 0).any()) or _beyond(field, part) for part in points)
+        if not plain and weighed is field:
+            weighed = torch.cat([field.nan_to_num(0.0), known.to(field.dtype)], dim=1)
+        future = torch.empty_like(field)
+        for one, part in zip(rows, points, strict=True):
+            future[..., one, :] = sample(field, part, "zeros") if plain else _observed(weighed, part)
+        yield future
+
+
+def strips(motion: Float[Tensor, "batch 2 y x"]) -> list[slice]:
+    """The rows of a grid in strips of so many pixels as are carried at a time, for memory."""
+    height = max(1, STRIP_PIXELS // (len(motion) * motion.shape[-1]))
+    return [slice(first, first + height) for first in range(0, motion.shape[-2], height)]
 
 
 def advect_repeatedly(
@@ -76,18 +102,6 @@ def departure_points(
         yield points
 
 
-def sample_observed(
-    field: Float[Tensor, "batch channel y x"], points: Float[Tensor, "batch 2 y x"]
-) -> Float[Tensor, "batch channel y x"]:
-    """Bilinear samples of what is known of a field; NaN where less than half of a sample's weight is."""
-    known = field.isfinite()
-    if known.all() and not (points < 0).any() and not _beyond(field, points):
-        return sample(field, points, "zeros")
-    source = torch.cat([field.nan_to_num(0.0), known.to(field.dtype)], dim=1)
-    values, weight = sample(source, points, "zeros").chunk(2, dim=1)
-    return torch.where(weight >= _MIN_OBSERVED, values / weight.clamp(min=_MIN_OBSERVED), torch.nan)
-
-
 def sample(
     values: Float[Tensor, "batch channel y x"], points: Float[Tensor, "batch 2 rows columns"], padding: str
 ) -> Float[Tensor, "batch channel rows columns"]:
@@ -97,12 +111,20 @@ def sample(
     return grid_sample(values, where, mode="bilinear", padding_mode=padding, align_corners=True)
 
 
-def pixel_coordinates(field: Float[Tensor, "batch channel y x"]) -> Float[Tensor, "batch 2 y x"]:
-    """The coordinates (y, x) of every pixel of a field."""
+def pixel_coordinates(
+    field: Float[Tensor, "batch channel y x"], within: slice = slice(None)
+) -> Float[Tensor, "batch 2 rows x"]:
+    """The coordinates (y, x) of every pixel of a field, or of some of its rows."""
     height, width = field.shape[-2:]
-    rows = torch.arange(height, device=field.device, dtype=field.dtype)
+    rows = torch.arange(height, device=field.device, dtype=field.dtype)[within]
     columns = torch.arange(width, device=field.device, dtype=field.dtype)
     return torch.stack(torch.meshgrid(rows, columns, indexing="ij")).expand(len(field), -1, -1, -1)
+
+
+def _observed(weighed: Tensor, points: Tensor) -> Tensor:
+    """Samples of values and of the weight with which each is known; NaN where less than half of it is."""
+    values, weight = sample(weighed, points, "zeros").chunk(2, dim=1)
+    return torch.where(weight >= _MIN_OBSERVED, values / weight.clamp(min=_MIN_OBSERVED), torch.nan)
 
 
 def _beyond(field: Tensor, points: Tensor) -> bool:

@@ -66,8 +66,9 @@ def dense_flow(
     chosen = pairs_of(frames, pairs)
     shrink = round(math.sqrt(height * width / _LARGE))
     if shrink > 1 and chosen:
-        newest = frames[min(pair.before for pair in chosen) :]
-        few = np.stack([_coarser(one, shrink, plain=chosen[0].weight is None) for one in newest])
+        newest, plain = frames[min(pair.before for pair in chosen) :], chosen[0].weight is None
+        chosen.clear()  # their weights are as large as the frames
+        few = np.stack([_coarser(one, shrink, plain=plain) for one in newest])
         slow = dense_flow(few, pairs=pairs, smoothing_px=smoothing_px / shrink, method=method)
         fast = [cv2.resize(part, (width, height)) for part in slow]
         return np.stack([fast[0] * (height / few.shape[1]), fast[1] * (width / few.shape[2])])

@@ -20,8 +20,8 @@ from echocast.io import forecast_file, forecast_formats, reading
 from echocast.io import location as locations
 from echocast.io.location import Location
 from echocast.models import base
+from echocast.nowcast.past import Past, newest_past
 from echocast.nowcast.past import Selection as Selection
-from echocast.nowcast.past import newest_past
 from echocast.products import ensemble
 from echocast.samples import segments, tensors
 
@@ -83,22 +83,45 @@ def nowcast(
         ModelError: no such model, or weights that do not fit.
     """
     began = time.monotonic()
+    forecaster, found = begun(inputs, model, select, options, on_file)
+    forecast = forecast_from(found.field, forecaster, minutes=minutes, members=members)
+    log.info("%d lead times forecast, %.1f s since the start", forecast.sizes["lead"], time.monotonic() - began)
+    forecast.attrs |= notes(model, found)
+    return Nowcast(forecast, found.field, found.files, found.passed_over, found.missing)
+
+
+def begun(
+    inputs: Iterable[Location],
+    model: str | Path,
+    select: Selection,
+    options: reading.ReadOptions | str | None,
+    on_file: Callable[[Location], None] = lambda _: None,
+) -> tuple[base.Forecaster, Past]:
+    """The forecaster of a nowcast, and what it forecasts from; arguments and errors are those of `nowcast`."""
+    began = time.monotonic()
     forecaster = base.resolve(model)
     log.info("model %s: loaded in %.1f s", model, time.monotonic() - began)
     found = newest_past(inputs, forecaster, select, options=options, on_file=on_file)
-    past = found.field
     log.info(
         "%d frames of %d x %d cells, %.1f s since the start",
-        *past.shape[:1],
-        *past.shape[-2:],
+        *found.field.shape[:1],
+        *found.field.shape[-2:],
         time.monotonic() - began,
     )
-    forecast = forecast_from(past, forecaster, minutes=minutes, members=members)
-    log.info("%d lead times forecast, %.1f s since the start", forecast.sizes["lead"], time.monotonic() - began)
-    forecast.attrs |= {"model": str(model), "input_files": " ".join(locations.name(place) for place in found.files)}
+    return forecaster, found
+
+
+def notes(model: str | Path, found: Past) -> dict[str, str]:
+    """What a forecast says of its model and frames, as attributes."""
+    made = {"model": str(model), "input_files": " ".join(locations.name(place) for place in found.files)}
     if found.missing:
-        forecast.attrs["missing_frames"] = " ".join(f"{str(one)[:16]}Z" for one in found.missing)
-    return Nowcast(forecast, past, found.files, found.passed_over, found.missing)
+        made["missing_frames"] = " ".join(f"{str(one)[:16]}Z" for one in found.missing)
+    return made
+
+
+def origin(forecaster: base.Forecaster) -> dict[str, str]:
+    """What every forecast says of where it came from."""
+    return {"model": type(forecaster).__name__, "echocast_version": __version__}
 
 
 def forecast_from(
@@ -120,6 +143,22 @@ def forecast_from(
     """
     fields.check(past)
     forecaster = forecaster if isinstance(forecaster, base.Forecaster) else base.resolve(forecaster)
+    steps = steps_of(past, forecaster, minutes)
+    tensor, context = tensors.to_tensor(past), tensors.context_of(past, steps=steps)
+    if members is None:
+        future = forecaster.forecast(tensor, steps, context=context)
+    elif isinstance(forecaster, base.EnsembleForecaster):
+        future = forecaster.ensemble(tensor, steps, members=members, context=context)
+    else:
+        known = ", ".join(n for n in base.names() if issubclass(base.forecaster_class(n), base.EnsembleForecaster))
+        raise ModelError(f"{type(forecaster).__name__} has no members; of these there are: {known}")
+    forecast = tensors.to_forecast(future, past)
+    forecast.attrs |= origin(forecaster)
+    return forecast
+
+
+def steps_of(past: xr.DataArray, forecaster: base.Forecaster, minutes: float) -> int:
+    """How many steps are so many minutes, rounded up; raises as `forecast_from` if a forecaster cannot make them."""
     if not 0 < minutes < np.inf:
         raise ModelError(f"a forecast of {minutes:g} minutes is none; give a positive number")
     _refuse_blank(past, forecaster)
@@ -131,18 +170,7 @@ def forecast_from(
         raise ModelError(
             f"{minutes:g} minutes are more than {MAX_STEPS} steps of {step:g} min, the most; give fewer with --minutes"
         )
-    steps = max(1, int(np.ceil(minutes / step - 1e-6)))
-    tensor, context = tensors.to_tensor(past), tensors.context_of(past, steps=steps)
-    if members is None:
-        future = forecaster.forecast(tensor, steps, context=context)
-    elif isinstance(forecaster, base.EnsembleForecaster):
-        future = forecaster.ensemble(tensor, steps, members=members, context=context)
-    else:
-        known = ", ".join(n for n in base.names() if issubclass(base.forecaster_class(n), base.EnsembleForecaster))
-        raise ModelError(f"{type(forecaster).__name__} has no members; of these there are: {known}")
-    forecast = tensors.to_forecast(future, past)
-    forecast.attrs |= {"model": type(forecaster).__name__, "echocast_version": __version__}
-    return forecast
+    return max(1, int(np.ceil(minutes / step - 1e-6)))
 
 
 def _refuse_blank(past: xr.DataArray, forecaster: base.Forecaster) -> None:

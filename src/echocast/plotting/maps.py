@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from echocast import fields
 from echocast.atomic import atomic_write
-from echocast.plotting import colours
+from echocast.plotting import colours, reducing
 from echocast.plotting.basemap import domain, draw
 from echocast.plotting.colours import INK, Colours
 
@@ -30,19 +30,13 @@ def field_to_png(field: xr.DataArray, path: Path, *, pixels: int = 640, basemap:
     Raises:
         DataError: the file cannot be written.
     """
-    frame = field[-1:]
-    factor = max(1, max(frame.shape[1:]) // pixels)
-    rows, columns = frame.sizes["y"] // factor, frame.sizes["x"] // factor
-    blocks = frame.values[0, : rows * factor, : columns * factor].reshape(rows, factor, columns, factor)
-    observed = np.isfinite(blocks)
-    count = observed.sum((1, 3))
-    mean = np.where(count > 0, np.where(observed, blocks, 0.0).sum((1, 3)) / np.maximum(count, 1), np.nan)
-    grid = frame[:, : rows * factor : factor, : columns * factor : factor]
-    shape = rows / columns
-    figure, axes = sheet(1, 1, grid, panel_inches=6.0 if shape <= 1 else 6.0 / shape)
-    draw_map(axes[0][0], mean, grid, scale_bar=True)
+    by = reducing.factor(field, pixels)
+    frame = reducing.reduced_frames(field[-1:], by)
+    shape = frame.sizes["y"] / frame.sizes["x"]
+    figure, axes = sheet(1, 1, frame, panel_inches=6.0 if shape <= 1 else 6.0 / shape)
+    draw_map(axes[0][0], frame.values[0], frame, scale_bar=True)
     if basemap:
-        draw_basemap(axes[0][0], grid, detail="full")
+        draw_basemap(axes[0][0], frame, detail="full")
     axes[0][0].set_title(f"{fields.format_time(frame.time.values[0])} UTC", fontsize=11, loc="right", color=INK)
     source = str(frame.attrs.get("source", ""))
     axes[0][0].set_title(source if len(source) < 36 else f"{source[:34]} ...", fontsize=11, loc="left", color=INK)

@@ -8,6 +8,7 @@ number of the batch: batch 7 is the same whoever asks for it, in whichever proce
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from torch.utils.data import Dataset, Sampler
@@ -38,6 +39,21 @@ class Batches(Dataset[Batch]):
         fraction = first.data.auxiliary_fraction if auxiliary else 0.0
         source = auxiliary[rng.integers(len(auxiliary))] if rng.random() < fraction else first
         return source.batch(rng, self.size, self.part)
+
+
+class Ahead(Dataset[Batch]):
+    """Batches by number, of which the next one is made while this one is learned from."""
+
+    def __init__(self, batches: Dataset[Batch]) -> None:
+        self._batches = batches
+        self._pool = ThreadPoolExecutor(1)
+        self._next: tuple[int, Future[Batch]] | None = None
+
+    def __getitem__(self, number: int) -> Batch:
+        known, self._next = self._next, None
+        made = known[1].result() if known is not None and known[0] == number else self._batches[number]
+        self._next = number + 1, self._pool.submit(self._batches.__getitem__, number + 1)
+        return made
 
 
 class StepSampler(Sampler[int]):

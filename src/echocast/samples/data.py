@@ -26,11 +26,14 @@ class Data:
         stride: frames between the starts of neighbouring training windows.
         validation_stride: the same of validation windows; half a window if None.
         validation_windows: so many of the validation windows, evenly chosen; all if None.
-        split: how one archive is split: "fractions" of its segments, 70, 15 and 15 %; or "blocks" of 40 frames, two of
-            each day drawn for validation and test (see `echocast.samples.splits.blocks`).
+        split: how one archive is split: "fractions" of its segments, 70, 15 and 15 %, or, of one or two segments, the
+            end of their time for validation after a gap (see `echocast.samples.splits.by_time`); or "blocks" of 40
+            frames, two of each day drawn for validation and test (see `echocast.samples.splits.blocks`).
         days: for "blocks", only so many days, those with most rain; all if None.
         split_seed: for "blocks", what the draw comes from.
-        in_memory: read all frames into memory before training; else each window when it is needed.
+        in_memory: read all frames into memory before training, where they fit into `memory_gb`; else each window when
+            it is needed. What is learned is the same.
+        memory_gb: an archive whose frames need more than so many GB is read window by window.
         min_wet_fraction: the smallest mean share of pixels with at least 0.5 mm/h for a window to be used.
         sampling: "by_rain" draws wet windows more often (see `wet_fraction_range`); "uniform" draws all alike, none
             twice in a batch.
@@ -43,8 +46,9 @@ class Data:
             where calibration is varied.
         auxiliary: archives of other radars, of any grid and time step, that squares are cut from.
         auxiliary_fraction: of all batches.
-        crop_size: the side of these squares in cells.
-        crop_candidates: positions looked at for each square; one is drawn by its rain.
+        crop: cut squares out of the windows of `train` and `validation` too, by their rain.
+        crop_size: the side of squares in cells.
+        crop_candidates: positions looked at for each square of an auxiliary archive; one is drawn by its rain.
         max_time_step_minutes: frames are left out to learn about time steps of up to so many minutes; 0 leaves none
             out.
         full_rate_fraction: of all batches, where frames may be left out, those with every frame of their archive.
@@ -65,6 +69,7 @@ class Data:
     days: int | None = None
     split_seed: int = 0
     in_memory: bool = True
+    memory_gb: float = 4.0
     min_wet_fraction: float = 0.005
     sampling: Literal["by_rain", "uniform"] = "by_rain"
     wet_fraction_range: tuple[float, float] = (0.01, 0.15)
@@ -73,6 +78,7 @@ class Data:
     calibration_sigma: float = 0.25
     auxiliary: tuple[Path, ...] = ()
     auxiliary_fraction: float = 0.2
+    crop: bool = False
     crop_size: int = 64
     crop_candidates: int = 8
     max_time_step_minutes: float = 0.0
@@ -90,6 +96,8 @@ class Data:
                 "data.sampling = 'uniform' draws whole windows of data.train only;"
                 " leave data.auxiliary and data.max_time_step_minutes out, or take 'by_rain'"
             )
+        if self.crop and self.sampling == "uniform":
+            raise ExperimentError("data.crop = true draws squares by their rain: leave data.sampling = 'uniform' out")
         low, high = self.wet_fraction_range
         if not 0 < low <= high <= 1:
             raise ExperimentError(

@@ -19,19 +19,18 @@ import torch
 import xarray as xr
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from echocast import fields
 from echocast.context import Context
 from echocast.errors import ExperimentError, MissingFrames
-from echocast.samples import augmentation, segments
+from echocast.samples import augmentation, segments, wet
 from echocast.samples.data import Data
 from echocast.samples.tensors import frames_to_tensor
+from echocast.samples.wet import WetCells
 from echocast.samples.windows import Windows
 
 log = logging.getLogger(__name__)
-
-WET_MM_H = 0.5
-"""A pixel with at least so much rain is wet."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,23 +69,44 @@ class Source:
         starts: the first frame of each window.
         data: lengths of windows, how they are drawn and varied.
         crop: cut squares of ``data.crop_size`` cells out of it and vary its calibration, as suits other radars' data.
+        known_wet_cells: of the field, if they were counted before.
     """
 
     field: xr.DataArray
     starts: Int[np.ndarray, "windows"]
     data: Data
     crop: bool = False
+    known_wet_cells: WetCells | None = None
 
     @cached_property
     def windows(self) -> Windows:
-        """Its windows, in memory if the experiment wants them there."""
+        """Its windows, in memory if the experiment wants them there and they fit."""
         past = min(self.data.past, self.length - 1)
-        return Windows(self.field, self.starts, past=past, future=self.length - past, in_memory=self.data.in_memory)
+        return Windows(self.field, self.starts, past=past, future=self.length - past, in_memory=self.in_memory)
+
+    @cached_property
+    def in_memory(self) -> bool:
+        """Whether all frames are read before training."""
+        frames = int(self.starts.max() - self.starts.min()) + self.length if len(self.starts) else 0
+        needed = 4e-9 * frames * int(np.prod(self.field.shape[1:]))
+        if self.data.in_memory and needed > self.data.memory_gb:
+            log.info(
+                "%d frames need %.1f GB, more than data.memory_gb = %g: each window is read when it is needed",
+                frames,
+                needed,
+                self.data.memory_gb,
+            )
+        return self.data.in_memory and needed <= self.data.memory_gb
+
+    @cached_property
+    def wet_cells(self) -> WetCells:
+        """Where it rains."""
+        return wet.counted(self.field) if self.known_wet_cells is None else self.known_wet_cells
 
     @cached_property
     def wet(self) -> Float[np.ndarray, "windows"]:
         """The mean share of wet pixels in each window."""
-        return wetness(self.field, self.starts, self.length)
+        return self.wet_cells.shares(self.starts, self.length)
 
     @cached_property
     def length(self) -> int:
@@ -138,19 +158,29 @@ class Source:
             y, x = self._corner(frames[count // 2].values, rng)
             cut = frames_to_tensor(frames[..., y : y + size, x : x + size]).numpy()
             return torch.from_numpy(augmentation.padded(augmentation.recalibrated(cut, rng, sigma=sigma), size))
-        window = frames_to_tensor(frames)
+        window = self.square(frames, start, rng) if self.data.crop else frames_to_tensor(frames)
         if not self.data.augment:
             return window
         varied = augmentation.recalibrated(window.numpy(), rng, sigma=sigma)
         return torch.from_numpy(augmentation.turned(varied, rng))
+
+    def square(self, frames: xr.DataArray, start: int, rng: np.random.Generator) -> Shaped[Tensor, "time channel y x"]:
+        """A square of frames of the window that begins at `start`, drawn by the rain of the whole window."""
+        size = self.data.crop_size
+        chances = self._chances(self.wet_cells.squares(start, self.length, size))
+        block = np.unravel_index(rng.choice(chances.size, p=chances.ravel() / chances.sum()), chances.shape)
+        corner = np.array(block) * wet.BLOCK + rng.integers(-wet.BLOCK // 2, wet.BLOCK // 2, size=2)
+        y, x = np.clip(corner, 0, [max(frames.sizes[axis] - size, 0) for axis in ("y", "x")])
+        cut = frames_to_tensor(frames[..., y : y + size, x : x + size]).numpy()
+        return torch.from_numpy(augmentation.padded(cut, size))
 
     def _corner(self, middle: Float[np.ndarray, "*channel y x"], rng: np.random.Generator) -> tuple[int, int]:
         """Where a square begins; squares with rain in the middle frame of a window are likelier."""
         size, count = self.data.crop_size, self.data.crop_candidates
         rows, columns = (max(n - size, 0) + 1 for n in middle.shape[-2:])
         corners = np.stack([rng.integers(rows, size=count), rng.integers(columns, size=count)], axis=1)
-        wet = [float((middle[..., y : y + size, x : x + size] >= WET_MM_H).mean()) for y, x in corners]
-        chances = self._chances(np.array(wet))
+        shares = [float((middle[..., y : y + size, x : x + size] >= wet.WET_MM_H).mean()) for y, x in corners]
+        chances = self._chances(np.array(shares))
         y, x = corners[rng.choice(count, p=chances / chances.sum())]
         return int(y), int(x)
 
@@ -158,16 +188,29 @@ class Source:
         return np.asarray(np.clip(wet, *self.data.wet_fraction_range))
 
 
-def wetness(
-    field: xr.DataArray, starts: Int[np.ndarray, "windows"], length: int, *, chunk: int = 512
-) -> Float[np.ndarray, "windows"]:
-    """The mean share of pixels with at least 0.5 mm/h in each window of `length` frames."""
-    counted = [(field[i : i + chunk].values >= WET_MM_H).mean(axis=(1, 2)) for i in range(0, len(field), chunk)]
-    shares = np.concatenate([[0.0], np.cumsum(np.concatenate(counted))])
-    return np.asarray((shares[starts + length] - shares[starts]) / length)
+class Squares(Dataset[Tensor]):
+    """A square of each window of a source, always the same one, to validate with."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def __len__(self) -> int:
+        return len(self.source.starts)
+
+    def __getitem__(self, number: int) -> Shaped[Tensor, "time channel y x"]:
+        start = int(self.source.starts[number])
+        frames = self.source.windows.frames(start, self.source.length)
+        return self.source.square(frames, start, np.random.default_rng([start]))
 
 
-def of_archive(field: xr.DataArray, within: list[slice], data: Data, stride: int, name: str) -> Source:
+def of_archive(
+    field: xr.DataArray,
+    within: list[slice],
+    data: Data,
+    stride: int,
+    name: str,
+    wet_cells: WetCells | None = None,
+) -> Source:
     """The windows of some segments of an archive that are wet enough.
 
     Args:
@@ -176,6 +219,7 @@ def of_archive(field: xr.DataArray, within: list[slice], data: Data, stride: int
         data: lengths of windows and how they are drawn.
         stride: frames between the starts of neighbouring windows.
         name: what the message calls them, such as ``training``.
+        wet_cells: of the field, if they were counted before.
 
     Raises:
         MissingFrames: there are none.
@@ -185,14 +229,15 @@ def of_archive(field: xr.DataArray, within: list[slice], data: Data, stride: int
     length = data.past + data.future
     starts = segments.window_starts(within, data.past, data.future, stride)
     if len(starts) and data.min_wet_fraction > 0:
-        starts = starts[wetness(field, starts, length) >= data.min_wet_fraction]
+        wet_cells = wet.counted(field) if wet_cells is None else wet_cells
+        starts = starts[wet_cells.shares(starts, length) >= data.min_wet_fraction]
     if not len(starts):
         raise MissingFrames(
             f"no {name} window of {length} unbroken frames has rain on {data.min_wet_fraction:.1%} of its pixels;"
             " archive more, or lower data.min_wet_fraction"
         )
     log.info("%d %s windows", len(starts), name)
-    return Source(field, starts, data)
+    return Source(field, starts, data, known_wet_cells=wet_cells)
 
 
 def of_auxiliary(field: xr.DataArray, data: Data) -> Source:

@@ -9,11 +9,14 @@ import numpy as np
 import xarray as xr
 
 from echocast.errors import DataError
-from echocast.samples.segments import segments
+from echocast.samples.segments import segments, window_starts
 
 PARTS = ("all", "train", "validation", "test")
 FRACTIONS = (0.7, 0.15, 0.15)
 """How a field's frames go to train, validation and test, in the order of time."""
+
+_TRAINED = 0.75
+"""The share of the windows of few events that are trained on."""
 
 BLOCK = 40
 BLOCKS_A_DAY = 6
@@ -40,6 +43,39 @@ def by_fractions(field: xr.DataArray, part: str, *, fractions: tuple[float, floa
     second = int(np.clip(np.abs(frames - fractions[0] - fractions[1]).argmin() + 1, first + 1, len(found) - 1))
     bounds = {"train": (0, first), "validation": (first, second), "test": (second, len(found))}
     return found[slice(*bounds[part])]
+
+
+def by_time(field: xr.DataArray, past: int, future: int) -> dict[str, list[slice]]:
+    """Of few events, the first three quarters of their windows to train and the last quarter for validation.
+
+    Between the two lies a gap as long as a window, whose frames are in neither: minutes after the last training frame
+    it still rains where it did. There is no test part.
+
+    Args:
+        field: an archive's field.
+        past: frames of input of a window.
+        future: frames to forecast.
+
+    Raises:
+        DataError: the field is too short for a window in each part and the gap.
+    """
+    found, window = segments(field), past + future
+    starts = window_starts(found, past, future, 1)
+    cuts = np.arange(field.sizes["time"] + 1)
+    train = np.searchsorted(starts, cuts - window, side="right")
+    validation = len(starts) - np.searchsorted(starts, cuts + window)
+    fits = (train > 0) & (validation > 0)
+    if not fits.any():
+        longest = max((one.stop - one.start for one in found), default=0)
+        raise DataError(
+            f"{len(found)} unbroken segments, the longest of {longest} frames, are too short to learn from and to"
+            f" validate with: that takes {3 * window} frames, for windows of {window} and a gap as long; archive more,"
+            " give data.validation, or lower data.past and data.future"
+        )
+    share = np.where(fits, train / np.maximum(train + validation, 1), np.inf)
+    cut = int(cuts[np.abs(share - _TRAINED).argmin()])
+    number = np.arange(field.sizes["time"])
+    return {"train": _within(field, number < cut), "validation": _within(field, number >= cut + window), "test": []}
 
 
 def by_dates(field: xr.DataArray, *, validation: tuple[str, str], test: tuple[str, str]) -> dict[str, list[slice]]:

@@ -38,6 +38,15 @@ def to_tensor(field: xr.DataArray) -> Shaped[Tensor, "1 time channel y x"]:
     return frames_to_tensor(field)[None]
 
 
+def taken(field: xr.DataArray) -> Shaped[Tensor, "1 time channel y x"]:
+    """The same in the memory of the field, if it can be: the field is not to be used any more."""
+    values = field.values
+    if fields.is_whole(field) or values.dtype != np.float32 or not values.flags.writeable:
+        return to_tensor(field)
+    tensor = torch.from_numpy(np.ascontiguousarray(values))
+    return (tensor if "channel" in field.dims else tensor.unsqueeze(1))[None]
+
+
 def context_of(field: xr.DataArray, *, steps: int = 0) -> Context:
     """What a forecaster is told of a field: its cell size, time step, and the valid times of `steps` more frames."""
     step = fields.time_step(field.time.values) if field.sizes["time"] > 1 else None
@@ -58,10 +67,14 @@ def to_forecast(future: Float[Tensor, "1 *member_lead channel y x"], past: xr.Da
     Returns:
         (lead, y, x), with ``member`` before it and ``channel`` behind it where there are some.
     """
+    return of_values(future[0].detach().cpu().to(torch.float32).numpy(), past)
+
+
+def of_values(values: Float[np.ndarray, "*member_lead channel y x"], past: xr.DataArray) -> xr.DataArray:
+    """The same of an array (lead, channel, y, x) or (member, lead, channel, y, x), float32."""
     step, issued = fields.time_step(past.time.values), past.time.values[-1]
-    members = future.shape[1] if future.ndim == 6 else 0
-    lead = np.arange(1, future.shape[-4] + 1) * step
-    values = future[0].detach().cpu().to(torch.float32).numpy()
+    members = len(values) if values.ndim == 5 else 0
+    lead = np.arange(1, values.shape[-4] + 1) * step
     channels = "channel" in past.dims
     member = ("member", np.arange(1, members + 1, dtype=np.int32), _REALIZATION)
     forecast = xr.DataArray(

@@ -4,7 +4,9 @@
 >>> open_sources(Data(train=Path("radar.zarr"))).training  # doctest: +SKIP
 """
 
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,9 +18,18 @@ from echocast.errors import DataError, ExperimentError
 from echocast.samples import segments, splits
 from echocast.samples.data import Data
 from echocast.samples.sources import Source, evenly, of_archive, of_auxiliary
+from echocast.samples.wet import WetCells
+from echocast.training import wet_cells
 
-Part = tuple[xr.DataArray, list[slice]]
-"""A field and the segments of it that are used."""
+log = logging.getLogger(__name__)
+
+
+class Part(NamedTuple):
+    """A field and the segments of it that are used, and where it rains in it, if that is kept."""
+
+    field: xr.DataArray
+    within: list[slice]
+    wet_cells: WetCells | None = None
 
 
 class Sources(NamedTuple):
@@ -40,11 +51,16 @@ def open_sources(data: Data) -> Sources:
     """
     train, validation = _synthetic(data.synthetic) if data.synthetic is not None else _archived(data)
     stride = data.validation_stride or max(data.stride, (data.past + data.future) // 2)
-    first = of_archive(*train, data, data.stride, "training")
-    held = of_archive(*validation, data, stride, "validation")
-    chosen = Source(held.field, evenly(held.starts, data.validation_windows), data)
-    auxiliary = [of_auxiliary(archive.open(path), data) for path in data.auxiliary]
+    first = of_archive(train.field, train.within, data, data.stride, "training", train.wet_cells)
+    held = of_archive(validation.field, validation.within, data, stride, "validation", validation.wet_cells)
+    chosen = replace(held, starts=evenly(held.starts, data.validation_windows))
+    auxiliary = [_auxiliary(path, data) for path in data.auxiliary]
     return Sources([first, *auxiliary], chosen)
+
+
+def _auxiliary(path: Path, data: Data) -> Source:
+    field = archive.open(path)
+    return replace(of_auxiliary(field, data), known_wet_cells=_wet_cells(path, field, data))
 
 
 def split(field: xr.DataArray, data: Data) -> dict[str, list[slice]]:
@@ -52,19 +68,48 @@ def split(field: xr.DataArray, data: Data) -> dict[str, list[slice]]:
     if data.split == "blocks":
         days = None if data.days is None else splits.rainiest_days(field, data.days)
         return splits.blocks(field, days=days, seed=data.split_seed)
+    if len(segments.segments(field)) < _FEW:
+        made = splits.by_time(field, data.past, data.future)
+        _tell(field, made)
+        return made
     return {part: splits.by_fractions(field, part) for part in ("train", "validation", "test")}
+
+
+_FEW = 3
+"""With fewer segments than this, parts of one segment are trained on and validated with."""
+
+
+def _tell(field: xr.DataArray, parts: Mapping[str, list[slice]]) -> None:
+    """Which times of few events are for what."""
+    times = field.time.values
+    ends = {name: times[[found[0].start, found[-1].stop - 1]] for name, found in parts.items() if found}
+    spans = [f"{name} from {fields.format_time(a)} to {fields.format_time(b)} UTC" for name, (a, b) in ends.items()]
+    log.warning(
+        "the archive holds one or two events: %s; scores on other events will be lower: archive more, or give"
+        " data.validation",
+        ", ".join(spans),
+    )
 
 
 def _archived(data: Data) -> tuple[Part, Part]:
     assert data.train is not None  # `Data` refuses neither archive nor synthetic fields
     train = archive.open(data.train)
     if data.validation is None:
-        parts = split(train, data)
-        return (train, parts["train"]), (train, parts["validation"])
+        parts, rain = split(train, data), _wet_cells(data.train, train, data)
+        return Part(train, parts["train"], rain), Part(train, parts["validation"], rain)
     other = archive.open(data.validation)
     fields.check_same_grid(train, other, str(data.validation))
     _refuse_shared_frames(train, other, data.validation)
-    return (train, segments.segments(train)), (other, segments.segments(other))
+    return (
+        Part(train, segments.segments(train), _wet_cells(data.train, train, data)),
+        Part(other, segments.segments(other), _wet_cells(data.validation, other, data)),
+    )
+
+
+def _wet_cells(path: Path, field: xr.DataArray, data: Data) -> WetCells | None:
+    """Where it rains, if anything is drawn by it."""
+    is_needed = data.min_wet_fraction > 0 or data.sampling == "by_rain"
+    return wet_cells.of_archive(path, field) if is_needed and field.name == fields.NAME else None
 
 
 def _synthetic(options: Mapping[str, Any]) -> tuple[Part, Part]:
@@ -76,7 +121,7 @@ def _synthetic(options: Mapping[str, Any]) -> tuple[Part, Part]:
         plugins.load(package, name).training_fields, table, where="[data.synthetic]", error=ExperimentError
     )
     train, validation = made["train"], made["validation"]
-    return (train, segments.segments(train)), (validation, segments.segments(validation))
+    return Part(train, segments.segments(train)), Part(validation, segments.segments(validation))
 
 
 def _refuse_shared_frames(train: xr.DataArray, validation: xr.DataArray, path: Path) -> None:

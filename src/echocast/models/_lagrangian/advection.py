@@ -17,7 +17,7 @@ from echocast.models._lagrangian.changes import Changes
 from echocast.models._lagrangian.detail import Newest, damped
 from echocast.models._lagrangian.levels import to_level, to_logit
 from echocast.models.scaling import Scaling
-from echocast.motion.advection import departure_points, sample
+from echocast.motion.advection import departure_points, pixel_coordinates, sample, strips
 
 _MIN_WEIGHT = 0.05
 """Of a cell's observed weight, so that nothing is divided by 0; where less is observed, no pixel is forecast."""
@@ -73,33 +73,38 @@ class Carrier:
         frame: Newest,
         changes: Changes,
         motion: Float[Tensor, "batch 2 y x"],
-        arrival: Float[Tensor, "batch 2 rows x"],
         decay_steps: Sequence[float],
-    ) -> Iterator[tuple[Float[Tensor, "batch 2 rows x"], Float[Tensor, "batch 1 rows x"]]]:
-        """For each lead time the cells that `arrival` comes from and its logits, NaN where these were not observed.
+    ) -> Iterator[tuple[int, slice, Float[Tensor, "batch 2 rows x"], Float[Tensor, "batch 1 rows x"]]]:
+        """For each lead time, strip by strip: lead, rows, the cells these come from, their logits.
+
+        The logits are NaN where this was not observed.
 
         Args:
             frame: the newest frame.
             changes: on the grid of its cells.
             motion: displacement in pixels per time step.
-            arrival: pixel coordinates to forecast.
             decay_steps: time steps after which each class of detail smaller than a cell is smaller by a factor of e.
         """
         undamped = self.scaling.to_smooth_values(frame.level) * frame.observed
-        least = self.min_observed_fraction
-        for lead, points in enumerate(departure_points(motion, changes.growth.shape[1], arrival)):
-            cells = points if frame.factor == 1 else (points + 0.5) / frame.factor - 0.5
+        least, steps = self.min_observed_fraction, changes.growth.shape[1]
+        rows = strips(motion)
+        ways = [departure_points(motion, steps, pixel_coordinates(motion, one)) for one in rows]
+        for lead in range(steps):
             damping = changes.damping[:, lead]
             rate = self.scaling.to_smooth_values(damped(frame, damping)) * frame.observed
             coarse = torch.cat([frame.observed, rate, undamped, changes.growth[:, lead], damping[:, :1]], dim=1)
-            observed, *rates, growth, first = sample(coarse, cells, "border").chunk(5, dim=1)
-            seen, *rain = sample(frame.pixels, points, "zeros").chunk(frame.pixels.shape[1], dim=1)
-            level, smooth_level = (to_level(self.scaling, r / observed.clamp(min=_MIN_WEIGHT)) for r in rates)
-            finer = [to_level(self.scaling, r / seen.clamp(min=least)) for r in rain]
-            for steps, (fine, smooth) in zip(decay_steps, pairwise([*finer, smooth_level]), strict=False):
-                # What the cells lose of their own smallest detail, smaller detail loses too.
-                level = level + (1.0 + first).clamp(0.0, math.exp(-(lead + 1) / steps)) * (fine - smooth)
-            yield cells, (to_logit(level, self.limits) + growth).masked_fill_(seen < least, torch.nan)
+            kept = [math.exp(-(lead + 1) / decay) for decay in decay_steps]
+            for one, way in zip(rows, ways, strict=True):
+                points = next(way)
+                cells = points if frame.factor == 1 else (points + 0.5) / frame.factor - 0.5
+                observed, *rates, growth, first = sample(coarse, cells, "border").chunk(5, dim=1)
+                seen, *rain = sample(frame.pixels, points, "zeros").chunk(frame.pixels.shape[1], dim=1)
+                level, smooth_level = (to_level(self.scaling, r / observed.clamp(min=_MIN_WEIGHT)) for r in rates)
+                finer = [to_level(self.scaling, r / seen.clamp(min=least)) for r in rain]
+                for share, (fine, smooth) in zip(kept, pairwise([*finer, smooth_level]), strict=False):
+                    # What the cells lose of their own smallest detail, smaller detail loses too.
+                    level = level + (1.0 + first).clamp(0.0, share) * (fine - smooth)
+                yield lead, one, cells, (to_logit(level, self.limits) + growth).masked_fill_(seen < least, torch.nan)
 
     def training(
         self, frame: Newest, changes: Changes, motion: Float[Tensor, "batch 2 y x"]

@@ -87,11 +87,16 @@ class Network(nn.Module):
             steps: lead times.
             context: the cell size and the time step of `past`.
         """
+        hidden = torch.cat(self._layers(past, motion, steps, context), dim=2)
+        return dropout(hidden, self.encoder.dropout, self.training)
+
+    def _layers(
+        self, past: Tensor, motion: Tensor, steps: int, context: Context
+    ) -> list[Float[Tensor, "batch node hidden rows columns"]]:
         settings = self.network_settings
         inputs = self._inputs(past[:, -settings.max_input_frames :], motion, context)
         more = -(-(steps - 1) // settings.lead_stride)
-        hidden = torch.cat(_coder.unrolled(self.encoder, self.forecaster, inputs, more), dim=2)
-        return dropout(hidden, self.encoder.dropout, self.training)
+        return _coder.unrolled(self.encoder, self.forecaster, inputs, more)
 
     def _inputs(
         self, past: Tensor, motion: Tensor, context: Context
@@ -117,15 +122,9 @@ class Network(nn.Module):
         like: Float[Tensor, "batch time channel y x"],
     ) -> Changes:
         """What `head` makes of the hidden states for each lead time, on the grid and in the dtype of `like`."""
-        size, patch = (like.shape[-2], like.shape[-1]), self.network_settings.patch
-        nodes = head(hidden.flatten(0, 1)).to(like.dtype)
-        nodes = nodes.reshape(*hidden.shape[:2], *nodes.shape[1:])
+        nodes = self._nodes(head, hidden, like)
         out = torch.stack([self._at_lead(nodes, lead) for lead in range(steps)], dim=1)
-        parts = out[:, :, : self._cell_outputs].reshape(len(out), -1, patch**2, *out.shape[-2:])
-        cells = from_patches(parts, patch)[..., : size[0], : size[1]].reshape(len(out), steps, -1, *size)
-        rest = out[:, :, self._cell_outputs :]
-        deviation = (rest + self._initial_log_scale).exp() if rest.shape[2] else None
-        return Changes(cells[:, :, :1], cells[:, :, 1:], deviation)
+        return self._changes(out, (like.shape[-2], like.shape[-1]))
 
     def mean_changes(
         self,
@@ -145,11 +144,42 @@ class Network(nn.Module):
         for axes in images:
             sign = motion.new_tensor([-1.0 if axis in axes else 1.0 for axis in (-2, -1)]).view(1, 2, 1, 1)
             mirrored = past.flip(axes)
-            hidden = self.hidden_states(mirrored, motion.flip(axes) * sign, steps, context)
-            made = [part.flip(axes) for part in self.changes(head, hidden, steps, mirrored) if part is not None]
-            total = [before.add_(part) for before, part in zip(total, made, strict=True)] if total else made
-        growth, damping, *deviation = (part.div_(len(images)) for part in total)
+            nodes = self._node_by_node(head, mirrored, motion.flip(axes) * sign, steps, context)
+            for lead in range(steps):  # one at a time, for memory
+                made = self._changes(self._at_lead(nodes, lead).unsqueeze(1), (past.shape[-2], past.shape[-1]))
+                parts = [part.flip(axes) for part in made if part is not None]
+                total = total or [part.new_zeros(len(part), steps, *part.shape[2:]) for part in parts]
+                for sums, part in zip(total, parts, strict=True):
+                    sums[:, lead : lead + 1] += part
+        growth, damping, *deviation = (sums.div_(len(images)) for sums in total)
         return Changes(growth[..., :height, :width], damping[..., :height, :width], *deviation)
+
+    def _node_by_node(
+        self, head: Callable[[Tensor], Tensor], past: Tensor, motion: Tensor, steps: int, context: Context
+    ) -> Float[Tensor, "batch node outputs rows columns"]:
+        """The same of the hidden states of some frames, without a copy of these: not to learn from."""
+        layers = self._layers(past, motion, steps, context)
+        each = (torch.cat([layer[:, node] for layer in layers], dim=1) for node in range(layers[0].shape[1]))
+        return torch.stack([head(hidden).to(past.dtype) for hidden in each], dim=1)
+
+    def _nodes(
+        self,
+        head: Callable[[Tensor], Tensor],
+        hidden: Float[Tensor, "batch node hidden rows columns"],
+        like: Tensor,
+    ) -> Float[Tensor, "batch node outputs rows columns"]:
+        """What `head` makes of the hidden states, in the dtype of `like`."""
+        nodes = head(hidden.flatten(0, 1)).to(like.dtype)
+        return nodes.reshape(*hidden.shape[:2], *nodes.shape[1:])
+
+    def _changes(self, out: Float[Tensor, "batch steps outputs rows columns"], size: tuple[int, int]) -> Changes:
+        """Growth and damping on the grid of the cells, from those of patches; and the noise's standard deviation."""
+        patch = self.network_settings.patch
+        parts = out[:, :, : self._cell_outputs].reshape(len(out), -1, patch**2, *out.shape[-2:])
+        cells = from_patches(parts, patch)[..., : size[0], : size[1]].reshape(*out.shape[:2], -1, *size)
+        rest = out[:, :, self._cell_outputs :]
+        deviation = (rest + self._initial_log_scale).exp() if rest.shape[2] else None
+        return Changes(cells[:, :, :1], cells[:, :, 1:], deviation)
 
     def _at_lead(self, nodes: Tensor, lead: int) -> Tensor:
         """The forecaster's step at a lead time, or between the two beside it."""

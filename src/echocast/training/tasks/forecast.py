@@ -22,9 +22,9 @@ from echocast.fields import NAME, RAINFALL_RATE
 from echocast.models import base
 from echocast.models.base import LearnedEnsemble, LearnedForecaster
 from echocast.samples.augmentation import flipped
-from echocast.samples.batches import Batches
+from echocast.samples.batches import Ahead, Batches
 from echocast.samples.data import Data
-from echocast.samples.sources import Batch, Source
+from echocast.samples.sources import Batch, Source, Squares
 from echocast.training import losses
 from echocast.training.data import Sources, open_sources
 from echocast.training.experiment import Experiment
@@ -76,7 +76,8 @@ def module(experiment: Experiment, sources: Sources) -> "ForecastModule":
 
 def training_batches(sources: Sources, *, size: int, seed: int, rank: int, world: int) -> Dataset[Batch]:
     """Batches by number."""
-    return Batches(sources.training, size=size, seed=seed, rank=rank, world=world)
+    made = Batches(sources.training, size=size, seed=seed, rank=rank, world=world)
+    return made if all(source.in_memory for source in sources.training) else Ahead(made)
 
 
 def validation_batches(sources: Sources, *, size: int) -> DataLoader[Batch]:
@@ -86,7 +87,8 @@ def validation_batches(sources: Sources, *, size: int) -> DataLoader[Batch]:
     def collate(windows: list[Tensor]) -> Batch:
         return Batch(torch.stack(windows), source.data.past, source.context)
 
-    return DataLoader(source.windows, size, collate_fn=collate)  # type: ignore[arg-type]  # windows, made batches of
+    windows = Squares(source) if source.data.crop else source.windows
+    return DataLoader(windows, size, collate_fn=collate)  # type: ignore[arg-type]  # windows, made batches of
 
 
 class OwnLoss(Protocol):
