@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 
 WET_MM_H = 0.5
 """A cell with at least so much rain is wet."""
@@ -32,10 +32,10 @@ class WetCells:
         cells: of a frame.
     """
 
-    counts: Int[np.ndarray, "time rows columns"]
+    counts: Integer[np.ndarray, "time rows columns"]
     cells: int
 
-    def shares(self, starts: Int[np.ndarray, "windows"], length: int) -> Float[np.ndarray, "windows"]:
+    def shares(self, starts: Integer[np.ndarray, "windows"], length: int) -> Float[np.ndarray, "windows"]:
         """The mean share of wet cells in each window of `length` frames."""
         of_frames = self.counts.sum(axis=(1, 2), dtype=np.int64) / self.cells
         sums = np.concatenate([[0.0], np.cumsum(of_frames)])
