@@ -98,7 +98,6 @@ class Forecaster(nn.Module, ABC):
         # The forecast of a national grid is large: where nothing else refers to it, no second one is made.
         return future.masked_fill_(~observed, torch.nan) if own else future.masked_fill(~observed, torch.nan)
 
-    @torch.no_grad()
     def leads(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
     ) -> Iterator[Float[Tensor, "batch channel y x"]]:
@@ -108,10 +107,16 @@ class Forecaster(nn.Module, ABC):
         """
         self._check(past, steps)
         factor, unknown = self._coarsening(context), ~_observed(past)
-        for frame in self._lead_by_lead(*_coarsened(past, steps, context, factor)):
-            if factor > 1:
-                frame = resolution.refine(frame.unsqueeze(1), factor, (past.shape[-2], past.shape[-1]))[:, 0]
-            yield frame.to(past.dtype).masked_fill(unknown, torch.nan)
+        made = self._lead_by_lead(*_coarsened(past, steps, context, factor))
+        while True:
+            with torch.no_grad():  # not while the caller works with a frame
+                frame = next(made, None)
+                if frame is None:
+                    return
+                if factor > 1:
+                    frame = resolution.refine(frame.unsqueeze(1), factor, (past.shape[-2], past.shape[-1]))[:, 0]
+                frame = frame.to(past.dtype).masked_fill(unknown, torch.nan)
+            yield frame
 
     def check_past(
         self, frames: int, time_step_minutes: float, quantity: str | None = None, channels: int | None = None
