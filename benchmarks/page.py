@@ -9,9 +9,6 @@ forecast and two hours of observed frames are made of synthetic storms on a nati
 
 import os
 import platform
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -75,11 +72,11 @@ def run(*, quick: bool, rounds: int, device: str) -> str:  # noqa: ARG001 (all b
         with chromium() as browser:
             fresh = []
             for _ in range(rounds):
-                with server(root) as address:
-                    fresh.append(opening(browser, address))
-            with server(root) as address:
-                opening(browser, address)
-                running = [opening(browser, address) for _ in range(rounds)]
+                with serve.server(root) as (_, port):
+                    fresh.append(opening(browser, f"http://127.0.0.1:{port}"))
+            with serve.server(root) as (_, port):
+                opening(browser, f"http://127.0.0.1:{port}")
+                running = [opening(browser, f"http://127.0.0.1:{port}") for _ in range(rounds)]
     rows = [
         fresh[0].row("a server that has just started", fresh[1:]),
         running[0].row("a server that was asked before", running[1:]),
@@ -105,32 +102,6 @@ def publish(root: Path, size: serve.Size, frames: int) -> None:
 def _wkt(grid: Grid) -> str:
     assert grid.crs_wkt is not None  # the grid of the benchmark lies on Earth
     return grid.crs_wkt
-
-
-@contextmanager
-def server(root: Path) -> Iterator[str]:
-    """A server of a folder in a process of its own; its address, once it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    line = [
-        sys.executable,
-        "-m",
-        "echocast",
-        "serve",
-        str(root),
-        "--bind",
-        f"127.0.0.1:{port}",
-        "--metrics-bind",
-        "off",
-    ]
-    process = subprocess.Popen(line, stderr=subprocess.DEVNULL)
-    try:
-        serve._wait_for(port)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 @contextmanager

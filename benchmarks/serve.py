@@ -154,8 +154,9 @@ def tiles_of(grid: Grid, zooms: Iterable[int] = _ZOOMS) -> list[tuple[int, int, 
     return found
 
 
-def over_http(root: Path, snapshot: Snapshot, size: Size) -> tuple[list[Load], float]:
-    """The loads over HTTP, and the largest memory of the server in MiB."""
+@contextmanager
+def server(root: Path) -> Iterator[tuple[int, int]]:
+    """A server of a folder in a process of its own: its process and its port, once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -170,24 +171,30 @@ def over_http(root: Path, snapshot: Snapshot, size: Size) -> tuple[list[Load], f
         "--metrics-bind",
         "off",
     ]
-    server = subprocess.Popen(line, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(line, stderr=subprocess.DEVNULL)
     try:
         _wait_for(port)
+        yield process.pid, port
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def over_http(root: Path, snapshot: Snapshot, size: Size) -> tuple[list[Load], float]:
+    """The loads over HTTP, and the largest memory of the server in MiB."""
+    with server(root) as (pid, port):
         rng = random.Random(0)
         seen, unseen, points = _paths(snapshot, rng)
         asyncio.run(_ask(port, 4, seen, size.seconds * 10, len(seen)))  # so that they are kept
         loads = [
-            _loaded(KEPT, server.pid, port, 32, seen, size.seconds),
-            _loaded("tiles never seen", server.pid, port, 16, unseen, size.seconds, once=True),
-            _loaded("points as JSON", server.pid, port, 16, points, size.seconds),
+            _loaded(KEPT, pid, port, 32, seen, size.seconds),
+            _loaded("tiles never seen", pid, port, 16, unseen, size.seconds, once=True),
+            _loaded("points as JSON", pid, port, 16, points, size.seconds),
         ]
         with computing(size):
             name = f"{KEPT}, while {_BESIDE} members are computed"
-            loads.append(_loaded(name, server.pid, port, 32, seen, 2 * size.seconds))
-        return loads, _memory(server.pid)
-    finally:
-        server.terminate()
-        server.wait(20)
+            loads.append(_loaded(name, pid, port, 32, seen, 2 * size.seconds))
+        return loads, _memory(pid)
 
 
 @contextmanager

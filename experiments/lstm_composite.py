@@ -175,7 +175,8 @@ def table(results: dict[str, Any], experiment: experiments.Experiment) -> str:
     training, width = experiment.training, list(experiment.model["hidden_sizes"])
     lines = [
         f"Moving MNIST (Srivastava's protocol), layers of {width}, {training.steps * training.batch_size} sequences for"
-        f" each network, seed {training.seed}. Nats are per frame; the floor of the future is {results['floor']:.1f}.",
+        f" each network, seed {training.seed}; digits: {mnist.digits_of('train')[1]}. Nats are per frame; the floor of"
+        f" the future is {results['floor']:.1f}.",
         "",
         "| network | reconstruction, nats | future, nats | future, MSE | new future predictor on the frozen encoder,"
         " nats | which two digits | how many digits |",

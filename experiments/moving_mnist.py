@@ -102,7 +102,8 @@ def table(results: dict[str, dict[str, float]], training: experiments.Training, 
     """The table beside the paper's."""
     lines = [
         f"Moving MNIST ({kind}), widths of the paper divided by {divide},"
-        f" {training.steps * training.batch_size} sequences seen by each network, seed {training.seed}"
+        f" {training.steps * training.batch_size} sequences seen by each network, seed {training.seed};"
+        f" digits: {mnist.digits_of('train')[1]}"
         f"{', products in bf16' if training.precision == 'bf16-training' else ''}.",
         "",
         "| network | parameters | cross-entropy | paper | MSE | MAE | SSIM | PSNR | seconds |",

@@ -20,7 +20,7 @@ import torch
 from matplotlib.figure import Figure
 from moving_mnist import FUTURE, PAST, score, windows
 
-from echocast.synthetic import moving_mnist
+from echocast.synthetic import mnist, moving_mnist
 from echocast.training import experiment as experiments
 from echocast.training import fit
 from echocast.training.data import open_sources
@@ -49,7 +49,7 @@ def table(results: dict[str, dict[str, float]], training: experiments.Training) 
     """Markdown."""
     lines = [
         f"Moving MNIST (OpenSTL's protocol), {training.steps * training.batch_size} training sequences for each,"
-        f" seed {training.seed}.",
+        f" seed {training.seed}; digits: {mnist.digits_of('train')[1]}.",
         "",
         "| forecast | weights | MSE | MAE | SSIM | PSNR | seconds of training |",
         "|---|---:|---:|---:|---:|---:|---:|",

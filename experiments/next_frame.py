@@ -23,7 +23,7 @@ from torch.nn.functional import binary_cross_entropy
 
 from echocast.models.base import LearnedForecaster
 from echocast.models.keras_next_frame import KerasNextFrame
-from echocast.synthetic import moving_mnist, moving_squares
+from echocast.synthetic import mnist, moving_mnist, moving_squares
 from echocast.training import experiment as experiments
 from echocast.training import fit
 
@@ -125,6 +125,7 @@ def main() -> None:
     found = {"weights": float(sum(weight.numel() for weight in model.parameters()))} | scores(model, test, past)
     (given.out / "results.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
     lines = [f"| {name} | {value:.6g} |" for name, value in found.items()]
+    lines += [f"| digits | {mnist.digits_of('test')[1]} |"] if given.what == "digits" else []
     text = "\n".join(["| score | value |", "|---|---:|", *lines]) + "\n"
     (given.out / "table.md").write_text(text, encoding="utf-8")
     draw(model, test[0], past, given.out)

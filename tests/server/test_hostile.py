@@ -126,7 +126,6 @@ def test_slow_and_greedy_clients_neither_delay_others_nor_fill_the_memory(tmp_pa
         greedy = f"{HERE}/cube?bbox=-180,-90,180,90&parameter-name=rainfall_rate&datetime=2026-11-28T05:10Z&f="
         get(port, greedy + "NetCDF")  # what is made once, such as the boxes of blocks, is no growth
         get(port, f"{HERE}/position?coords=POINT(25%2062)")
-        alone = np.quantile(_others(port, pid, 0, seconds=3)[0], 0.99)
         before = memory_mb(pid)
         assert status(get(port, f"{HERE}/cube?bbox=-180,-90,180,90")) == 413
         for number in range(200):
@@ -136,9 +135,8 @@ def test_slow_and_greedy_clients_neither_delay_others_nor_fill_the_memory(tmp_pa
             text = f"GET {greedy}{form} HTTP/1.1\r\nHost: x\r\n" + ("\r\n" if number % 4 else "")
             link.sendall(text.encode())  # each fourth never ends its request; none reads
         took, growth = _others(port, pid, before, seconds=20)
-        worst = np.quantile(took, 0.99)
         assert growth < 50
-        assert worst < max(250, 3 * alone), (worst, alone)  # on a machine that is busy anyway all are slow
+        assert np.quantile(took, 0.99) < 250
 
 
 def _others(port: int, pid: int, before: float, seconds: float) -> tuple[list[float], float]:
