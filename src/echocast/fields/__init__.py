@@ -32,8 +32,10 @@ from echocast.fields.grid import (
     known_crs,
     project,
 )
+from echocast.fields.in_time import InTime
 from echocast.fields.longitude import between, continuous, near
 from echocast.fields.quantities import QUANTITIES, RAINFALL_RATE, Quantity
+from echocast.fields.regridding import Places, regridded
 from echocast.fields.times import Clock, clock, follows, format_time, time_step, tolerance
 from echocast.fields.units import MAX_RATE, agreed_unit, kind_of_unit, limited, to_rain_rate
 from echocast.zr import MARSHALL_PALMER, ZR, ZR_RELATIONS, rain_rate, reflectivity, zr_relation
@@ -51,6 +53,8 @@ __all__ = [
     "ZR",
     "ZR_RELATIONS",
     "Clock",
+    "InTime",
+    "Places",
     "Quantity",
     "agreed_unit",
     "between",
@@ -78,6 +82,7 @@ __all__ = [
     "project",
     "rain_rate",
     "reflectivity",
+    "regridded",
     "time_step",
     "to_rain_rate",
     "tolerance",

@@ -19,6 +19,10 @@ and where they are of use:
 
 - ``pieces(path, *, ...) -> Iterator[xarray.DataArray]``:
   the same, part by part in time, for what may not fit into memory.
+- ``runs(path, *, variable, units) -> list[xarray.DataArray]``:
+  the runs of a weather model that a file holds, each a forecast (lead, y, x), with ``member`` first if it has members.
+  It keeps when the run began (``forecast_reference_time``), from when on each value holds (``lead_start``) and the
+  level (an attribute); rain is the mean rate from there to the lead, of running sums their differences.
 - ``COMPANIONS``: patterns of files that lie beside the data and are read with them.
 - ``GZIP = True``: it reads files packed by gzip itself; for others they are unpacked (`echocast.io.unpacking`).
 - ``PAGE``: the address of its page, for a reader of another project.

@@ -27,6 +27,23 @@ RAIN = (
     *("bref", "refc", "refd", "rare", "dbz", "dbz_cmax"),
 )
 """Short names of what is rain, the ones that are taken first before the others."""
+QUANTITIES = {
+    **dict.fromkeys(("t", "2t"), ("air_temperature", 1.0)),
+    **dict.fromkeys(("2d", "dpt"), ("dew_point_temperature", 1.0)),
+    **dict.fromkeys(("r", "2r"), ("relative_humidity", 0.01)),
+    **dict.fromkeys(("msl", "prmsl"), ("air_pressure", 1.0)),
+    **dict.fromkeys(("u", "10u"), ("eastward_wind", 1.0)),
+    **dict.fromkeys(("v", "10v"), ("northward_wind", 1.0)),
+    **dict.fromkeys(("ws", "10si"), ("wind_speed", 1.0)),
+    **dict.fromkeys(("wdir", "10wdir"), ("wind_from_direction", 1.0)),
+    "z": ("geopotential", 1.0),
+    "lsm": ("land_area_fraction", 1.0),
+    **dict.fromkeys(("h", "orog"), ("surface_altitude", 1.0)),
+}
+"""Short names of what models hold beside rain: the quantity, and by what the numbers are multiplied to be in its unit.
+
+It is read only when it is named.
+"""
 _SPELLED = {"dB": "dBZ"}
 _WMO = {
     "0.1.7": ("prate", "kg m-2 s-1"),
@@ -60,6 +77,16 @@ class Parameter:
     is_rain: bool
     hours: float | None = None
     mrms: bool = False
+
+    @property
+    def quantity(self) -> str | None:
+        """The quantity of `echocast.fields` that it is, if it is known and not rain."""
+        return QUANTITIES.get(self.name, (None,))[0]
+
+    @property
+    def factor(self) -> float:
+        """By what its numbers are multiplied to be in the unit of that quantity."""
+        return QUANTITIES[self.name][1] if self.name in QUANTITIES else 1.0
 
     @property
     def kind(self) -> str:

@@ -37,6 +37,15 @@ def interval(message: Message) -> Interval:
     return _edition_1(message) if message.whole("edition") == 1 else _edition_2(message)
 
 
+def run_began(message: Message) -> np.datetime64:
+    """When the run of a model began; of an analysis or an observation its own time.
+
+    Raises:
+        UnreadableFile: its date is none.
+    """
+    return _reference(message)
+
+
 def _edition_1(message: Message) -> Interval:
     kind, unit = message.whole("timeRangeIndicator"), _unit(message, "indicatorOfUnitOfTimeRange", _SECONDS_1)
     first, last = message.whole("P1"), message.whole("P2")
@@ -86,6 +95,11 @@ def _unit(message: Message, key: str, seconds: dict[int, int]) -> np.timedelta64
 
 def _reference(message: Message) -> np.datetime64:
     date, clock = message.whole("dataDate"), message.whole("dataTime")
+    if not 1 <= date // 100 % 100 <= 12 or not 1 <= date % 100 <= 31 or not 1000 <= date // 10000 <= 9999:
+        raise UnreadableFile(
+            f"its dataDate is {date}, which is no date (YYYYMMDD); set the right one, of a field that does not change"
+            " any one, as ecCodes' grib_set does: grib_set -s dataDate=20180501 IN.grib OUT.grib"
+        )
     second = message.whole("second") if message.has("second") else 0
     return _moment(date // 10000, date // 100 % 100, date % 100, clock // 100, clock % 100, second)
 

@@ -18,7 +18,7 @@ import xarray as xr
 
 from echocast import fields
 from echocast.io import netcdf
-from echocast.readers import _cf, _hdf5
+from echocast.readers import _cf, _cf_runs, _hdf5
 
 SUFFIXES = (".nc", ".nc4", ".cdf", ".h5")
 GENERAL = True
@@ -57,6 +57,12 @@ def pieces(path: Path, **options: Any) -> Iterator[xr.DataArray]:
         whole = _cf.layout(data, selection, path.name)
         for part in _cf.stretches(len(whole.times), whole.cells, _STRETCH_BYTES):
             yield _cf.field(data, path.name, selection, part, whole)
+
+
+def runs(path: Path, *, variable: str | None = None, units: str | None = None) -> list[xr.DataArray]:
+    """The run of a model that a file holds, as a forecast: see `echocast.readers`."""
+    with netcdf.opened(path) as data:
+        return _cf_runs.runs(data, path.name, variable, units)
 
 
 def _has_netcdf_marks(file: h5py.File) -> bool:

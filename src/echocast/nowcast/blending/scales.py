@@ -1,0 +1,56 @@
+"""Blending by scale: the NWP takes over coarse scales and fine ones each at its own lead, by recent skill."""
+
+import logging
+
+import numpy as np
+
+from echocast.nowcast.blending import bands, linear
+from echocast.nowcast.blending.base import Blended, Sources, by_cells, ramp
+
+log = logging.getLogger(__name__)
+
+BETWEEN = (180.0, 360.0)
+
+
+def blend(sources: Sources) -> Blended:
+    """Nowcast and NWP are blended band by band, then given the distribution of rain rates between those of both.
+
+    The weight of a band is the share of the NWP in r^2 / (1 - r^2), r being the correlation with the radar that is to
+    be expected at that lead (`echocast.nowcast.blending.skill`); between the two leads of `Sources.between` it rises to
+    1 at least linearly. Where the skill cannot be told the blend is linear between these.
+
+    Source: the weights of Bowler et al. 2006, doi:10.1256/qj.04.100, equations 11 and 12, without noise.
+    """
+    skill = sources.skill
+    if skill is None:
+        log.warning("the newest frames are too few or too dry to tell the skill by scale; the blend is linear")
+        return linear.blend(sources)
+    least = ramp(sources.minutes, sources.between)
+    weights = np.stack([np.maximum(skill.weights_at(m), w) for m, w in zip(sources.minutes, least, strict=True)])
+    means = np.asarray(weights @ skill.shares)
+
+    def mixed(lead: int, nowcast: np.ndarray, model: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        # The weight of a cell is the mean weight but near borders; what it is beside that scales every band.
+        share = weight / max(float(means[lead]), 1e-6)
+        raised = np.clip((weight - means[lead]) / max(1.0 - float(means[lead]), 1e-6), 0.0, 1.0)
+        fine, coarse = bands.to_db(nowcast), bands.to_db(model)
+        step = np.minimum(share, 1.0) * bands.weighted(coarse - fine, skill.widths, weights[lead])
+        made = fine + step + raised * (coarse - fine - step)
+        return _with_distribution(made, nowcast, model, float(weight.mean()))
+
+    start, end = sources.between
+    told = f"scales: weights by lead and scale from the skill on the newest frames, NWP alone from {end:g} min"
+    made = by_cells(sources, means, mixed, told)
+    table = "; ".join(
+        f"{wavelength:.3g} km: {' '.join(f'{w:.2f}' for w in weights[:, band])}"
+        for band, wavelength in enumerate(skill.wavelengths_km)
+    )
+    return Blended(made.values, made.weight, made.told, {"nwp_weights_by_wavelength": table})
+
+
+def _with_distribution(order: np.ndarray, nowcast: np.ndarray, model: np.ndarray, weight: float) -> np.ndarray:
+    """The ranks of one field with rain rates between those of two others of the same rank."""
+    rates = (1.0 - weight) * np.sort(nowcast, axis=None) + weight * np.sort(model, axis=None)
+    made = np.empty(order.size, np.float32)
+    made[np.argsort(order, axis=None, kind="stable")] = rates
+    return made.reshape(order.shape)

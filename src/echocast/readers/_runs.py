@@ -1,0 +1,130 @@
+"""The run of a model as a forecast: what the readers of model files share.
+
+A run has the dims ``(lead, y, x)``, with ``member`` before them where there are several, ``forecast_reference_time``
+(when the run began), and for each lead ``lead_start``: from when on its value holds. It is the lead itself for what is
+known at a moment; rain is the mean rate from there to the lead.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from echocast import fields
+from echocast.errors import UnreadableFile
+
+_RESIDUE, _RESIDUE_SHARE = 0.1, 0.01
+"""A running sum may lose so many mm and so much of its highest from one step to the next."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """The values (y, x) of one step, which hold from `start` to `end`."""
+
+    start: np.datetime64
+    end: np.datetime64
+    values: np.ndarray
+
+
+def run(
+    members: Sequence[Sequence[Step]],
+    *,
+    began: np.datetime64,
+    grid: tuple[np.ndarray, np.ndarray, Any],
+    quantity: str,
+    attrs: dict[str, str],
+    numbers: Sequence[int] = (),
+) -> xr.DataArray:
+    """The checked forecast of a run.
+
+    Args:
+        members: the steps of each member, in the order of time; of one without members a row of one.
+        began: the time of the analysis that it started from.
+        grid: coordinates of y and x, and the projection.
+        quantity: what the values are, in its unit.
+        attrs: what the file says of it, such as ``level``.
+        numbers: of the members; none if it has no members.
+
+    Raises:
+        UnreadableFile: the members have different steps, or there is no step.
+    """
+    first, (y, x, crs) = members[0], grid
+    ends = [step.end for step in first]
+    for number, other in zip(numbers, members, strict=False):
+        if [step.end for step in other] != ends:
+            raise UnreadableFile(
+                f"member {number} has {len(other)} steps, and member {numbers[0]} has {len(ends)} or others; give the"
+                " missing steps, or one member with --variable"
+            )
+    if not ends:
+        raise UnreadableFile(f"holds no step of the run of {fields.format_time(began)} UTC; fetch the file again")
+    frames = fields.make(
+        np.stack([step.values for step in first]), time=ends, y=y, x=x, crs=crs, quantity=quantity, attrs=attrs
+    )
+    values = frames.values if not numbers else np.stack([[step.values for step in one] for one in members])
+    starts = np.array([step.start for step in first], "datetime64[ns]")
+    return _forecast(frames, np.asarray(values, np.float32), began.astype("datetime64[ns]"), starts, numbers)
+
+
+def deaccumulated(
+    amounts: np.ndarray, starts: np.ndarray, ends: np.ndarray, units: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """What sums gained since the last earlier sum from the same start, and from when on.
+
+    Args:
+        amounts: (time, y, x), in the order of `ends`.
+        starts: from when on each sums up.
+        ends: until when.
+        units: of the amounts, for messages.
+
+    Returns:
+        The amounts of the new intervals, and their starts.
+
+    Raises:
+        UnreadableFile: a sum loses more than packing explains.
+    """
+    latest: dict[np.datetime64, int] = {}
+    new, begins = np.array(amounts, np.float32), np.array(starts, "datetime64[ns]")
+    for number, start in enumerate(starts):
+        earlier = latest.get(start)
+        latest[start] = number
+        if earlier is not None:
+            new[number] = gained(amounts[earlier], amounts[number], ("its sum", units), (ends[earlier], ends[number]))
+            begins[number] = ends[earlier]
+    return new, begins
+
+
+def gained(
+    earlier: np.ndarray, later: np.ndarray, about: tuple[str, str], times: tuple[np.datetime64, np.datetime64]
+) -> np.ndarray:
+    """What a running sum gained; a model's interpolation lets single cells lose a little.
+
+    Raises:
+        UnreadableFile: it loses more.
+    """
+    new = later - earlier
+    lost, highest = -float(np.fmin.reduce(new, axis=None)), float(np.fmax.reduce(later, axis=None))
+    if lost > _RESIDUE + _RESIDUE_SHARE * highest:
+        raise UnreadableFile(
+            f"{about[0]} loses up to {lost:g} {about[1]} from {times[0]} to {times[1]}, though both are sums"
+            " from the same start; split the file if they are not"
+        )
+    return np.asarray(np.maximum(new, np.float32(0.0)))
+
+
+def _forecast(
+    frames: xr.DataArray, values: np.ndarray, began: np.datetime64, starts: np.ndarray, numbers: Sequence[int]
+) -> xr.DataArray:
+    ends, period = frames.time.values, {"standard_name": "forecast_period"}
+    coords: dict[str, Any] = {
+        "lead": ("lead", ends - began, period | {"long_name": "time since the run began"}),
+        "lead_start": ("lead", starts - began, {"long_name": "from when on the value of a lead holds"}),
+        "forecast_reference_time": ((), began, {"standard_name": "forecast_reference_time"}),
+        "time": ("lead", ends, {"standard_name": "time", "long_name": "time the forecast is valid for"}),
+    } | {name: frames.coords[name] for name in ("y", "x", "crs")}
+    if numbers:
+        coords["member"] = ("member", np.asarray(numbers, np.int32), {"standard_name": "realization", "units": "1"})
+    dims = (*(["member"] if numbers else []), "lead", "y", "x")
+    return fields.check(xr.DataArray(values, dims=dims, coords=coords, name=frames.name, attrs=dict(frames.attrs)))
