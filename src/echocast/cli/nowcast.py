@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from echocast.cli import arguments, options, output
+from echocast.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from echocast.nowcast import Nowcast
 
 _LONGEST_MINUTES = 10_080.0
+BLENDS = ("scales", "linear", "salient", "steps")
 
 
 def command(
@@ -52,6 +54,43 @@ def command(
             "--members", metavar="N", min=1, help="Make an ensemble of N members (models lagrangian and steps)."
         ),
     ] = None,
+    nwp: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--nwp",
+            metavar="FILE",
+            help="Blend into the rain of a weather model: GRIB or NetCDF file, folder or glob. May be repeated.",
+        ),
+    ] = None,
+    blend: Annotated[
+        str, typer.Option("--blend", metavar="METHOD", help=f"How to blend with --nwp: {', '.join(BLENDS)}.")
+    ] = BLENDS[0],
+    blend_between: Annotated[
+        str | None,
+        typer.Option(
+            "--blend-between",
+            metavar="MIN,MIN",
+            help="Leads between which the weather model takes over. Default: 120,240.",
+        ),
+    ] = None,
+    nwp_variable: Annotated[
+        str | None,
+        typer.Option("--nwp-variable", metavar="NAME", help="Parameter or variable of the model that is the rain."),
+    ] = None,
+    nwp_units: Annotated[
+        str | None,
+        typer.Option("--nwp-units", metavar="UNIT", help="Unit of that variable where the files do not say it."),
+    ] = None,
+    nwp_max_age: Annotated[
+        float,
+        typer.Option(
+            "--nwp-max-age",
+            metavar="HOURS",
+            min=0,
+            callback=arguments.finite,
+            help="Do not use a run that began longer before the newest frame.",
+        ),
+    ] = 12,
     format: options.Format = None,  # noqa: A002 (the option's name)
     variable: options.Variable = None,
     units: options.Units = None,
@@ -87,7 +126,10 @@ def command(
         ),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse a missing frame, and files that would be passed over.")
+        bool,
+        typer.Option(
+            "--strict", help="Refuse a missing frame, files that would be passed over, and a missing model run."
+        ),
     ] = False,
     gif: Annotated[Path | None, typer.Option("--gif", metavar="FILE.gif", help="Also write an animation.")] = None,
     png: Annotated[
@@ -112,9 +154,21 @@ def command(
     the probability of rain rates and amounts; a GeoTIFF holds the mean. The animation shows the mean, the panels show
     the mean, two members and the probability of 1 mm/h.
 
+    With --nwp the forecast is blended into the rain of a weather model, for leads up to six hours: the newest run of
+    the files that had begun at the newest frame is used. If none can be used it says why, and the forecast is the
+    nowcast alone (with --strict that is an error).
+
     Example: echocast nowcast radar/ --minutes 90 --out forecast.nc --gif forecast.gif
+
+    Example: echocast nowcast radar/ --nwp 'arome/*.grib' --minutes 360 --out forecast.nc
     """
     _check(inputs, model, out, gif, (png, motion))
+    arguments.check_name(blend, BLENDS, "blending", error=ModelError)
+    between = _between(blend_between)
+    if nwp:
+        arguments.check_inputs(nwp)
+    elif blend != BLENDS[0] or between or nwp_variable or nwp_units:
+        raise DataError("--blend, --blend-between, --nwp-variable and --nwp-units are about --nwp FILE; give that too")
     box, time = arguments.box(bbox), arguments.time(at)
     reading = options.read_options(
         format=format,
@@ -127,18 +181,30 @@ def command(
         missing_value=missing_value,
     )
     from echocast.nowcast import Selection, writing
+    from echocast.nowcast.blending.choosing import Nwp
 
     with output.console(stderr=True).status("reading, forecasting and writing"):
         select = Selection(
             frames=frames, at=time, every=every, bbox=box, coarsen=coarsen, max_age=max_age, strict=strict
         )
+        into = Nwp(tuple(nwp), blend, between, nwp_variable, nwp_units, nwp_max_age, strict) if nwp else None
         written_by = shlex.join(["echocast", *sys.argv[1:]])
         done = writing.write(
-            inputs, model, out, minutes=minutes, members=members, select=select, options=reading, command=written_by
+            inputs,
+            model,
+            out,
+            minutes=minutes,
+            members=members,
+            select=select,
+            options=reading,
+            nwp=into,
+            command=written_by,
         )
     made = done.shown
     if not as_json:
         output.say(made.used())
+        if "nwp" in made.forecast.attrs:
+            output.say(f"NWP {made.forecast.attrs['nwp']}")
     _write_pictures(made, gif, png, basemap=basemap)
     if motion:
         from echocast.plotting.motion import motion_to_png
@@ -149,6 +215,19 @@ def command(
         output.say_json(_summary(made, done.shape, written))
     else:
         output.say(f"wrote {made.forecast.sizes['lead']} lead times to {', '.join(written)}")
+
+
+def _between(text: str | None) -> tuple[float, float] | None:
+    """Two leads in minutes, the lower first."""
+    if text is None:
+        return None
+    try:
+        start, end = (float(word) for word in text.split(","))
+    except ValueError as bad:
+        raise DataError(f"--blend-between {text}: give two leads in minutes, as 120,240") from bad
+    if not 0 <= start < end < float("inf"):
+        raise DataError(f"--blend-between {text}: the first lead is at least 0 and below the second, as 120,240")
+    return start, end
 
 
 def _check(inputs: list[str], model: str, out: Path, gif: Path | None, pngs: tuple[Path | None, Path | None]) -> None:
@@ -187,6 +266,8 @@ def _summary(made: "Nowcast", shape: tuple[int, int], written: list[str]) -> dic
         "lead_minutes": list(forecast.lead.values),
         "members": forecast.sizes.get("member"),
         "passed_over": {str(place): why for place, why in made.passed_over.items()},
+        "nwp": forecast.attrs.get("nwp"),
+        "nwp_weight": list(forecast.nwp_weight.values) if "nwp_weight" in forecast.coords else None,
         "variable": str(forecast.name),
         "units": forecast.attrs["units"],
         "shape": list(shape),

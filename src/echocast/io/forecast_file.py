@@ -29,8 +29,11 @@ from echocast.io.forecast_leads import Leads
 BITS = 10
 """Significant bits of the rain rates of an ensemble, unless other are asked for."""
 _MINUTE = np.timedelta64(1, "m")
-_GLOBAL = ("source", "zr", "model", "input_files", "missing_frames")
-_READ_BACK = ("zr", "model", "input_files", "missing_frames")
+_OF_NWP = ("nwp", "nwp_reference_time", "nwp_files", "nwp_weights_by_wavelength")
+_GLOBAL = ("source", "zr", "model", "input_files", "missing_frames", *_OF_NWP)
+_READ_BACK = ("zr", "model", "input_files", "missing_frames", *_OF_NWP)
+_WEIGHT = "nwp_weight"
+"""By lead, of a forecast that is blended into a weather model (`echocast.nowcast.blending`)."""
 _OF_FIELD = ("standard_name", "long_name", "units", "grid_mapping")
 _TIME = {"units": "seconds since 1970-01-01 00:00:00", "calendar": "standard", "units_metadata": "leap_seconds: none"}
 _PERIOD = {"standard_name": "forecast_period", "units": "minutes"}
@@ -97,11 +100,12 @@ def from_netcdf(path: Path) -> xr.DataArray:
             forecast = data[_name_of_forecast(data)].load()
             provenance = {name: data.attrs[name] for name in _READ_BACK if name in data.attrs}
             minutes = data["forecast_period"].values
-            crs = {"crs": data["crs"].load()} if "crs" in data else {}
+            crs = {name: data[name].load().variable for name in ("crs", _WEIGHT) if name in data}
     except (OSError, KeyError, ValueError) as bad:
         raise UnreadableFile(f"{path}: is no forecast of echocast ({' '.join(str(bad).split())[:120]})") from bad
     forecast = forecast.drop_vars("forecast_period").assign_coords({"lead": _leads(minutes)} | crs)
-    forecast.attrs |= ({"grid_mapping": "crs"} if crs else {}) | provenance
+    forecast.attrs.pop("ancillary_variables", None)
+    forecast.attrs |= ({"grid_mapping": "crs"} if "crs" in crs else {}) | provenance
     return fields.check(forecast)
 
 
@@ -119,7 +123,13 @@ def dataset(forecast: xr.DataArray, products: xr.Dataset | None, command: str) -
     minutes = _minutes(forecast.lead.values)
     attrs = {name: forecast.attrs[name] for name in _OF_FIELD if name in forecast.attrs}
     attrs["coordinates"] = "forecast_reference_time forecast_period time"
+    weight = (
+        {_WEIGHT: ("lead", forecast[_WEIGHT].values, forecast[_WEIGHT].attrs)} if _WEIGHT in forecast.coords else {}
+    )
+    if weight:
+        attrs["ancillary_variables"] = _WEIGHT
     variables: dict[str, Any] = {
+        **weight,
         str(forecast.name): (forecast.dims, forecast.values, attrs),
         **({"crs": ((), np.int32(0), forecast.crs.attrs)} if "crs" in forecast.coords else {}),
         "forecast_period": ("lead", minutes, _PERIOD | {"long_name": "time since the forecast was issued"}),

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from echocast import fields, plugins
-from echocast.errors import DataError, UnreadableFile
+from echocast.errors import DataError, EchocastError, UnreadableFile
 from echocast.io import damage, listing, reading
 from echocast.io import location as locations
 from echocast.io.location import Location
@@ -26,7 +26,11 @@ _READERS = "echocast.readers"
 
 
 def read(
-    inputs: Location | Iterable[Location], *, variable: str | None = None, units: str | None = None
+    inputs: Location | Iterable[Location],
+    *,
+    variable: str | None = None,
+    units: str | None = None,
+    strict: bool = True,
 ) -> list[xr.DataArray]:
     """The runs that files, folders and globs hold, the oldest first.
 
@@ -34,6 +38,7 @@ def read(
         inputs: files of a model, GRIB or NetCDF.
         variable: the parameter or variable to take; rain if None.
         units: the unit of one whose unit the file does not say.
+        strict: a file that cannot be read is an error; else it is passed over, which the log tells, while another can.
 
     Raises:
         UnreadableFile: a file is damaged, of a format without runs, or does not say when its run began.
@@ -43,9 +48,20 @@ def read(
     """
     given = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     found: dict[np.datetime64, list[tuple[Location, xr.DataArray]]] = {}
-    for place in listing.find(given):
-        for run in _runs_of(place, variable, units):
+    places = listing.find(given)
+    bad: list[EchocastError] = []
+    for place in places:
+        try:
+            runs = _runs_of(place, variable, units)
+        except EchocastError as unreadable:
+            bad.append(unreadable)
+            if strict or len(bad) == len(places):
+                raise
+            continue
+        for run in runs:
             found.setdefault(run.forecast_reference_time.values[()], []).append((place, run))
+    for one in bad:
+        log.warning("passed over: %s", one)
     return [_joined(found[began]) for began in sorted(found)]
 
 

@@ -21,6 +21,8 @@ from echocast.io import forecast_formats, reading
 from echocast.io.forecast_leads import Leads, without_values
 from echocast.io.location import Location
 from echocast.models.base import Forecaster
+from echocast.nowcast.blending import blended
+from echocast.nowcast.blending.choosing import Nwp
 from echocast.nowcast.past import Selection
 from echocast.plotting import reducing
 from echocast.samples import segments, tensors
@@ -48,21 +50,26 @@ def write(
     members: int | None = None,
     select: Selection = Selection(),  # noqa: B008  # it is frozen
     options: reading.ReadOptions | str | None = None,
+    nwp: Nwp | None = None,
     command: str = "echocast.nowcast.writing.write",
 ) -> Written:
     """Forecast from the newest frames, and write the forecast as `echocast.nowcast.to_file` does.
 
-    The file is that of `echocast.nowcast.nowcast` and `to_file`, bit for bit; arguments and errors are theirs.
+    The file is that of `echocast.nowcast.nowcast` and `to_file`, bit for bit; arguments and errors are theirs. With
+    `nwp` it is that of `echocast.nowcast.blending.blended.forecast_from`.
     """
     forecaster, found = nowcasts.begun(inputs, model, select, options)
     began = time.monotonic()
     by, past = reducing.factor(found.field), found.field
     seen = reducing.reduced_frames(past.assign_coords(observed=("time", segments.observed(past))), by)
     notes = nowcasts.notes(model, found)
-    if members is None:
+    if members is None and nwp is None:
         forecast = _streamed(past, forecaster, out, minutes=minutes, notes=notes, command=command, by=by)
     else:
-        made = nowcasts.forecast_from(past, forecaster, minutes=minutes, members=members)
+        if nwp is None:
+            made = nowcasts.forecast_from(past, forecaster, minutes=minutes, members=members)
+        else:
+            made = blended.forecast_from(past, forecaster, nwp, minutes=minutes, members=members)
         made.attrs |= notes
         nowcasts.to_file(made, out, command=command)
         forecast = reducing.reduced_frames(made, by)

@@ -18,8 +18,9 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from echocast import fields
 from echocast.synthetic._flow import Flow
 
-_PROJECTION = "+proj=aeqd +lat_0=46.5 +lon_0=11.2 +datum=WGS84 +units=m"
-_START = np.datetime64("2026-06-01T12:00", "ns")
+PLACE = (11.2, 46.5)
+START = np.datetime64("2026-06-01T12:00", "ns")
+"""Longitude and latitude of the radar, and the time of its first frame, unless others are asked for."""
 _LIGHTEST_MM_H = 0.1
 _HEAVIEST_DBZ = 57.0
 """About 130 mm/h by Marshall and Palmer."""
@@ -45,6 +46,9 @@ def generate(
     grid_km: float = 2.0,
     time_step_minutes: float = 5.0,
     seed: int = 0,
+    whole: bool = False,
+    place: tuple[float, float] = PLACE,
+    start: np.datetime64 = START,
 ) -> xr.DataArray:
     """A storm as a checked field of rain rates (mm/h).
 
@@ -54,9 +58,12 @@ def generate(
         grid_km: cell size in km.
         time_step_minutes: time between frames.
         seed: what all of it is drawn from.
+        whole: the rain everywhere, and not only where the radar looks.
+        place: longitude and latitude of the radar, in the middle.
+        start: the time of the first frame.
 
     Returns:
-        (frames, size, size), NaN outside the radar's disk and in its blocked sector.
+        (frames, size, size), NaN outside the radar's disk and in its blocked sector unless it is `whole`.
 
     Raises:
         ValueError: fewer than 1 frame, fewer than 8 cells a side, or a size or step that is not positive.
@@ -76,14 +83,15 @@ def generate(
     rain = np.stack(
         [_frame(number * time_step_minutes, cells, flow, texture, (east, north)) for number in range(frames)]
     )
-    rain[:, unseen] = np.nan
-    times = _START + np.arange(frames) * np.timedelta64(round(time_step_minutes * 60e9), "ns")
+    if not whole:
+        rain[:, unseen] = np.nan
+    times = start + np.arange(frames) * np.timedelta64(round(time_step_minutes * 60e9), "ns")
     return fields.make(
         rain,
         time=times,
         y=km[::-1] * 1000,
         x=km * 1000,
-        crs=_PROJECTION,
+        crs=f"+proj=aeqd +lat_0={place[1]} +lon_0={place[0]} +datum=WGS84 +units=m",
         attrs={"source": f"simulated storm, seed {seed}"},
     )
 

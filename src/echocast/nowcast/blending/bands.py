@@ -3,6 +3,8 @@
 Rain rates R are taken as 10 log10(1 + R / 0.1 mm/h), so that a few strong cells do not decide alone.
 """
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float
@@ -41,7 +43,7 @@ def smooth(field: Float[np.ndarray, "y x"], width: int) -> Float[np.ndarray, "y 
 def parted(field: Float[np.ndarray, "y x"], widths: list[int]) -> Float[np.ndarray, "band y x"]:
     """The bands of a field without NaN, the finest first; their sum is the field."""
     levels = [field, *(smooth(field, width) for width in widths)]
-    return np.stack([*(fine - coarse for fine, coarse in zip(levels[:-1], levels[1:], strict=True)), levels[-1]])
+    return np.stack([*(fine - coarse for fine, coarse in pairwise(levels)), levels[-1]])
 
 
 def weighted(

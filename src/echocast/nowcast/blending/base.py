@@ -14,8 +14,11 @@ from jaxtyping import Bool, Float
 from echocast.nowcast.blending.rain import ModelRain
 from echocast.nowcast.blending.skill import Skill
 
-FILL_KM = 25.0
-"""So near to cells into which unobserved rain moves, the nowcast hands over to the NWP by and by."""
+BETWEEN = (120.0, 240.0)
+"""The leads (minutes) between which the NWP takes over, unless others are asked for; those of pysteps."""
+FILL_KM, FILL_MIN = 25.0, 60.0
+"""So near to cells into which unobserved rain moves, the nowcast hands over to the NWP by and by; nearer at leads before
+so many minutes, so that nothing jumps at the first."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,14 @@ class Sources:
         """The cells that were observed in any past frame: only these are forecast."""
         return np.asarray(np.isfinite(self.past.values).any(axis=0))
 
+    def fill_reach(self, lead: int) -> float:
+        """The cells over which the NWP takes over towards those that the nowcast does not know."""
+        return float(FILL_KM / self.grid_km * min(1.0, self.minutes[lead] / FILL_MIN))
+
     def nowcast_at(self, member: int, lead: int) -> Float[np.ndarray, "y x"]:
         """The nowcast at the lead of a number; NaN beyond those that were made."""
         if lead < self.nowcast.shape[1]:
-            return self.nowcast[member, lead]
+            return np.asarray(self.nowcast[member, lead])
         return np.full(self.nowcast.shape[-2:], np.nan, np.float32)
 
 
@@ -95,7 +102,7 @@ def by_cells(sources: Sources, weights: Float[np.ndarray, " lead"], mix: Mix, to
         trust = sources.model.trust(lead)
         for member in range(members):
             nowcast, model = sources.nowcast_at(member, lead), sources.model.at(lead, member)
-            weight = _weight_of_cells(weights[lead], trust, seen & np.isnan(nowcast), sources.grid_km)
+            weight = _weight_of_cells(weights[lead], trust, seen & np.isnan(nowcast), sources.fill_reach(lead))
             both = np.isfinite(nowcast) & np.isfinite(model)
             made = np.where(np.isfinite(nowcast), nowcast, model)
             if both.any() and weight[both].max() > 0:
@@ -106,12 +113,12 @@ def by_cells(sources: Sources, weights: Float[np.ndarray, " lead"], mix: Mix, to
     return Blended(values, total / members, told)
 
 
-def _weight_of_cells(weight: float, trust: np.ndarray, unknown: np.ndarray, grid_km: float) -> np.ndarray:
+def _weight_of_cells(weight: float, trust: np.ndarray, unknown: np.ndarray, reach: float) -> np.ndarray:
     """The weight of the NWP in each cell."""
     if not unknown.any():
-        return weight * trust
-    near = closeness(unknown, FILL_KM / grid_km)
-    return (weight + (1.0 - weight) * near) * trust
+        return np.asarray(weight * trust)
+    near = closeness(unknown, reach)
+    return np.asarray((weight + (1.0 - weight) * near) * trust)
 
 
 def closeness(cells: Bool[np.ndarray, "y x"], reach: float) -> Float[np.ndarray, "y x"]:

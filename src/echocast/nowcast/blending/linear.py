@@ -6,8 +6,6 @@ import numpy as np
 
 from echocast.nowcast.blending.base import Blended, Sources, by_cells, ramp
 
-BETWEEN = (120.0, 240.0)
-
 
 def blend(sources: Sources) -> Blended:
     """Each cell is the weighted mean of nowcast and NWP.

@@ -21,7 +21,7 @@ class ModelRain:
     """Rain of one run (mm/h) on the grid of the radar.
 
     Args:
-        rain: in time, on the radar's grid, wider by `margin` cells on each side; (lead, y, x), or with ``member`` first.
+        rain: in time, on the radar's grid and `margin` cells more on each side; it may have members.
         times: that the forecast is for, (lead,), UTC.
         margin: cells.
         shifts: rows and columns by which each member of the forecast takes the rain displaced.
@@ -45,7 +45,7 @@ class ModelRain:
 
     def trust(self, lead: int) -> Float[np.ndarray, "y x"]:
         """How far its values count at a lead, 0 to 1."""
-        return self._trust[lead] * self.border
+        return np.asarray(self._trust[lead] * self.border)
 
     def is_whole(self) -> bool:
         """Whether it has all leads and all cells."""

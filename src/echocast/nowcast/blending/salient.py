@@ -1,24 +1,29 @@
-"""Salient blending: linear in time, and where one of nowcast and NWP is strong against the other it keeps more weight."""
+"""Salient blending: linear in time, but strong rain of the nowcast or of the NWP keeps more of its weight."""
 
 import numpy as np
 
 from echocast.nowcast.blending.base import Blended, Sources, by_cells, ramp
 
-BETWEEN = (120.0, 240.0)
-
 
 def blend(sources: Sources) -> Blended:
     """Each cell is a weighted mean whose weight depends on the rank of the difference of nowcast and NWP.
 
-    Source: Hwang et al. 2015, doi:10.1175/WAF-D-14-00160.1, as pysteps has it, which it equals.
+    Half-way it equals pysteps. Towards both ends it goes over into the linear blend: by the formula alone the strongest
+    rain of the nowcast would keep all its weight until it loses all of it in one step.
+
+    Source: Hwang et al. 2015, doi:10.1175/WAF-D-14-00160.1, as pysteps has it.
     """
     start, end = sources.between
-    told = f"salient: the nowcast alone to {start:g} min, NWP alone from {end:g} min, strong rain keeps more weight between"
+    told = (
+        f"salient: the nowcast alone to {start:g} min, NWP alone from {end:g} min, strong rain keeps more weight"
+        " between"
+    )
     return by_cells(sources, ramp(sources.minutes, sources.between), _mixed, told)
 
 
 def _mixed(_: int, nowcast: np.ndarray, model: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    kept = salient_weight(1.0 - weight, ranked_salience(nowcast, model))
+    own = 1.0 - weight
+    kept = own + (4.0 * own * weight) ** 2 * (salient_weight(own, ranked_salience(nowcast, model)) - own)
     return np.asarray(kept * nowcast + (1.0 - kept) * model)
 
 
@@ -34,6 +39,4 @@ def salient_weight(weight: np.ndarray, rank: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         product = weight * rank / (weight * rank + (1.0 - weight) * (1.0 - rank))
     length, other = np.hypot(rank, weight), np.hypot(1.0 - rank, 1.0 - weight)
-    made = 0.5 * (np.nan_to_num(product, nan=0.5) + length / (length + other))
-    # Where one of them has all the weight it has it in every cell, so that the blend begins and ends without a jump.
-    return np.asarray(np.where(weight >= 1.0, 1.0, np.where(weight <= 0.0, 0.0, made)))
+    return np.asarray(0.5 * (np.nan_to_num(product, nan=0.5) + length / (length + other)))

@@ -9,8 +9,6 @@ from echocast.nowcast.blending.base import Blended, Sources, by_cells, ramp
 
 log = logging.getLogger(__name__)
 
-BETWEEN = (180.0, 360.0)
-
 
 def blend(sources: Sources) -> Blended:
     """Nowcast and NWP are blended band by band, then given the distribution of rain rates between those of both.
@@ -36,9 +34,9 @@ def blend(sources: Sources) -> Blended:
         fine, coarse = bands.to_db(nowcast), bands.to_db(model)
         step = np.minimum(share, 1.0) * bands.weighted(coarse - fine, skill.widths, weights[lead])
         made = fine + step + raised * (coarse - fine - step)
-        return _with_distribution(made, nowcast, model, float(weight.mean()))
+        return _with_distribution(made, nowcast, model, float(weight.sum() / max(1, np.count_nonzero(weight))))
 
-    start, end = sources.between
+    end = sources.between[1]
     told = f"scales: weights by lead and scale from the skill on the newest frames, NWP alone from {end:g} min"
     made = by_cells(sources, means, mixed, told)
     table = "; ".join(

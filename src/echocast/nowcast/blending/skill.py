@@ -26,7 +26,7 @@ _USUAL_KM = np.array([630.0, 290.0, 134.0, 61.0, 28.0, 13.0, 6.0, 3.0])[::-1]
 _USUAL = np.array([0.848, 0.537, 0.237, 0.065, 0.020, 0.0044, 0.0052, 0.0040])[::-1]
 _BACK_MIN = np.array([130.0, 165.0, 120.0, 55.0, 50.0, 15.0, 15.0, 10.0])[::-1]
 _SLOW_MIN = np.array([155.0, 220.0, 200.0, 75.0, 1e5, 1e5, 1e5, 1e5])[::-1]
-"""Of eight bands on a domain of 1000 km: wavelength, usual correlation of a model with radar, and two times of eq. 24."""
+"""Of eight bands of a domain of 1000 km: wavelength, usual correlation of a model with radar, both times of eq. 24."""
 _PLACE_KM = (5.0, 50.0)
 
 
