@@ -12,6 +12,7 @@ from echocast.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from echocast.nowcast import Nowcast
+    from echocast.nowcast.writing import Written
 
 _LONGEST_MINUTES = 10_080.0
 BLENDS = ("scales", "linear", "salient", "steps")
@@ -163,12 +164,7 @@ def command(
     Example: echocast nowcast radar/ --nwp 'arome/*.grib' --minutes 360 --out forecast.nc
     """
     _check(inputs, model, out, gif, (png, motion))
-    arguments.check_name(blend, BLENDS, "blending", error=ModelError)
-    between = _between(blend_between)
-    if nwp:
-        arguments.check_inputs(nwp)
-    elif blend != BLENDS[0] or between or nwp_variable or nwp_units:
-        raise DataError("--blend, --blend-between, --nwp-variable and --nwp-units are about --nwp FILE; give that too")
+    between = _check_nwp(nwp, blend, blend_between, (nwp_variable, nwp_units))
     box, time = arguments.box(bbox), arguments.time(at)
     reading = options.read_options(
         format=format,
@@ -200,21 +196,40 @@ def command(
             nwp=into,
             command=written_by,
         )
+    pictures = {"gif": gif, "png": png, "motion": motion}
+    _tell(done, {"out": out} | {name: path for name, path in pictures.items() if path}, basemap, as_json)
+
+
+def _tell(done: "Written", files: dict[str, Path], basemap: bool, as_json: bool) -> None:
+    """Draw the pictures, and say what was made of what."""
     made = done.shown
     if not as_json:
         output.say(made.used())
         if "nwp" in made.forecast.attrs:
             output.say(f"NWP {made.forecast.attrs['nwp']}")
-    _write_pictures(made, gif, png, basemap=basemap)
-    if motion:
+    _write_pictures(made, files.get("gif"), files.get("png"), basemap=basemap)
+    if "motion" in files:
         from echocast.plotting.motion import motion_to_png
 
-        motion_to_png(made.past, motion)
-    written = [str(path) for path in (out, gif, png, motion) if path]
+        motion_to_png(made.past, files["motion"])
+    written = [str(path) for path in files.values()]
     if as_json:
         output.say_json(_summary(made, done.shape, written))
     else:
         output.say(f"wrote {made.forecast.sizes['lead']} lead times to {', '.join(written)}")
+
+
+def _check_nwp(
+    nwp: list[str] | None, blend: str, between: str | None, others: tuple[str | None, str | None]
+) -> tuple[float, float] | None:
+    """The leads of --blend-between; raises what is wrong with the options of a weather model."""
+    arguments.check_name(blend, BLENDS, "blending", error=ModelError)
+    found = _between(between)
+    if nwp:
+        arguments.check_inputs(nwp)
+    elif blend != BLENDS[0] or found or any(others):
+        raise DataError("--blend, --blend-between, --nwp-variable and --nwp-units are about --nwp FILE; give that too")
+    return found
 
 
 def _between(text: str | None) -> tuple[float, float] | None:

@@ -17,8 +17,8 @@ from echocast.nowcast.blending.skill import Skill
 BETWEEN = (120.0, 240.0)
 """The leads (minutes) between which the NWP takes over, unless others are asked for; those of pysteps."""
 FILL_KM, FILL_MIN = 25.0, 60.0
-"""So near to cells into which unobserved rain moves, the nowcast hands over to the NWP by and by; nearer at leads before
-so many minutes, so that nothing jumps at the first."""
+"""So near to cells into which unobserved rain moves, the nowcast hands over to the NWP by and by; nearer at
+leads before so many minutes, so that nothing jumps at the first."""
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,12 @@
 import logging
 
 import numpy as np
+from jaxtyping import Float
 
 from echocast.nowcast.blending import bands, linear
 from echocast.nowcast.blending.base import Blended, Sources, by_cells, ramp
+
+_TOLD_MIN = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +42,17 @@ def blend(sources: Sources) -> Blended:
     end = sources.between[1]
     told = f"scales: weights by lead and scale from the skill on the newest frames, NWP alone from {end:g} min"
     made = by_cells(sources, means, mixed, told)
-    table = "; ".join(
-        f"{wavelength:.3g} km: {' '.join(f'{w:.2f}' for w in weights[:, band])}"
-        for band, wavelength in enumerate(skill.wavelengths_km)
-    )
-    return Blended(made.values, made.weight, made.told, {"nwp_weights_by_wavelength": table})
+    return Blended(made.values, made.weight, made.told, {"nwp_weights_by_wavelength": _table(sources, weights)})
+
+
+def _table(sources: Sources, weights: Float[np.ndarray, "lead band"]) -> str:
+    """The weights of each band at every half hour, for the file."""
+    assert sources.skill is not None  # the weights came from it
+    rows = [n for n, m in enumerate(sources.minutes) if m % _TOLD_MIN == 0]
+    told = [f"at {' '.join(f'{sources.minutes[n]:g}' for n in rows)} min"]
+    for band, wavelength in enumerate(sources.skill.wavelengths_km):
+        told.append(f"{wavelength:.3g} km: {' '.join(f'{weights[n, band]:.2f}' for n in rows)}")
+    return "; ".join(told)
 
 
 def _with_distribution(order: np.ndarray, nowcast: np.ndarray, model: np.ndarray, weight: float) -> np.ndarray:

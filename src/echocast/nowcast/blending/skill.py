@@ -69,11 +69,12 @@ class Skill:
     def place_error_km(self) -> float:
         """By how much (standard deviation along each axis) the NWP's rain is out of place, by its lost correlation.
 
-        A field displaced by s has the correlation exp(-k^2 s^2 / 2) in the band of the wavenumber k. The band whose
-        correlation is nearest to 0.5 tells it; 5 to 50 km.
+        Fields displaced at random by s have the correlation exp(-k^2 s^2 / 2) in the band of the wavenumber k. The
+        finest band with a correlation of 0.5 or more tells it, else the coarsest; 5 to 50 km.
         """
         known = np.clip(np.nan_to_num(self.model), _LOWEST, _HIGHEST)
-        band = int(np.abs(known - 0.5).argmin())
+        telling = np.flatnonzero(known >= 0.5)
+        band = int(telling[0]) if telling.size else len(known) - 1
         found = np.sqrt(-2.0 * np.log(known[band])) * self.wavelengths_km[band] / (2.0 * np.pi)
         return float(np.clip(found, *_PLACE_KM))
 
