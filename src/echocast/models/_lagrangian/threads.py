@@ -1,11 +1,11 @@
 """Rows of a forecast made in several threads: PyTorch itself samples the fields of one case in a single one.
 
-    >>> made = torch.zeros(5, 3)
-    >>> with in_threads(made.device) as begin:
-    ...     for rows in pieces(slice(0, 5), width=3):
-    ...         begin(lambda rows: made[rows].fill_(1.0), rows)
-    >>> float(made.sum())
-    15.0
+>>> made = torch.zeros(5, 3)
+>>> with in_threads(made.device) as begin:
+...     for rows in pieces(slice(0, 5), width=3):
+...         begin(lambda rows: made[rows].fill_(1.0), rows)
+>>> float(made.sum())
+15.0
 """
 
 from collections import deque
