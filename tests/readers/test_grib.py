@@ -251,5 +251,6 @@ def test_a_models_running_sums_become_hours(data_kit: Path) -> None:
             sums.append(eccodes.codes_get_values(handle).reshape(field.shape[1:]))
             eccodes.codes_release(handle)
     assert [str(t)[11:13] for t in field.time.values[:3]] == ["01", "02", "03"]
-    np.testing.assert_allclose(field.values[5], np.maximum(sums[5] - sums[4], 0.0), atol=1e-4)
+    reached = np.max(sums[:5], axis=0)  # what a cell loses by interpolation it has to gain again before it counts
+    np.testing.assert_allclose(field.values[5], np.maximum(sums[5] - reached, 0.0), atol=1e-4)
     assert fields.corners(field)["upper left"] == pytest.approx((-5.892, 51.946), abs=1e-6)

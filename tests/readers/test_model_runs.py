@@ -9,10 +9,11 @@ import pytest
 import xarray as xr
 
 from echocast.errors import DataError, EchocastError, UnreadableFile, WrongUnits
+from echocast.fields.sums import deaccumulated
 from echocast.io import model_runs, reading
 from echocast.io.reading import ReadOptions
 from echocast.nowcast import to_netcdf
-from echocast.readers import _runs, grib
+from echocast.readers import grib
 from echocast.synthetic import storms
 
 HOUR = np.timedelta64(3600 * 10**9, "ns")
@@ -48,14 +49,14 @@ def test_sums_are_differenced_as_a_plain_loop_does() -> None:
     hours, starts = np.array([1, 2, 4, 5, 6]), np.array([0, 0, 0, 4, 4])  # step 3 is missing; a new sum begins at 4
     ends, begins = (np.datetime64("2018-05-01", "ns") + n * HOUR for n in (hours, starts))
     amounts = np.concatenate([np.cumsum(drawn.random((n, 2, 2)), axis=0) for n in (3, 2)]).astype(np.float32)
-    gained, since = _runs.deaccumulated(amounts, begins, ends, "mm")
+    gained, since = deaccumulated(amounts, begins, ends, "mm")
     for n in range(5):
         earlier = [m for m in range(n) if starts[m] == starts[n]]
         before = amounts[earlier[-1]] if earlier else 0.0
         np.testing.assert_allclose(gained[n], amounts[n] - before, atol=1e-6)
         assert since[n] == (ends[earlier[-1]] if earlier else begins[n])
     with pytest.raises(UnreadableFile, match="loses up to 5 mm"):
-        _runs.deaccumulated(np.array([[[9.0]], [[4.0]]]), begins[:2], ends[:2], "mm")
+        deaccumulated(np.array([[[9.0]], [[4.0]]]), begins[:2], ends[:2], "mm")
 
 
 def test_grib_keeps_run_step_and_level(tmp_path: Path) -> None:

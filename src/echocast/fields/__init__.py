@@ -32,7 +32,7 @@ from echocast.fields.grid import (
     known_crs,
     project,
 )
-from echocast.fields.in_time import InTime
+from echocast.fields.in_time import InTime, usual_step
 from echocast.fields.longitude import between, continuous, near
 from echocast.fields.quantities import QUANTITIES, RAINFALL_RATE, Quantity
 from echocast.fields.regridding import Places, regridded
@@ -86,5 +86,6 @@ __all__ = [
     "time_step",
     "to_rain_rate",
     "tolerance",
+    "usual_step",
     "zr_relation",
 ]

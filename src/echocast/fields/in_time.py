@@ -30,9 +30,11 @@ class InTime:
 
     Args:
         run: a forecast with the coordinates ``time`` and, of means, ``lead_start``.
+        usual: the time between two steps, where `run` is only a part of a run; else the median of its own.
     """
 
     run: xr.DataArray
+    usual: np.timedelta64 | None = None
     _middles: np.ndarray = field(init=False, repr=False, compare=False)
     _edges: np.ndarray = field(init=False, repr=False, compare=False)
 
@@ -79,6 +81,12 @@ class InTime:
 
     def _is_hole(self, first: int, second: int) -> bool:
         """Whether nothing is known between two steps for longer than is bridged: of moments, the time between them."""
-        usual = np.median(np.diff(self._middles).astype(np.int64))
+        usual = usual_step(self.run) if self.usual is None else self.usual
         hole = self._edges[second, 0] - self._edges[first, 1]
-        return bool(hole > MOST_HOLE and hole.astype(np.int64) > usual)
+        return bool(hole > MOST_HOLE and hole > usual)
+
+
+def usual_step(run: xr.DataArray) -> np.timedelta64:
+    """The median of the times between two steps of a run, 0 if it has one."""
+    apart = np.diff(run.time.values).astype("timedelta64[ns]").astype(np.int64)
+    return np.timedelta64(int(np.median(apart)) if apart.size else 0, "ns")

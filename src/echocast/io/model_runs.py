@@ -7,22 +7,66 @@ A run may lie in one file, or in a file for each step; a file may hold several r
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
 
 from echocast import fields, plugins
 from echocast.errors import DataError, EchocastError, UnreadableFile
+from echocast.fields import sums
 from echocast.io import damage, listing, reading
 from echocast.io import location as locations
 from echocast.io.location import Location
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _READERS = "echocast.readers"
+
+
+@dataclass
+class Kept:
+    """Runs that stay in memory for a service, which asks for the same files again and again.
+
+    Local files are read again only where size or time of change differ. Of runs that began before `since` only a corner
+    is kept, which is enough to tell that they are old.
+    """
+
+    since: np.datetime64 | None = None
+    files: dict[tuple[Any, ...], list[xr.DataArray]] = field(default_factory=dict)
+
+    def of(
+        self, places: Sequence[Location], read: Callable[[Location], list[xr.DataArray]], how: tuple[Any, ...]
+    ) -> Callable[[Location], list[xr.DataArray]]:
+        """The same reading, which remembers; what is not of these places is forgotten.
+
+        Args:
+            places: the files that there are now.
+            read: gives the runs of one.
+            how: what else the runs depend on.
+        """
+        marks = {place: (*_mark(place), *how) for place in places if isinstance(place, Path)}
+        now = set(marks.values())
+        self.files = {m: [self._cut(run) for run in runs] for m, runs in self.files.items() if m in now}
+
+        def remembered(place: Location) -> list[xr.DataArray]:
+            mark = marks.get(place)
+            if mark is None:
+                return read(place)
+            if mark not in self.files:
+                self.files[mark] = [self._cut(run) for run in read(place)]
+            return self.files[mark]
+
+        return remembered
+
+    def _cut(self, run: xr.DataArray) -> xr.DataArray:
+        is_old = self.since is not None and run.forecast_reference_time.values < self.since
+        return run[..., :1, :1].copy() if is_old else run
 
 
 def read(
@@ -31,6 +75,7 @@ def read(
     variable: str | None = None,
     units: str | None = None,
     strict: bool = True,
+    kept: Kept | None = None,
 ) -> list[xr.DataArray]:
     """The runs that files, folders and globs hold, the oldest first.
 
@@ -38,7 +83,9 @@ def read(
         inputs: files of a model, GRIB or NetCDF.
         variable: the parameter or variable to take; rain if None.
         units: the unit of one whose unit the file does not say.
-        strict: a file that cannot be read is an error; else it is passed over, which the log tells, while another can.
+        strict: a file or run that cannot be read is an error; else it is passed over, which the log tells, while
+            another can.
+        kept: what was read before.
 
     Raises:
         UnreadableFile: a file is damaged, of a format without runs, or does not say when its run began.
@@ -46,23 +93,41 @@ def read(
         GridMismatch: the steps of a run lie on different grids.
         DataError: two files hold the same step of a run.
     """
-    given = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    places = listing.find([inputs] if isinstance(inputs, str | Path) else list(inputs))
+
+    def of_file(place: Location) -> list[xr.DataArray]:
+        return _runs_of(place, variable, units)
+
+    runs_of = of_file if kept is None else kept.of(places, of_file, (variable, units))
     found: dict[np.datetime64, list[tuple[Location, xr.DataArray]]] = {}
-    places = listing.find(given)
     bad: list[EchocastError] = []
-    for place in places:
-        try:
-            runs = _runs_of(place, variable, units)
-        except EchocastError as unreadable:
-            bad.append(unreadable)
-            if strict or len(bad) == len(places):
-                raise
-            continue
-        for run in runs:
-            found.setdefault(run.forecast_reference_time.values[()], []).append((place, run))
+    with_place = ((place, run) for place in places for run in _tried(partial(runs_of, place), strict, bad) or ())
+    for place, run in with_place:
+        found.setdefault(run.forecast_reference_time.values[()], []).append((place, run))
+    joined = [_tried(partial(_joined, found[began]), strict, bad) for began in sorted(found)]
+    runs = [run for run in joined if run is not None]
+    if not runs:
+        raise bad[0] if bad else UnreadableFile(f"{places[0]}: holds no run of a weather model; give other files")
     for one in bad:
         log.warning("passed over: %s", one)
-    return [_joined(found[began]) for began in sorted(found)]
+    return runs
+
+
+def _tried(work: Callable[[], T], strict: bool, bad: list[EchocastError]) -> T | None:  # noqa: FBT001
+    """What some work gives; None where it fails, unless that is an error."""
+    try:
+        return work()
+    except EchocastError as failed:
+        if strict:
+            raise
+        bad.append(failed)
+        return None
+
+
+def _mark(place: Path) -> tuple[str, int, int]:
+    """What tells that a file is another one."""
+    about = place.stat()
+    return str(place), about.st_size, about.st_mtime_ns
 
 
 def name(run: xr.DataArray) -> str:
@@ -70,15 +135,22 @@ def name(run: xr.DataArray) -> str:
     return f"the run of {fields.format_time(run.forecast_reference_time.values)} UTC"
 
 
-def missing_steps(run: xr.DataArray) -> np.ndarray:
-    """The leads (timedelta64) that are missing between the first and the last, at the most common step between two."""
+def missing_steps(run: xr.DataArray, start: np.datetime64, end: np.datetime64) -> np.ndarray:
+    """The leads (timedelta64) that are missing between its first and its last, at its most common step.
+
+    Args:
+        run: a run.
+        start: only leads that are valid from then on are told.
+        end: until then.
+    """
     leads = run.lead.values
     if leads.size < 3:
         return np.empty(0, "timedelta64[ns]")
     steps, counts = np.unique(np.diff(leads), return_counts=True)
     step = steps[counts.argmax()]
     whole = np.arange(leads[0], leads[-1] + step, step)
-    return np.asarray(whole[~np.isin(whole, leads)])
+    valid = run.forecast_reference_time.values + whole
+    return np.asarray(whole[~np.isin(whole, leads) & (valid >= start) & (valid <= end)])
 
 
 def _runs_of(place: Location, variable: str | None, units: str | None) -> list[xr.DataArray]:
@@ -113,7 +185,7 @@ def _joined(parts: Sequence[tuple[Location, xr.DataArray]]) -> xr.DataArray:
         if other.name != first.name:
             raise DataError(f"{place}: holds {other.name}, {first_place} {first.name}; name one with the variable")
     if not others:
-        return first
+        return fields.check(_since_the_step_before(first))
     whole = xr.concat([run for _, run in parts], dim="lead", coords="minimal", compat="override", join="override")
     whole = whole.sortby("lead").transpose(*first.dims)
     twice = np.flatnonzero(np.diff(whole.lead.values) <= np.timedelta64(0))
@@ -121,19 +193,25 @@ def _joined(parts: Sequence[tuple[Location, xr.DataArray]]) -> xr.DataArray:
         hours = whole.lead.values[twice[0]] / np.timedelta64(1, "h")
         places = ", ".join(str(place) for place, _ in parts[:4])
         raise DataError(f"{name(first)}: step +{hours:g} h is there twice, in {places}; give each file once")
-    return fields.check(_without_overlap(whole))
+    return fields.check(_since_the_step_before(whole))
 
 
-def _without_overlap(run: xr.DataArray) -> xr.DataArray:
-    """Rain of files that each sum up from the start of the run: the mean rates become those since the step before."""
+def _since_the_step_before(run: xr.DataArray) -> xr.DataArray:
+    """Rain of sums or means that begin together: the mean rates become those since the step before.
+
+    Raises:
+        UnreadableFile: a sum falls, or the intervals overlap in another way.
+    """
     starts, ends = run.lead_start.values, run.lead.values
     if run.name != fields.NAME or not (starts[1:] < ends[:-1]).any():
         return run
-    if not (starts == starts[0]).all():
+    began, axis, hour = run.forecast_reference_time.values, run.dims.index("lead"), np.timedelta64(1, "h")
+    rates = np.moveaxis(run.values, axis, 0)
+    along = (-1, *(1,) * (rates.ndim - 1))
+    new, begins = sums.deaccumulated(rates * ((ends - starts) / hour).reshape(along), began + starts, began + ends, "mm")
+    if (begins[1:] < began + ends[:-1]).any():
         raise UnreadableFile(f"{name(run)}: the intervals of its rain overlap; give steps of one kind")
-    amounts = run * ((ends - starts) / np.timedelta64(1, "h"))[:, None, None]
-    hours = np.diff(ends, prepend=starts[0]) / np.timedelta64(1, "h")
-    gained = amounts.diff("lead", label="upper") if len(ends) > 1 else amounts
-    values = np.concatenate([amounts.isel(lead=slice(1)).values, gained.values], axis=run.dims.index("lead"))
-    rates = np.maximum(values / hours[:, None, None], 0.0).astype(np.float32)
-    return run.copy(data=rates).assign_coords(lead_start=("lead", np.concatenate([starts[:1], ends[:-1]])))
+    hours = ((began + ends - begins) / hour).reshape(along)
+    rates = np.where(hours > 0, new / np.where(hours > 0, hours, 1.0), rates)
+    made = run.copy(data=np.moveaxis(rates, 0, axis).astype(np.float32))
+    return made.assign_coords(lead_start=("lead", begins - began, run.lead_start.attrs))

@@ -2,12 +2,13 @@
 
 The lead is a dimension of forecast periods, or of valid times. When the run began is told by a variable of the standard
 name ``forecast_reference_time``, or by a usual name for it. Rain is a rate, or an amount: in the intervals that the
-bounds of its times tell, else a running sum since the run began if it never falls, else in the time since the step
-before. So come in files of cfgrib, of THREDDS servers, and forecasts of echocast itself.
+bounds of its times tell, else a running sum since the run began if it hardly ever falls, else in the time since the
+step before; what is assumed is logged. So come in files of cfgrib, of THREDDS servers, and forecasts of echocast itself.
 
 Source: CF conventions 1.11, sections 4.4, 7.1 and 7.3.
 """
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +16,15 @@ import xarray as xr
 
 from echocast import fields
 from echocast.errors import UnreadableFile, WrongUnits
+from echocast.fields import sums
 from echocast.fields.measures import second_s
 from echocast.readers import _cf_choice, _cf_numbers, _cf_place, _cf_time, _runs
 from echocast.readers._cf_choice import kind, text
 
 _MEMBERS = ("member", "number", "realization", "ensemble", "ensemble_member", "ens")
 _SECOND = np.timedelta64(1, "s")
+_LOST_SHARE = 0.01
+"""A running sum, which packing and interpolation let lose a little, loses at most so much of its highest."""
 _CONVERSIONS = {
     "%": (0.01, 0.0), "percent": (0.01, 0.0), "hpa": (100.0, 0.0), "mbar": (100.0, 0.0), "degc": (1.0, 273.15),
     "celsius": (1.0, 273.15), "degrees_celsius": (1.0, 273.15), "km": (1000.0, 0.0),
@@ -30,6 +34,9 @@ _SPELLED = {"k": "K", "pa": "Pa", "m/s": "m s-1", "m s**-1": "m s-1", "m**2 s**-
 _STANDARD = {q.standard_name: q.name for q in fields.QUANTITIES.values() if q.standard_name} | {
     "air_pressure_at_sea_level": "air_pressure", "land_binary_mask": "land_area_fraction",
 }  # fmt: skip
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,8 @@ def runs(data: xr.Dataset, source: str, variable: str | None, units: str | None)
     values = values.reshape(-1, len(ends), y.size, x.size)
     by_time = np.argsort(ends, kind="stable")
     edges = _edges(data, axes.lead, ends, began)
+    if edges is None and kind(unit) == "amount" and quantity == fields.NAME:
+        edges = _assumed(values, ends, began)
     members = [_steps(one, ends, edges, by_time, (unit, quantity, began)) for one in values]
     counted = [int(n) for n in np.arange(1, len(members) + 1)] if axes.member else []
     attrs = {"source": text(data.attrs, "source") or text(data.attrs, "title") or source}
@@ -152,12 +161,9 @@ def _steps(
     values, ends = values[order], ends[order]
     starts = ends if edges is None else edges[order]
     if kind(unit) == "amount" and quantity == fields.NAME:
-        if edges is None:
-            before = np.concatenate([[began], ends[:-1]])
-            starts = np.full(ends.shape, began) if _never_falls(values) else before
         keep = ends > starts  # the amount of no time at the start of the run
         values, starts, ends = values[keep], starts[keep], ends[keep]
-        values, starts = _runs.deaccumulated(values, starts, ends, unit)
+        values, starts = sums.deaccumulated(values, starts, ends, unit)
         seconds = (ends - starts) / _SECOND
         rates = [fields.to_rain_rate(v, unit, interval_s=float(s)) for v, s in zip(values, seconds, strict=True)]
     elif quantity == fields.NAME:
@@ -168,8 +174,17 @@ def _steps(
     return [_runs.Step(start, end, rate) for start, end, rate in zip(starts, ends, rates, strict=True)]
 
 
-def _never_falls(amounts: np.ndarray) -> bool:
-    return bool(len(amounts) > 1 and not (np.diff(amounts, axis=0) < -1e-6).any())
+def _assumed(values: np.ndarray, ends: np.ndarray, began: np.datetime64) -> np.ndarray:
+    """The starts of intervals that no bounds tell, of amounts (member, time, y, x); the log tells what is assumed."""
+    order = np.argsort(ends, kind="stable")
+    amounts, before = values[:, order], np.concatenate([[began], ends[order][:-1]])
+    lost = -float(np.nanmin(np.diff(amounts, axis=1), initial=0.0))
+    is_sum = lost <= _LOST_SHARE * float(np.nanmax(amounts, initial=0.0))
+    starts = np.empty(ends.shape, "datetime64[ns]")
+    starts[order] = began if is_sum else before
+    meant = "running sums since the run began" if is_sum else "amounts of the time since the step before"
+    log.warning("no bounds tell the intervals of its amounts, which are taken for %s", meant)
+    return starts
 
 
 def _quantity(numbers: xr.Variable, unit: str, name: str) -> str:

@@ -3,14 +3,15 @@
 Source: WMO manual on codes I.2.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
 from echocast import fields
 from echocast.errors import GridMismatch, UnreadableFile, WrongUnits
-from echocast.readers import _eccodes, _runs
+from echocast.fields import sums
+from echocast.readers import _eccodes
 from echocast.readers._eccodes import MISSING, Message
 from echocast.readers._grib_grid import Grid, grid
 from echocast.readers._grib_parameters import RAIN, Parameter, parameter
@@ -149,6 +150,27 @@ def _marked(found: np.ndarray, what: Parameter, missing_value: tuple[float, ...]
     return values
 
 
+def of_shortest_interval(frames: list[Frame]) -> list[Frame]:
+    """Of several messages of one parameter and level for one time only that of the shortest interval.
+
+    Some models write an amount since the start of the run and one of the last hours, and rates at the moment and their
+    mean: an interval goes before a moment. The same message twice counts once.
+    """
+    chosen: dict[tuple[np.datetime64, str], list[Frame]] = {}
+    for frame in frames:
+        same = chosen.setdefault((frame.when.end, frame.label), [frame])
+        order = _length(frame) - _length(same[0])
+        if order < 0:
+            same[:] = [frame]
+        elif order == 0 and not any(np.array_equal(frame.values, one.values, equal_nan=True) for one in same):
+            same.append(frame)
+    return [frame for same in chosen.values() for frame in same]
+
+
+def _length(frame: Frame) -> float:
+    return frame.when.seconds or 1e12
+
+
 def check_one_each(frames: list[Frame]) -> None:
     """One frame for each time, all on one grid and of one kind."""
     for frame, later in pairwise(frames):
@@ -167,13 +189,16 @@ def check_one_each(frames: list[Frame]) -> None:
 
 
 def before(frames: list[Frame]) -> list[Frame | None]:
-    """For each frame the last one that summed up from the same start: from it on is new."""
+    """For each frame the last one that summed up from the same start, with the highest reached: from it on is new."""
     latest: dict[np.datetime64, Frame] = {}
-    found = []
+    found: list[Frame | None] = []
     for frame in frames:
-        is_sum = frame.what.kind == "amount" and _is_sum(frame.when)
-        found.append(latest.get(frame.when.start) if is_sum else None)
-        latest[frame.when.start] = frame
+        is_sum = frame.what.kind == "amount" and frame.what.quantity is None and _is_sum(frame.when)
+        last = latest.get(frame.when.start) if is_sum else None
+        found.append(last)
+        if is_sum:
+            reached = frame.values if last is None else sums.highest(last.values, frame.values)
+            latest[frame.when.start] = replace(frame, values=reached)
     return found
 
 
@@ -214,7 +239,7 @@ def start(frame: Frame, before: Frame | None) -> np.datetime64:
 def _gained(frame: Frame, before: Frame) -> np.ndarray:
     """What a running sum gained since an earlier one."""
     about, times = (frame.label, frame.what.units), (before.when.end, frame.when.end)
-    return _runs.gained(before.values, frame.values, about, times)
+    return sums.gained(before.values, frame.values, about, times)
 
 
 def _seconds(frame: Frame, before: Frame | None, interval: float | None) -> float:

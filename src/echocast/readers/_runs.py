@@ -15,10 +15,6 @@ import xarray as xr
 from echocast import fields
 from echocast.errors import UnreadableFile
 
-_RESIDUE, _RESIDUE_SHARE = 0.1, 0.01
-"""A running sum may lose so many mm and so much of its highest from one step to the next."""
-
-
 @dataclass(frozen=True)
 class Step:
     """The values (y, x) of one step, which hold from `start` to `end`."""
@@ -66,52 +62,6 @@ def run(
     values = frames.values if not numbers else np.stack([[step.values for step in one] for one in members])
     starts = np.array([step.start for step in first], "datetime64[ns]")
     return _forecast(frames, np.asarray(values, np.float32), began.astype("datetime64[ns]"), starts, numbers)
-
-
-def deaccumulated(
-    amounts: np.ndarray, starts: np.ndarray, ends: np.ndarray, units: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """What sums gained since the last earlier sum from the same start, and from when on.
-
-    Args:
-        amounts: (time, y, x), in the order of `ends`.
-        starts: from when on each sums up.
-        ends: until when.
-        units: of the amounts, for messages.
-
-    Returns:
-        The amounts of the new intervals, and their starts.
-
-    Raises:
-        UnreadableFile: a sum loses more than packing explains.
-    """
-    latest: dict[np.datetime64, int] = {}
-    new, begins = np.array(amounts, np.float32), np.array(starts, "datetime64[ns]")
-    for number, start in enumerate(starts):
-        earlier = latest.get(start)
-        latest[start] = number
-        if earlier is not None:
-            new[number] = gained(amounts[earlier], amounts[number], ("its sum", units), (ends[earlier], ends[number]))
-            begins[number] = ends[earlier]
-    return new, begins
-
-
-def gained(
-    earlier: np.ndarray, later: np.ndarray, about: tuple[str, str], times: tuple[np.datetime64, np.datetime64]
-) -> np.ndarray:
-    """What a running sum gained; a model's interpolation lets single cells lose a little.
-
-    Raises:
-        UnreadableFile: it loses more.
-    """
-    new = later - earlier
-    lost, highest = -float(np.fmin.reduce(new, axis=None)), float(np.fmax.reduce(later, axis=None))
-    if lost > _RESIDUE + _RESIDUE_SHARE * highest:
-        raise UnreadableFile(
-            f"{about[0]} loses up to {lost:g} {about[1]} from {times[0]} to {times[1]}, though both are sums"
-            " from the same start; split the file if they are not"
-        )
-    return np.asarray(np.maximum(new, np.float32(0.0)))
 
 
 def _forecast(

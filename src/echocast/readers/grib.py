@@ -91,6 +91,7 @@ def _run(frames: list[_frames.Frame]) -> xr.DataArray:
     numbers = sorted({frame.member or 0 for frame in frames})
     members = [[frame for frame in frames if (frame.member or 0) == number] for number in numbers]
     members = [[frame for frame in of_member if not _frames.is_start_of_sum(frame)] for of_member in members]
+    members = [_frames.of_shortest_interval(of_member) for of_member in members]
     for of_member in members:
         _frames.check_one_each(of_member)
     steps = [

@@ -1,7 +1,7 @@
 """Which run of a weather model a nowcast is blended into, or why none.
 
-A run that is too old, from the future, or that covers neither the leads nor the radar is named in the log with the
-remedy, and the next older one is looked at; if none is left the nowcast goes on alone.
+The newest run counts that reaches the end of the forecast. One that is too old, from the future, or covers neither the
+leads nor the radar is not used, and the log names it with the remedy; if none is left the nowcast goes on alone.
 """
 
 import logging
@@ -19,6 +19,9 @@ from echocast.nowcast.blending import rain
 log = logging.getLogger(__name__)
 
 _HOUR = np.timedelta64(3600 * 10**9, "ns")
+_CATCH_UP = 24 * _HOUR
+"""A service also forecasts from frames that are so much older than the newest."""
+_MOST_WHYS = 3
 _LEAST_COVERED = 0.25
 """A run that covers less of what the radar observes is not used."""
 
@@ -46,39 +49,77 @@ class Nwp:
     strict: bool = False
 
 
-def chosen(nwp: Nwp, past: xr.DataArray, minutes: float) -> tuple[xr.DataArray | None, str]:
-    """The newest run that can be used, and nothing; or None, and why there is none.
+def chosen(
+    nwp: Nwp, past: xr.DataArray, minutes: float, kept: model_runs.Kept | None = None
+) -> tuple[xr.DataArray | None, str]:
+    """The run to use, and nothing; or None, and why there is none.
+
+    It is the newest that reaches the end of the forecast; if none does, the newest that can be used at all.
 
     Args:
         nwp: the files.
         past: the radar's frames.
         minutes: how far the forecast reaches.
+        kept: what was read before.
 
     Raises:
         DataError: `nwp.strict`, and no run can be used; the message tells why and what to do.
     """
+    issued = past.time.values[-1]
+    if kept is not None:
+        kept.since = issued - np.timedelta64(round(nwp.max_age_hours * 3600e9), "ns") - _CATCH_UP
     try:
-        runs = model_runs.read(nwp.inputs, variable=nwp.variable, units=nwp.units, strict=nwp.strict)
+        runs = model_runs.read(nwp.inputs, variable=nwp.variable, units=nwp.units, strict=nwp.strict, kept=kept)
     except EchocastError as bad:
         said = str(bad).replace("--variable", "--nwp-variable").replace("--units", "--nwp-units")
         if nwp.strict:
             bad.args = (said,)
             raise
         return None, said
-    whys: list[str] = []
-    for run in reversed(runs):
-        try:
-            _check(run, past, nwp.max_age_hours)
-        except DataError as bad:
-            if nwp.strict and run is runs[0]:
-                raise
-            whys.append(str(bad))
-            continue
-        for why in whys:
-            log.warning("%s", why)
-        _tell_what_lacks(run, past, minutes)
-        return run, ""
-    return None, "; ".join(whys)
+    refused: list[tuple[xr.DataArray, DataError]] = []
+    usable = [run for run in reversed(runs) if _is_usable(run, past, nwp.max_age_hours, refused)]
+    if not usable and nwp.strict:
+        raise refused[0][1]
+    if not usable:
+        more = f"; and {len(refused) - _MOST_WHYS} older runs" if len(refused) > _MOST_WHYS else ""
+        return None, "; ".join(str(why) for _, why in refused[:_MOST_WHYS]) + more
+    run = next((one for one in usable if one.time.values[-1] >= _end(past, minutes)), usable[0])
+    _tell_choice(run, usable[0], refused, past)
+    _tell_what_lacks(run, past, minutes)
+    return run, ""
+
+
+def _is_usable(
+    run: xr.DataArray, past: xr.DataArray, max_age_hours: float, refused: list[tuple[xr.DataArray, DataError]]
+) -> bool:
+    try:
+        _check(run, past, max_age_hours)
+    except DataError as why:
+        refused.append((run, why))
+        return False
+    return True
+
+
+def _end(past: xr.DataArray, minutes: float) -> np.datetime64:
+    return np.datetime64(past.time.values[-1] + np.timedelta64(round(minutes * 60e9), "ns"), "ns")
+
+
+def _tell_choice(
+    run: xr.DataArray, newest: xr.DataArray, refused: Sequence[tuple[xr.DataArray, DataError]], past: xr.DataArray
+) -> None:
+    """Log why newer runs are not used; those that begin after the newest frame only where details are logged."""
+    began, issued = run.forecast_reference_time.values, past.time.values[-1]
+    for other, why in refused:
+        if other.forecast_reference_time.values > began:
+            level = logging.INFO if other.forecast_reference_time.values > issued else logging.WARNING
+            log.log(level, "not used: %s", why)
+    if run is not newest:
+        log.warning(
+            "%s ends at %s UTC, before the forecast does: %s is used, which is the newest that reaches its end",
+            model_runs.name(newest),
+            fields.format_time(newest.time.values[-1]),
+            model_runs.name(run),
+        )
 
 
 def _check(run: xr.DataArray, past: xr.DataArray, max_age_hours: float) -> None:
@@ -111,15 +152,14 @@ def _check(run: xr.DataArray, past: xr.DataArray, max_age_hours: float) -> None:
 def _tell_what_lacks(run: xr.DataArray, past: xr.DataArray, minutes: float) -> None:
     """What a run that is used does not have: the forecast goes on without it."""
     name, issued = model_runs.name(run), past.time.values[-1]
-    end = issued + np.timedelta64(round(minutes * 60e9), "ns")
+    end = _end(past, minutes)
     if run.time.values[-1] < end:
         log.warning(
             "%s ends at %s UTC: the forecast beyond is the nowcast alone; give the files of its later steps",
             name,
             fields.format_time(run.time.values[-1]),
         )
-    missing = model_runs.missing_steps(run)
-    missing = missing[(run.forecast_reference_time.values + missing >= issued - _HOUR)]
+    missing = model_runs.missing_steps(run, issued - _HOUR, end)
     if missing.size:
         hours = ", ".join(f"+{one / _HOUR:g} h" for one in missing[:6])
         log.warning(

@@ -13,7 +13,6 @@ _HANDOVER_MIN = 60.0
 """So long before a lead that the run does not have, its weight begins to fall to 0."""
 _BORDER_KM = 30.0
 """So far from the border of the run's grid its weight begins to fall to 0."""
-_WINDOW = np.timedelta64(2 * 3600 * 10**9, "ns")
 
 
 @dataclass(frozen=True)
@@ -81,15 +80,27 @@ def on_grid(
         shifts: rows and columns by which each member takes the rain displaced.
     """
     margin = max(abs(n) for shift in shifts for n in shift)
-    near = (run.time.values >= past.time.values[0] - _WINDOW) & (run.time.values <= times[-1] + _WINDOW)
-    # At least two steps, so that what lies between them is known.
-    chosen = np.flatnonzero(near) if near.any() else np.arange(run.sizes["lead"])
     wider = _wider(past, margin)
     places = fields.Places.of(run, wider)
-    rain = fields.regridded(run.isel(lead=chosen), wider, places)
+    rain = fields.regridded(run.isel(lead=_steps_for(run, past.time.values[0], times[-1])), wider, places)
     inner = tuple(slice(margin, n - margin) for n in wider.shape)
-    border = _of_cells(places.covered()[inner], fields.grid_km(past))
-    return ModelRain(fields.InTime(rain), times, margin, shifts, border)
+    border = _of_cells((places.covered() & _known_cells(rain))[inner], fields.grid_km(past))
+    return ModelRain(fields.InTime(rain, fields.usual_step(run)), times, margin, shifts, border)
+
+
+def _steps_for(run: xr.DataArray, first: np.datetime64, last: np.datetime64) -> slice:
+    """The steps of a run that the values between two times are made of: those around them too."""
+    ends = run.time.values
+    start = max(0, int(np.searchsorted(ends, first, "right")) - 1)
+    return slice(min(start, ends.size - 1), int(np.searchsorted(ends, last, "left")) + 2)
+
+
+def _known_cells(rain: xr.DataArray) -> np.ndarray:
+    """The cells that are known at every step, but for steps of which no cell is."""
+    known = np.isfinite(rain.values)
+    known = known.all(axis=0) if known.ndim == 4 else known  # a cell counts where all members know it
+    steps = known.any(axis=(1, 2))
+    return np.asarray(known[steps].all(axis=0))
 
 
 def covered(run: xr.DataArray, past: xr.DataArray) -> float:
