@@ -149,7 +149,8 @@ def test_members_stay_different_where_the_model_stands_alone(pair: model_pair.Pa
     np.testing.assert_allclose(made.values[0, -1][cells], model_rain[-1][cells], atol=1e-4)  # the first: not displaced
     assert np.nanmax(made.values[:, -1].std(axis=0)) > 0.1
     share, observed, of_nwp = (
-        (frames[..., cells] >= 0.5).mean(axis=(0, 2)) for frames in (made.values, pair.radar.values[None], model_rain[None])
+        (frames[..., cells] >= 0.5).mean(axis=(0, 2))
+        for frames in (made.values, pair.radar.values[None], model_rain[None])
     )
     assert largest(np.append(observed[-1], share[:23])) <= largest(observed, of_nwp)  # then the NWP stands alone
 

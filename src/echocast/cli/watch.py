@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from echocast.operations.settings import Settings
 
 
-_LISTS = ("rates", "amounts", "spans")
+_LISTS = ("rates", "amounts", "spans", "blend_between")
 """Options of several numbers, with commas between them."""
 
 
@@ -46,6 +46,25 @@ def command(
     ] = None,
     spans: Annotated[
         str | None, _text("--spans", "MINUTES,...", "Further spans over which amounts are published.")
+    ] = None,
+    nwp: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--nwp",
+            metavar="PLACE",
+            help="Blend into the newest run of a weather model: file, folder or glob. May repeat.",
+        ),
+    ] = None,
+    blend: Annotated[
+        str | None, _text("--blend", "METHOD", "scales, linear, salient or steps. Default: scales.")
+    ] = None,
+    blend_between: Annotated[
+        str | None, _text("--blend-between", "MIN,MIN", "Leads between which it takes over. Default: 120,240.")
+    ] = None,
+    nwp_variable: Annotated[str | None, _text("--nwp-variable", "NAME", "Its variable that is the rain.")] = None,
+    nwp_units: Annotated[str | None, _text("--nwp-units", "UNIT", "Unit, where its files do not say it.")] = None,
+    nwp_max_age: Annotated[
+        str | None, _text("--nwp-max-age", "TIME", "Do not use a run that began longer ago. Default: 12h.")
     ] = None,
     poll: Annotated[str | None, _text("--poll", "TIME", "Time between two looks at the sources. Default: 10s.")] = None,
     settle: Annotated[str | None, _text("--settle", "TIME", "Time a file must stay the same. Default: 2s.")] = None,

@@ -50,7 +50,9 @@ class Kept:
             read: gives the runs of one.
             how: what else the runs depend on.
         """
-        marks = {place: (*_mark(place), *how) for place in places if isinstance(place, Path)}
+        marks: dict[Location, tuple[Any, ...]] = {
+            place: (*_mark(place), *how) for place in places if isinstance(place, Path)
+        }
         now = set(marks.values())
         self.files = {m: [self._cut(run) for run in runs] for m, runs in self.files.items() if m in now}
 
@@ -113,7 +115,7 @@ def read(
     return runs
 
 
-def _tried(work: Callable[[], T], strict: bool, bad: list[EchocastError]) -> T | None:  # noqa: FBT001
+def _tried(work: Callable[[], T], strict: bool, bad: list[EchocastError]) -> T | None:
     """What some work gives; None where it fails, unless that is an error."""
     try:
         return work()
@@ -208,7 +210,9 @@ def _since_the_step_before(run: xr.DataArray) -> xr.DataArray:
     began, axis, hour = run.forecast_reference_time.values, run.dims.index("lead"), np.timedelta64(1, "h")
     rates = np.moveaxis(run.values, axis, 0)
     along = (-1, *(1,) * (rates.ndim - 1))
-    new, begins = sums.deaccumulated(rates * ((ends - starts) / hour).reshape(along), began + starts, began + ends, "mm")
+    new, begins = sums.deaccumulated(
+        rates * ((ends - starts) / hour).reshape(along), began + starts, began + ends, "mm"
+    )
     if (begins[1:] < began + ends[:-1]).any():
         raise UnreadableFile(f"{name(run)}: the intervals of its rain overlap; give steps of one kind")
     hours = ((began + ends - begins) / hour).reshape(along)

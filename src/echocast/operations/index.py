@@ -25,7 +25,7 @@ class Issue:
         expires: the end of its last lead time.
         leads: lead times in minutes.
         layers: the layers of layers.bin.
-        degraded: whether frames were missing, filled or late.
+        degraded: whether frames were missing, filled or late, or no run of the weather model could be used.
         path: its folder, below that of the service.
         sha256: of its meta.json, which holds the checksums of its files.
         bytes: of all its files.

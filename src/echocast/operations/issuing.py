@@ -13,7 +13,7 @@ from typing import Any
 from echocast._version import __version__
 from echocast.errors import DataError
 from echocast.io.location import name as name_of
-from echocast.operations import jobs, retention, rules, stamps
+from echocast.operations import jobs, nwp, retention, rules, stamps
 from echocast.operations.clocks import Clock
 from echocast.operations.disk import DiskTrouble
 from echocast.operations.health import Health
@@ -74,7 +74,7 @@ class Issuing:
             meta = json.loads((self.layout.root / issue.path / "meta.json").read_bytes())
             used = tuple(round(stamps.seconds_of(frame["time"]) * NS) for frame in meta["frames"])
             self._made[round(issue.seconds * NS)] = rules.Made(issue.revision, used)
-            self.health.newest["seconds"] = meta["seconds"]
+            self.health.newest |= {"seconds": meta["seconds"], "nwp": meta.get("nwp")}
 
     @property
     def is_waiting_for_the_disk(self) -> bool:
@@ -203,6 +203,7 @@ class Issuing:
             "minutes": chosen.minutes,
             "members": chosen.members,
             "bbox": chosen.bbox,
+            **({"nwp": asdict(wish)} if (wish := nwp.wish_of(chosen)) else {}),
         }
 
     def _computed_and_published(self, due: rules.Due, name: str) -> tuple[Issue, dict[str, Any]]:
@@ -219,6 +220,7 @@ class Issuing:
             sources=tuple(store[time].source for time in due.run.used),
             out=work / f"echocast_nowcast_{quantity}_{stamp}.nc",
             thresholds=self.thresholds,
+            nwp=nwp.wish_of(self.settings),
         )
         try:
             made = self.worker.call(jobs.compute, job, deadline=self.settings.deadline)
@@ -251,6 +253,7 @@ class Issuing:
     def _meta(self, due: rules.Due, made: jobs.Computed) -> dict[str, Any]:
         """What meta.json says, but for the checksums of the files."""
         run, store = due.run, self.intake.store
+        lacks_nwp = made.nwp is not None and not made.nwp["used"]
         frames = [
             {"time": stamps.iso_ns(t), "name": store[t].source, "digest": store[t].digest, "late": store[t].late}
             for t in run.used
@@ -262,12 +265,13 @@ class Issuing:
             "expires": stamps.iso(run.time / NS + made.leads[-1] * 60),
             "leads": list(made.leads),
             "layers": list(made.layers.get("layers", {})),
-            "degraded": bool(run.missing or run.filled or any(frame["late"] for frame in frames)),
+            "degraded": bool(run.missing or run.filled or any(frame["late"] for frame in frames) or lacks_nwp),
             "why": due.why,
             "frames": frames,
             "missing": [stamps.iso_ns(time) for time in run.missing],
             "filled": [stamps.iso_ns(time) for time in run.filled],
             "model": {"name": name_of(self.settings.model), "digest": self.model.digest},
+            "nwp": made.nwp,
             "options": self._options() | {"frames": self.settings.frames, "gaps": self.settings.gaps},
             "seconds": made.seconds,
             "echocast_version": __version__,
@@ -345,8 +349,10 @@ class Issuing:
         outcome = "degraded" if issue.degraded else "ok"
         self.health.issues[outcome] += 1
         self.health.measures.count("echocast_issues", outcome=outcome, reason=due.why)
-        self.health.newest["seconds"] = meta["seconds"]
-        seconds = round(sum(meta["seconds"].values()), 2)
+        self.health.newest |= {"seconds": meta["seconds"], "nwp": meta["nwp"]}
+        seconds, of_nwp = round(sum(meta["seconds"].values()), 2), meta["nwp"] or {}
+        for why in of_nwp.get("warnings", ()):
+            self.health.log.event(self.clock.now(), "nwp", level="warning", frame=issue.time, reason=why)
         self.health.log.event(
             self.clock.now(),
             "issued",
@@ -357,4 +363,5 @@ class Issuing:
             seconds=seconds,
             reason=due.why,
             degraded=issue.degraded or None,
+            nwp=(of_nwp["run"] or "none") if of_nwp else None,
         )

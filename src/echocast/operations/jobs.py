@@ -21,6 +21,7 @@ from echocast.io import location as locations
 from echocast.io import reading, unpacking
 from echocast.io.location import Location
 from echocast.operations.disk import disk_errors
+from echocast.operations.nwp import NwpWish
 from echocast.products.ensemble import USUAL, Thresholds
 
 Bbox = tuple[float, float, float, float]
@@ -77,6 +78,7 @@ class ComputeJob:
         sources: the names of the radar files, for the attributes.
         out: the file to write.
         thresholds: of the probabilities and amounts.
+        nwp: the weather model to blend into; None for none.
     """
 
     frames: tuple[Path, ...]
@@ -88,6 +90,7 @@ class ComputeJob:
     sources: tuple[str, ...]
     out: Path
     thresholds: Thresholds = USUAL
+    nwp: NwpWish | None = None
 
     def __str__(self) -> str:
         return self.out.name
@@ -103,6 +106,7 @@ class Computed:
         grid: where the forecast lies, as index.json tells it.
         layers: what meta.json says of layers.bin, empty where there is none.
         points: what it says of points.bin.
+        nwp: what it says of the weather model; None where none was asked for.
     """
 
     leads: tuple[float, ...]
@@ -110,6 +114,7 @@ class Computed:
     grid: dict[str, Any]
     layers: dict[str, Any]
     points: dict[str, Any]
+    nwp: dict[str, Any] | None = None
 
 
 def prepare(asked: tuple[str, int | None]) -> ModelInfo:
@@ -173,7 +178,7 @@ def archive_times(store: Location) -> tuple[int, ...]:
 def compute(job: ComputeJob) -> Computed:
     """Make a forecast from frames of the store and write it; raises as `echocast.nowcast` does."""
     from echocast import fields, nowcast
-    from echocast.operations import filling, frames
+    from echocast.operations import filling, frames, nwp
     from echocast.samples import segments
 
     began = time.monotonic()
@@ -181,7 +186,11 @@ def compute(job: ComputeJob) -> Computed:
     past = past if job.bbox is None else fields.cropped(past, job.bbox)
     past = segments.newest_segment(past, past.sizes["time"])
     forecaster, read_at = _model(job.model), time.monotonic()
-    forecast = nowcast.forecast_from(past, forecaster, minutes=job.minutes, members=job.members)
+    of_nwp: dict[str, Any] | None = None
+    if job.nwp is None:
+        forecast = nowcast.forecast_from(past, forecaster, minutes=job.minutes, members=job.members)
+    else:
+        forecast, of_nwp = nwp.forecast(past, forecaster, job.nwp, job.minutes, job.members)
     forecast.attrs |= {"model": job.model, "input_files": " ".join(job.sources)}
     computed_at = time.monotonic()
     products = nowcast.products_of(forecast, job.thresholds)
@@ -196,7 +205,7 @@ def compute(job: ComputeJob) -> Computed:
     }
     leads = tuple(float(lead) for lead in forecast.lead.values / np.timedelta64(1, "m"))
     return Computed(
-        leads, {name: round(value, 3) for name, value in seconds.items()}, grid_of(forecast), layers, points
+        leads, {name: round(value, 3) for name, value in seconds.items()}, grid_of(forecast), layers, points, of_nwp
     )
 
 

@@ -20,7 +20,7 @@ from echocast.operations.rules import Gaps
 
 COMMAND = "watch"
 PREFIX = "ECHOCAST_WATCH__"
-_LISTS = ("sources", "missing_value", "bbox", "rates", "amounts", "spans")
+_LISTS = ("sources", "missing_value", "bbox", "rates", "amounts", "spans", "nwp", "blend_between")
 FIXED = ("out", "replay", "speed", "once", "log", "metrics")
 """What does not change while the service runs; all else may, with SIGHUP."""
 _ADDRESS = r"^([0-9A-Za-z.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$"
@@ -28,6 +28,7 @@ _ADDRESS = r"^([0-9A-Za-z.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$"
 Seconds = Annotated[float, BeforeValidator(as_seconds), Field(ge=0, le=10 * 366 * 86_400)]
 """A duration, as ``10s``, ``5min``, ``1h`` or ``7d``."""
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Bytes = Annotated[int, BeforeValidator(as_bytes), Field(gt=0)]
 """A size, as ``256MB``."""
 
@@ -55,6 +56,13 @@ class Settings(BaseModel):
     rates: list[Positive] = []
     amounts: list[Positive] = []
     spans: list[Positive] = []
+
+    nwp: list[str] = []
+    blend: Literal["scales", "linear", "salient", "steps"] = "scales"
+    blend_between: tuple[NotNegative, Positive] | None = None
+    nwp_variable: str | None = None
+    nwp_units: str | None = None
+    nwp_max_age: Annotated[Seconds, Field(gt=0)] = 12 * 3600.0
 
     poll: Annotated[Seconds, Field(gt=0)] = 10.0
     settle: Seconds = 2.0
@@ -97,6 +105,10 @@ class Settings(BaseModel):
             raise ValueError("give either sources or --replay ARCHIVE, and not both")
         if self.replay is None and self.speed != 1:
             raise ValueError("--speed is for --replay ARCHIVE; a real feed comes at its own speed")
+        if not self.nwp and (self.blend != "scales" or self.blend_between or self.nwp_variable or self.nwp_units):
+            raise ValueError("--blend, --blend-between, --nwp-variable and --nwp-units are about --nwp; give that too")
+        if self.blend_between and self.blend_between[0] >= self.blend_between[1]:
+            raise ValueError(f"--blend-between {self.blend_between}: the first lead is below the second, as 120,240")
         if self.least_frames is not None and self.least_frames > self.frames:
             raise ValueError(f"--least-frames {self.least_frames} is more than --frames {self.frames}")
         if self.keep < self.catch_up:

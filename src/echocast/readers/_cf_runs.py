@@ -3,7 +3,7 @@
 The lead is a dimension of forecast periods, or of valid times. When the run began is told by a variable of the standard
 name ``forecast_reference_time``, or by a usual name for it. Rain is a rate, or an amount: in the intervals that the
 bounds of its times tell, else a running sum since the run began if it hardly ever falls, else in the time since the
-step before; what is assumed is logged. So come in files of cfgrib, of THREDDS servers, and forecasts of echocast itself.
+step before; what is assumed is logged. So come in files of cfgrib, of THREDDS servers, and echocast's own forecasts.
 
 Source: CF conventions 1.11, sections 4.4, 7.1 and 7.3.
 """
@@ -73,7 +73,7 @@ def runs(data: xr.Dataset, source: str, variable: str | None, units: str | None)
     edges = _edges(data, axes.lead, ends, began)
     if edges is None and kind(unit) == "amount" and quantity == fields.NAME:
         edges = _assumed(values, ends, began)
-    members = [_steps(one, ends, edges, by_time, (unit, quantity, began)) for one in values]
+    members = [_steps(one, ends, edges, by_time, (unit, quantity)) for one in values]
     counted = [int(n) for n in np.arange(1, len(members) + 1)] if axes.member else []
     attrs = {"source": text(data.attrs, "source") or text(data.attrs, "title") or source}
     return [_runs.run(members, began=began, grid=(y, x, crs), quantity=quantity, attrs=attrs, numbers=counted)]
@@ -154,10 +154,10 @@ def _edges(data: xr.Dataset, lead: str | None, ends: np.ndarray, began: np.datet
 
 def _steps(
     values: np.ndarray, ends: np.ndarray, edges: np.ndarray | None, order: np.ndarray,
-    about: tuple[str, str, np.datetime64],
+    about: tuple[str, str],
 ) -> list[_runs.Step]:  # fmt: skip
     """The steps of a member in the order of time."""
-    unit, quantity, began = about
+    unit, quantity = about
     values, ends = values[order], ends[order]
     starts = ends if edges is None else edges[order]
     if kind(unit) == "amount" and quantity == fields.NAME:

@@ -15,6 +15,7 @@ import xarray as xr
 from echocast import fields
 from echocast.errors import UnreadableFile
 
+
 @dataclass(frozen=True)
 class Step:
     """The values (y, x) of one step, which hold from `start` to `end`."""

@@ -36,6 +36,7 @@ def forecast_from(
     *,
     minutes: float = 360,
     members: int | None = None,
+    kept: model_runs.Kept | None = None,
 ) -> xr.DataArray:
     """The forecast (lead, y, x), or (member, lead, y, x), blended into a weather model.
 
@@ -53,6 +54,7 @@ def forecast_from(
         nwp: the files of the weather model, and the method.
         minutes: how far to forecast, rounded up to whole time steps.
         members: how many futures an ensemble forecaster makes; None for one forecast.
+        kept: the runs that were read before, of a service.
 
     Raises:
         DataError: `nwp.strict`, and no run can be used.
@@ -65,7 +67,7 @@ def forecast_from(
         raise DataError("frames with channels are not blended; give frames of one rain rate")
     forecaster = forecaster if isinstance(forecaster, models.Forecaster) else models.resolve(forecaster)
     count = nowcasts.steps_of(past, forecaster, minutes)
-    run, why = chosen(nwp, past, minutes)
+    run, why = chosen(nwp, past, minutes, kept)
     if run is None:
         log.warning("no NWP: %s; the forecast is the nowcast alone", why)
         made = nowcasts.forecast_from(past, forecaster, minutes=minutes, members=members)

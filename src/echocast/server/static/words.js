@@ -41,7 +41,7 @@ export function condition({ model, trouble, now, zone, latest, isOld, issue, los
   else if (!said.banner && lost) Object.assign(said, { banner: "The forecast of this link is no longer kept. The newest one is shown.", kind: "note", canClose: true });
   else if (!said.banner && notice) Object.assign(said, { banner: notice, kind: "note", canClose: true });
   else if (!said.banner && isOld) Object.assign(said, { banner: `This is the forecast issued ${told(issue.time, now, zone)}, not the newest one.`, kind: "note", canRenew: true });
-  else if (!said.banner && issue?.degraded && said.state === "ok") said.text += ". Radar pictures were missing, so the forecast is less certain";
+  else if (!said.banner && issue?.degraded && said.state === "ok") said.text += ". Some of its input was missing, so it is less certain";
   return said;
 }
 
