@@ -91,6 +91,14 @@ def test_linear_equals_pysteps_and_salient_does_half_way(method: object) -> None
     np.testing.assert_allclose(made.weight, np.clip((minutes - 60.0) / 60.0, 0.0, 1.0), atol=1e-6)
 
 
+def test_a_member_takes_the_rain_displaced(pair: model_pair.Pair) -> None:
+    times, shifts = pair.truth.time.values[:2], ((0, 0), (2, -3))
+    plain, moved = on_grid(pair.run, pair.radar, times), on_grid(pair.run, pair.radar, times, shifts)
+    np.testing.assert_allclose(moved.at(1, 0), plain.at(1), atol=1e-5)
+    np.testing.assert_allclose(moved.at(1, 1)[:-2, 3:], plain.at(1)[2:, :-3], atol=1e-5)
+    np.testing.assert_array_equal(moved.at(1, 3), moved.at(1, 1))  # there are two, which are taken in turn
+
+
 def test_bands_sum_to_the_field_and_weights_go_between() -> None:
     field = np.random.default_rng(1).random((40, 48)).astype(np.float32)
     widths = bands.windows((40, 48), 4.0)
@@ -116,7 +124,7 @@ def test_skill_gives_fine_scales_to_the_model_first() -> None:
 @pytest.mark.parametrize("method", ["scales", "linear", "salient"])
 def test_no_lead_changes_more_than_the_sources_themselves(pair: model_pair.Pair, model: str, method: str) -> None:
     cells = seen(pair)
-    made = forecast_from(pair.radar, "optical_flow", Nwp((model,), method), minutes=360)
+    made = forecast_from(pair.radar, "optical_flow", Nwp((model,), method, (120.0, 240.0)), minutes=360)
     alone = nowcast.forecast_from(pair.radar, "optical_flow", minutes=360)
     own = change(np.concatenate([pair.radar.values[-1:], alone.values]), cells).max()
     assert change(np.concatenate([pair.radar.values[-1:], made.values]), cells).max() <= own
@@ -143,6 +151,17 @@ def test_the_blend_is_better_than_the_nowcast_late_and_not_worse_early(pair: mod
     assert correlation(made.values, late) > correlation(alone.values, late) + 0.1
 
 
+def test_by_scale_a_model_without_skill_does_not_take_over(pair: model_pair.Pair, tmp_path: Path) -> None:
+    turned = pair.run.copy(data=pair.run.values[:, ::-1, ::-1].copy())  # the rain is where it is not
+    weights = []
+    for number, run in enumerate((pair.run, turned)):
+        model_pair.to_netcdf(run, tmp_path / f"{number}.nc")
+        made = forecast_from(pair.radar, "optical_flow", Nwp((str(tmp_path / f"{number}.nc"),)), minutes=60)
+        weights.append(made.nwp_weight.values)
+    assert (weights[1] < weights[0]).all()
+
+
+@pytest.mark.slow  # a real ensemble of 36 leads takes seconds
 def test_members_stay_different_where_the_model_stands_alone(pair: model_pair.Pair, model: str) -> None:
     made = forecast_from(pair.radar, "lagrangian", Nwp((model,), "linear"), minutes=360, members=3)
     cells, model_rain = seen(pair), of_model(pair, made.time.values)
@@ -214,6 +233,22 @@ def test_where_the_model_lacks_leads_cells_or_steps_the_nowcast_goes_on(
     assert made.nwp_weight.values.max() > 0.2
     own = change(np.concatenate([pair.radar.values[-1:], alone.values]), seen(pair)).max()
     assert change(made.values, seen(pair)).max() <= own
+
+
+def test_the_newest_run_that_reaches_the_end_is_used(
+    pair: model_pair.Pair, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    began, lead = pair.run.forecast_reference_time + HOUR, pair.run.lead.values[:-1]
+    newer = pair.run.isel(lead=slice(1, None)).assign_coords(forecast_reference_time=began, lead=lead)
+    model_pair.to_netcdf(pair.run, tmp_path / "old.nc")
+    model_pair.to_netcdf(newer.isel(lead=slice(0, 3)), tmp_path / "new.nc")  # its later steps have not come yet
+    nwp = Nwp((str(tmp_path),), "linear")
+    made = forecast_from(pair.radar, "persistence", nwp, minutes=240)
+    assert made.attrs["nwp_reference_time"] == f"{str(pair.run.forecast_reference_time.values)[:16]}Z"
+    assert "which is the newest that reaches its end" in caplog.text
+    model_pair.to_netcdf(newer, tmp_path / "new.nc")
+    made = forecast_from(pair.radar, "persistence", nwp, minutes=240)
+    assert made.attrs["nwp_reference_time"] == f"{str(began.values)[:16]}Z"
 
 
 def test_a_grid_that_does_not_cover_the_radar_is_named_with_both_places(

@@ -163,3 +163,41 @@ def test_one_bad_file_is_passed_over_where_another_can_be_read(
     assert len(model_runs.read([tmp_path], strict=False)) == 1
     assert "passed over" in caplog.text
     assert "bad.grib" in caplog.text
+
+
+def test_messages_of_overlapping_intervals_become_the_hours_between(tmp_path: Path) -> None:
+    """As in files of GFS: an amount since the start and one of a shorter interval, and means that begin together."""
+    cells = np.ones((2, 3))
+    parts = [message(n * cells, n, **RAIN) for n in (1, 2, 3)] + [message(3.0 * cells, 3, 2, **RAIN)] * 2
+    (tmp_path / "sums.grib").write_bytes(b"".join(parts))
+    (run,) = model_runs.read(tmp_path / "sums.grib")
+    assert run.values[:, 0, 0].tolist() == pytest.approx([1.0, 1.0, 3.0], abs=1e-4)
+    assert (run.lead_start.values / HOUR).tolist() == [0, 1, 2]
+    rate = {"table2Version": 1, "indicatorOfParameter": 59, "timeRangeIndicator": 3}
+    means = [message(mm_h / 3600 * cells, n, **rate) for n, mm_h in ((1, 2.0), (2, 3.0), (4, 2.5))]
+    moment = message(7.0 / 3600 * cells, first=2, **rate | {"timeRangeIndicator": 0})
+    (tmp_path / "means.grib").write_bytes(b"".join([*means, moment]))
+    (run,) = model_runs.read(tmp_path / "means.grib")
+    assert run.values[:, 0, 0].tolist() == pytest.approx([2.0, 4.0, 2.0], rel=1e-3)
+
+
+def test_amounts_without_bounds_are_told_apart_and_the_log_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    about = {"standard_name": "precipitation_amount", "units": "mm"}
+    for name, mm in (("sums", [5.0, 8.0, 7.99]), ("steps", [5.0, 3.0, 0.5])):
+        data = xr.Dataset(
+            {"tp": (("step", "latitude", "longitude"), np.array(mm)[:, None, None] * np.ones((3, 2, 2)), about)},
+            coords={
+                "step": ("step", [1.0, 2.0, 3.0], {"standard_name": "forecast_period", "units": "hours"}),
+                "time": ((), 0, {"standard_name": "forecast_reference_time", "units": "hours since 2018-05-01"}),
+                "latitude": ("latitude", [45.0, 44.9], {"units": "degrees_north"}),
+                "longitude": ("longitude", [5.0, 5.1], {"units": "degrees_east"}),
+            },
+        )
+        data.to_netcdf(tmp_path / f"{name}.nc", engine="h5netcdf")
+    (sums,), (steps,) = (model_runs.read(tmp_path / f"{name}.nc") for name in ("sums", "steps"))
+    assert sums.values[:, 0, 0].tolist() == [5.0, 3.0, 0.0]
+    assert steps.values[:, 0, 0].tolist() == [5.0, 3.0, 0.5]
+    assert "taken for running sums since the run began" in caplog.text
+    assert "taken for amounts of the time since the step before" in caplog.text

@@ -59,7 +59,8 @@ def command(
         str | None, _text("--blend", "METHOD", "scales, linear, salient or steps. Default: scales.")
     ] = None,
     blend_between: Annotated[
-        str | None, _text("--blend-between", "MIN,MIN", "Leads between which it takes over. Default: 120,240.")
+        str | None,
+        _text("--blend-between", "MIN,MIN", "Leads between which it takes over. Default: 120,240; of scales none."),
     ] = None,
     nwp_variable: Annotated[str | None, _text("--nwp-variable", "NAME", "Its variable that is the rain.")] = None,
     nwp_units: Annotated[str | None, _text("--nwp-units", "UNIT", "Unit, where its files do not say it.")] = None,

@@ -15,7 +15,8 @@ from echocast.nowcast.blending.rain import ModelRain
 from echocast.nowcast.blending.skill import Skill
 
 BETWEEN = (120.0, 240.0)
-"""The leads (minutes) between which the NWP takes over, unless others are asked for; those of pysteps."""
+"""The leads (minutes) between which the NWP takes over, unless others are asked for; those of pysteps. By scale the NWP
+takes over as the skill says: there are none unless they are asked for."""
 FILL_KM, FILL_MIN = 25.0, 60.0
 """So near to cells into which unobserved rain moves, the nowcast hands over to the NWP by and by; nearer at
 leads before so many minutes, so that nothing jumps at the first."""
@@ -35,6 +36,7 @@ class Sources:
         grid_km: the size of a cell.
         skill: how good nowcast and NWP were; None if that cannot be told.
         has_members: whether an ensemble is wanted.
+        is_asked: whether `between` was asked for, or is the usual one.
     """
 
     past: xr.DataArray
@@ -45,6 +47,7 @@ class Sources:
     grid_km: float
     skill: Skill | None = None
     has_members: bool = False
+    is_asked: bool = False
 
     @property
     def seen(self) -> Bool[np.ndarray, "y x"]:

@@ -88,11 +88,22 @@ def _blended(
     skill = recent(past, forecaster, model, grid_km) if method is scales or members else None
     if members and "member" not in run.dims:
         model = rain.on_grid(run, past, times, _displacements(members, skill, grid_km))
-    alone = count if not model.is_whole() else int(np.count_nonzero(minutes < between[1])) or 1
+    hands_over = model.is_whole() and (method is not scales or skill is None or nwp.between is not None)
+    alone = int(np.count_nonzero(minutes < between[1])) or 1 if hands_over else count
     first = nowcasts.forecast_from(past, forecaster, minutes=float(minutes[min(alone, count) - 1]), members=members)
     values = first.values if members else first.values[None]
     made = method.blend(
-        Sources(past, values, model, minutes, between, grid_km, skill=skill, has_members=members is not None)
+        Sources(
+            past,
+            values,
+            model,
+            minutes,
+            between,
+            grid_km,
+            skill=skill,
+            has_members=members is not None,
+            is_asked=nwp.between is not None,
+        )
     )
     forecast = tensors.of_values((made.values if members else made.values[0])[..., None, :, :], past)
     began = fields.format_time(run.forecast_reference_time.values)

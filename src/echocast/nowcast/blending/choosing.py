@@ -33,7 +33,8 @@ class Nwp:
     Args:
         inputs: files, folders and globs, GRIB or NetCDF.
         method: ``scales``, ``linear``, ``salient`` or ``steps``.
-        between: the leads (minutes) between which the NWP takes over; the usual ones of the method if None.
+        between: the leads (minutes) between which the NWP takes over however good it is; if None 120 and 240, and of
+            ``scales`` none.
         variable: the parameter or variable that is the rain; found by itself if None.
         units: its unit, where the files do not say it.
         max_age_hours: a run that began longer before the newest frame is too old.

@@ -17,8 +17,8 @@ def blend(sources: Sources) -> Blended:
     """Nowcast and NWP are blended band by band, then given the distribution of rain rates between those of both.
 
     The weight of a band is the share of the NWP in r^2 / (1 - r^2), r being the correlation with the radar that is to
-    be expected at that lead (`echocast.nowcast.blending.skill`); between the two leads of `Sources.between` it rises to
-    1 at least linearly. Where the skill cannot be told the blend is linear between these.
+    be expected at that lead (`echocast.nowcast.blending.skill`). If two leads were asked for it also rises to 1 between
+    these, at least linearly. Where the skill cannot be told the blend is linear.
 
     Source: the weights of Bowler et al. 2006, doi:10.1256/qj.04.100, equations 11 and 12, without noise.
     """
@@ -26,7 +26,7 @@ def blend(sources: Sources) -> Blended:
     if skill is None:
         log.warning("the newest frames are too few or too dry to tell the skill by scale; the blend is linear")
         return linear.blend(sources)
-    least = ramp(sources.minutes, sources.between)
+    least = ramp(sources.minutes, sources.between) if sources.is_asked else np.zeros(len(sources.minutes))
     weights = np.stack([np.maximum(skill.weights_at(m), w) for m, w in zip(sources.minutes, least, strict=True)])
     means = np.asarray(weights @ skill.shares)
 
@@ -39,8 +39,8 @@ def blend(sources: Sources) -> Blended:
         made = fine + step + raised * (coarse - fine - step)
         return _with_distribution(made, nowcast, model, float(weight.sum() / max(1, np.count_nonzero(weight))))
 
-    end = sources.between[1]
-    told = f"scales: weights by lead and scale from the skill on the newest frames, NWP alone from {end:g} min"
+    told = "scales: weights by lead and scale from the skill on the newest frames"
+    told += f", NWP alone from {sources.between[1]:g} min" if sources.is_asked else ""
     made = by_cells(sources, means, mixed, told)
     return Blended(made.values, made.weight, made.told, {"nwp_weights_by_wavelength": _table(sources, weights)})
 
