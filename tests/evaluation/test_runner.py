@@ -259,7 +259,9 @@ def test_wrong_configs_are_refused() -> None:
         VerificationConfig(regions={"a": (10.0, 0.0, 5.0, 1.0)})
 
 
-@pytest.mark.parametrize("pixels", [1, *(pytest.param(some, marks=pytest.mark.slow) for some in (4 * 32 * 32 * 8, 5e6))])
+@pytest.mark.parametrize(
+    "pixels", [1, *(pytest.param(some, marks=pytest.mark.slow) for some in (4 * 32 * 32 * 8, 5e6))]
+)
 def test_an_ensemble_scores_the_same_alone_beside_another_and_in_any_batch(
     store: Path, monkeypatch: pytest.MonkeyPatch, pixels: float
 ) -> None:
