@@ -71,7 +71,7 @@ def command(
         typer.Option(
             "--blend-between",
             metavar="MIN,MIN",
-            help="Leads between which the weather model takes over, however good it is. Default: 120,240; of scales none.",
+            help="Leads between which the weather model takes over. Default: 120,240; of scales none.",
         ),
     ] = None,
     nwp_variable: Annotated[
