@@ -209,7 +209,7 @@ def _written(
     from echocast.operations.point_file import write_points
 
     # No quantiles of the rates: they are in points.bin, follow from the members, and are a third of the file.
-    beside = None if products is None else products.drop_dims("quantile")
+    beside = None if products is None else products.drop_dims("quantile", errors="ignore")
     forecast_file.to_netcdf(forecast, job.out, products=beside, command="echocast watch", bits=issue_layers.BITS)
     layers = issue_layers.rounded(issue_layers.layers_of(forecast, products, job.thresholds.spans))
     if not layers:
