@@ -62,10 +62,10 @@ class ExpectedRain:
         self._step_minutes = context.time_step_minutes or _USUAL_STEP_MINUTES
         coarse = torch.cat([resolution.coarsen(one, self._factor) for one in past.chunk(past.shape[1], dim=1)], dim=1)
         self._carried = self._advected(coarse, steps)
-        self._next = 0
+        self._device, self._next = past.device, 0
 
     def of(self, frame: Float[Tensor, "batch 1 y x"], lead: int) -> Float[Tensor, "batch 1 y x"]:
-        """The expected rain of a forecast's frame, mm/h; NaN where the frame is.
+        """The expected rain of a forecast's frame, mm/h, on the device of the past; NaN where the frame is.
 
         Args:
             frame: rain rate in mm/h.
@@ -74,6 +74,7 @@ class ExpectedRain:
         if lead != self._next:
             raise ValueError(f"lead {lead} came where {self._next} was expected")
         self._next += 1
+        frame = frame.to(self._device)
         carried, faded = next(self._carried), min(1.0, (lead + 1) * self._step_minutes / _FADED_MINUTES)
         coarse = resolution.coarsen(frame.unsqueeze(1), self._factor)[:, 0]
         # Where advection knows nothing, the forecast itself says how much falls.

@@ -7,7 +7,6 @@
 
 from collections.abc import Iterator
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -21,7 +20,9 @@ class ExpectedRain(base.LeadByLead):
     Args:
         forecaster: whose expected rain: the name of a forecaster, or the path of its checkpoint.
 
-    The rule and its source: `echocast.models._expected`.
+    Where it is scored by thresholds it stands far behind that forecaster, and should: it is smooth.
+
+    Source: own; the rule and what it is made from are in `echocast.models._expected`.
     """
 
     takes_blank_frames = True
@@ -48,5 +49,6 @@ class ExpectedRain(base.LeadByLead):
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
     ) -> Iterator[Float[Tensor, "batch channel y x"]]:
         expected = _expected.ExpectedRain(past, steps, context)
-        for lead, frame in enumerate(self._inner.leads(past, steps, context)):
-            yield expected.of(frame.to(torch.float32), lead)
+        known = past.to(next(self._inner.parameters(), past).dtype)  # `double()` reaches no weights of another
+        for lead, frame in enumerate(self._inner.leads(known, steps, context)):
+            yield expected.of(frame.to(past.dtype), lead)
