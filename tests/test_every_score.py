@@ -78,7 +78,7 @@ def test_declares_each_of_its_scores(name: str) -> None:
 
 def test_titles_of_scores_differ() -> None:
     titles = [score.full_title for _, score in families.scores_of(families.names()).values()]
-    assert len(set(titles)) == len(titles) == 65
+    assert len(set(titles)) == len(titles) == 66
 
 
 def test_a_title_has_its_abbreviation_and_unit() -> None:
