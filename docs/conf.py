@@ -36,6 +36,8 @@ _documented = "|".join(
 # What has a page must be found. Types of other packages are documented elsewhere, and no index of theirs is fetched.
 nitpick_ignore_regex = [(r"py:.*", rf"(?!(?:{_documented})\.\w+$).*"), (r"py:.*", r".*\.T$")]
 
+man_pages = [("reference/commands", "echocast", "nowcasting of fields that move", "The echocast developers", 1)]
+
 html_theme = "pydata_sphinx_theme"
 html_title = "echocast"
 html_logo = "_static/logo.svg"

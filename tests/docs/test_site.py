@@ -1,0 +1,127 @@
+"""The documentation site: what it makes of the code, the code on its pages, and the whole of it as Sphinx builds it."""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+HOW_TO = sorted((DOCS / "how-to").glob("*.md"))
+RUN = [*sorted((DOCS / "start").glob("*.md")), *sorted((DOCS / "tutorials").glob("*.md"))]
+
+
+@pytest.fixture(scope="module")
+def extension() -> ModuleType:
+    """The package `docs/extension`, imported as Sphinx does."""
+    pytest.importorskip("prometheus_client", reason="metrics have a page")
+    sys.path.insert(0, str(DOCS))
+    try:
+        return importlib.import_module("extension")
+    finally:
+        sys.path.remove(str(DOCS))
+
+
+def test_every_command_has_its_options(extension: ModuleType) -> None:
+    page = extension.commands.page()
+    nowcast = page[page.index("## echocast nowcast") : page.index("## echocast watch")]
+    assert "`--minutes MINUTES`\n: Length of the forecast in minutes. Default: `90`.\n" in nowcast
+    assert "`--out FILE` (must be given)\n" in nowcast
+    assert "### echocast archive add-video" in page
+
+
+def test_a_score_has_formula_source_and_example(extension: ModuleType) -> None:
+    page = extension.scores.page()
+    assert "| `csi` | Critical success index | 1 |  |" in page
+    assert "- CSI = h / (h + m + f)" in page
+    assert "[doi:10.1175/WAF-D-10-05030.1](https://doi.org/10.1175/WAF-D-10-05030.1)" in page
+    assert "```pycon\n>>> import numpy as np" in page
+
+
+def test_settings_have_their_defaults_and_what_they_mean(extension: ModuleType) -> None:
+    assert "| `poll` | `10s` | Time between two looks at the sources" in extension.settings.watch()
+    assert "| `zoom` | `12` |" in extension.settings.server()
+    assert "| `batch_size` | `16` | windows a batch. |" in extension.settings.training()
+
+
+def test_metrics_of_both_services_are_there(extension: ModuleType) -> None:
+    page = extension.metrics.page()
+    assert "| `echocast_frames_total` | counter | `source`, `outcome` |" in page
+    assert "| `echocast_http_request_seconds` | histogram | `route` |" in page
+
+
+def test_links_lead_to_pages_of_the_site(extension: ModuleType) -> None:
+    text = "[a](../README.md), [b](../LICENSE), [c](https://host/README.md), [d](decisions/), [e](map.md#x)"
+    assert extension.links.to_pages(text, DOCS / "page.md") == (
+        "[a](start/overview.md), [b](../LICENSE), [c](https://host/README.md), [d](decisions/index.md), [e](map.md#x)"
+    )
+    moved = extension.links.moved("![p](docs/images/p.png) [x](#here)", ROOT / "README.md", DOCS / "start/overview.md")
+    assert moved == "![p](../images/p.png) [x](#here)"
+
+
+def test_every_page_is_in_a_table_of_contents() -> None:
+    told = {"index"}
+    for page in DOCS.rglob("*.md"):
+        for block in re.findall(r"```\{toctree\}\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
+            for entry in (line for line in block.split("\n") if line and not line.startswith(":")):
+                found = [one for one in page.parent.glob(f"{entry}.md")] if "*" in entry else [page.parent / f"{entry}.md"]
+                told |= {os.path.relpath(one, DOCS).removesuffix(".md") for one in found}
+    pages = {page.relative_to(DOCS).as_posix().removesuffix(".md") for page in DOCS.rglob("*.md")}
+    assert pages == told
+
+
+PAGES_IN_TURN = """
+import json, sys, warnings
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from extension import run
+warnings.simplefilter("ignore")
+for page in json.load(sys.stdin):
+    try:
+        exec(compile(run.python(Path(page).read_text(encoding="utf-8")), page, "exec"), {"__name__": "__main__"})
+    except BaseException:
+        print(page, file=sys.stderr)
+        raise
+"""
+
+
+def test_the_python_of_the_how_to_guides_runs(tmp_path: Path) -> None:
+    done = subprocess.run(  # one process for all, each page with names of its own
+        [sys.executable, "-c", PAGES_IN_TURN, str(DOCS)],
+        input=json.dumps([str(page) for page in HOW_TO]),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow  # a minute or two each
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
+def test_a_tutorial_runs_and_makes_its_pictures(page: Path, tmp_path: Path) -> None:
+    program = [sys.executable, str(DOCS / "extension" / "run.py"), str(page), "--pictures", str(tmp_path)]
+    subprocess.run(program, check=True)
+    images = re.findall(r"!\[[^\]]*\]\(\.\./images/(?:start|tutorials)/([^)]+)\)", page.read_text(encoding="utf-8"))
+    assert sorted(images) == sorted(path.name for path in tmp_path.iterdir())
+
+
+@pytest.mark.slow  # imports all of echocast and writes 130 pages: half a minute to minutes
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("sphinx", reason="pip install '.[docs]'")
+    line = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--nitpicky", "-q", "-c", str(DOCS)]
+    done = subprocess.run([*line, str(DOCS), str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    foreign = [
+        f"{page.name}: {found}"
+        for page in tmp_path.rglob("*.html")
+        for found in re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(https?:[^"]+)', page.read_text("utf-8"))
+        if 'rel="canonical"' not in found
+    ]
+    assert foreign == []
