@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "src")]
 
-from echocast._version import __version__
+from echocast._version import __version__  # noqa: E402  # found by the path above
 
 project = "echocast"
 copyright = "The echocast developers. BSD-3-Clause"  # noqa: A001 (Sphinx's name)

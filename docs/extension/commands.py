@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer
-from extension.markdown import code, prose, table
-from extension.settings import apart
 
 from echocast.cli.main import make
+from extension.markdown import code, prose, table
+from extension.settings import apart
 
 
 def page(app: typer.Typer | None = None) -> str:
@@ -71,7 +71,9 @@ def _meaning(option: Any) -> str:
 def _names(option: Any) -> str:
     value = _value(option)
     names = [*option.opts, *option.secondary_opts]
-    return ", ".join(code(f"{name} {value}".rstrip()) for name in names) + (" (must be given)" if option.required else "")
+    return ", ".join(code(f"{name} {value}".rstrip()) for name in names) + (
+        " (must be given)" if option.required else ""
+    )
 
 
 def _value(parameter: Any) -> str:

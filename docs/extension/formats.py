@@ -2,9 +2,8 @@
 
 import inspect
 
-from extension.markdown import code, table
-
 from echocast import plugins
+from extension.markdown import code, table
 
 PACKAGE = "echocast.readers"
 

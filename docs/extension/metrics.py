@@ -1,9 +1,8 @@
 """Every metric that Prometheus can read."""
 
-from extension.markdown import code, table
-
 from echocast.operations.measures import FAMILIES
 from echocast.server.metrics import Metrics
+from extension.markdown import code, table
 
 _HEADS = ("metric", "kind", "labels", "what it tells")
 

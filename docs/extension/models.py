@@ -2,11 +2,10 @@
 
 from importlib import resources
 
-from extension.markdown import code, table
-
 from echocast import plugins
 from echocast.cli.models import _TASKS
 from echocast.models import _listing
+from extension.markdown import code, table
 
 
 def page() -> str:

@@ -5,11 +5,10 @@ import inspect
 import re
 from typing import Any
 
-from extension.markdown import table
-
 import echocast
 from echocast import models as of_models
 from echocast import plugins
+from extension.markdown import table
 
 SECTIONS = ("Args:", "Returns:", "Raises:", "Yields:", "Example:", "Examples:", "Attributes:", "Source:")
 
@@ -50,7 +49,7 @@ def models() -> str:
     return "\n".join(parts)
 
 
-def process(app: Any, what: str, name: str, one: Any, options: Any, lines: list[str]) -> None:
+def process(_app: Any, _what: str, _name: str, _one: Any, _options: Any, lines: list[str]) -> None:
     """Our docstrings for Sphinx: blocks that are indented become literal, and an asterisk is one.
 
     Sections of arguments are left to Napoleon.

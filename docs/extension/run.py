@@ -1,4 +1,4 @@
-"""Run the code of pages, block by block as a reader would: those of Python in one process, those of the shell beside it.
+"""Run the code of pages block by block, as a reader would: Python in one process, the shell's lines beside it.
 
     python docs/extension/run.py docs/tutorials --pictures docs/images
 
@@ -82,7 +82,7 @@ def main(arguments: list[str]) -> None:
             if given.pictures:
                 keep_pictures(page, Path(folder), given.pictures)
         processor = os.times().children_user - spent
-        print(f"{page}: {time.monotonic() - began:.0f} s, {processor:.0f} s of processor", flush=True)
+        print(f"{page}: {time.monotonic() - began:.0f} s, {processor:.0f} s of processor", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

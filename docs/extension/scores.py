@@ -3,10 +3,9 @@
 import inspect
 import math
 
-from extension.markdown import code, prose, table
-
 from echocast import plugins
 from echocast.verification import families
+from extension.markdown import code, prose, table
 
 
 def page() -> str:

@@ -6,7 +6,6 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 import typer
-from extension.markdown import code, escaped, table
 
 from echocast.cli.main import make
 from echocast.operations import settings as of_watch
@@ -14,6 +13,7 @@ from echocast.samples.data import Data
 from echocast.server import settings as of_server
 from echocast.training.experiment import Training
 from echocast.training.optimiser import Optimiser
+from extension.markdown import code, escaped, table
 
 _HEADS = ("key", "default", "meaning")
 
@@ -34,7 +34,9 @@ def _of_model(model: Any, verb: str, *, skip: tuple[str, ...] = ()) -> str:
     command = typer.main.get_command(make()).commands[verb]  # type: ignore[attr-defined]
     told = {one.name: one.help or "" for one in command.params}
     named = [(name, one.default, told.get(name, "")) for name, one in model.model_fields.items() if name not in skip]
-    return table(_HEADS, [(code(name.replace("_", "-")), *apart(help_text, _shown(value))) for name, value, help_text in named])
+    return table(
+        _HEADS, [(code(name.replace("_", "-")), *apart(help_text, _shown(value))) for name, value, help_text in named]
+    )
 
 
 def apart(help_text: str, default: str) -> tuple[str, str]:
@@ -77,5 +79,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value in ([], (), {}, "") else f"{value:g}" if isinstance(value, float) else str(value)
-
-

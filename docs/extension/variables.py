@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 import xarray as xr
-from extension.markdown import code, table
 
 from echocast import forecast_from, generate
 from echocast.io import forecast_file
 from echocast.products import ensemble
+from extension.markdown import code, table
 
 
 def page() -> str:
