@@ -42,6 +42,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "echocast"
 html_logo = "_static/logo.svg"
 html_favicon = "_static/logo.svg"
+html_context = {"default_mode": "auto"}  # light or dark as the reader's system is
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False

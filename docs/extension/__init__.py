@@ -53,9 +53,18 @@ def _source_read(app: Any, name: str, content: list[str]) -> None:
     content[0] = filled(content[0], Path(app.env.doc2path(name)))
 
 
+def _doctree_read(_app: Any, doctree: Any) -> None:
+    """Put a dash between a parameter and what it means, where Sphinx puts two hyphens."""
+    from docutils import nodes  # here, so that the pages can be made, and tested, without Sphinx
+
+    for text in [one for one in doctree.findall(nodes.Text) if one == " -- "]:
+        text.parent.replace(text, nodes.Text(" \N{EN DASH} "))
+
+
 def setup(app: Any) -> dict[str, Any]:
     """What Sphinx calls."""
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("source-read", _source_read)
+    app.connect("doctree-read", _doctree_read)
     app.connect("autodoc-process-docstring", python.process)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

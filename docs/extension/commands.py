@@ -25,11 +25,13 @@ def _of_group(group: Any, name: str, *, level: int) -> Iterator[str]:
     for verb in group.list_commands(context):
         command = commands[verb]
         yield f"{'#' * level} {name} {verb}\n"
-        yield _text(inspect.cleandoc(command.help or ""))
+        told = _text(inspect.cleandoc(command.help or ""))
         if hasattr(command, "commands"):
+            yield told
             yield from _of_group(command, f"{name} {verb}", level=level + 1)
         else:
             yield f"```text\n{_usage(command, f'{name} {verb}')}\n```\n"
+            yield told
             yield _arguments(command)
             yield _options(command)
 

@@ -70,6 +70,7 @@ def test_every_page_is_in_a_table_of_contents() -> None:
     for page in DOCS.rglob("*.md"):
         for block in re.findall(r"```\{toctree\}\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
             for entry in (line for line in block.split("\n") if line and not line.startswith(":")):
+                entry = re.sub(r".*<(.+)>", r"\1", entry)
                 found = list(page.parent.glob(f"{entry}.md")) if "*" in entry else [page.parent / f"{entry}.md"]
                 told |= {os.path.relpath(one, DOCS).removesuffix(".md") for one in found}
     pages = {page.relative_to(DOCS).as_posix().removesuffix(".md") for page in DOCS.rglob("*.md")}
