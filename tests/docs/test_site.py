@@ -14,7 +14,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 HOW_TO = sorted((DOCS / "how-to").glob("*.md"))
-RUN = [*sorted((DOCS / "start").glob("*.md")), *sorted((DOCS / "tutorials").glob("*.md"))]
+RUN = [
+    page
+    for page in sorted([*DOCS.glob("start/*.md"), *DOCS.glob("tutorials/*.md")])
+    if "```python\n" in page.read_text(encoding="utf-8")
+]
 
 
 @pytest.fixture(scope="module")
