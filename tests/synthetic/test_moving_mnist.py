@@ -88,13 +88,18 @@ def test_the_papers_parts_on_the_kits_digits(data_kit: Path) -> None:
     assert 0.02 < (test > 127).mean() < 0.1
 
 
-def test_without_the_files_the_small_digits_are_labelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_files_the_small_digits_are_labelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     monkeypatch.delenv("ECHOCAST_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(mnist, "_ADDRESS", "http://127.0.0.1:9")
+    mnist._warn_of_other_digits.cache_clear()
     digits, source = mnist.digits_of("train")
+    mnist.digits_of("train")
     assert "not comparable" in source
+    assert caplog.text.count("not comparable with MNIST, since MNIST is not there") == 1
     assert digits.shape == (1500, 28, 28)
     assert digits.max() > 200
 

@@ -92,11 +92,7 @@ class Forecaster(nn.Module, ABC):
             future = self._forecast(*_coarsened(past, steps, context, factor))
             if factor > 1:
                 future = resolution.refine(future, factor, (past.shape[-2], past.shape[-1]))
-        observed = _observed(past).unsqueeze(1)
-        future = future.to(past.dtype)
-        own = future.is_contiguous() and future.untyped_storage().data_ptr() != past.untyped_storage().data_ptr()
-        # The forecast of a national grid is large: where nothing else refers to it, no second one is made.
-        return future.masked_fill_(~observed, torch.nan) if own else future.masked_fill(~observed, torch.nan)
+        return _unknown_where(~_observed(past).unsqueeze(1), future.to(past.dtype), past)
 
     def leads(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
@@ -254,8 +250,7 @@ class EnsembleForecaster(Forecaster):
             if factor > 1:
                 fine = resolution.refine(futures.flatten(0, 1), factor, (past.shape[-2], past.shape[-1]))
                 futures = fine.reshape(*futures.shape[:2], *fine.shape[1:])
-        observed = _observed(past)[:, None, None]
-        return futures.to(past.dtype).masked_fill(~observed, torch.nan)
+        return _unknown_where(~_observed(past)[:, None, None], futures.to(past.dtype), past)
 
     @abstractmethod
     def _ensemble(
@@ -334,6 +329,17 @@ class LearnedEnsemble(EnsembleForecaster, LearnedForecaster):
             context: the cell size and the step of `past`.
             generator: what their differences are drawn from, for the whole batch.
         """
+
+
+def _unknown_where(
+    unknown: Bool[Tensor, "batch *rest"], future: Float[Tensor, "batch *more"], past: Tensor
+) -> Float[Tensor, "batch *more"]:
+    """NaN where nothing was observed.
+
+    The forecast of a national grid is large: where nothing else refers to it, no second one is made.
+    """
+    own = future.is_contiguous() and future.untyped_storage().data_ptr() != past.untyped_storage().data_ptr()
+    return future.masked_fill_(unknown, torch.nan) if own else future.masked_fill(unknown, torch.nan)
 
 
 def _observed(past: Tensor) -> Bool[Tensor, "batch channel y x"]:

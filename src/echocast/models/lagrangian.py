@@ -44,6 +44,7 @@ from echocast.models._lagrangian.settings import (
     NetworkSettings,
     NoiseSettings,
 )
+from echocast.models._lagrangian.threads import in_threads, pieces
 from echocast.models.base import LeadByLead, LearnedEnsemble
 from echocast.models.scaling import RainScaling
 from echocast.motion.advection import sample
@@ -227,10 +228,18 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
         ]
         edges = self._edges(motion, deterministic=False)
         bounds = list(heavy_rain.bounds_by_lead(frame, changes, edges, self.heavy_rain_bounds, self._limits, noises))
-        for lead, rows, cells, logit in self._strips(frame, changes, motion, context):
+
+        def fill(lead: int, first: int, rows: slice, cells: Tensor, logit: Tensor) -> None:
+            here = slice(rows.start - first, rows.stop - first)
+            drawn = sample(noises[lead], cells[..., here, :], "border")
             for member in range(members):
-                noise = sample(noises[lead][:, member : member + 1], cells, "border")
-                future[:, member, lead, :, rows] = self._rain(heavy_rain.bounded(logit + noise, bounds[lead], edges))
+                made = logit[..., here, :] + drawn[:, member : member + 1]
+                future[:, member, lead, :, rows] = self._rain(heavy_rain.bounded(made, bounds[lead], edges))
+
+        with in_threads(past.device) as begin:
+            for lead, strip, cells, logit in self._strips(frame, changes, motion, context):
+                for rows in pieces(slice(strip.start, strip.start + logit.shape[-2]), past.shape[-1]):
+                    begin(fill, lead, strip.start, rows, cells, logit)
         return future
 
     def _prepared(
@@ -290,4 +299,4 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
         )
 
     def _rain(self, logit: Tensor) -> Tensor:
-        return self.scaling.to_values(torch.sigmoid(logit)).masked_fill(logit.isnan(), torch.nan)
+        return self.scaling.to_values(torch.sigmoid(logit))

@@ -22,7 +22,9 @@ with rain (0.1 mm/h) by which so many of the members have had some; infinite whe
 
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -73,11 +75,9 @@ def of_maps(layers: Mapping[str, Layer]) -> dict[str, Layer]:
 
 def rounded(layers: Mapping[str, Layer]) -> dict[str, Layer]:
     """The layers with rates and amounts as the files of an issue hold them; those of one array stay of one array."""
-    made = {
-        id(layer.values): packing.rounded(layer.values, BITS)
-        for layer in unlike(layers)
-        if layer.scale in ("rate", "amount")
-    }
+    some = [layer.values for layer in unlike(layers) if layer.scale in ("rate", "amount")]
+    with ThreadPoolExecutor() as pool:
+        made = dict(zip(map(id, some), pool.map(partial(packing.rounded, bits=BITS), some), strict=True))
     return {name: replace(layer, values=made.get(id(layer.values), layer.values)) for name, layer in layers.items()}
 
 
@@ -138,10 +138,12 @@ def arrivals_of(forecast: xr.DataArray) -> dict[str, Layer]:
     leads = np.append(forecast.lead.values / _MINUTE, np.inf).astype(np.float32)
     if "member" not in forecast.dims:
         first = _first_wet(forecast.values)
-        return {"arrival": _arrival(leads[first], forecast.values, "minutes until rain begins")}
+        return {"arrival": _arrival(leads[first], _known(forecast.values), "minutes until rain begins")}
     members = forecast.transpose("member", "lead", "y", "x").values
-    first = np.sort(np.stack([_first_wet(one) for one in members]), axis=0)
-    known, found = members.sum(axis=0), {}
+    with ThreadPoolExecutor() as pool:
+        first = np.sort(np.stack(list(pool.map(_first_wet, members))), axis=0)
+        known = np.stack(list(pool.map(_known, members))).all(axis=0)
+    found = {}
     for share in _SHARES:
         begins = leads[first[math.ceil(share / 100 * len(members)) - 1]]
         title = f"minutes until {share} % of the members have had rain"
@@ -158,6 +160,10 @@ def _first_wet(rates: np.ndarray) -> np.ndarray:
     return first
 
 
-def _arrival(begins: np.ndarray, rates: np.ndarray, title: str) -> Layer:
-    known = ~np.isnan(rates.sum(axis=0))
+def _known(rates: np.ndarray) -> np.ndarray:
+    """Where all leads are known, (y, x)."""
+    return ~np.isnan(rates.sum(axis=0))
+
+
+def _arrival(begins: np.ndarray, known: np.ndarray, title: str) -> Layer:
     return Layer(np.where(known, begins, np.float32(np.nan))[None], (0.0,), "minutes", title)

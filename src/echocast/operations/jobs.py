@@ -5,8 +5,9 @@ Each function takes one plain object and gives one, so that it can be called her
 
 import hashlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -210,13 +211,17 @@ def _written(
 
     # No quantiles of the rates: they are in points.bin, follow from the members, and are a third of the file.
     beside = None if products is None else products.drop_dims("quantile")
-    forecast_file.to_netcdf(forecast, job.out, products=beside, command="echocast watch", bits=issue_layers.BITS)
-    layers = issue_layers.rounded(issue_layers.layers_of(forecast, products, job.thresholds.spans))
-    if not layers:
-        return {}, {}
-    about = write_layers(job.out.with_name("layers.bin"), issue_layers.of_maps(layers))
-    arrivals = issue_layers.arrivals_of(forecast)
-    return about, write_points(job.out.with_name("points.bin"), layers | arrivals)
+    write = partial(forecast_file.to_netcdf, command="echocast watch", bits=issue_layers.BITS)
+    with ThreadPoolExecutor(1) as beside_it:  # parts of each file are made in one thread: two files use two
+        netcdf = beside_it.submit(write, forecast, job.out, products=beside)
+        layers = issue_layers.rounded(issue_layers.layers_of(forecast, products, job.thresholds.spans))
+        about: tuple[dict[str, Any], dict[str, Any]] = {}, {}
+        if layers:
+            maps = write_layers(job.out.with_name("layers.bin"), issue_layers.of_maps(layers))
+            arrivals = issue_layers.arrivals_of(forecast)
+            about = maps, write_points(job.out.with_name("points.bin"), layers | arrivals)
+        netcdf.result()
+    return about
 
 
 def grid_of(field: xr.DataArray) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def products(
     }
     fitting = [span for span in spans if covers(forecast, span)]
     if fitting:
-        over = np.stack([probability_of_exceedance(accumulation(forecast, span), amounts) for span in fitting])
+        over = _of_amounts(forecast, amounts, fitting)
         about = _share("probability of at least amount_threshold of rain from the issue time over span")
         made["rainfall_amount_probability"] = (("span", "amount_threshold", "y", "x"), over, about)
         issued = {"long_name": "time from the issue of the forecast", "units": "minutes"}
@@ -129,6 +129,22 @@ def _of_rates(
     with ThreadPoolExecutor() as pool:  # NumPy lets other threads run while it sorts
         list(pool.map(fill, range(grid[0])))
     return averages, values, shares
+
+
+def _of_amounts(forecast: xr.DataArray, amounts: Sequence[float], spans: Sequence[float]) -> np.ndarray:
+    """Probabilities (span, amount, y, x), a few rows at a time."""
+    height, width = forecast.shape[-2:]
+    shares = np.empty((len(spans), len(amounts), height, width), np.float32)
+    rows = max(1, _STRIP // width)
+
+    def fill(first: int) -> None:
+        here = slice(first, first + rows)
+        for number, span in enumerate(spans):
+            shares[number, :, here] = probability_of_exceedance(accumulation(forecast[:, :, here], span), amounts)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(fill, range(0, height, rows)))
+    return shares
 
 
 def _of_quantity(long_name: str) -> dict[str, str]:

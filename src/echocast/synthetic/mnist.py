@@ -7,7 +7,9 @@
 
 import gzip
 import hashlib
+import logging
 import os
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,8 @@ from jaxtyping import UInt8
 
 from echocast.atomic import write_bytes
 from echocast.errors import DataError, MissingDependency
+
+log = logging.getLogger(__name__)
 
 DIGIT = 28
 """Pixels along each side of a digit."""
@@ -25,6 +29,7 @@ _MD5 = {
     "test": "2646ac647ad5339dbf082846283269ea",
 }
 """Of the files once unpacked."""
+_OTHERS = "scikit-learn's digits, not comparable with MNIST"
 _ADDRESS = "https://ossci-datasets.s3.amazonaws.com/mnist"
 
 
@@ -34,8 +39,8 @@ def digits_of(part: str = "train", *, source: str = "auto") -> tuple[UInt8[np.nd
     Args:
         part: ``train`` (60,000) or ``test`` (10,000).
         source: ``auto`` takes the folder ``mnist`` of ``ECHOCAST_DATA``, else a download into the cache, else the
-            1,797 small digits that ship with scikit-learn, which are not comparable with any published number; or one
-            of ``data``, ``download``, ``scikit-learn`` or the path of a folder.
+            1,797 small digits that ship with scikit-learn, which are not comparable with any published number, and
+            warns of it; or one of ``data``, ``download``, ``scikit-learn`` or the path of a folder.
 
     Raises:
         DataError: no digits are to be had, or a file is damaged.
@@ -46,8 +51,9 @@ def digits_of(part: str = "train", *, source: str = "auto") -> tuple[UInt8[np.nd
             return _from_folder(Path(kit) / "mnist", part), "MNIST"
         try:
             return _downloaded(part), "MNIST"
-        except DataError:
-            return _of_scikit_learn(part), "scikit-learn's digits, not comparable with MNIST"
+        except DataError as why:
+            _warn_of_other_digits(str(why))
+            return _of_scikit_learn(part), _OTHERS
     if source == "data":
         if not kit:
             raise DataError("ECHOCAST_DATA is not set; set it to the folder that holds mnist/")
@@ -55,8 +61,14 @@ def digits_of(part: str = "train", *, source: str = "auto") -> tuple[UInt8[np.nd
     if source == "download":
         return _downloaded(part), "MNIST"
     if source == "scikit-learn":
-        return _of_scikit_learn(part), "scikit-learn's digits, not comparable with MNIST"
+        return _of_scikit_learn(part), _OTHERS
     return _from_folder(Path(source), part), "MNIST"
+
+
+@cache
+def _warn_of_other_digits(why: str) -> None:
+    """Once for each reason."""
+    log.warning("taken: %s, since MNIST is not there: %s", _OTHERS, why)
 
 
 def _from_folder(folder: Path, part: str) -> np.ndarray:
