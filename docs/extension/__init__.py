@@ -14,13 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from extension import cards, commands, formats, links, metrics, models, python, scores, settings, variables
+from extension import cards, commands, formats, gallery, links, metrics, models, python, scores, settings, variables
 
 DOCS = Path(__file__).parents[1]
 
 GENERATORS: dict[str, Callable[[], str]] = {
     "commands": commands.page,
     "formats": formats.page,
+    "gallery": gallery.page,
     "metrics": metrics.page,
     "model-cards": cards.page,
     "models": models.page,
@@ -29,6 +30,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "scores": scores.page,
     "server-settings": settings.server,
     "training-settings": settings.training,
+    "tutorials": gallery.tutorials,
     "variables": variables.page,
     "watch-settings": settings.watch,
 }
@@ -67,4 +69,5 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("source-read", _source_read)
     app.connect("doctree-read", _doctree_read)
     app.connect("autodoc-process-docstring", python.process)
+    app.connect("autodoc-process-signature", python.signature)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -27,9 +27,15 @@ def face() -> str:
 
 
 def _link(one: Any, name: str) -> str:
-    package = one.__module__.split(".")[1]
-    home = f"echocast.{package}" if package == "nn" else one.__module__
-    return f"{{py:class}}`echocast.{name} <{home}.{one.__name__}>`"
+    return f"{{py:class}}`echocast.{name} <{_home(one)}.{one.__name__}>`"
+
+
+def _home(one: Any) -> str:
+    """The module whose page documents a class: a package that lists it among its own, or that where it is defined."""
+    parts = one.__module__.split(".")
+    packages = [".".join(parts[:end]) for end in range(2, len(parts))]
+    listing = [name for name in packages if one.__name__ in getattr(importlib.import_module(name), "__all__", ())]
+    return listing[0] if listing else one.__module__
 
 
 def _first_line(one: Any) -> str:
@@ -67,3 +73,12 @@ def process(_app: Any, _what: str, _name: str, _one: Any, _options: Any, lines: 
             literal = True
         made.append(line)
     lines[:] = made
+
+
+def signature(
+    _app: Any, _what: str, _name: str, _one: Any, _options: Any, given: str | None, result: str | None
+) -> Any:
+    """A signature that Sphinx can read: `...` for a default that is made anew each time."""
+    if given is None or "<factory>" not in given:
+        return None
+    return given.replace("<factory>", "..."), result

@@ -11,6 +11,8 @@ from types import ModuleType
 
 import pytest
 
+import echocast
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 HOW_TO = sorted((DOCS / "how-to").glob("*.md"))
@@ -79,6 +81,46 @@ def test_every_page_is_in_a_table_of_contents() -> None:
                 told |= {os.path.relpath(one, DOCS).removesuffix(".md") for one in found}
     pages = {page.relative_to(DOCS).as_posix().removesuffix(".md") for page in DOCS.rglob("*.md")}
     assert pages == told
+
+
+def test_every_public_name_is_in_the_reference(extension: ModuleType) -> None:
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in DOCS.glob("reference/python/*.md"))
+    told = set(re.findall(r"automodule:: (\S+)", pages + extension.python.models()))
+    face = extension.python.face()
+    for name in echocast.__all__:
+        one = getattr(echocast, name)
+        home = re.search(rf"`echocast\.{name} <(.+)\.\w+>`", face)
+        assert f"autofunction:: echocast.{name}\n" in face or (home and home[1] in told), one
+    inner = {
+        "echocast.nn.fused",
+        "echocast.server.edr",
+        "echocast.training.tasks.forecast",
+    }  # no other package's to use
+    for file in (ROOT / "src" / "echocast").rglob("*.py"):
+        module = ".".join(["echocast", *file.relative_to(ROOT / "src" / "echocast").with_suffix("").parts])
+        module = module.removesuffix(".__init__")
+        if module != "echocast" and "\n__all__ = " in file.read_text(encoding="utf-8"):
+            assert module in told | inner, f"{module} has public names and no page in docs/reference/python"
+
+
+def test_every_page_has_one_title() -> None:
+    for page in DOCS.rglob("*.md"):
+        text = re.sub(r"(?ms)^(`{3,}).*?^\1$", "", page.read_text(encoding="utf-8"))
+        titles = re.findall(r"(?m)^# .+", text)
+        assert len(titles) == ("```{from-file}" not in page.read_text(encoding="utf-8")), f"{page}: {titles}"
+
+
+def test_the_gallery_leads_to_pages_and_pictures(extension: ModuleType) -> None:
+    for text, folder in ((extension.gallery.page(), DOCS), (extension.gallery.tutorials(), DOCS / "tutorials")):
+        pictures, pages = (re.findall(rf"(?m)^:{key}: (.+)$", text) for key in ("img-bottom", "link"))
+        assert len(pictures) == len(pages) > 5
+        assert all((folder / picture).is_file() for picture in pictures)
+        assert all((folder / f"{page}.md").is_file() for page in pages)
+
+
+def test_a_default_that_is_made_anew_does_not_spoil_a_signature(extension: ModuleType) -> None:
+    made = extension.python.signature(None, "class", "", None, None, "(a: dict[str, int] = <factory>)", None)
+    assert made == ("(a: dict[str, int] = ...)", None)
 
 
 PAGES_IN_TURN = """
