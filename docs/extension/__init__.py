@@ -56,11 +56,13 @@ def _source_read(app: Any, name: str, content: list[str]) -> None:
 
 
 def _doctree_read(_app: Any, doctree: Any) -> None:
-    """Put a dash between a parameter and what it means, where Sphinx puts two hyphens."""
+    """Put a dash between a parameter and what it means, where Sphinx puts two hyphens. `Bases: object` says nothing."""
     from docutils import nodes  # here, so that the pages can be made, and tested, without Sphinx
 
     for text in [one for one in doctree.findall(nodes.Text) if one == " -- "]:
         text.parent.replace(text, nodes.Text(" \N{EN DASH} "))
+    for line in [one for one in doctree.findall(nodes.paragraph) if one.astext() == "Bases: object"]:
+        line.parent.remove(line)
 
 
 def setup(app: Any) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from extension import links
 
+_TUTORIALS = ("own-radar", "probabilities", "service", "train", "video", "coming-from-pysteps")
 SECTIONS = {
-    "Tutorials": ("start/first-nowcast.md", "tutorials/*.md"),
+    "Tutorials": ("start/first-nowcast.md", *(f"tutorials/{name}.md" for name in _TUTORIALS)),
     "Map and stations": ("map.md", "stations.md"),
     "Formats": ("formats/*.md",),
     "Results": ("results.md", "results/*.md"),
