@@ -23,6 +23,7 @@ def dry_run(out: Path, *words: str) -> dict[str, dict[str, str]]:
     return {name: dict(rows) for name, rows in json.loads((out / "table.json").read_text()).items()}
 
 
+@pytest.mark.slow  # a minute: it trains, trains on and measures
 def test_each_part_runs_and_goes_on_another_day(tmp_path: Path) -> None:
     first = dry_run(tmp_path / "one", "--parts", "checks,nowcast,digits", "--minutes", "60")
     assert float(first["checks"]["ConvLSTM"]) < 1e-4

@@ -84,6 +84,7 @@ def test_the_modules_of_echocast_have_what_is_asked_of_plugins(package: str) -> 
         assert [n for n in plugins._asked(package, name) if not hasattr(plugins.load(package, name), n)] == []
 
 
+@pytest.mark.slow  # a package is installed and used in processes of its own
 def test_every_kind_of_plugin_works_through_the_public_ways(tmp_path: Path) -> None:
     install_the_example(tmp_path / "site")
     work = tmp_path / "work"

@@ -211,7 +211,8 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.slow), "2"])
+@pytest.mark.slow  # processes start
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_interrupted_it_says_so_and_goes_on(workers: str, tmp_path: Path) -> None:
     source, store = tmp_path / "in", tmp_path / "store.zarr"
     frames(source, list(range(40)))

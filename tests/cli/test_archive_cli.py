@@ -10,6 +10,7 @@ from tests import example_files
 from echocast import archive
 from echocast.cli.main import status
 from echocast.io import reading
+from echocast.parallel import Workers
 
 FIVE = np.timedelta64(5, "m")
 
@@ -26,7 +27,7 @@ def store(tmp_path: Path) -> Path:
     rain = example_files.blob(32)
     for n in [n for n in range(32) if n != 30]:
         example_files.netcdf(tmp_path, time=example_files.TIME + n * FIVE, rain=rain[n : n + 1])
-    archive.write(sorted(tmp_path.glob("*.nc")), tmp_path / "s.zarr")
+    archive.write(sorted(tmp_path.glob("*.nc")), tmp_path / "s.zarr", workers=Workers(processes=1))
     return tmp_path / "s.zarr"
 
 

@@ -119,6 +119,7 @@ def test_lists(verb: str, known: list[str], capsys: pytest.CaptureFixture[str]) 
     assert all(word in text for word in known)
 
 
+@pytest.mark.slow  # the demonstration, which CI runs, goes the same way
 def test_from_files_to_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = frames(tmp_path / "in", 40, height=40, width=40)
     assert status(["archive", "add", str(tmp_path / "store.zarr"), str(source)]) == 0

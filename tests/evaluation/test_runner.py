@@ -124,6 +124,7 @@ def test_archive_and_sources_are_opened_once_in_each_process(store: Path, monkey
     assert sent.fingerprint() == asked.fingerprint()
 
 
+@pytest.mark.slow  # processes start
 def test_objects_stay_open_in_other_processes(tmp_path: Path) -> None:
     list(parallel.parallel_map(Opener(str(tmp_path / "log")), range(12), parallel.Workers(processes=2)))
     opened = (tmp_path / "log").read_text().split()
@@ -153,6 +154,7 @@ sys.exit(status(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow  # processes start
 def test_a_killed_verification_goes_on_where_it_was(store: Path, whole: VerificationResult, tmp_path: Path) -> None:
     out = tmp_path / "report"
     line = ["verify", str(store), "--models", "optical_flow,persistence", "--past", "3", "--minutes", "20"]
@@ -341,6 +343,7 @@ def test_ensembles_have_their_scores_and_pictures(store: Path, tmp_path: Path) -
     assert "href" not in html
 
 
+@pytest.mark.slow  # half a minute: every option at once
 def test_the_command_line_takes_it_all(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = ["verify", str(store), "--models", "persistence", "--past", "3", "--minutes", "20", "--leads", "5,20"]
     line += ["--scores", "all", "--thresholds", "0.5,2", "--region", "box=-180,-90,180,90", "--workers", "1"]

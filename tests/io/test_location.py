@@ -119,6 +119,7 @@ archive.write(sys.argv[2:], sys.argv[1])
 """
 
 
+@pytest.mark.slow  # two processes write
 def test_two_writers_to_one_bucket_lose_nothing(s3: str, tmp_path: Path) -> None:
     store = f"{s3}/stores/shared.zarr"
     archive.write(frames(tmp_path / "first", [0, 1]), store)

@@ -204,6 +204,7 @@ torch.distributed.destroy_process_group()
 """
 
 
+@pytest.mark.slow  # two processes start
 def test_two_processes_train_together(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "ignore", "-c", TWO]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}

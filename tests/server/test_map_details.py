@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from io import BytesIO
 from itertools import product
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser
 from pyproj import Transformer
 from tests.server import browser as browsers
@@ -15,6 +17,7 @@ from tests.server import issues
 from tests.server.browser import Server, Visit
 
 from echocast.operations.stamps import seconds_of
+from echocast.server.tiles.palettes import DRY, FIRST, LEGENDS, PALETTES
 
 pytestmark = [
     pytest.mark.skipif(not browsers.CHROMIUM.exists(), reason=f"there is no {browsers.CHROMIUM}"),
@@ -24,6 +27,7 @@ pytestmark = [
 MOST_BYTES = 120e6
 SHOWN = "[...document.querySelectorAll('.leaflet-image-layer')].filter((one) => one.style.opacity > 0).length"
 TILED = "document.querySelector('.leaflet-pictures-pane canvas').width > 0"
+OPAQUE = "(o => { o.value = 100; o.dispatchEvent(new Event('input')); })(document.getElementById('opacity'))"
 VALUE = "document.getElementById('under').textContent"
 
 
@@ -54,6 +58,25 @@ def _tiles(visit: Visit) -> list[tuple[str, str, str]]:
     """Id, layer and lead of the tiles that were asked for."""
     paths = [urlsplit(url).path.split("/") for url, _ in visit.answers if "/v1/tiles/" in url]
     return [(path[3], path[4], path[5]) for path in paths]
+
+
+def _seen(lat: float, lon: float, zoom: int, right: np.ndarray, down: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Classes of the cells of the newest frame at pixels from the centre of a map, and where they are of one cell.
+
+    Where a pixel is near an edge of a cell, which is of either, it is left out.
+    """
+    to_mercator = Transformer.from_crs("EPSG:4326", "EPSG:3857", always_xy=True)
+    to_grid = Transformer.from_crs("EPSG:3857", issues.GRID.crs, always_xy=True)
+    x0, y0 = to_mercator.transform(lon, lat)
+    metres = 2 * np.pi * 6378137 / 256 / 2**zoom
+    x, y = to_grid.transform(x0 + (right + 0.5) * metres, y0 - (down + 0.5) * metres)
+    columns = (np.asarray(x) - issues.GRID.x.first) / issues.GRID.x.step
+    rows = (np.asarray(y) - issues.GRID.y.first) / issues.GRID.y.step
+    classes = LEGENDS["rate"].classes(issues.rain(1, seed=15 + 200)[0])
+    is_inside = (np.abs(columns % 1 - 0.5) > 0.06) & (np.abs(rows % 1 - 0.5) > 0.06)
+    is_inside &= (columns > 0) & (rows > 0) & (columns < 39) & (rows < 47)
+    at = np.clip(rows.round().astype(int), 0, 47), np.clip(columns.round().astype(int), 0, 39)
+    return classes[at], is_inside
 
 
 def _observed(minutes: int, lat: float, lon: float) -> float:
@@ -98,6 +121,28 @@ class TestZoomedIn:
             seen.add(found[3])
         assert len(seen) >= 2
         visit.close()
+
+    def test_each_pixel_has_the_colour_of_its_cell(self, chromium: Browser, server: Server) -> None:
+        """Of what the viewer sees: a screenshot, against the classes of the cells by pyproj."""
+        lat, lon, zoom = 63.4, 23.6, 9
+        visit = Visit(chromium, server, service_workers="block").open(f"#{zoom}/{lat}/{lon}&t=+0")
+        visit.page.evaluate(OPAQUE)
+        visit.until(f"{TILED} && {SHOWN} === 0")
+        image = Image.open(BytesIO(visit.page.screenshot())).convert("RGB")
+        box = visit.page.locator("#map").bounding_box()
+        assert box is not None
+        visit.close()
+        x, y = (at.ravel() for at in np.meshgrid(np.arange(250, 900, 13), np.arange(150, 520, 13)))
+        colours = np.asarray(image)[y, x]
+        wanted, is_inside = _seen(lat, lon, zoom, x - box["x"] - box["width"] // 2, y - box["y"] - box["height"] // 2)
+        palette = np.array(PALETTES["cvd"].colours(LEGENDS["rate"]))
+        is_rain = wanted >= FIRST
+        right = (colours == palette[np.maximum(wanted.astype(int) - FIRST, 0)]).all(axis=1)
+        # Coasts, borders and names of places are drawn above the rain.
+        assert (is_rain & is_inside).sum() > 200
+        assert right[is_rain & is_inside].mean() > 0.95
+        is_dry = is_inside & (wanted == DRY)
+        assert (colours[is_dry][:, None] == palette).all(axis=-1).any(axis=-1).mean() < 0.01
 
     def test_none_while_the_loop_plays(self, chromium: Browser, server: Server) -> None:
         visit = Visit(chromium, server, service_workers="block").open("#11/64.000/23.000&t=+0")

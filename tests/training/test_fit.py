@@ -314,6 +314,7 @@ def _hears_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.slow  # processes start, train and are ended
 def test_ctrl_c_leaves_a_run_that_goes_on(archives: tuple[Path, Path], tmp_path: Path) -> None:
     """A real process, stopped by a real signal once it has saved something."""
     file = tmp_path / "e.toml"
@@ -402,6 +403,7 @@ def test_a_start_of_other_sizes_is_refused(archives: tuple[Path, Path], tmp_path
         fit.fit(plan(*archives, f"training.init_from={tmp_path / 'o.safetensors'}"), tmp_path / "run")
 
 
+@pytest.mark.slow  # two processes start and train
 def test_two_processes_have_the_losses_of_one(archives: tuple[Path, Path], tmp_path: Path) -> None:
     table = f"""
 [model]
