@@ -107,6 +107,7 @@ for block in json.load(sys.stdin):
 """
 
 
+@pytest.mark.slow  # every block of two long pages
 @pytest.mark.parametrize("name", ["layers.md", "coming-from.md"])
 def test_the_python_of_the_documents_runs(name: str, tmp_path: Path) -> None:
     code = blocks((ROOT / "docs" / name).read_text(encoding="utf-8"), "python")

@@ -86,7 +86,8 @@ def test_a_dask_scheduler_that_does_not_answer_is_an_error() -> None:
         list(parallel_map(process_of, [1], Workers(dask="tcp://127.0.0.1:9")))
 
 
-def test_counts() -> None:
+def test_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert Workers(processes=3).count == 3
     assert Workers().count == (os.cpu_count() or 1)
     assert Workers(processes=3, dask="tcp://somewhere").count == 1

@@ -172,7 +172,7 @@ print(killed)
 """
 
 
-@pytest.mark.parametrize("rounds", [4, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_no_committed_frame_is_lost(rounds: int, tmp_path: Path) -> None:
     """A real process, killed; after each kill every frame that is there is the source's, and the last run finishes."""
     source, store = tmp_path / "in", tmp_path / "store.zarr"
@@ -417,7 +417,7 @@ def test_two_frames_of_one_place_on_the_clock_are_counted_as_corrected(tmp_path:
     assert archive.write([*paths, again], tmp_path / "s.zarr").corrected == 1
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])  # other processes are tried above
 def test_a_bad_file_is_passed_over_and_named(workers: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     paths = frames(tmp_path / "in", [0, 1, 2, 3])
     paths[1].write_bytes(b"CDF\x01broken")

@@ -89,6 +89,7 @@ def test_what_cannot_be_measured_is_refused(capsys: pytest.CaptureFixture[str]) 
     assert set(BENCHMARKS) < files
 
 
+@pytest.mark.slow  # writes and reads two stores
 def test_archive_reads_windows_and_wants_real_files_for_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,6 +103,7 @@ def test_archive_reads_windows_and_wants_real_files_for_the_rest(
     assert "ECHOCAST_DATA names no folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow  # a process starts beside half a gigabyte
 def test_a_process_that_is_measured_does_not_count_its_parents_memory() -> None:
     hoard = np.ones(2**27)
     grown = _peak(Case(3, 1, 1, 8, 3, 64), "echocast", "fp32", "inference", torch.device("cpu"))
@@ -134,6 +136,7 @@ def test_the_plain_loop_of_prednet_computes_what_ours_does(apart: bool) -> None:
     torch.testing.assert_close(prednet.plain_loss(model, frames, apart=apart), model.training_loss(frames, 1))
 
 
+@pytest.mark.slow  # it trains
 def test_prednet_is_measured(tmp_path: Path) -> None:
     assert main(["prednet", "--quick", "--out", str(tmp_path / "t.md")]) == 0
     rows = [line.split(" | ") for line in (tmp_path / "t.md").read_text().splitlines() if line.startswith("| ")]

@@ -98,6 +98,7 @@ def test_blocks_are_days_inside_segments(whole: VerificationResult) -> None:
     assert [len(block.starts) for block in whole.blocks] == [4] * 8
 
 
+@pytest.mark.slow  # processes start
 def test_several_processes_find_the_same(store: Path, whole: VerificationResult) -> None:
     together = evaluation.run(job(store), workers=parallel.Workers(processes=2))
     for name, scores in whole.values.items():
@@ -258,7 +259,9 @@ def test_wrong_configs_are_refused() -> None:
         VerificationConfig(regions={"a": (10.0, 0.0, 5.0, 1.0)})
 
 
-@pytest.mark.parametrize("pixels", [1, pytest.param(4 * 32 * 32 * 8, marks=pytest.mark.slow), 5e6])
+@pytest.mark.parametrize(
+    "pixels", [1, *(pytest.param(some, marks=pytest.mark.slow) for some in (4 * 32 * 32 * 8, 5e6))]
+)
 def test_an_ensemble_scores_the_same_alone_beside_another_and_in_any_batch(
     store: Path, monkeypatch: pytest.MonkeyPatch, pixels: float
 ) -> None:
@@ -325,6 +328,7 @@ def test_few_blocks_have_no_intervals(store: Path, whole: VerificationResult) ->
     assert "There are no confidence intervals" in page.markdown(page.sections_of(made, "x"), {})
 
 
+@pytest.mark.slow  # it draws every figure of a report
 def test_ensembles_have_their_scores_and_pictures(store: Path, tmp_path: Path) -> None:
     rain = archive.open(store)
     sources = {"still": Persistence(), "noisy": Noisy()}

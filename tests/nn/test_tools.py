@@ -111,6 +111,7 @@ def test_export_with_lengths_and_states_after_one_of_fixed_shape(make: Any) -> N
     torch.testing.assert_close(first(made[1]), first(expected[1]), rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow  # seconds of exporting
 @pytest.mark.usefixtures("as_users_run")
 @only("convlstm")
 def test_onnx_with_any_batch_time_and_grid(case: Case, tmp_path: Path) -> None:
