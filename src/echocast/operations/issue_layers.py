@@ -146,7 +146,7 @@ def arrivals_of(forecast: xr.DataArray) -> dict[str, Layer]:
     members = forecast.transpose("member", "lead", "y", "x").values
     with ThreadPoolExecutor() as pool:
         first = np.sort(np.stack(list(pool.map(_first_wet, members))), axis=0)
-        known = np.stack(list(pool.map(_known, members))).all(axis=0)
+        known: np.ndarray = np.logical_and.reduce(list(pool.map(_known, members)))
     found = {}
     for share in _SHARES:
         begins = leads[first[math.ceil(share / 100 * len(members)) - 1]]
@@ -166,7 +166,8 @@ def _first_wet(rates: np.ndarray) -> np.ndarray:
 
 def _known(rates: np.ndarray) -> np.ndarray:
     """Where all leads are known, (y, x)."""
-    return ~np.isnan(rates.sum(axis=0))
+    known: np.ndarray = ~np.isnan(rates.sum(axis=0))
+    return known
 
 
 def _arrival(begins: np.ndarray, known: np.ndarray, title: str) -> Layer:
