@@ -78,7 +78,7 @@ def test_declares_each_of_its_scores(name: str) -> None:
 
 def test_titles_of_scores_differ() -> None:
     titles = [score.full_title for _, score in families.scores_of(families.names()).values()]
-    assert len(set(titles)) == len(titles) == 65
+    assert len(set(titles)) == len(titles) == 66
 
 
 def test_a_title_has_its_abbreviation_and_unit() -> None:
@@ -204,7 +204,7 @@ def test_continuous_by_hand_and_by_numpy() -> None:
     forecast = np.array([1, 2, 3], np.float32).reshape(1, 1, 1, 3)
     observed = np.array([1, 4, 5], np.float32).reshape(1, 1, 1, 3)
     values = continuous.values(continuous.statistics(forecast, observed))
-    expected = {"rainfall_mse": 8 / 3, "rmse": np.sqrt(8 / 3), "mae": 4 / 3, "mean_error": -4 / 3}
+    expected = {"rainfall_mse": 8 / 3, "rmse": np.sqrt(8 / 3), "mae": 4 / 3, "mean_error": -4 / 3, "mean_ratio": 0.6}
     for score, value in expected.items():
         np.testing.assert_allclose(values[score], [value])
     np.testing.assert_allclose(values["correlation"], np.corrcoef([1, 2, 3], [1, 4, 5])[0, 1])

@@ -57,6 +57,7 @@ def test_continuous_and_contingency_scores_are_those_of_the_library_scores() -> 
     found = continuous.values(continuous.statistics(forecast, observed))
     assert found["mae"][0] == pytest.approx(float(library.continuous.mae(f, o)), abs=1e-6)
     assert found["rmse"][0] == pytest.approx(float(library.continuous.rmse(f, o)), abs=1e-6)
+    assert found["mean_ratio"][0] == pytest.approx(float(library.continuous.multiplicative_bias(f, o)), abs=1e-6)
     table = library.categorical.ThresholdEventOperator(default_event_threshold=2.0).make_contingency_manager(f, o)
     ours = contingency.values(contingency.statistics(forecast, observed, thresholds=(2.0,)))
     theirs = {"csi": "critical_success_index", "pod": "probability_of_detection", "far": "false_alarm_ratio"}

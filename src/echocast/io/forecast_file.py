@@ -23,6 +23,7 @@ from echocast import fields
 from echocast._version import __version__
 from echocast.atomic import atomic_write, write_bytes
 from echocast.errors import UnreadableFile
+from echocast.fields import amounts
 from echocast.io import packing
 from echocast.io.forecast_leads import Leads
 
@@ -50,7 +51,8 @@ def to_netcdf(
 ) -> None:
     """Write a forecast as CF-1.11 NetCDF-4; the file appears whole or not at all.
 
-    Rain rates of an ensemble, and of its products, are rounded to `bits` significant bits: 10 are within 0.1 %.
+    Rain rates of an ensemble, of its products, and of the expected rain are rounded to `bits` significant bits: 10 are
+    within 0.1 %.
 
     Args:
         forecast: a field with leads, of any quantity, with or without members and channels.
@@ -68,8 +70,8 @@ def to_netcdf(
     about = data.drop_vars(grids).assign_coords({name: data[name] for name in ("y", "x")})
     encoding: dict[str, dict[str, Any]] = {str(name): {"_FillValue": None} for name in about.variables}
     # A single forecast is not rounded, so that its file has the scores of the forecaster that made it.
-    ensemble = "member" in forecast.dims
-    rates = {name: bits for name, grid in grids.items() if ensemble and grid.attrs["units"] == fields.UNITS}
+    exact = {str(forecast.name)} if "member" not in forecast.dims else set()
+    rates = {name: bits for name, grid in grids.items() if name not in exact and grid.attrs["units"] == fields.UNITS}
     with atomic_write(Path(path)) as partial:
         partial.write_bytes(bytes(about.to_netcdf(engine="h5netcdf", encoding=encoding)))
         packing.add_grids(partial, grids, to_round=rates, leads=leads)
@@ -100,10 +102,13 @@ def from_netcdf(path: Path) -> xr.DataArray:
             forecast = data[_name_of_forecast(data)].load()
             provenance = {name: data.attrs[name] for name in _READ_BACK if name in data.attrs}
             minutes = data["forecast_period"].values
+            own = amounts.MEAN in data and "member" not in forecast.dims
+            expected = data[amounts.MEAN].values if own else None
             crs = {name: data[name].load().variable for name in ("crs", _WEIGHT) if name in data}
     except (OSError, KeyError, ValueError) as bad:
         raise UnreadableFile(f"{path}: is no forecast of echocast ({' '.join(str(bad).split())[:120]})") from bad
     forecast = forecast.drop_vars("forecast_period").assign_coords({"lead": _leads(minutes)} | crs)
+    forecast = forecast if expected is None else amounts.with_expected(forecast, expected)
     forecast.attrs.pop("ancillary_variables", None)
     forecast.attrs |= ({"grid_mapping": "crs"} if "crs" in crs else {}) | provenance
     return fields.check(forecast)
@@ -112,7 +117,8 @@ def from_netcdf(path: Path) -> xr.DataArray:
 def _name_of_forecast(data: xr.Dataset) -> str:
     """The variable that is the forecast: on leads and grid, with members if any has them; not a product of them."""
     own = {"member", "lead", "channel", "y", "x"}
-    found = [str(name) for name, v in data.data_vars.items() if {"lead", "y", "x"} <= set(v.dims) <= own]
+    grids = {str(name): set(v.dims) for name, v in data.data_vars.items() if name != amounts.MEAN}
+    found = [name for name, dims in grids.items() if {"lead", "y", "x"} <= dims <= own]
     if not found:
         raise KeyError("it has no variable with the dims lead, y and x")
     return max(found, key=lambda name: data[name].ndim)
@@ -150,7 +156,11 @@ def dataset(forecast: xr.DataArray, products: xr.Dataset | None, command: str) -
         if name in forecast.dims
     }
     made = xr.Dataset(variables, coords=coords, attrs=provenance(forecast, command))
-    return made if products is None else made.merge(_without_shared(products, made))
+    if products is None:
+        return made
+    if amounts.MEAN in products and "member" not in forecast.dims:
+        made[str(forecast.name)].attrs["comment"] = amounts.FOR_THRESHOLDS
+    return made.merge(_without_shared(products, made))
 
 
 def _without_shared(products: xr.Dataset, made: xr.Dataset) -> xr.Dataset:

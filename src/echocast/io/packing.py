@@ -83,7 +83,8 @@ def add_grids(
                     compression_opts=LEVEL,
                     shuffle=True,
                 )
-                made.attrs.update(grid.attrs | ({"comment": comment(kept[name])} if name in kept else {}))
+                told = [grid.attrs.get("comment"), comment(kept[name]) if name in kept else None]
+                made.attrs.update(grid.attrs | ({"comment": "; ".join(filter(None, told))} if any(told) else {}))
         with h5py.File(file, "r+") as data:
             for name, start, packed in _in_threads(_parts(grids, leads), kept):
                 data[name].id.write_direct_chunk(start, packed)

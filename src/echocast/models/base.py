@@ -60,6 +60,10 @@ class Forecaster(nn.Module, ABC):
     takes_blank_frames: ClassVar[bool] = False
     """Whether it knows that a past frame without any observed cell is missing; else it would take it for a dry one."""
 
+    is_for_thresholds: ClassVar[bool] = False
+    """Whether its forecast of rain says where thresholds are exceeded, so that sums of it are wrong: then files hold
+    the expected rain beside it (`echocast.models.expected_rain`)."""
+
     @property
     def quantity(self) -> str:
         """The quantity of `echocast.fields` that it forecasts, in whose unit past and future are."""
@@ -276,6 +280,7 @@ DRY_LOGIT = -3.0
 class LearnedForecaster(Forecaster):
     """A forecaster with weights: a differentiable `forward` in grey levels, and the scaling there and back."""
 
+    is_for_thresholds = True
     scaling: Scaling
     channels: int
     """Of each frame."""

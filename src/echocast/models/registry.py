@@ -125,7 +125,7 @@ class Registry(Generic[M]):
             raise ModelError(f"{path}:{name}: cannot be used ({type(bad).__name__}: {bad}); mend the file") from bad
         return network.eval()
 
-    def save(self, network: M, path: Path) -> None:
+    def save(self, network: M, path: str | Path) -> None:
         """Write weights, constructor arguments and scaling to one file, which appears whole or not at all.
 
         Raises:
@@ -139,16 +139,16 @@ class Registry(Generic[M]):
                 f" keep its state_dict with torch.save, give it as --model my.py:{cls.__name__}, or make it a plug-in"
                 " (docs/plugins.md)"
             )
-        checkpoint.write(path, Checkpoint(self.task, name, _arguments(network), network.state_dict()))
+        checkpoint.write(Path(path), Checkpoint(self.task, name, _arguments(network), network.state_dict()))
 
-    def load(self, path: Path) -> M:
+    def load(self, path: str | Path) -> M:
         """The network of a checkpoint, in evaluation mode.
 
         Raises:
             CheckpointMismatch: the file does not exist, is none of ours, is of another version or task, or does not
                 fit its network.
         """
-        stored = checkpoint.read(path, task=self.task)
+        stored = checkpoint.read(Path(path), task=self.task)
         if stored.name not in self.names():
             raise CheckpointMismatch(
                 f"{path}: holds the weights of a model {stored.name!r} that is not installed; install the distribution"

@@ -16,10 +16,12 @@ import xarray as xr
 from echocast import fields
 from echocast._version import __version__
 from echocast.errors import MissingFrames, ModelError
+from echocast.fields import amounts
 from echocast.io import forecast_file, forecast_formats, reading
 from echocast.io import location as locations
 from echocast.io.location import Location
 from echocast.models import base
+from echocast.models._expected import ExpectedRain
 from echocast.nowcast.past import Past, newest_past
 from echocast.nowcast.past import Selection as Selection
 from echocast.products import ensemble
@@ -135,6 +137,10 @@ def forecast_from(
         minutes: how far to forecast, rounded up to whole time steps.
         members: how many futures an ensemble forecaster makes; None for one forecast.
 
+    Returns:
+        The forecast. A deterministic one of a network of rain carries the expected rain, for sums, as the coordinate
+        ``rainfall_rate_mean``.
+
     Raises:
         DataError: `past` is no field.
         MissingFrames: too few frames, or a time step that the model does not know.
@@ -154,7 +160,16 @@ def forecast_from(
         raise ModelError(f"{type(forecaster).__name__} has no members; of these there are: {known}")
     forecast = tensors.to_forecast(future, past)
     forecast.attrs |= origin(forecaster)
+    if members is None and wants_expected(forecaster, past):
+        rule = ExpectedRain(tensor, steps, context)
+        means = [rule.of(frame, lead).numpy()[:, 0] for lead, frame in enumerate(future[0].chunk(steps))]
+        return amounts.with_expected(forecast, np.concatenate(means))
     return forecast
+
+
+def wants_expected(forecaster: base.Forecaster, past: xr.DataArray) -> bool:
+    """Whether sums of a forecast need the expected rain beside it."""
+    return forecaster.is_for_thresholds and past.name == fields.NAME and "channel" not in past.dims
 
 
 def steps_of(past: xr.DataArray, forecaster: base.Forecaster, minutes: float) -> int:
@@ -230,7 +245,7 @@ def to_file(forecast: xr.DataArray, path: str | Path, *, command: str = "echocas
 
 
 def products_of(forecast: xr.DataArray, thresholds: ensemble.Thresholds = ensemble.USUAL) -> xr.Dataset | None:
-    """What is written beside an ensemble of rain rates (`echocast.products.ensemble`); None for other forecasts."""
+    """What is written beside a forecast of rain rates: products of members, or the expected rain; else None."""
     if "member" not in forecast.dims or forecast.name != fields.NAME:
-        return None
+        return amounts.products(forecast)
     return ensemble.products(forecast, rates=thresholds.rates, amounts=thresholds.amounts, spans=thresholds.spans)

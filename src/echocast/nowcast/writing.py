@@ -17,9 +17,11 @@ import torch
 import xarray as xr
 
 from echocast import nowcast as nowcasts
+from echocast.fields import amounts
 from echocast.io import forecast_formats, reading
 from echocast.io.forecast_leads import Leads, without_values
 from echocast.io.location import Location
+from echocast.models._expected import ExpectedRain
 from echocast.models.base import Forecaster
 from echocast.nowcast.blending import blended
 from echocast.nowcast.blending.choosing import Nwp
@@ -95,15 +97,19 @@ def _streamed(
     forecast = tensors.of_values(without_values((steps, past.sizes.get("channel", 1), *past.shape[-2:])), past)
     forecast.attrs |= nowcasts.origin(forecaster) | notes
     context, kept, name = tensors.context_of(past, steps=steps), [], str(past.name)
+    summed = nowcasts.wants_expected(forecaster, past)
     # Pictures of a large grid have a past of their own; of others it is copied: the forecaster may write into it.
     tensor = tensors.to_tensor(past) if by == 1 else tensors.taken(past)
 
     def frames() -> Iterator[Mapping[str, np.ndarray]]:
-        for frame in forecaster.leads(tensor, steps, context):
+        rule = ExpectedRain(tensor, steps, context) if summed else None
+        for lead, frame in enumerate(forecaster.leads(tensor, steps, context)):
             values = frame[0].cpu().to(torch.float32).numpy()
             values = values if "channel" in past.dims else values[0]
             kept.append(reducing.means(values, by))
-            yield {name: values}
+            yield {name: values} | ({} if rule is None else {amounts.MEAN: rule.of(frame, lead)[0, 0].numpy()})
 
-    forecast_formats.to_file(forecast, out, command=command, leads=Leads((name,), frames()))
+    products = amounts.beside(without_values(forecast.shape)) if summed else None
+    leads = Leads((name, amounts.MEAN) if summed else (name,), frames())
+    forecast_formats.to_file(forecast, out, products=products, command=command, leads=leads)
     return reducing.reduced(forecast, np.stack(kept), by)

@@ -2,15 +2,16 @@
 
 ======================== =========================================================================================
 ``rate``                 rain rate; of an ensemble the median
-``rate.mean``            mean rain rate of the members
+``rate.mean``            expected rain rate: the mean of the members
 ``rate.p10`` ... ``p90`` rain rate that 10, 25, 50, 75, 90 % of the members do not exceed
-``amount.60``            amount over the 60 min from the issue; of an ensemble the mean of its members
+``amount.60``            expected amount over the 60 min from the issue: of an ensemble the mean of its members
 ``prob.rate.5``          probability of a rain rate of at least 5 mm/h
 ``prob.amount.60.10``    probability of at least 10 mm over the 60 min from the issue
 ``coverage``             1 where the forecast is known, and NaN elsewhere
 ======================== =========================================================================================
 
-Without members there are ``rate``, ``amount.*`` and ``coverage`` alone.
+Without members there are ``rate``, ``amount.*`` and ``coverage`` alone, and ``rate.mean`` where the amounts are made of
+another field than ``rate`` (`echocast.fields.amounts`).
 
 Rates and amounts are rounded to 7 significant bits, within 0.8 %: radars tell them in steps of about 8 %, and the files
 become a third smaller. Probabilities are not rounded.
@@ -30,6 +31,7 @@ import numpy as np
 import xarray as xr
 
 from echocast import fields
+from echocast.fields.amounts import for_amounts
 from echocast.io import packing
 from echocast.operations.layer_file import Layer, unlike
 from echocast.products import accumulations, ensemble
@@ -50,15 +52,17 @@ def layers_of(
 
     Args:
         forecast: (lead, y, x), or (member, lead, y, x) with products.
-        products: as `echocast.products.ensemble.products` makes them.
+        products: of members, as `echocast.products.ensemble.products` makes them.
         spans: of the amounts, in minutes; those that no lead ends with are left out.
     """
     if forecast.name != fields.NAME or (products is None and "member" in forecast.dims):
         return {}
     leads = tuple(float(lead) for lead in forecast.lead.values / _MINUTE)
-    if products is None:
-        made = {"rate": Layer(forecast.values, leads, "rate", "rain rate")}
-        mean = forecast
+    if products is None or "member" not in forecast.dims:
+        made, products = {"rate": Layer(forecast.values, leads, "rate", "rain rate")}, None
+        mean = for_amounts(forecast)
+        if mean is not forecast:
+            made["rate.mean"] = Layer(mean.values, leads, "rate", "expected rain rate")
     else:
         made = _of_members(products, leads)
         mean = forecast.isel(member=0, drop=True).copy(data=products["rainfall_rate_mean"].values)
@@ -142,7 +146,7 @@ def arrivals_of(forecast: xr.DataArray) -> dict[str, Layer]:
     members = forecast.transpose("member", "lead", "y", "x").values
     with ThreadPoolExecutor() as pool:
         first = np.sort(np.stack(list(pool.map(_first_wet, members))), axis=0)
-        known = np.stack(list(pool.map(_known, members))).all(axis=0)
+        known: np.ndarray = np.logical_and.reduce(list(pool.map(_known, members)))
     found = {}
     for share in _SHARES:
         begins = leads[first[math.ceil(share / 100 * len(members)) - 1]]
@@ -162,7 +166,8 @@ def _first_wet(rates: np.ndarray) -> np.ndarray:
 
 def _known(rates: np.ndarray) -> np.ndarray:
     """Where all leads are known, (y, x)."""
-    return ~np.isnan(rates.sum(axis=0))
+    known: np.ndarray = ~np.isnan(rates.sum(axis=0))
+    return known
 
 
 def _arrival(begins: np.ndarray, known: np.ndarray, title: str) -> Layer:

@@ -219,7 +219,7 @@ def _written(
     from echocast.operations.point_file import write_points
 
     # No quantiles of the rates: they are in points.bin, follow from the members, and are a third of the file.
-    beside = None if products is None else products.drop_dims("quantile")
+    beside = None if products is None else products.drop_dims("quantile", errors="ignore")
     write = partial(forecast_file.to_netcdf, command="echocast watch", bits=issue_layers.BITS)
     with ThreadPoolExecutor(1) as beside_it:  # parts of each file are made in one thread: two files use two
         netcdf = beside_it.submit(write, forecast, job.out, products=beside)

@@ -33,7 +33,8 @@ def reduced(field: xr.DataArray, values: Float[np.ndarray, "*frames rows columns
     """A field with other values, which are the `means` of its own over blocks of `by` x `by` cells."""
     if by == 1:
         return field.copy(data=values)
-    axes = {}
+    axes, extra = {}, [name for name, one in field.coords.items() if {"y", "x"} <= set(one.dims)]
+    field = field.drop_vars(extra)  # such as the expected rain, of which a block would need a mean of its own
     for number, axis in ((-2, "y"), (-1, "x")):
         kept = field[axis].values[: values.shape[number] * by].reshape(-1, by).mean(axis=1)
         axes[axis] = (axis, kept, field[axis].attrs)

@@ -4,6 +4,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from echocast.fields.amounts import for_amounts
+
 _HOUR = np.timedelta64(1, "h")
 _MINUTE = np.timedelta64(1, "m")
 
@@ -11,7 +13,8 @@ _MINUTE = np.timedelta64(1, "m")
 def accumulation(forecast: xr.DataArray, minutes: float) -> Float[np.ndarray, "*member y x"]:
     """Rain amount in mm from the issue of a forecast over so many minutes.
 
-    The rate of each lead holds for the time step before it.
+    The rate of each lead holds for the time step before it. Of a forecast that carries the expected rain
+    (`echocast.fields.amounts`), that is summed.
 
     Args:
         forecast: rain rate in mm/h, (lead, y, x) or (member, lead, y, x).
@@ -20,7 +23,7 @@ def accumulation(forecast: xr.DataArray, minutes: float) -> Float[np.ndarray, "*
     Returns:
         (y, x) or (member, y, x), float32; NaN where a counted lead is unknown.
     """
-    leads = forecast.lead.values
+    leads, forecast = forecast.lead.values, for_amounts(forecast)
     hours = np.diff(leads, prepend=np.timedelta64(0, "ns")) / _HOUR
     rates = np.moveaxis(forecast.values, forecast.dims.index("lead"), 0)
     amount = np.zeros(rates.shape[1:], np.float32)

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 
 from echocast import fields
 from echocast.errors import DataError
+from echocast.fields.amounts import for_amounts
 from echocast.products.probabilities import probability_of_exceedance
 from echocast.products.quantiles import quantiles_of_sorted
 
@@ -33,7 +34,8 @@ def at_cells(
     """The forecast in single cells.
 
     Args:
-        forecast: rain rate in mm/h, (lead, y, x) or (member, lead, y, x).
+        forecast: rain rate in mm/h, (lead, y, x) or (member, lead, y, x); amounts are those of the expected rain, if
+            it carries that.
         names: of the places.
         rows: of their cells.
         columns: likewise.
@@ -46,7 +48,8 @@ def at_cells(
     """
     rates = _members(forecast)[:, :, rows, columns].transpose(0, 2, 1)
     described = {"rain_rate": "rain rate at the place"}
-    return _dataset(forecast, names, {"rain_rate": rates, "amount": _amounts(rates, forecast)}, described)
+    summed = _members(for_amounts(forecast))[:, :, rows, columns].transpose(0, 2, 1)
+    return _dataset(forecast, names, {"rain_rate": rates, "amount": _amounts(summed, forecast)}, described)
 
 
 def over_areas(
@@ -56,7 +59,8 @@ def over_areas(
     """The forecast over areas.
 
     Args:
-        forecast: rain rate in mm/h, (lead, y, x) or (member, lead, y, x).
+        forecast: rain rate in mm/h, (lead, y, x) or (member, lead, y, x); mean and amount are those of the expected
+            rain, if it carries that.
         cells: by the name of an area the rows and columns of its cells, and the share of it that lies beyond the grid.
 
     Returns:
@@ -67,7 +71,7 @@ def over_areas(
     Raises:
         WrongUnits: it is no forecast of rain.
     """
-    rates = _members(forecast)
+    rates, summed = _members(forecast), _members(for_amounts(forecast))
     shape = rates.shape[0], len(cells), rates.shape[1]
     mean, highest = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)
     known = np.zeros(shape[1:], np.float32)
@@ -79,7 +83,7 @@ def over_areas(
         known[number] = seen.mean(axis=-1) * (1 - outside)
         enough = known[number] >= _LEAST_OBSERVED
         count = np.maximum(seen.sum(axis=-1), 1)
-        total = np.where(seen, inside, 0.0).sum(axis=-1, dtype=np.float64)
+        total = np.where(seen, summed[:, :, rows, columns], 0.0).sum(axis=-1, dtype=np.float64)
         mean[:, number] = np.where(enough, total / count, np.nan)
         highest[:, number] = np.where(enough, np.where(seen, inside, -np.inf).max(axis=-1), np.nan)
     described = {"rain_rate": "mean rain rate over the area", "maximum": "highest rain rate in the area"}

@@ -1,6 +1,7 @@
 """The forecast of a radar's frames, blended into the run of a weather model."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +12,7 @@ import xarray as xr
 from echocast import fields
 from echocast import nowcast as nowcasts
 from echocast.errors import DataError, ModelError
+from echocast.fields import amounts
 from echocast.io import model_runs
 from echocast.models import base as models
 from echocast.nowcast.blending import linear, rain, salient, scales, steps
@@ -92,19 +94,18 @@ def _blended(
     alone = int(np.count_nonzero(minutes < between[1])) or 1 if hands_over else count
     first = nowcasts.forecast_from(past, forecaster, minutes=float(minutes[min(alone, count) - 1]), members=members)
     values = first.values if members else first.values[None]
-    made = method.blend(
-        Sources(
-            past,
-            values,
-            model,
-            minutes,
-            between,
-            grid_km,
-            skill=skill,
-            has_members=members is not None,
-            is_asked=nwp.between is not None,
-        )
+    sources = Sources(
+        past,
+        values,
+        model,
+        minutes,
+        between,
+        grid_km,
+        skill=skill,
+        has_members=members is not None,
+        is_asked=nwp.between is not None,
     )
+    made = method.blend(sources)
     forecast = tensors.of_values((made.values if members else made.values[0])[..., None, :, :], past)
     began = fields.format_time(run.forecast_reference_time.values)
     log.info("blended into %s by %s", model_runs.name(run), made.told)
@@ -114,6 +115,9 @@ def _blended(
         "nwp_reference_time": f"{str(run.forecast_reference_time.values)[:16]}Z",
         "nwp_files": " ".join(nwp.inputs),
     }
+    if amounts.MEAN in first.coords and method is not steps:
+        expected = method.blend(replace(sources, nowcast=first[amounts.MEAN].values[None])).values[0]
+        forecast = amounts.with_expected(forecast, expected)
     return forecast.assign_coords(nwp_weight=("lead", made.weight.astype(np.float32), _about_weight(made.told)))
 
 

@@ -1,14 +1,15 @@
-"""RMSE, MAE, mean error, NMSE, correlation and rainfall-MSE of rain rates, pixel by pixel.
+"""RMSE, MAE, mean error, ratio of means, NMSE, correlation and rainfall-MSE of rain rates, pixel by pixel.
 
 Over the pixels that count, with forecast f and observed o in mm/h:
 
 - rainfall_mse = mean (f - o)^2, the rainfall mean square error of the ConvLSTM paper;
 - rmse = its square root, mae = mean |f - o|, mean_error = mean (f - o);
+- mean_ratio = sum f / sum o, the multiplicative bias: above 1 the forecast has too much rain; NaN where none fell;
 - nmse = sum (f - o)^2 / sum (f + o)^2, normalised mean square error: 0 is perfect, 1 if either is dry;
 - correlation = Pearson's, of all pixels and cases of a lead together; NaN if either does not vary.
 
-By hand: f = 1, 2, 3 against o = 1, 4, 5 gives rainfall-MSE 8/3, MAE 4/3, mean error -4/3, NMSE 8 / 104 = 0.0769,
-correlation 0.9608.
+By hand: f = 1, 2, 3 against o = 1, 4, 5 gives rainfall-MSE 8/3, MAE 4/3, mean error -4/3, ratio of means 0.6,
+NMSE 8 / 104 = 0.0769, correlation 0.9608.
 
 Source: Jolliffe and Stephenson, Forecast Verification, 2nd ed. 2012, chapter 5, doi:10.1002/9781119960003; Shi et al.
 2015 (arXiv:1506.04214), section 4.2, for the rainfall-MSE; pysteps for the NMSE.
@@ -31,6 +32,7 @@ SCORES = {
     "rmse": Score("Root mean square error", 0.0, abbreviation="RMSE", unit="mm h-1", main=True),
     "mae": Score("Mean absolute error", 0.0, abbreviation="MAE", unit="mm h-1"),
     "mean_error": Score("Mean error", 0.0, abbreviation="ME", unit="mm h-1"),
+    "mean_ratio": Score("Ratio of means", 1.0),
     "nmse": Score("Normalised mean square error", 0.0, abbreviation="NMSE"),
     "correlation": Score("Pearson correlation", 1.0),
     "rainfall_mse": Score("Rainfall mean square error", 0.0, unit="mm2 h-2"),
@@ -73,6 +75,7 @@ def values(sums: Sums) -> dict[str, np.ndarray]:
         "rmse": np.sqrt(squared),
         "mae": ratio(sums["absolute"], n),
         "mean_error": ratio(sums["f"] - sums["o"], n),
+        "mean_ratio": ratio(sums["f"], sums["o"]),
         "nmse": ratio(sums["squared"], sums["ff"] + 2 * sums["fo"] + sums["oo"]),
         "correlation": ratio(covariance, np.sqrt(np.maximum(variance, 0.0))),
         "rainfall_mse": squared,
