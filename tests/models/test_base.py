@@ -48,7 +48,8 @@ def test_the_shipped_weights_load_by_name() -> None:
 
 
 def test_an_unknown_name_is_answered_with_those_there_are() -> None:
-    with pytest.raises(ModelError, match=r"'encodr'.*encoder_forecaster, expected_rain, farneback.*optical_flow, persistence"):
+    names = "encoder_forecaster, expected_rain, farneback.*optical_flow, persistence"
+    with pytest.raises(ModelError, match=rf"'encodr'.*{names}"):
         base.resolve("encodr")
 
 
