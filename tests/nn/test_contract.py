@@ -257,3 +257,12 @@ def test_a_list_of_states_by_layer_is_not_taken_for_all_h_and_all_c() -> None:
         _, (h, c) = three(x)
         with pytest.raises(ValueError, match="by layer"):
             three(x, list(zip(h, c, strict=True)))
+
+
+def test_a_grid_of_which_valid_padding_leaves_nothing_is_refused() -> None:
+    layer = ConvLSTM(1, 4, padding="valid", input_kernel=5)
+    assert layer(torch.zeros(2, 1, 1, 5, 5))[0].shape[-2:] == (1, 1)
+    with pytest.raises(
+        ValueError, match=r"grid of \(4, 5\) is too small for padding='valid' with a kernel of \(5, 5\)"
+    ):
+        layer(torch.zeros(2, 1, 1, 4, 5))

@@ -84,10 +84,20 @@ class Convolution:
         return all(size % 2 for size in self.kernel)
 
     def output_size(self, size: Sequence[int]) -> tuple[int, ...]:
-        """The spatial size of the output for an input of `size`."""
+        """The spatial size of the output for an input of `size`.
+
+        Raises:
+            ValueError: nothing is left of it.
+        """
         lost = 1 if self.padding == "valid" else 0
         shape = zip(size, self.kernel, self.stride, self.dilation, strict=True)
-        return tuple((n - lost * d * (k - 1) - 1) // s + 1 for n, k, s, d in shape)
+        made = tuple((n - lost * d * (k - 1) - 1) // s + 1 for n, k, s, d in shape)
+        if any(isinstance(n, int) and n < 1 for n in made):
+            raise ValueError(
+                f"a grid of {tuple(size)} is too small for padding={self.padding!r} with a kernel of {self.kernel} and"
+                f" dilation {self.dilation}: nothing is left of it; give a larger grid, a smaller kernel or padding='same'"
+            )
+        return made
 
     def __call__(self, x: Tensor, weight: Tensor, bias: Tensor | None, learned_padding: Tensor | None = None) -> Tensor:
         """Convolve (batch, channel, *space).
