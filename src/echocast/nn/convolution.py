@@ -95,7 +95,7 @@ class Convolution:
         if any(isinstance(n, int) and n < 1 for n in made):
             raise ValueError(
                 f"a grid of {tuple(size)} is too small for padding={self.padding!r} with a kernel of {self.kernel} and"
-                f" dilation {self.dilation}: nothing is left of it; give a larger grid, a smaller kernel or padding='same'"
+                f" dilation {self.dilation}: nothing is left; give a larger grid, a smaller kernel or padding='same'"
             )
         return made
 
