@@ -68,6 +68,6 @@ def test_a_pass_reads_and_computes_in_a_process_of_its_own(tmp_path: Path, capsy
         "state", "pid", "host", "version", "started", "now", "newest_frame", "newest_issue", "expected_next", "frames",
         "last_errors", "disk", "catch_up_left", "alerts",
     }  # fmt: skip
-    assert set(about["newest_issue"]) == {"id", "time", "published", "age_s", "seconds"}
+    assert set(about["newest_issue"]) == {"id", "time", "published", "age_s", "seconds", "nwp"}
     assert (about["state"], about["frames"], about["catch_up_left"]) == ("stopping", {"used": 3}, 0)
     assert status(["watch", str(tmp_path / "none"), "--out", str(tmp_path / "other"), "--once"]) == 3
