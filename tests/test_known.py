@@ -10,7 +10,7 @@ from tests.known import fmi_pgm
 
 from echocast import plugins
 
-FILES = 80
+FILES = 30
 
 
 @pytest.mark.usefixtures("as_users_run")

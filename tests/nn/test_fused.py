@@ -42,8 +42,10 @@ def agree(made: list[Tensor], expected: list[Tensor], rtol: float) -> None:
 
 
 @pytest.mark.parametrize(("dims", "space"), [(1, (9,)), (2, (7, 6)), (2, (8, 12)), (3, (4, 3, 5))])
-@pytest.mark.parametrize("peephole", [None, "channel", "pixel"])
-@pytest.mark.parametrize("kernels", [(3, 3), (5, 5), (5, 3), (1, 1)])
+@pytest.mark.parametrize(
+    "peephole", [pytest.param(None, marks=pytest.mark.slow), "channel", "pixel"]
+)  # drawn elsewhere
+@pytest.mark.parametrize("kernels", [(3, 3), pytest.param((5, 5), marks=pytest.mark.slow), (5, 3), (1, 1)])
 @pytest.mark.parametrize("hidden", [5, 16])
 def test_forwards_and_backwards(
     dims: int, space: tuple[int, ...], peephole: Any, kernels: tuple[int, int], hidden: int
