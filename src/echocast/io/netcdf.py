@@ -21,6 +21,8 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from echocast.io import damage
+
 _SMALL_BYTES = 2**20
 """Variables up to this size are read at once; others when they are wanted, and as much of them as is."""
 _OF_DIMENSIONS = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Coordinates", "_Netcdf4Dimid"}
@@ -61,7 +63,9 @@ def _is_classic(path: Path) -> bool:
 
 def _by_xarray(path: Path, engine: str) -> xr.Dataset:
     options: dict[str, Any] = {"cache": False, "decode_cf": False, "create_default_indexes": False}
-    return xr.open_dataset(path, engine=engine, **options)
+    # h5netcdf raises these about types that are damaged.
+    with damage.as_value_error(AttributeError, TypeError):
+        return xr.open_dataset(path, engine=engine, **options)
 
 
 def _dataset(file: h5py.File) -> xr.Dataset | None:
