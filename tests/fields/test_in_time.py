@@ -42,3 +42,13 @@ def test_the_total_of_a_run_stays_but_for_its_ends() -> None:
     minutes = np.arange(2.5, 24 * 60, 5.0)
     total = asked(run(list(range(1, 25)), values, means=True), minutes).sum() / 12
     assert total == pytest.approx(sum(values), rel=0.03)
+
+
+def test_a_wind_that_turns_over_north_does_so() -> None:
+    times = np.array(["2018-05-01T01", "2018-05-01T02"], "datetime64[ns]")
+    one = xr.DataArray(
+        np.array([[[350.0]], [[20.0]]], np.float32), dims=("lead", "y", "x"), name="wind_from_direction",
+        coords={"time": ("lead", times), "lead": np.array([1, 2], "timedelta64[h]").astype("timedelta64[ns]")},
+        attrs={"units": "degree"},
+    )  # fmt: skip
+    assert InTime(one)(np.datetime64("2018-05-01T01:40", "ns"))[0, 0] == pytest.approx(10.0, abs=1e-4)

@@ -78,4 +78,5 @@ def test_the_fused_path_agrees_with_the_plain_one(seed: int) -> None:
         made = outcome(single, x.detach().float().requires_grad_())
         with torch.no_grad():
             torch.testing.assert_close(single(x.float())[0], made[0].detach(), rtol=0, atol=1e-5)
+    # Rounding moves a hard gate across the edge of its slope.
     assert worst([one.double() for one in made], truth) < (2e-2 if "hard" in options["gate_activation"] else 2e-4)

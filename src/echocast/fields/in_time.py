@@ -59,8 +59,11 @@ class InTime:
         before = np.take(self.run.values, first, axis)
         if share == 0.0:
             return np.asarray(before)
-        after = np.take(self.run.values, second, axis)
-        return np.asarray(before + np.float32(share) * (after - before), np.float32)
+        change = np.take(self.run.values, second, axis) - before
+        if self.run.attrs.get("units") != "degree":
+            return np.asarray(before + np.float32(share) * change, np.float32)
+        shorter = (change + 180.0) % 360.0 - 180.0  # a wind that turns from 350 to 10 degrees goes over north
+        return np.asarray((before + np.float32(share) * shorter) % 360.0, np.float32)
 
     def _around(self, time: np.datetime64) -> tuple[int, int, float] | None:
         """The steps before and after a time, and how far between their middles it lies; None if it is not known."""

@@ -18,7 +18,7 @@ BETWEEN = (120.0, 240.0)
 """The leads (minutes) between which the NWP takes over, unless others are asked for; those of pysteps. By scale the NWP
 takes over as the skill says: there are none unless they are asked for."""
 FILL_KM, FILL_MIN = 25.0, 60.0
-"""So near to cells into which unobserved rain moves, the nowcast hands over to the NWP by and by; nearer at
+"""So near to cells into which unobserved rain moves, the nowcast hands over to the NWP gradually; nearer at
 leads before so many minutes, so that nothing jumps at the first."""
 
 
@@ -95,7 +95,7 @@ Mix = Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 def by_cells(sources: Sources, weights: Float[np.ndarray, " lead"], mix: Mix, told: str) -> Blended:
     """Each lead of each member by `mix` where nowcast and NWP are known, and by the one that is known elsewhere.
 
-    The weight falls to 0 by and by towards the border of the NWP's grid and towards leads that its run does not have,
+    The weight falls to 0 gradually towards the border of the NWP's grid and towards leads that its run does not have,
     and rises to 1 towards cells into which rain moves from where the radar does not look.
     """
     members, leads = len(sources.nowcast), len(sources.minutes)

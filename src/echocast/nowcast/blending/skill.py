@@ -1,4 +1,4 @@
-"""How well nowcast and NWP told the newest frames, by scale, and how that fades with the lead.
+"""How well nowcast and NWP agreed with the newest frames, by scale, and how that fades with the lead.
 
 Nowcast: the forecaster forecasts the newest frames from those before them; the correlation of each band fades
 exponentially, at the rate fitted to these leads. NWP: the correlation of its rain with the newest frames, which goes
