@@ -110,6 +110,11 @@ def test_written_lead_by_lead_it_is_the_same(tmp_path: Path) -> None:
     whole = nowcast.nowcast(inputs, "lagrangian", minutes=15).forecast
     with xr.open_zarr(tmp_path / "f.zarr", decode_timedelta=False) as data:
         np.testing.assert_array_equal(data["rainfall_rate_mean"].values, whole[amounts.MEAN].values)
+    rasterio = pytest.importorskip("rasterio", reason="it comes with the extra geotiff")
+    writing.write(inputs, "lagrangian", tmp_path / "f.tif", minutes=15)
+    with rasterio.open(tmp_path / "f.tif") as bands:
+        np.testing.assert_array_equal(bands.read(), whole.values)  # the network's field alone, which says so
+        assert "for amounts of rain, which NetCDF and Zarr hold" in bands.tags()["comment"]
 
 
 def test_what_needs_no_expected_rain_has_none() -> None:

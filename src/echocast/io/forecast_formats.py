@@ -8,6 +8,7 @@ from pathlib import Path
 import xarray as xr
 
 from echocast.errors import DataError
+from echocast.fields import amounts
 from echocast.io import forecast_file, forecast_geotiff, forecast_zarr
 from echocast.io.forecast_leads import Leads
 
@@ -28,7 +29,7 @@ def to_file(
     Args:
         forecast: a field with leads.
         path: what to write, or to replace.
-        products: variables to stand beside it, which a GeoTIFF has no place for.
+        products: variables to stand beside it, which a GeoTIFF has no place for: its tags say what it is not for.
         command: what the history says made it.
         leads: the values of the variables that it names, lead by lead; `forecast` then holds none.
 
@@ -40,7 +41,9 @@ def to_file(
     if kind == "netcdf":
         forecast_file.to_netcdf(forecast, path, products=products, command=command, leads=leads)
     elif kind == "geotiff":
-        forecast_geotiff.to_geotiff(forecast, path, command=command, leads=leads)
+        summed = products is not None and amounts.MEAN in products and "member" not in forecast.dims
+        comment = f"{amounts.FOR_THRESHOLDS}, which NetCDF and Zarr hold" if summed else ""
+        forecast_geotiff.to_geotiff(forecast, path, comment=comment, command=command, leads=leads)
     elif kind == "zarr":
         forecast_zarr.to_zarr(forecast, path, products=products, command=command, leads=leads)
     else:

@@ -33,6 +33,7 @@ def to_geotiff(
     forecast: xr.DataArray,
     path: str | Path,
     *,
+    comment: str = "",
     command: str = "echocast.io.forecast_geotiff.to_geotiff",
     leads: Leads | None = None,
 ) -> None:
@@ -41,6 +42,7 @@ def to_geotiff(
     Args:
         forecast: (lead, y, x), of any quantity, that lies on Earth.
         path: the file to write, or to replace.
+        comment: what else its tags say.
         command: what the history says made it.
         leads: its values, lead by lead; `forecast` then holds none.
 
@@ -65,7 +67,7 @@ def to_geotiff(
                 with rasterio.open(bands, "w", **_BANDS, **form, **place) as file:
                     for band, values in enumerate(_frames(forecast, leads), start=1):
                         file.write(np.ascontiguousarray(values[flips]), band)
-                    _describe(file, forecast, command)
+                    _describe(file, forecast, command, comment)
                 # This driver writes no band before it has all of them.
                 rasterio.shutil.copy(bands, partial, **_COG)
         except RasterioError as bad:
@@ -87,7 +89,7 @@ def _frames(forecast: xr.DataArray, leads: Leads | None) -> Iterator[np.ndarray]
         yield from forecast.values
         return
     name = str(forecast.name)
-    for _, frames in leads.counted({name: forecast.variable}):
+    for _, frames in Leads((name,), leads.frames).counted({name: forecast.variable}):  # others have no place
         yield frames[name]
 
 
@@ -113,11 +115,12 @@ def _north_up(
     return flips, (width, 0.0, x[0] - width / 2, 0.0, -height, y[0] + height / 2)
 
 
-def _describe(file: "object", forecast: xr.DataArray, command: str) -> None:
+def _describe(file: "object", forecast: xr.DataArray, command: str, comment: str) -> None:
     """Times, unit and origin, in the tags of the file and of each band."""
     units = str(forecast.attrs["units"])
     issued = _iso(forecast.forecast_reference_time.values)
     whole = {"forecast_reference_time": issued, "variable": str(forecast.name), "units": units}
+    whole |= {"comment": comment} if comment else {}
     file.update_tags(**whole, **provenance(forecast, command))  # type: ignore[attr-defined]  # rasterio has no types
     for band, (lead, time) in enumerate(zip(forecast.lead.values, forecast.time.values, strict=True), start=1):
         minutes = f"{lead / _MINUTE:g}"
