@@ -27,7 +27,7 @@ from torch.nn.functional import conv2d
 from echocast.context import Context
 from echocast.models import resolution
 from echocast.motion.advection import advected
-from echocast.motion.flow import dense_flow
+from echocast.motion.estimate import rain_motion
 
 _CELL_KM = 4.0
 """All but the forecast's own detail is computed on cells of about this size."""
@@ -89,7 +89,8 @@ class ExpectedRain:
     def _advected(self, past: Tensor, steps: int) -> Iterator[Float[Tensor, "batch 1 y x"]]:
         """The newest frame on the coarse cells, carried to each lead."""
         cases = past[:, :, 0].detach().cpu().to(torch.float32).numpy()
-        motion = torch.from_numpy(np.stack([dense_flow(case) for case in cases])).to(past)
+        known = {"pixel_km": self._cell_km, "step_minutes": self._step_minutes}
+        motion = torch.from_numpy(np.stack([rain_motion(case, **known) for case in cases])).to(past)
         return advected(past[:, -1], motion, steps)
 
     def _smooth(self, field: Float[Tensor, "batch 1 y x"], width_km: float) -> Float[Tensor, "batch 1 y x"]:

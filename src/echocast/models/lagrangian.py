@@ -158,7 +158,7 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
             motion: displacement in pixels per time step, where it was estimated before; estimated if None.
         """
         if motion is None:
-            motion = self.motion(self.scaling.to_values(past.nan_to_num(0.0)))
+            motion = self.motion(self.scaling.to_values(past.nan_to_num(0.0)), refine=False)
         hidden = self.hidden_states(past, motion, steps, context)
         changes = self.changes(self.output, hidden, steps, past)
         frame = detail.newest(past[:, -1], self.detail_settings)
@@ -174,7 +174,7 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
     ) -> Float[Tensor, "batch member steps channel y x"]:
         """The logits of members, to train the uncertainty head and the noise alone: gradients reach nothing else."""
         with torch.no_grad():
-            motion = self.motion(self.scaling.to_values(past.nan_to_num(0.0)))
+            motion = self.motion(self.scaling.to_values(past.nan_to_num(0.0)), refine=False)
             hidden = self.hidden_states(past, motion, steps, context)
         changes = self.changes(self.uncertainty_head, hidden, steps, past)
         noises = (noise for noise, _ in self._noise_by_lead(changes, members, context, [generator]))
@@ -185,14 +185,29 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
         ]
         return torch.stack(frames, dim=2)
 
-    def motion(self, rain_mm_h: Float[Tensor, "batch time channel y x"]) -> Float[Tensor, "batch 2 y x"]:
-        """The motion of the newest frames in pixels per time step."""
-        from echocast.motion.flow import dense_flow  # OpenCV: not needed where the motion is given
+    def motion(
+        self, rain_mm_h: Float[Tensor, "batch time channel y x"], context: Context = UNKNOWN, *, refine: bool = True
+    ) -> Float[Tensor, "batch 2 y x"]:
+        """The motion of the newest frames in pixels per time step.
+
+        Args:
+            rain_mm_h: rain rate in mm/h, oldest first, NaN where nothing is observed.
+            context: the cell size and the time step.
+            refine: False for the optical flow as it is, which takes less time: it is what training learns with.
+        """
+        from echocast.motion.estimate import rain_motion  # OpenCV: not needed where the motion is given
 
         settings = self.motion_settings
         cases = rain_mm_h[:, :, 0].detach().cpu().to(torch.float32).numpy()
         estimate = partial(
-            dense_flow, pairs=settings.pairs, min_smoothing_px=settings.min_smoothing_px, method=settings.method
+            rain_motion,
+            pixel_km=context.grid_km or _USUAL_PIXEL_KM,
+            step_minutes=self._step_minutes(context),
+            pairs=settings.pairs,
+            min_smoothing_px=settings.min_smoothing_px,
+            method=settings.method,
+            node_km=settings.node_km if refine else None,
+            minutes_back=settings.minutes_back,
         )
         with ThreadPoolExecutor() as pool:  # OpenCV lets other threads run while it works
             flows = list(pool.map(estimate, cases))
@@ -247,7 +262,7 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
     ) -> tuple[Newest, Changes, Float[Tensor, "batch 2 y x"]]:
         """What is carried, how it changes, and the motion."""
         factor = resolution.factor(context.grid_km, self.grid_km)
-        motion = self.motion(past)
+        motion = self.motion(past, context)
         release_memory()
         frames = past[:, -self.network_settings.max_input_frames :]
         slow = resolution.coarsen(motion.unsqueeze(1), factor)[:, 0] / factor if factor > 1 else motion

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from echocast import fields
 from echocast.atomic import atomic_write
-from echocast.motion.flow import dense_flow
+from echocast.motion.estimate import rain_motion
 from echocast.plotting import maps
 from echocast.plotting.colours import INK
 
@@ -41,7 +41,8 @@ def motion_to_png(past: xr.DataArray, path: Path) -> None:
 def drawn(past: xr.DataArray) -> Figure:
     """The figure of `motion_to_png`."""
     step = fields.time_step(past.time.values)
-    flow = np.asarray(dense_flow(past.values), np.float32) * (30 * _MINUTE / step)
+    known = {"pixel_km": fields.grid_km(past), "step_minutes": float(step / _MINUTE)}
+    flow = np.asarray(rain_motion(past.values, **known), np.float32) * (30 * _MINUTE / step)
     figure, axes = maps.sheet(1, 1, past, panel_inches=6.5)
     axis = axes[0][0]
     maps.draw_map(axis, past.values[-1], past, scale_bar="crs" in past.coords)

@@ -60,9 +60,11 @@ class NetworkSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class MotionSettings:
-    """How the motion is estimated, by `echocast.motion.flow.dense_flow`.
+    """How the motion is estimated, by `echocast.motion.estimate.rain_motion`.
 
-    All three were chosen with plain advection on 108 validation windows of TAASRAD19 (July 2016); not reproducible.
+    The first three were chosen with plain advection on 108 validation windows of TAASRAD19 (July 2016); not
+    reproducible. The last two were chosen with plain advection on seven events and those windows: the table of
+    docs/experiments/motion.md.
 
     Args:
         pairs: of how many pairs of frames, the newest, the motion is the mean. Mean CSI at 0.5, 1, 2 and 5 mm/h was
@@ -71,15 +73,21 @@ class MotionSettings:
             a fortieth of the shorter side. Mean CSI of ``farneback`` with 2.5 px is 0.2422; with 4 px CSI at 0.5 mm/h
             of ``dis`` is 0.3757, of ``both`` with 2.5 px 0.3788.
         method: ``both`` is the mean of ``dis`` and ``farneback``. Mean CSI 0.2428, 0.2400 and 0.2422.
+        node_km: distance in km of the places where a correction of the flow is given; None for the flow as it is.
+        minutes_back: how far back frames are carried onto the newest to find the correction, in 2 to 5 steps.
     """
 
     pairs: int = 3
     min_smoothing_px: float = 2.5
     method: Method = "both"
+    node_km: float | None = 48.0
+    minutes_back: float = 20.0
 
     def __post_init__(self) -> None:
         if self.pairs < 1 or self.min_smoothing_px <= 0:
             raise ValueError(f"pairs={self.pairs} must be at least 1, min_smoothing_px={self.min_smoothing_px} above 0")
+        if (self.node_km is not None and self.node_km <= 0) or self.minutes_back <= 0:
+            raise ValueError(f"node_km={self.node_km} must be above 0 or None, minutes_back={self.minutes_back} above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
