@@ -16,7 +16,7 @@ from echocast.models._lagrangian.detail import bands
 from echocast.models._lagrangian.settings import DetailSettings, HeavyRainBounds, NetworkSettings, NoiseSettings
 from echocast.models.lagrangian import Lagrangian
 from echocast.models.scaling import RainScaling
-from echocast.motion import advection, flow
+from echocast.motion import advection
 from echocast.motion.advection import advect
 from echocast.samples import segments, tensors, windows
 from echocast.synthetic import storms

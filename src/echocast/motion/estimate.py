@@ -1,8 +1,8 @@
 """The motion of rain as forecasts take it: a dense optical flow, refined until it is right over several frames.
 
-    >>> still = np.zeros((3, 64, 64), np.float32)
-    >>> float(np.abs(rain_motion(still)).max())
-    0.0
+>>> still = np.zeros((3, 64, 64), np.float32)
+>>> float(np.abs(rain_motion(still)).max())
+0.0
 """
 
 import math

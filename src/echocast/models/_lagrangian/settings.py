@@ -87,7 +87,7 @@ class MotionSettings:
         if self.pairs < 1 or self.min_smoothing_px <= 0:
             raise ValueError(f"pairs={self.pairs} must be at least 1, min_smoothing_px={self.min_smoothing_px} above 0")
         if (self.node_km is not None and self.node_km <= 0) or self.minutes_back <= 0:
-            raise ValueError(f"node_km={self.node_km} must be above 0 or None, minutes_back={self.minutes_back} above 0")
+            raise ValueError(f"node_km={self.node_km} and minutes_back={self.minutes_back} must be above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
