@@ -201,11 +201,12 @@ def put_before(group: zarr.Group, frames: int) -> None:
 def put(group: zarr.Group, frames: dict[int, np.ndarray]) -> None:
     """Write frames at their places, in stretches, so that each chunk is written once."""
     found, kept, seen = np.array(sorted(frames)), part(group, data_name(group)), part(group, "observed")
-    slab = found // (kept.chunks[0] * _SLAB_CHUNKS)
+    slab = found // (kept.chunks[0] * _SLAB_CHUNKS if kept.chunks[0] > 1 else 1)  # a large frame is written as it is
     for stretch in np.split(found, np.flatnonzero((np.diff(found) > 1) | (np.diff(slab) > 0)) + 1):
         if len(stretch):
             where = slice(int(stretch[0]), int(stretch[-1]) + 1)
-            kept[where] = np.stack([frames[int(location)] for location in stretch])
+            values = [frames[int(location)] for location in stretch]
+            kept[where] = values[0][None] if len(values) == 1 else np.stack(values)
             seen[where] = True
 
 
