@@ -110,8 +110,8 @@ def _files(folder: Path, count: int, side: int, frames: int) -> Iterator[Path]:
         path = place / f"f{number:05d}.nc"
         path.write_bytes(content)
         with h5py.File(path, "r+") as file:
-            unit = np.timedelta64(1, file["time"].attrs["units"].split()[0][0])
-            file["time"][:] = file["time"][:] + number * frames * int(_STEP / unit)
+            file["time"].attrs["units"] = "minutes since 2016-01-01 00:00:00"
+            file["time"][:] = 5 * (number * frames + np.arange(frames))
             file["rainfall_rate"][:] = np.roll(rain, number, axis=(1, 2))
         yield path
 
