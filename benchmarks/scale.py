@@ -1,8 +1,8 @@
 """Whether time and memory for a frame stay the same while an archive grows, and what a year of frames costs.
 
 - **length**: simulated archives of small frames, in files of an hour each, go through `echocast archive add`,
-  `verify`, `reforecast` and `verify --forecasts` on a Dask cluster of two processes. Chunks and transactions hold as many
-  frames as those of a national composite, so that what grows with the archive is as large.
+  `verify`, `reforecast` and `verify --forecasts` on a Dask cluster of two processes. Chunks and transactions hold as
+  many frames as those of a national composite, so that what grows with the archive is as large.
 - **cost**: the same on frames of 960 x 960 cells, as many as a national composite of 1226 x 760 has, in one process.
 """
 
@@ -61,8 +61,8 @@ def _lengths(folder: Path, lengths: tuple[int, ...]) -> list[str]:
         "## Length of the archive",
         "",
         f"Frames of {_SIDE} x {_SIDE} cells. Milliseconds of the processors, of all processes together, for each frame"
-        " that is archived and each case that is forecast or scored; MiB, the largest so far of the main process and of a"
-        " worker (each length has processes of its own).",
+        " that is archived and each case that is forecast or scored; MiB, the largest so far of the main process and"
+        " of a worker (each length has processes of its own).",
         "",
         "| frames | stage | done | ms each | seconds by the clock | main process | worker |",
         "|---:|---|---:|---:|---:|---:|---:|",

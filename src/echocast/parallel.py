@@ -98,7 +98,7 @@ def _work_on(pickled: bytes, item: Any) -> Any:
 
 
 def _work_on_dask(pickled: bytes, item: Any) -> Any:
-    """The same in a task of Dask, which is not to give parts of its own to the cluster: xarray would lock files by it."""
+    """The same in a task of Dask, which gives no parts of its own to the cluster: xarray would lock files by it."""
     import dask
 
     with dask.config.set(scheduler="synchronous"):

@@ -1,10 +1,10 @@
 """xarray without Dask until someone uses it: half a second of each command.
 
-Whenever xarray wraps an array it asks whether it is one of Dask's, and imports all of `dask.array` to know, where Dask is
-installed. As long as nobody has imported that module no array can be of it, so the answer is no. `ask_later` puts this
-answer in place of the import; once the module is there, the answer is xarray's own.
+Whenever xarray wraps an array it asks whether it is one of Dask's, and imports all of `dask.array` to know, where Dask
+is installed. As long as nobody has imported that module no array can be of it, so the answer is no. `ask_later` puts
+this answer in place of the import; once the module is there, the answer is xarray's own.
 
-The place is a private one of xarray. Where a version has no such place nothing is changed, and the import takes its time.
+The place is a private one of xarray. Where a version has no such place nothing is changed, and the import is made.
 """
 
 import sys

@@ -18,7 +18,8 @@ class Data:
     """Which windows are learned from.
 
     Args:
-        train: an archive, a folder or its s3:// or gs:// address; with no `validation` it is split into train, validation and test.
+        train: an archive, by its folder or its s3:// or gs:// address; with no `validation` it is split into train,
+            validation and test.
         validation: another archive, whose frames no training window has.
         synthetic: fields made from a seed, in place of archives: ``name = "moving_mnist"``, or another module of
             `echocast.synthetic`, and the options of its function ``training_fields``.
