@@ -272,7 +272,7 @@ def _config() -> icechunk.RepositoryConfig:
 
     One list of all chunks would be written by every transaction, and grow with the archive.
     """
-    along_time = {icechunk.ManifestSplitDimCondition.DimensionName("time"): _CHUNKS_A_LIST}
+    along_time: dict[Any, int] = {icechunk.ManifestSplitDimCondition.DimensionName("time"): _CHUNKS_A_LIST}
     parts = icechunk.ManifestSplittingConfig.from_dict({icechunk.ManifestSplitCondition.AnyArray(): along_time})
     return icechunk.RepositoryConfig(manifest=icechunk.ManifestConfig(splitting=parts))
 
