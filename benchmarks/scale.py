@@ -6,6 +6,7 @@
 - **cost**: the same on frames of 960 x 960 cells, as many as a national composite of 1226 x 760 has, in one process.
 """
 
+import importlib.util
 import json
 import os
 import platform
@@ -24,6 +25,7 @@ import xarray as xr
 from benchmarks import scale_worker
 from echocast import archive, evaluation, fields, nowcast, parallel
 from echocast._version import __version__
+from echocast.errors import MissingDependency
 from echocast.io import forecast_file
 from echocast.io import store as stores
 from echocast.models import base
@@ -45,7 +47,12 @@ def run(*, quick: bool = False, rounds: int = 1, device: str = "cpu") -> str:  #
         quick: few and small frames: shows that it runs.
         rounds: not used: what is compared are lengths.
         device: not used: all runs on the processor.
+
+    Raises:
+        MissingDependency: Dask is not installed.
     """
+    if importlib.util.find_spec("distributed") is None:
+        raise MissingDependency("distributed", "dask")
     lengths, side = ((144, 288), 96) if quick else ((1008, 4032, 16128), _NATION)
     head = f"`python -m benchmarks scale`: echocast {__version__}, {platform.machine()} CPU, {os.cpu_count()} cores."
     meaning = (line for line in (__doc__ or "").splitlines() if line.startswith(("-", "  ")))

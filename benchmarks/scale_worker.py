@@ -13,8 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from distributed import Client, LocalCluster
-
 from echocast import archive, parallel
 from echocast.archive import ingest
 from echocast.evaluation import Job, VerificationConfig, run
@@ -60,6 +58,8 @@ def work(files: list[Path], folder: Path, address: str) -> dict[str, Callable[[]
 
 def main(listed: Path, folder: Path) -> None:
     """Do all stages with the files that a list names."""
+    from distributed import Client, LocalCluster
+
     files = [Path(line) for line in listed.read_text().split()]
     frame = 2 * int(os.environ["CELLS"])
     stores.CHUNK_BYTES, ingest._BATCH_BYTES = FRAMES_A_CHUNK * frame, FRAMES_A_TRANSACTION * frame
