@@ -12,10 +12,10 @@ one package less.
 
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Bool", "Float", "Int"]
-
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Bool as Bool
+    from jaxtyping import Float as Float
+    from jaxtyping import Int as Int
 else:
     try:
         from jaxtyping import Bool, Float, Int

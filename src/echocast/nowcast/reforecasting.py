@@ -28,7 +28,8 @@ from echocast.io import store as stores
 from echocast.models import base
 from echocast.models._threads import at_most
 from echocast.nowcast import writing
-from echocast.nowcast.reforecast_notes import Settings, check_notes, of_archive, of_model
+from echocast.nowcast.reforecast_notes import Settings as Settings
+from echocast.nowcast.reforecast_notes import check_notes, of_archive, of_model
 from echocast.plotting import reducing
 from echocast.samples import segments
 
