@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, Unpack, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from echocast.nn import checks, torch_internals
@@ -19,6 +18,7 @@ from echocast.nn.initialisers import initialise
 from echocast.nn.options import CellOptions
 from echocast.nn.settings import CellSettings
 from echocast.nn.signatures import told_in_full
+from echocast.shapes import Bool, Float
 
 CellState = tuple[Tensor, ...]
 """The state of one layer: hidden and cell state (h, c), or (h,) for a ConvGRU."""

@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, interpolate
 
 from echocast.nn.fused import winograd
 from echocast.nn.fused.buffers import empty
+from echocast.shapes import Float
 
 _TILES = 256
 """Tiles multiplied at a time: enough for a matrix product, few enough for the cache."""
