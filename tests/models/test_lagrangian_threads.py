@@ -118,4 +118,4 @@ def test_hidden_states_step_by_step_are_those_of_all_steps(size: tuple[int, int]
         whole = _coder.unrolled(encoder, forecaster, frames, 3)
         steps = list(_coder.one_by_one(encoder, forecaster, frames, 3))
     for layer, states in enumerate(zip(*steps, strict=True)):
-        assert torch.equal(torch.stack(states, dim=1), whole[layer])
+        torch.testing.assert_close(torch.stack(states, dim=1), whole[layer], rtol=1e-5, atol=1e-6)
