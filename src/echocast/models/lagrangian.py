@@ -209,7 +209,7 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
             future[..., rows, :] = self._rain(heavy_rain.bounded(logit, bounds[lead], edges))
             if rows.stop >= height:
                 yield future
-                future = torch.empty_like(future)
+                future = past.new_empty(future.shape)
 
     def _ensemble(
         self,
@@ -255,6 +255,7 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
             frames = torch.cat([resolution.coarsen(one, factor) for one in frames.chunk(frames.shape[1], dim=1)], dim=1)
         levels = self.scaling.to_level(frames)
         changes = self.mean_changes(head, levels, slow, steps, context.coarsened(factor))
+        release_memory()
         rain = past[:, -1] if factor > 1 else None
         return detail.newest(levels[:, -1], self.detail_settings, rain, factor), changes, motion
 
