@@ -209,7 +209,7 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
             future[..., rows, :] = self._rain(heavy_rain.bounded(logit, bounds[lead], edges))
             if rows.stop >= height:
                 yield future
-                future = past.new_empty(future.shape)
+                future = torch.empty_like(future)
 
     def _ensemble(
         self,
