@@ -20,6 +20,11 @@ def to_db(rain: np.ndarray) -> np.ndarray:
     return np.asarray(10.0 * np.log10(1.0 + np.maximum(rain, 0.0) / _SOFT_MM_H), np.float32)
 
 
+def from_db(decibels: np.ndarray) -> np.ndarray:
+    """The rain rates of `to_db`; 0 where it would be negative."""
+    return np.asarray(_SOFT_MM_H * (10.0 ** (np.maximum(decibels, 0.0) / 10.0) - 1.0), np.float32)
+
+
 def windows(shape: tuple[int, int], grid_km: float) -> list[int]:
     """The widths (cells) of the windows that part one band from the next, the narrowest first; at least one."""
     found = [3]
