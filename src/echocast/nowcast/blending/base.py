@@ -4,7 +4,9 @@ Weights are those of the NWP: 0 is the nowcast alone, 1 the NWP alone.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import cv2
 import numpy as np
@@ -13,6 +15,7 @@ from jaxtyping import Bool, Float
 
 from echocast.nowcast.blending.rain import ModelRain
 from echocast.nowcast.blending.skill import Skill
+from echocast.parallel import thread_count
 
 BETWEEN = (120.0, 240.0)
 """The leads (minutes) between which the NWP takes over, unless others are asked for; those of pysteps. By scale the NWP
@@ -118,13 +121,20 @@ def by_cells(
             from the one before it than nowcast and NWP have done so far (root mean square).
     """
     made = [_Member(sources, number, mix, is_slowed) for number in range(len(sources.nowcast))]
-    values = np.empty((len(made), len(weights), *sources.past.shape[-2:]), np.float32)
+    has_all = sources.nowcast.shape[1] == len(weights)
+    shape = (len(made), len(weights), *sources.past.shape[-2:])
+    values = sources.nowcast if has_all else np.empty(shape, np.float32)  # in place, for memory
     total, seen = np.zeros(len(weights)), sources.seen
-    for lead, weight in enumerate(weights):
-        for number, member in enumerate(made):
-            frame, used = member.at(lead, float(weight))
-            values[number, lead] = np.where(seen, frame, np.nan)
-            total[lead] += used[seen].mean() if seen.any() else 0.0
+
+    def fill(number: int, lead: int) -> float:
+        frame, used = made[number].at(lead, float(weights[lead]))
+        values[number, lead] = np.where(seen, frame, np.nan)
+        return float(used[seen].mean()) if seen.any() else 0.0
+
+    with ThreadPoolExecutor(min(thread_count(), len(made))) as pool:  # NumPy and OpenCV let other threads run
+        for lead in range(len(weights)):
+            sources.model.at(lead)  # which the members share
+            total[lead] = sum(pool.map(partial(fill, lead=lead), range(len(made))))
     return Blended(values, total / len(made), told)
 
 
@@ -134,24 +144,26 @@ class _Member:
     def __init__(self, sources: Sources, number: int, mix: Mix, is_slowed: bool) -> None:
         self._sources, self._number, self._mix, self._seen = sources, number, mix, sources.seen
         self._newest = self._nowcast = self._made = np.asarray(sources.past.values[-1])
-        self._model = np.full(self._seen.shape, np.nan)
-        self._handed = self._weight = np.zeros(self._seen.shape)
-        self._change = 0.0 if is_slowed else np.inf
+        self._model = np.full(self._seen.shape, np.nan, np.float32)
+        self._handed = self._weight = np.zeros(self._seen.shape, np.float32)
+        self._is_slowed, self._change = is_slowed, 0.0
 
     def at(self, lead: int, weight: float) -> tuple[Float[np.ndarray, "y x"], Float[np.ndarray, "y x"]]:
         """The rain at the next lead, and how far the NWP was used in each cell."""
         sources, nowcast = self._sources, self._sources.nowcast_at(self._number, lead)
         model = sources.model.at(lead, self._number)
         own = [self._apart(nowcast, self._nowcast), self._apart(model, self._model)]
-        self._change, self._nowcast, self._model = max(self._change, *own), nowcast, model
+        self._change = max(self._change, *own)
+        if self._is_slowed:
+            self._nowcast, self._model = nowcast.copy(), model
         near = closeness(self._seen & np.isnan(nowcast), sources.fill_reach(lead))
         most = sources.step(lead) / FADE_MIN
-        self._handed = np.clip(near, self._handed - most, self._handed + most)
+        self._handed = np.asarray(np.clip(near, self._handed - most, self._handed + most), np.float32)
         # What the nowcast does not know any more goes on as it was while it is handed over.
         self._newest = nowcast = np.where(np.isfinite(nowcast), nowcast, self._newest)
         target = (weight + (1.0 - weight) * self._handed) * sources.model.trust(lead)
         for share in _SHARES:
-            cells = self._weight + share * (target - self._weight)
+            cells = np.asarray(self._weight + share * (target - self._weight), np.float32)
             made = self._blend(lead, nowcast, model, cells)
             if self._apart(made, self._made) <= self._change:
                 break
@@ -168,7 +180,7 @@ class _Member:
 
     def _apart(self, one: np.ndarray, other: np.ndarray) -> float:
         """The root mean square difference in the cells that are known in both."""
-        if self._change == np.inf:
+        if not self._is_slowed:
             return 0.0  # nobody asks
         away = (one - other)[self._seen]
         return float(np.sqrt(np.nanmean(away**2))) if np.isfinite(away).any() else 0.0
@@ -177,7 +189,7 @@ class _Member:
 def closeness(cells: Bool[np.ndarray, "y x"], reach: float) -> Float[np.ndarray, "y x"]:
     """1 at the border of some cells and in them, 0 so many cells away from it: linear at a straight border."""
     if not cells.any():
-        return np.zeros(cells.shape)
+        return np.zeros(cells.shape, np.float32)
     size = 2 * max(1, round(reach)) + 1
     share = cv2.blur(cells.astype(np.float32), (size, size), borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(np.minimum(1.0, 2.0 * share), np.float64)
+    return np.asarray(np.minimum(1.0, 2.0 * share), np.float32)
