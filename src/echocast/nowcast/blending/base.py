@@ -159,21 +159,24 @@ class _Member:
         near = closeness(self._seen & np.isnan(nowcast), sources.fill_reach(lead))
         most = sources.step(lead) / FADE_MIN
         self._handed = np.asarray(np.clip(near, self._handed - most, self._handed + most), np.float32)
+        known = np.isfinite(nowcast)
+        target = (weight + (1.0 - weight) * self._handed) * np.where(known, sources.model.trust(lead), 1.0)
         # What the nowcast does not know any more goes on as it was while it is handed over.
-        self._newest = nowcast = np.where(np.isfinite(nowcast), nowcast, self._newest)
-        target = (weight + (1.0 - weight) * self._handed) * sources.model.trust(lead)
+        self._newest = nowcast = np.where(known, nowcast, self._newest)
         for share in _SHARES:
             cells = np.asarray(self._weight + share * (target - self._weight), np.float32)
-            made = self._blend(lead, nowcast, model, cells)
+            made = self._blend(lead, nowcast, model, cells, known)
             if self._apart(made, self._made) <= self._change:
                 break
         self._weight, self._made = cells, made
         used = np.where(np.isfinite(model), cells, 0.0)
         return made, np.where(np.isfinite(nowcast), used, np.isfinite(model))
 
-    def _blend(self, lead: int, nowcast: np.ndarray, model: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    def _blend(
+        self, lead: int, nowcast: np.ndarray, model: np.ndarray, weight: np.ndarray, known: np.ndarray
+    ) -> np.ndarray:
         both = np.isfinite(nowcast) & np.isfinite(model)
-        made = np.where(np.isfinite(nowcast), nowcast, model)
+        made = np.where(known, nowcast, model)
         if not both.any() or weight[both].max() <= 0:
             return made
         return np.where(both, self._mix(lead, *(np.where(both, one, 0.0) for one in (nowcast, model, weight))), made)
