@@ -131,7 +131,8 @@ def test_a_lead_changes_about_as_much_as_the_sources(pair: model_pair.Pair, mode
     own = change(np.concatenate([pair.radar.values[-1:], alone.values]), cells).max()
     assert change(np.concatenate([pair.radar.values[-1:], made.values]), cells).max() <= own
     model_rain = of_model(pair, made.time.values)
-    wet = [(frames[:, cells] >= 1.0).mean(axis=1) for frames in (made.values, alone.values, model_rain)]
+    # Half a millimetre: few cells of this storm have 1 mm/h, and those of the model all pass it in one step.
+    wet = [(frames[:, cells] >= 0.5).mean(axis=1) for frames in (made.values, alone.values, model_rain)]
     assert largest(wet[0]) <= 1.1 * largest(*wet[1:])
     weight = made.nwp_weight.values
     assert weight[0] < 0.3
