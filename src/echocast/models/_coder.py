@@ -1,6 +1,6 @@
 """The pair of ConvLSTMs in both networks: an encoder, and a forecaster that continues from its states."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch
@@ -37,3 +37,12 @@ def unrolled(encoder: ConvLSTM, forecaster: ConvLSTM, frames: Tensor, more: int)
         return first
     later, _ = forecaster.all_layers(None, state, steps=more)
     return [torch.cat(both, dim=1) for both in zip(first, later, strict=True)]
+
+
+def one_by_one(encoder: ConvLSTM, forecaster: ConvLSTM, frames: Tensor, more: int) -> Iterator[list[Tensor]]:
+    """The same step by step, (batch, channel, row, column) of each layer: only one step is in memory at a time."""
+    state = encoder.last_state(frames)
+    yield list(state[0])
+    for _ in range(more):
+        _, state = forecaster.all_layers(None, state, steps=1)
+        yield list(state[0])

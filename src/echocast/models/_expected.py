@@ -18,11 +18,12 @@ best single guess of amounts, since growth and decay of an area's rain are hardl
 
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, interpolate
 
 from echocast.context import Context
 from echocast.models import resolution
@@ -83,8 +84,10 @@ class ExpectedRain:
         wide = self._smooth((1 - faded) * coarse + smooth, _WIDE_KM)
         change = (self._smooth(carried, _WIDE_KM) / wide.clamp(min=_LEAST)).clamp(1 / _MOST_CHANGE, _MOST_CHANGE)
         change = torch.where(wide > _LEAST, change, 1.0)
-        made = ((1 - faded) * frame + self._fine(smooth, frame)) * self._fine(change, frame)
-        return made.masked_fill_(frame.isnan(), torch.nan)
+        made = (1 - faded) * frame  # NaN stays; in place from here on, for memory
+        made += self._fine(smooth, frame)
+        made *= self._fine(change, frame)
+        return made
 
     def _advected(self, past: Tensor, steps: int) -> Iterator[Float[Tensor, "batch 1 y x"]]:
         """The newest frame on the coarse cells, carried to each lead."""
@@ -102,17 +105,23 @@ class ExpectedRain:
     def _fine(
         self, coarse: Float[Tensor, "batch 1 rows columns"], like: Float[Tensor, "batch 1 y x"]
     ) -> Float[Tensor, "batch 1 y x"]:
-        """On the grid of `like`."""
+        """Known everywhere, on the grid of `like`."""
         if self._factor == 1:
             return coarse
-        return resolution.refine(coarse.unsqueeze(1), self._factor, (like.shape[-2], like.shape[-1]))[:, 0]
+        fine = interpolate(coarse, scale_factor=self._factor, mode="bilinear", align_corners=False)
+        return fine[..., : like.shape[-2], : like.shape[-1]]
 
 
 def _gaussian(fields: Float[Tensor, "batch channel y x"], sigma: float) -> Float[Tensor, "batch channel y x"]:
     """A Gaussian of `sigma` cells, cut at three of them; beyond the edge there is nothing."""
     reach = max(1, round(3 * sigma))
     line = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=fields.device, dtype=fields.dtype) / sigma) ** 2)
-    line = (line / line.sum()).view(1, 1, 1, -1)
-    flat = fields.flatten(0, 1).unsqueeze(1)
-    flat = conv2d(conv2d(flat, line, padding=(0, reach)), line.mT, padding=(reach, 0))
-    return flat.reshape(fields.shape)
+    line = line / line.sum()
+    flat = fields.flatten(0, 1)
+    if flat.device.type == "cpu" and flat.dtype in (torch.float32, torch.float64):  # in a tenth of the time
+        taps = line.numpy()
+        made = [cv2.sepFilter2D(one.numpy(), -1, taps, taps, borderType=cv2.BORDER_CONSTANT) for one in flat]
+        return torch.from_numpy(np.stack(made)).reshape(fields.shape)
+    line = line.view(1, 1, 1, -1)
+    spread = conv2d(conv2d(flat.unsqueeze(1), line, padding=(0, reach)), line.mT, padding=(reach, 0))
+    return spread.reshape(fields.shape)

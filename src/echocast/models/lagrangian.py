@@ -270,6 +270,7 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
             frames = torch.cat([resolution.coarsen(one, factor) for one in frames.chunk(frames.shape[1], dim=1)], dim=1)
         levels = self.scaling.to_level(frames)
         changes = self.mean_changes(head, levels, slow, steps, context.coarsened(factor))
+        release_memory()
         rain = past[:, -1] if factor > 1 else None
         return detail.newest(levels[:, -1], self.detail_settings, rain, factor), changes, motion
 

@@ -13,6 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
+_PIXELS = 1 << 20
+"""Pixels that are averaged at a time, for memory."""
+
 
 def factor(grid_km: float | None, trained_km: float | None) -> int:
     """How many cells of a grid, along a side, make one of the grid trained on; 1 where either is unknown."""
@@ -23,6 +26,13 @@ def factor(grid_km: float | None, trained_km: float | None) -> int:
 
 def coarsen(rain: Float[Tensor, "batch time channel y x"], by: int) -> Float[Tensor, "batch time channel rows columns"]:
     """Means over the observed cells of each `by` x `by` block, NaN where there is none."""
+    height = max(1, _PIXELS // (by * rain[..., 0, :].numel())) * by
+    if height < rain.shape[-2]:
+        return torch.cat([_coarsened(rows, by) for rows in rain.split(height, dim=-2)], dim=-2)
+    return _coarsened(rain, by)
+
+
+def _coarsened(rain: Tensor, by: int) -> Tensor:
     height, width = rain.shape[-2:]
     padded = pad(rain, (0, -width % by, 0, -height % by), value=torch.nan).flatten(0, 1)
     seen = padded.isfinite().to(rain.dtype)

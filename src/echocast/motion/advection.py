@@ -63,9 +63,10 @@ def advected(
         yield future
 
 
-def strips(motion: Float[Tensor, "batch 2 y x"]) -> list[slice]:
-    """The rows of a grid in strips of so many pixels as are carried at a time, for memory."""
-    height = max(1, STRIP_PIXELS // (len(motion) * motion.shape[-1]))
+def strips(motion: Float[Tensor, "batch 2 y x"], most: int | None = None) -> list[slice]:
+    """The rows of a grid in strips of so many pixels as are carried at a time, for memory; at most `most`."""
+    pixels = STRIP_PIXELS if most is None else min(most, STRIP_PIXELS)
+    height = max(1, pixels // (len(motion) * motion.shape[-1]))
     return [slice(first, first + height) for first in range(0, motion.shape[-2], height)]
 
 

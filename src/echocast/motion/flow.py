@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from echocast.motion import Method
 from echocast.motion.pairs import Pair, compared, mean_motion, pairs_of
+from echocast.parallel import release_memory
 from echocast.zr import reflectivity
 
 _SMALLEST = 32
@@ -101,6 +102,9 @@ def _flows(frames: np.ndarray, pair: Pair, enlarge: int, method: Method) -> list
         search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         search.setFinestScale(0)
         flows.append(search.calc(before, after, start.copy()))
+        search.collectGarbage()
+        if start.size > _LARGE:
+            release_memory()  # a gigabyte
     if method != "dis":
         found = cv2.calcOpticalFlowFarneback(before, after, start.copy(), 0.5, _levels(start), 25, 3, 7, 1.5, 0)
         flows.append(found)

@@ -16,9 +16,12 @@ from torch import Tensor
 from echocast.models._lagrangian.changes import Changes
 from echocast.models._lagrangian.detail import Newest, damped
 from echocast.models._lagrangian.levels import to_level, to_logit
+from echocast.models._lagrangian.threads import in_order, strips
 from echocast.models.scaling import Scaling
-from echocast.motion.advection import departure_points, pixel_coordinates, sample, strips
+from echocast.motion.advection import departure_points, pixel_coordinates, sample
 
+_AHEAD = 4
+"""Most strips that are carried before they are asked for, for memory."""
 _MIN_WEIGHT = 0.05
 """Of a cell's observed weight, so that nothing is divided by 0; where less is observed, no pixel is forecast."""
 
@@ -89,22 +92,30 @@ class Carrier:
         least, steps = self.min_observed_fraction, changes.growth.shape[1]
         rows = strips(motion)
         ways = [departure_points(motion, steps, pixel_coordinates(motion, one)) for one in rows]
-        for lead in range(steps):
-            damping = changes.damping[:, lead]
-            rate = self.scaling.to_smooth_values(damped(frame, damping)) * frame.observed
-            coarse = torch.cat([frame.observed, rate, undamped, changes.growth[:, lead], damping[:, :1]], dim=1)
+
+        def prepared() -> Iterator[tuple[int, Tensor, slice, Iterator[Tensor]]]:
+            for lead in range(steps):
+                damping = changes.damping[:, lead]
+                rate = self.scaling.to_smooth_values(damped(frame, damping)) * frame.observed
+                coarse = torch.cat([frame.observed, rate, undamped, changes.growth[:, lead], damping[:, :1]], dim=1)
+                yield from ((lead, coarse, one, way) for one, way in zip(rows, ways, strict=True))
+
+        def carried(strip: tuple[int, Tensor, slice, Iterator[Tensor]]) -> tuple[int, slice, Tensor, Tensor]:
+            lead, coarse, one, way = strip
+            points = next(way)
+            cells = points if frame.factor == 1 else (points + 0.5) / frame.factor - 0.5
+            observed, *rates, growth, first = sample(coarse, cells, "border").chunk(5, dim=1)
+            seen, *rain = sample(frame.pixels, points, "zeros").chunk(frame.pixels.shape[1], dim=1)
+            level, smooth_level = (to_level(self.scaling, r / observed.clamp(min=_MIN_WEIGHT)) for r in rates)
+            finer = [to_level(self.scaling, r / seen.clamp(min=least)) for r in rain]
             kept = [math.exp(-(lead + 1) / decay) for decay in decay_steps]
-            for one, way in zip(rows, ways, strict=True):
-                points = next(way)
-                cells = points if frame.factor == 1 else (points + 0.5) / frame.factor - 0.5
-                observed, *rates, growth, first = sample(coarse, cells, "border").chunk(5, dim=1)
-                seen, *rain = sample(frame.pixels, points, "zeros").chunk(frame.pixels.shape[1], dim=1)
-                level, smooth_level = (to_level(self.scaling, r / observed.clamp(min=_MIN_WEIGHT)) for r in rates)
-                finer = [to_level(self.scaling, r / seen.clamp(min=least)) for r in rain]
-                for share, (fine, smooth) in zip(kept, pairwise([*finer, smooth_level]), strict=False):
-                    # What the cells lose of their own smallest detail, smaller detail loses too.
-                    level = level + (1.0 + first).clamp(0.0, share) * (fine - smooth)
-                yield lead, one, cells, (to_logit(level, self.limits) + growth).masked_fill_(seen < least, torch.nan)
+            for share, (fine, smooth) in zip(kept, pairwise([*finer, smooth_level]), strict=False):
+                # What the cells lose of their own smallest detail, smaller detail loses too.
+                level = level + (1.0 + first).clamp(0.0, share) * (fine - smooth)
+            return lead, one, cells, (to_logit(level, self.limits) + growth).masked_fill_(seen < least, torch.nan)
+
+        # A strip's way back goes on from lead to lead: it may not be ahead of itself.
+        return in_order(motion.device, carried, prepared(), ahead=min(_AHEAD, len(rows)))
 
     def training(
         self, frame: Newest, changes: Changes, motion: Float[Tensor, "batch 2 y x"]

@@ -87,21 +87,17 @@ class Network(nn.Module):
             steps: lead times.
             context: the cell size and the time step of `past`.
         """
-        hidden = torch.cat(self._layers(past, motion, steps, context), dim=2)
-        return dropout(hidden, self.encoder.dropout, self.training)
+        layers = _coder.unrolled(self.encoder, self.forecaster, self._inputs(past, motion, context), self._more(steps))
+        return dropout(torch.cat(layers, dim=2), self.encoder.dropout, self.training)
 
-    def _layers(
-        self, past: Tensor, motion: Tensor, steps: int, context: Context
-    ) -> list[Float[Tensor, "batch node hidden rows columns"]]:
-        settings = self.network_settings
-        inputs = self._inputs(past[:, -settings.max_input_frames :], motion, context)
-        more = -(-(steps - 1) // settings.lead_stride)
-        return _coder.unrolled(self.encoder, self.forecaster, inputs, more)
+    def _more(self, steps: int) -> int:
+        """How many steps the forecaster makes after the encoder's last."""
+        return -(-(steps - 1) // self.network_settings.lead_stride)
 
     def _inputs(
         self, past: Tensor, motion: Tensor, context: Context
     ) -> Float[Tensor, "batch time channel rows columns"]:
-        side = self.network_settings.patch
+        side, past = self.network_settings.patch, past[:, -self.network_settings.max_input_frames :]
         margin = (0, -past.shape[-1] % side, 0, -past.shape[-2] % side)
         frames, observed = (pad(part, margin) for part in frames_at_issue(past, motion))
         speed = avg_pool2d(pad(motion, margin, mode="replicate"), side)
@@ -157,10 +153,15 @@ class Network(nn.Module):
     def _node_by_node(
         self, head: Callable[[Tensor], Tensor], past: Tensor, motion: Tensor, steps: int, context: Context
     ) -> Float[Tensor, "batch node outputs rows columns"]:
-        """The same of the hidden states of some frames, without a copy of these: not to learn from."""
-        layers = self._layers(past, motion, steps, context)
-        each = (torch.cat([layer[:, node] for layer in layers], dim=1) for node in range(layers[0].shape[1]))
-        return torch.stack([head(hidden).to(past.dtype) for hidden in each], dim=1)
+        """The same of some frames, with the hidden states of one node at a time in memory: not to learn from."""
+        more = self._more(steps)
+        each = _coder.one_by_one(self.encoder, self.forecaster, self._inputs(past, motion, context), more)
+        nodes = past.new_empty(0)
+        for number, layers in enumerate(each):
+            made = head(torch.cat(layers, dim=1)).to(past.dtype)
+            nodes = nodes if number else made.new_empty(len(made), 1 + more, *made.shape[1:])
+            nodes[:, number] = made
+        return nodes
 
     def _nodes(
         self,

@@ -4,7 +4,9 @@ Weights are those of the NWP: 0 is the nowcast alone, 1 the NWP alone.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import cv2
 import numpy as np
@@ -13,10 +15,16 @@ from jaxtyping import Bool, Float
 
 from echocast.nowcast.blending.rain import ModelRain
 from echocast.nowcast.blending.skill import Skill
+from echocast.parallel import thread_count
 
 BETWEEN = (120.0, 240.0)
 """The leads (minutes) between which the NWP takes over, unless others are asked for; those of pysteps. By scale the NWP
 takes over as the skill says: there are none unless they are asked for."""
+FADE_MIN = 60.0
+"""A cell that the nowcast does not know any more is handed over to the NWP within so many minutes; what the nowcast
+said of it last goes on till then."""
+_SHARES = (1.0, 0.5, 0.25)
+"""Of the change of the weight from a lead to the next: where the whole is too much, less is tried."""
 FILL_KM, FILL_MIN = 25.0, 60.0
 """So near to cells into which unobserved rain moves, the nowcast hands over to the NWP gradually; nearer at
 leads before so many minutes, so that nothing jumps at the first."""
@@ -58,6 +66,10 @@ class Sources:
         """The cells over which the NWP takes over towards those that the nowcast does not know."""
         return float(FILL_KM / self.grid_km * min(1.0, self.minutes[lead] / FILL_MIN))
 
+    def step(self, lead: int) -> float:
+        """Minutes since the lead before."""
+        return float(self.minutes[lead] - (self.minutes[lead - 1] if lead else 0.0))
+
     def nowcast_at(self, member: int, lead: int) -> Float[np.ndarray, "y x"]:
         """The nowcast at the lead of a number; NaN beyond those that were made."""
         if lead < self.nowcast.shape[1]:
@@ -92,40 +104,95 @@ Mix = Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """From the number of a lead, nowcast, NWP and the weights of cells (all (y, x), known everywhere) to their blend."""
 
 
-def by_cells(sources: Sources, weights: Float[np.ndarray, " lead"], mix: Mix, told: str) -> Blended:
+def by_cells(
+    sources: Sources, weights: Float[np.ndarray, " lead"], mix: Mix, told: str, *, is_slowed: bool = False
+) -> Blended:
     """Each lead of each member by `mix` where nowcast and NWP are known, and by the one that is known elsewhere.
 
     The weight falls to 0 gradually towards the border of the NWP's grid and towards leads that its run does not have,
-    and rises to 1 towards cells into which rain moves from where the radar does not look.
+    and rises to 1 within `FADE_MIN` in cells into which rain moves from where the radar does not look.
+
+    Args:
+        sources: what is blended.
+        weights: of the NWP, before that.
+        mix: of a lead.
+        told: what is done.
+        is_slowed: whether the weight changes more slowly, at most four times, where a lead would otherwise differ more
+            from the one before it than nowcast and NWP have done so far (root mean square).
     """
-    members, leads = len(sources.nowcast), len(sources.minutes)
-    values = np.empty((members, leads, *sources.past.shape[-2:]), np.float32)
-    total, seen = np.zeros(leads), sources.seen
-    for lead in range(leads):
-        trust = sources.model.trust(lead)
-        for member in range(members):
-            nowcast, model = sources.nowcast_at(member, lead), sources.model.at(lead, member)
-            weight = _weight_of_cells(weights[lead], trust, seen & np.isnan(nowcast), sources.fill_reach(lead))
-            both = np.isfinite(nowcast) & np.isfinite(model)
-            made = np.where(np.isfinite(nowcast), nowcast, model)
-            if both.any() and weight[both].max() > 0:
-                made = np.where(both, mix(lead, *(np.where(both, one, 0.0) for one in (nowcast, model, weight))), made)
-            values[member, lead] = np.where(seen, made, np.nan)
-            used = np.where(np.isfinite(nowcast), np.where(both, weight, 0.0), np.isfinite(model))
-            total[lead] += used[seen].mean() if seen.any() else 0.0
-    return Blended(values, total / members, told)
+    made = [_Member(sources, number, mix, is_slowed) for number in range(len(sources.nowcast))]
+    has_all = sources.nowcast.shape[1] == len(weights)
+    shape = (len(made), len(weights), *sources.past.shape[-2:])
+    values = sources.nowcast if has_all else np.empty(shape, np.float32)  # in place, for memory
+    total, seen = np.zeros(len(weights)), sources.seen
+
+    def fill(number: int, lead: int) -> float:
+        frame, used = made[number].at(lead, float(weights[lead]))
+        values[number, lead] = np.where(seen, frame, np.nan)
+        return float(used[seen].mean()) if seen.any() else 0.0
+
+    with ThreadPoolExecutor(min(thread_count(), len(made))) as pool:  # NumPy and OpenCV let other threads run
+        for lead in range(len(weights)):
+            sources.model.at(lead)  # which the members share
+            total[lead] = sum(pool.map(partial(fill, lead=lead), range(len(made))))
+    return Blended(values, total / len(made), told)
 
 
-def _weight_of_cells(weight: float, trust: np.ndarray, unknown: np.ndarray, reach: float) -> np.ndarray:
-    """The weight of the NWP in each cell."""
-    if not unknown.any():
-        return np.asarray(weight * trust)
-    near = closeness(unknown, reach)
-    return np.asarray((weight + (1.0 - weight) * near) * trust)
+class _Member:
+    """A member of the forecast, from lead to lead."""
+
+    def __init__(self, sources: Sources, number: int, mix: Mix, is_slowed: bool) -> None:
+        self._sources, self._number, self._mix, self._seen = sources, number, mix, sources.seen
+        self._newest = self._nowcast = self._made = np.asarray(sources.past.values[-1])
+        self._model = np.full(self._seen.shape, np.nan, np.float32)
+        self._handed = self._weight = np.zeros(self._seen.shape, np.float32)
+        self._is_slowed, self._change = is_slowed, 0.0
+
+    def at(self, lead: int, weight: float) -> tuple[Float[np.ndarray, "y x"], Float[np.ndarray, "y x"]]:
+        """The rain at the next lead, and how far the NWP was used in each cell."""
+        sources, nowcast = self._sources, self._sources.nowcast_at(self._number, lead)
+        model = sources.model.at(lead, self._number)
+        own = [self._apart(nowcast, self._nowcast), self._apart(model, self._model)]
+        self._change = max(self._change, *own)
+        if self._is_slowed:
+            self._nowcast, self._model = nowcast.copy(), model
+        near = closeness(self._seen & np.isnan(nowcast), sources.fill_reach(lead))
+        most = sources.step(lead) / FADE_MIN
+        self._handed = np.asarray(np.clip(near, self._handed - most, self._handed + most), np.float32)
+        known = np.isfinite(nowcast)
+        target = (weight + (1.0 - weight) * self._handed) * np.where(known, sources.model.trust(lead), 1.0)
+        # What the nowcast does not know any more goes on as it was while it is handed over.
+        self._newest = nowcast = np.where(known, nowcast, self._newest)
+        for share in _SHARES:
+            cells = np.asarray(self._weight + share * (target - self._weight), np.float32)
+            made = self._blend(lead, nowcast, model, cells, known)
+            if self._apart(made, self._made) <= self._change:
+                break
+        self._weight, self._made = cells, made
+        used = np.where(np.isfinite(model), cells, 0.0)
+        return made, np.where(np.isfinite(nowcast), used, np.isfinite(model))
+
+    def _blend(
+        self, lead: int, nowcast: np.ndarray, model: np.ndarray, weight: np.ndarray, known: np.ndarray
+    ) -> np.ndarray:
+        both = np.isfinite(nowcast) & np.isfinite(model)
+        made = np.where(known, nowcast, model)
+        if not both.any() or weight[both].max() <= 0:
+            return made
+        return np.where(both, self._mix(lead, *(np.where(both, one, 0.0) for one in (nowcast, model, weight))), made)
+
+    def _apart(self, one: np.ndarray, other: np.ndarray) -> float:
+        """The root mean square difference in the cells that are known in both."""
+        if not self._is_slowed:
+            return 0.0  # nobody asks
+        away = (one - other)[self._seen]
+        return float(np.sqrt(np.nanmean(away**2))) if np.isfinite(away).any() else 0.0
 
 
 def closeness(cells: Bool[np.ndarray, "y x"], reach: float) -> Float[np.ndarray, "y x"]:
     """1 at the border of some cells and in them, 0 so many cells away from it: linear at a straight border."""
+    if not cells.any():
+        return np.zeros(cells.shape, np.float32)
     size = 2 * max(1, round(reach)) + 1
     share = cv2.blur(cells.astype(np.float32), (size, size), borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(np.minimum(1.0, 2.0 * share), np.float64)
+    return np.asarray(np.minimum(1.0, 2.0 * share), np.float32)

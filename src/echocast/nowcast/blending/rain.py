@@ -33,6 +33,7 @@ class ModelRain:
     shifts: tuple[tuple[int, int], ...]
     border: Float[np.ndarray, "y x"]
     _trust: np.ndarray = field(init=False, repr=False, compare=False)
+    _newest: list[tuple[np.datetime64, np.ndarray]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         known = np.array([self.rain.knows(time) for time in self.times])
@@ -56,7 +57,9 @@ class ModelRain:
 
     def at_time(self, time: np.datetime64, member: int = 0) -> Float[np.ndarray, "y x"]:
         """The rain at a time, for a member of the forecast; NaN where the run knows nothing."""
-        frames = self.rain(time)
+        if not self._newest or self._newest[0][0] != time:  # members ask for one time after the other
+            self._newest[:] = [(time, self.rain(time))]
+        frames = self._newest[0][1]
         frame = frames[member % len(frames)] if frames.ndim == 3 else frames
         down, right = self.shifts[member % len(self.shifts)]
         rows, columns = (n - 2 * self.margin for n in frame.shape)

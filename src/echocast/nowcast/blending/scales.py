@@ -9,12 +9,15 @@ from echocast.nowcast.blending import bands, linear
 from echocast.nowcast.blending.base import Blended, Sources, by_cells, ramp
 
 _TOLD_MIN = 30.0
+_MOST_CHANGE = 3.0
+"""An amount is at most so many times that of the blend in decibels, and at least that part of it."""
+_LEAST_MM_H = 1e-3
 
 log = logging.getLogger(__name__)
 
 
 def blend(sources: Sources) -> Blended:
-    """Nowcast and NWP are blended band by band, then given the distribution of rain rates between those of both.
+    """Nowcast and NWP are blended band by band, in decibels, then given the amounts of the linear blend within windows.
 
     The weight of a band is the share of the NWP in r^2 / (1 - r^2), r being the correlation with the radar that is to
     be expected at that lead (`echocast.nowcast.blending.skill`). If two leads were asked for it also rises to 1 between
@@ -37,11 +40,11 @@ def blend(sources: Sources) -> Blended:
         fine, coarse = bands.to_db(nowcast), bands.to_db(model)
         step = np.minimum(share, 1.0) * bands.weighted(coarse - fine, skill.widths, weights[lead])
         made = fine + step + raised * (coarse - fine - step)
-        return _with_distribution(made, nowcast, model, float(weight.sum() / max(1, np.count_nonzero(weight))))
+        return _with_amounts(bands.from_db(made), (1.0 - weight) * nowcast + weight * model, skill.widths[-1])
 
     told = "scales: weights by lead and scale from the skill on the newest frames"
     told += f", NWP alone from {sources.between[1]:g} min" if sources.is_asked else ""
-    made = by_cells(sources, means, mixed, told)
+    made = by_cells(sources, means, mixed, told, is_slowed=not sources.is_asked)
     return Blended(made.values, made.weight, made.told, {"nwp_weights_by_wavelength": _table(sources, weights)})
 
 
@@ -55,9 +58,8 @@ def _table(sources: Sources, weights: Float[np.ndarray, "lead band"]) -> str:
     return "; ".join(told)
 
 
-def _with_distribution(order: np.ndarray, nowcast: np.ndarray, model: np.ndarray, weight: float) -> np.ndarray:
-    """The ranks of one field with rain rates between those of two others of the same rank."""
-    rates = (1.0 - weight) * np.sort(nowcast, axis=None) + weight * np.sort(model, axis=None)
-    made = np.empty(order.size, np.float32)
-    made[np.argsort(order, axis=None, kind="stable")] = rates
-    return made.reshape(order.shape)
+def _with_amounts(rain: np.ndarray, amounts: np.ndarray, width: int) -> np.ndarray:
+    """Rain with the amounts of another field within some windows: means of decibels rain less than means of rates."""
+    has, wanted = (bands.smooth(one.astype(np.float32), width) for one in (rain, amounts))
+    change = np.clip(wanted / np.maximum(has, _LEAST_MM_H), 1.0 / _MOST_CHANGE, _MOST_CHANGE)
+    return np.asarray(rain * np.where(has > _LEAST_MM_H, change, 1.0), np.float32)
