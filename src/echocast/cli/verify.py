@@ -101,6 +101,17 @@ def command(
             " deterministic forecast.",
         ),
     ] = None,
+    margin: Annotated[
+        float,
+        typer.Option(
+            "--margin",
+            metavar="PERCENT",
+            min=0,
+            max=100,
+            callback=arguments.finite,
+            help="How much worse than another's score still counts as not worse, in percent of that score.",
+        ),
+    ] = 1.0,
     frames: Annotated[
         int, typer.Option("--frames", min=1, help="Of an archive of pictures: the number of frames to predict.")
     ] = 10,
@@ -144,10 +155,10 @@ def command(
     """Verify forecasts against the observations of an archive, by lead time.
 
     Writes report.html (one page with all figures), report.md, scores.csv, scores.json, scores.nc, and differences.csv
-    with the confidence interval of each difference at each lead time. All forecasters are scored on the same cases and
-    pixels; contingency tables and sums are pooled over cases; a case with a missing frame is left out. Differences
-    have 95 % confidence intervals from a block bootstrap over days. If the command is stopped, give it again and it
-    goes on.
+    with the confidence interval and tests of each difference at each lead time. All forecasters are scored on the same
+    cases and pixels; contingency tables and sums are pooled over cases; a case with a missing frame is left out.
+    Differences have 95 % confidence intervals from a block bootstrap over days, and p-values corrected for the number
+    of comparisons. If the command is stopped, give it again and it goes on.
 
     With --stations the forecasts, and the radar, are verified against rain gauges: amounts in exactly the gauges'
     intervals, as mean rates. The report then has a map of the stations, scatter and double-mass plots.
@@ -200,13 +211,14 @@ def command(
     by_label = {_label(name): name for name in named}
     job = evaluation.Job(store=store, models=by_label, forecasts=folders, config=config, split=split)
     if stations is not None:
-        _refuse_other_options({"region": region, "workers": workers, "dask": dask}, "verification on the grid")
+        on_grid = {"region": region, "workers": workers, "dask": dask, "margin": margin}
+        _refuse_other_options(on_grid, "verification on the grid")
         _verify_at_stations(job, stations, out, way=match, minutes=accumulation, use_flagged=flagged)
     else:
-        _verify_on_grid(job, out, workers, dask)
+        _verify_on_grid(job, out, workers, dask, margin / 100)
 
 
-def _verify_on_grid(job: "Job", out: Path, workers: int, dask: str | None) -> None:
+def _verify_on_grid(job: "Job", out: Path, workers: int, dask: str | None, margin: float) -> None:
     """Verify forecasts against the archive's frames."""
     from echocast import evaluation, parallel, report
     from echocast.cli.tables import show
@@ -215,7 +227,8 @@ def _verify_on_grid(job: "Job", out: Path, workers: int, dask: str | None) -> No
         processes = parallel.Workers(workers, dask)
         result = evaluation.run(job, workers=processes, keep=out / ".unfinished", on_case=bar.to)
     panels = report.case_panels(result, job.rain, job.sources, job.config)
-    report.write_report(result, out, command=shlex.join(["echocast", *sys.argv[1:]]), panels=panels)
+    command = shlex.join(["echocast", *sys.argv[1:]])
+    report.write_report(result, out, command=command, panels=panels, margin=margin)
     show(result, output.console())
     output.say(f"{result.cases} cases; the full report is {out / 'report.html'} ({out / 'report.md'})")
 

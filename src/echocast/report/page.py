@@ -5,6 +5,7 @@
 
 import base64
 import html as escaping
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,8 @@ from matplotlib.figure import Figure
 from echocast import fields
 from echocast._version import __version__
 from echocast.evaluation import VerificationResult
-from echocast.evaluation.result import BOOTSTRAP_SAMPLES, MIN_BLOCKS
+from echocast.evaluation.comparisons import LEVEL, MARGIN, compare
+from echocast.evaluation.intervals import BOOTSTRAP_SAMPLES, MIN_DAYS, MIN_EFFECTIVE
 from echocast.report import tables
 from echocast.report.tables import Table
 
@@ -33,8 +35,8 @@ class Section:
     warning: bool = False
 
 
-def sections_of(result: VerificationResult, command: str) -> list[Section]:
-    """The report's sections in their order."""
+def sections_of(result: VerificationResult, command: str, *, margin: float = MARGIN) -> list[Section]:
+    """The report's sections in their order; `margin` is that of the test whether a forecaster is not worse."""
     found = [_head(result, command)]
     warning = smoothness_warning(result)
     if warning:
@@ -47,7 +49,7 @@ def sections_of(result: VerificationResult, command: str) -> list[Section]:
     means.tables.append(("Scores without thresholds", tables.score_table(result)))
     found.append(means)
     if len(result.forecasters) > 1:
-        found.append(_differences(result))
+        found += [_differences(result), *_tests(result, margin)]
     found += _groups(result)
     leads = Section("By lead time")
     leads.tables = [
@@ -136,16 +138,22 @@ code { background: #eff1f3; padding: .1rem .3rem; border-radius: 4px; overflow-w
 
 def intervals(result: VerificationResult) -> str:
     """Where the confidence intervals come from, or why there are none."""
-    count = len(result.blocks)
-    blocks = f"{count} block{'s' if count > 1 else ''} (a block is a UTC day of unbroken frames)"
-    if count >= MIN_BLOCKS:
+    count = len(result.days)
+    found = {t: result.event_days(t) for t in result.thresholds}
+    days = (
+        f"Forecasts were issued on {count} UTC day{'s' if count > 1 else ''}. Days with more events weigh more, so they"
+        f" are as good as {', '.join(f'{n.effective:.3g} at {t:g} mm/h' for t, n in found.items())} (effective days)."
+    )
+    without = [f"{t:g} mm/h" for t, n in found.items() if not n.enough]
+    if len(without) == len(found):
         return (
-            f"Confidence intervals (95 %) are from a block bootstrap with {BOOTSTRAP_SAMPLES} samples of {blocks}; all"
-            " forecasters have the same samples."
+            f"{days} There are no confidence intervals: too few days, {MIN_DAYS} with events and {MIN_EFFECTIVE:g}"
+            " effective ones are needed. No difference in this report can be called significant."
         )
     return (
-        f"There are no confidence intervals: {blocks} are too few for a bootstrap, which needs {MIN_BLOCKS}. No"
-        " difference in this report can be called significant."
+        f"{days} Confidence intervals (95 %) are from a block bootstrap with {BOOTSTRAP_SAMPLES} samples of days and"
+        " Student's t for the effective days; all forecasters have the same samples."
+        + (f" Too few days, so without an interval: {', '.join(without)}." if without else "")
     )
 
 
@@ -176,8 +184,8 @@ def _differences(result: VerificationResult) -> Section:
     section = Section(f"Differences from {reference}")
     section.words = [
         f"The mean over lead times minus that of {reference}, with its 95 % confidence interval. A difference is"
-        " significant if the interval does not contain 0."
-        if len(result.blocks) >= MIN_BLOCKS
+        " significant if the interval does not contain 0, of one comparison by itself."
+        if _has_intervals(result)
         else f"The mean over lead times minus that of {reference}; how certain it is is not known from so few days."
     ]
     section.tables = [
@@ -185,6 +193,31 @@ def _differences(result: VerificationResult) -> Section:
         for score in tables.main_scores(result)
     ]
     return section
+
+
+def _has_intervals(result: VerificationResult) -> bool:
+    return any(result.event_days(threshold).enough for threshold in result.thresholds)
+
+
+def _tests(result: VerificationResult, margin: float) -> list[Section]:
+    """What the tests say in words; no section where there are too few days for any."""
+    if not _has_intervals(result):
+        return []
+    reference = result.forecasters[0]
+    made = compare(result, reference, margin=margin)
+    count = sum(1 for one in made if not math.isnan(one.p_equal))
+    words = (
+        f"Better and worse: the difference from {reference} is not chance (two-sided test by days). Not worse: it is"
+        f" shown that the score is not worse by more than {100 * margin:g} % of that of {reference} (one-sided test);"
+        " that no difference was found does not show it. Undecided: neither was shown. The p-values are corrected for"
+        f" the {count} comparisons by Holm's method; below {LEVEL:g} decides."
+    )
+    section = Section(f"Tests against {reference}", [words])
+    section.tables = [
+        (result.scores[score].full_title, tables.test_table(result, made, score))
+        for score in tables.main_scores(result)
+    ]
+    return [section]
 
 
 def _groups(result: VerificationResult) -> list[Section]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from echocast.evaluation import VerificationResult
+from echocast.evaluation.comparisons import Comparison
 
 Table = tuple[list[str], list[list[str]]]
 """A header and rows of cells."""
@@ -90,6 +91,22 @@ def difference_table(result: VerificationResult, score: str, reference: str) -> 
         if name != reference
     ]
     return ["forecaster", *("mean over lead times" if t is None else f"{t:g} mm/h" for t in thresholds)], rows
+
+
+def test_table(result: VerificationResult, made: Sequence[Comparison], score: str) -> Table:
+    """Header and rows: what the tests of a score say of each forecaster, with the p-value that says it."""
+    thresholds = thresholds_of(result, score)
+    found = {(one.forecaster, one.threshold_mm_h): one for one in made if one.score == score}
+    names = list(dict.fromkeys(one.forecaster for one in made))
+    rows = [[name, *(_verdict(found[name, threshold]) for threshold in thresholds)] for name in names]
+    return ["forecaster", *("mean over lead times" if t is None else f"{t:g} mm/h" for t in thresholds)], rows
+
+
+def _verdict(one: Comparison) -> str:
+    if math.isnan(one.p_equal):
+        return one.verdict
+    p = one.p_worse_corrected if one.verdict == "not worse" else one.p_equal_corrected
+    return f"{one.verdict} (p {'< 0.001' if p < 0.001 else f'= {p:.3f}'})"
 
 
 def group_table(result: VerificationResult, score: str, *, by: str) -> Table:
