@@ -107,7 +107,9 @@ def main() -> None:
             found = coverage(days=days, trials=arguments.trials, spread=spread, seed=arguments.seed)
             for name, one in found.items():
                 holds = f"{100 * one.share:.0f} %" if one.given >= 0.02 else "-"
-                print(f"| {spread:g} | {days} | {name} | {100 * one.given:.0f} % | {holds} | {100 * one.before:.0f} % |")
+                print(
+                    f"| {spread:g} | {days} | {name} | {100 * one.given:.0f} % | {holds} | {100 * one.before:.0f} % |"
+                )
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 import pytest
+from experiments.interval_coverage import coverage
 from scipy import stats
 
 from echocast.evaluation.comparisons import compare
 from echocast.evaluation.config import BootstrapBlock
 from echocast.evaluation.intervals import MIN_DAYS, MIN_EFFECTIVE, Days, Estimate, holm
 from echocast.evaluation.result import BlockSums, VerificationResult
-from experiments.interval_coverage import coverage
 
 LEADS, THRESHOLDS = 2, (0.5, 5.0)
 

@@ -142,7 +142,14 @@ def test_the_values_are_the_same_in_every_file(all_scores: VerificationResult, f
 
 def test_the_page_and_the_markdown_have_the_same_sections(all_scores: VerificationResult, folder: Path) -> None:
     html, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()
-    for shown in ("Means over lead times", "Differences from flow", "Tests against flow", "By region", "By lead time", "block bootstrap"):
+    for shown in (
+        "Means over lead times",
+        "Differences from flow",
+        "Tests against flow",
+        "By region",
+        "By lead time",
+        "block bootstrap",
+    ):
         assert shown in html
         assert shown in text
     assert f"{all_scores.mean('csi', 'flow', 0.5):.3f}" in html

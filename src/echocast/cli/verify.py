@@ -101,6 +101,15 @@ def command(
             " deterministic forecast.",
         ),
     ] = None,
+    mask: Annotated[
+        str,
+        typer.Option(
+            "--mask",
+            metavar="common|own",
+            help="The pixels that are scored: common, those that all forecasters have; or own, all that were observed,"
+            " where what a forecaster does not know is dry. The report has the CSI of both, and of pairs.",
+        ),
+    ] = "common",
     margin: Annotated[
         float,
         typer.Option(
@@ -171,6 +180,7 @@ def command(
     """
     given = dict(locals())
     arguments.check_archive(store)
+    arguments.check_name(mask, ("common", "own"), "mask")
     named = _words(models) if models is not None else ([] if forecasts else list(_DEFAULT_MODELS))
     folders = dict(_folder(text) for text in forecasts or [])
     _check_names(named, folders, scores)
@@ -207,6 +217,7 @@ def command(
         months=only_months,
         regions=regions,
         members=members,
+        mask=mask,
     )
     by_label = {_label(name): name for name in named}
     job = evaluation.Job(store=store, models=by_label, forecasts=folders, config=config, split=split)

@@ -313,6 +313,7 @@ class _Sums:
                     chosen=self._families(way, ensembles=ensembles),
                     regions=self._stations(),
                     thresholds=self.config.thresholds,
+                    mask=self.config.mask,
                 )
             sums.cases += wet
 
@@ -357,4 +358,5 @@ def _result(
         regions=(WHOLE_GRID, *where.stations),
         first=rain.time.values[min(block.starts[0] for block in blocks)],
         last=rain.time.values[last],
+        mask=config.mask,
     )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from echocast import plugins
+from echocast.evaluation.by_mask import COMMON, MASKS, csi
 from echocast.evaluation.config import WHOLE_GRID, BootstrapBlock
 from echocast.evaluation.intervals import BOOTSTRAP_SAMPLES, Days, Estimate
 from echocast.verification import families
@@ -113,6 +114,8 @@ class VerificationResult:
     last: np.datetime64
     observations: str = ""
     """What the forecasts were compared with, in a sentence or two: radar, grid, Z-R relation, missing frames."""
+    mask: str = COMMON
+    """Which pixels were scored; see `VerificationConfig`."""
 
     @property
     def cases(self) -> int:
@@ -266,6 +269,16 @@ class VerificationResult:
         events = (counts["hits"] + counts["misses"])[..., column].sum(axis=-1)
         return Days.of(np.bincount(self._day_of_block, weights=events))
 
+    @property
+    def masks(self) -> tuple[tuple[str, str], ...]:
+        """The forecasters and masks whose CSI was kept; see `echocast.evaluation.by_mask`."""
+        return tuple((name, mask) for name, mask, family in self.sums[0].sums if family == MASKS)
+
+    def csi_by_mask(self, forecaster: str, mask: str, threshold_mm_h: float, *, by_case: bool = False) -> float:
+        """The mean over leads of the CSI on other pixels: of pooled counts, or the mean over cases."""
+        found = csi(self.pooled(forecaster, MASKS, mask))[by_case]
+        return float(_mean(self.column(found, threshold_mm_h)))
+
     def standard_deviation_ratio(self, forecaster: str) -> float:
         """Forecast over observed standard deviation, mean over leads; NaN without the family ``continuous``."""
         if not self.has("continuous"):
@@ -313,7 +326,7 @@ class VerificationResult:
         return self._stacks[key]
 
     def _families(self) -> list[str]:
-        return list(dict.fromkeys(key[2] for key in self.sums[0].sums))
+        return list(dict.fromkeys(key[2] for key in self.sums[0].sums if key[2] != MASKS))
 
     def _scores(
         self, forecaster: str, region: str, weights: np.ndarray, chosen: Sequence[str] = ()

@@ -263,6 +263,7 @@ def _result(
         first=rain.time.values[first],
         last=rain.time.values[last],
         observations=_observations(rain, first, last),
+        mask=config.mask,
     )
 
 

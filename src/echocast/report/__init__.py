@@ -39,7 +39,7 @@ def write_report(
     """Write the report into a folder; all of its files or none.
 
     ``report.html`` (one page that holds its figures), ``report.md`` with the figures beside it as PNG, ``scores.csv``,
-    ``scores.json`` and ``scores.nc``, and ``differences.csv``.
+    ``scores.json`` and ``scores.nc``, ``differences.csv``, and ``masks.csv`` with the CSI on other pixels.
 
     Args:
         result: of `evaluation.evaluate` or `evaluation.run`.
@@ -60,5 +60,6 @@ def write_report(
         (made / "report.html").write_text(page.html(sections, figures, made), encoding="utf-8")
         files.write_csv(result, made / "scores.csv")
         files.write_differences(result, made / "differences.csv", margin=margin)
+        files.write_masks(result, made / "masks.csv")
         files.write_json(result, made / "scores.json", command)
         files.write_netcdf(result, made / "scores.nc", command)

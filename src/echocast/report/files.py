@@ -53,6 +53,12 @@ def write_csv(result: VerificationResult, path: Path) -> None:
             writer.writerow([row.forecaster, row.region, row.score, *numbers, result.scores[row.score].unit])
 
 
+_DIFFERENCES = (
+    "forecaster", "other", "score", "threshold_mm_h", "lead_minutes", "difference", "low", "high", "effective_days",
+    "p_equal", "p_equal_holm", "p_worse", "p_worse_holm", "verdict", "margin",
+)  # fmt: skip
+
+
 def write_differences(result: VerificationResult, path: Path, *, margin: float = MARGIN) -> None:
     """One row for each two forecasters, main score, threshold and lead time: the difference, its interval, its tests.
 
@@ -61,18 +67,34 @@ def write_differences(result: VerificationResult, path: Path, *, margin: float =
     """
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(
-            ["forecaster", "other", "score", "threshold_mm_h", "lead_minutes", "difference", "low", "high"]
-            + ["effective_days", "p_equal", "p_equal_holm", "p_worse", "p_worse_holm", "verdict", "margin"]
-        )
+        writer.writerow(_DIFFERENCES)
         for other, leads in product(result.forecasters, (False, True)):
             for made in compare(result, other, leads=leads, margin=margin):
                 difference = made.difference
-                numbers = (difference.value, difference.low, difference.high, result.event_days(made.threshold_mm_h).effective)
+                numbers = (
+                    difference.value,
+                    difference.low,
+                    difference.high,
+                    result.event_days(made.threshold_mm_h).effective,
+                )
                 tests = (made.p_equal, made.p_equal_corrected, made.p_worse, made.p_worse_corrected)
                 keys = ("" if v is None else f"{v:g}" for v in (made.threshold_mm_h, made.lead_minutes))
                 told = ("" if math.isnan(v) else f"{v:.6g}" for v in (*numbers, *tests))
                 writer.writerow([made.forecaster, other, made.score, *keys, *told, made.verdict, f"{margin:g}"])
+
+
+def write_masks(result: VerificationResult, path: Path) -> None:
+    """One row for each forecaster, mask and threshold: its CSI as the mean over leads, pooled and as mean over cases.
+
+    Masks are ``common``, ``own`` (unknown is dry) and ``pair X``: the pixels that it shares with the forecaster X.
+    """
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["forecaster", "mask", "threshold_mm_h", "csi_pooled", "csi_mean_over_cases"])
+        for (name, mask), threshold in product(result.masks, result.thresholds):
+            both = [result.csi_by_mask(name, mask, threshold, by_case=by_case) for by_case in (False, True)]
+            told = ("" if math.isnan(value) else f"{value:.6g}" for value in both)
+            writer.writerow([name, mask, f"{threshold:g}", *told])
 
 
 def write_json(result: VerificationResult, path: Path, command: str) -> None:

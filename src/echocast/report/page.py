@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from echocast import fields
 from echocast._version import __version__
 from echocast.evaluation import VerificationResult
+from echocast.evaluation.by_mask import COMMON, OWN
 from echocast.evaluation.comparisons import LEVEL, MARGIN, compare
 from echocast.evaluation.intervals import BOOTSTRAP_SAMPLES, MIN_DAYS, MIN_EFFECTIVE
 from echocast.report import tables
@@ -50,7 +51,7 @@ def sections_of(result: VerificationResult, command: str, *, margin: float = MAR
     found.append(means)
     if len(result.forecasters) > 1:
         found += [_differences(result), *_tests(result, margin)]
-    found += _groups(result)
+    found += [*_masks(result), *_groups(result)]
     leads = Section("By lead time")
     leads.tables = [
         (result.scores[score].short_title + _at(threshold), tables.lead_table(result, score, threshold))
@@ -165,15 +166,22 @@ def cases(result: VerificationResult) -> str:
     )
 
 
+_SCORED = {
+    COMMON: "All forecasters are scored on the same pixels: observed, and forecast by each of them (scores of members:"
+    " by each member).",
+    OWN: "All forecasters are scored on all observed pixels; where a forecaster has no value it counts as dry.",
+}
+
+
 def _head(result: VerificationResult, command: str) -> Section:
     return Section(
         "Verification",
         [
             cases(result),
             *([result.observations] if result.observations else []),
-            "Counts and sums are pooled over all cases. All forecasters are scored on the same pixels: observed, and"
-            " forecast by each of them. Coverage is the fraction of the observed pixels that a forecaster forecasts."
-            f" Scores for deterministic forecasts are computed from the mean of an ensemble. {intervals(result)}",
+            f"Counts and sums are pooled over all cases. {_SCORED[result.mask]} Coverage is the fraction of the"
+            " observed pixels that a forecaster forecasts. Scores for deterministic forecasts are computed from the mean of"
+            f" an ensemble's members, of those that have a value there. {intervals(result)}",
             f"Made by echocast {__version__}: `{command}`",
         ],
     )
@@ -218,6 +226,26 @@ def _tests(result: VerificationResult, margin: float) -> list[Section]:
         for score in tables.main_scores(result)
     ]
     return [section]
+
+
+def _masks(result: VerificationResult) -> list[Section]:
+    """The CSI on other pixels, pooled and by case; no section for one forecaster or without these sums."""
+    if len(result.forecasters) < 2 or not result.masks:
+        return []
+    first = result.forecasters[0]
+    words = (
+        "The common pixels are those that all forecasters have: fair, but one with large gaps decides for all. On its"
+        " own pixels a forecaster is scored on everything that was observed, and what it does not know is dry. Pooled"
+        " counts weigh each pixel with rain alike; the mean over cases weighs a case with one shower as much as a"
+        " front."
+    )
+    made = Section("CSI by pixels that are scored", [words])
+    made.tables = [
+        ("CSI of pooled counts", tables.mask_table(result, by_case=False)),
+        ("Mean over cases of the CSI", tables.mask_table(result, by_case=True)),
+        (f"CSI of the forecaster / of {first}, on the pixels that both have", tables.pair_table(result)),
+    ]
+    return [made]
 
 
 def _groups(result: VerificationResult) -> list[Section]:

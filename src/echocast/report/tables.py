@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from echocast.evaluation import VerificationResult
+from echocast.evaluation.by_mask import COMMON, OWN, pair
 from echocast.evaluation.comparisons import Comparison
 
 Table = tuple[list[str], list[list[str]]]
@@ -100,6 +101,30 @@ def test_table(result: VerificationResult, made: Sequence[Comparison], score: st
     names = list(dict.fromkeys(one.forecaster for one in made))
     rows = [[name, *(_verdict(found[name, threshold]) for threshold in thresholds)] for name in names]
     return ["forecaster", *("mean over lead times" if t is None else f"{t:g} mm/h" for t in thresholds)], rows
+
+
+def mask_table(result: VerificationResult, *, by_case: bool) -> Table:
+    """Header and rows: the CSI of each forecaster on the common pixels and on its own, where unknown is dry."""
+    words = {COMMON: "common", OWN: "own, unknown is dry"}
+    rows = [
+        [name, words[mask], *(cell(result.csi_by_mask(name, mask, t, by_case=by_case)) for t in result.thresholds)]
+        for name in result.forecasters
+        for mask in words
+    ]
+    return ["forecaster", "pixels", *(f"{t:g} mm/h" for t in result.thresholds)], rows
+
+
+def pair_table(result: VerificationResult) -> Table:
+    """Header and rows: the CSI of each other forecaster and of the first, on the pixels that these two share."""
+    first, *others = result.forecasters
+    rows = []
+    for name in others:
+        both = [
+            (result.csi_by_mask(name, pair(first), t), result.csi_by_mask(first, pair(name), t))
+            for t in result.thresholds
+        ]
+        rows.append([name, *(f"{cell(own)} / {cell(reference)}" for own, reference in both)])
+    return ["forecaster", *(f"{t:g} mm/h" for t in result.thresholds)], rows
 
 
 def _verdict(one: Comparison) -> str:
