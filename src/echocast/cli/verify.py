@@ -275,6 +275,7 @@ def _verify_at_stations(
             segments=splits.by_fractions(job.rain, job.split),
             on_case=bar.to,
         )
+    evaluation.runner.checked_uses(job, result.by_way[way].blocks)
     command = shlex.join(["echocast", *sys.argv[1:]])
     report.write_station_report(result, job.rain, out, way=way, command=command)
     show(result.by_way[way], output.console())

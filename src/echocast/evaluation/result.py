@@ -21,6 +21,7 @@ from echocast import plugins
 from echocast.evaluation.by_mask import COMMON, MASKS, csi
 from echocast.evaluation.config import WHOLE_GRID, BootstrapBlock
 from echocast.evaluation.intervals import BOOTSTRAP_SAMPLES, Days, Estimate
+from echocast.evaluation.used_archives import Use
 from echocast.verification import families
 from echocast.verification.base import Score, Sums, ratio
 
@@ -116,6 +117,8 @@ class VerificationResult:
     """What the forecasts were compared with, in a sentence or two: radar, grid, Z-R relation, missing frames."""
     mask: str = COMMON
     """Which pixels were scored; see `VerificationConfig`."""
+    uses: tuple[Use, ...] = ()
+    """The archives that the forecasters were made with, as far as it is written down."""
 
     @property
     def cases(self) -> int:

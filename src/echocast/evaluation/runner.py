@@ -10,7 +10,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import xarray as xr
 from echocast import archive, fields, parallel
 from echocast._version import __version__
 from echocast.errors import MissingFrames
+from echocast.evaluation import used_archives
 from echocast.evaluation.config import (
     WHOLE_GRID,
     BootstrapBlock,
@@ -183,7 +184,18 @@ def run(
         on_case(done, total)
     if kept:
         kept.remove()
-    return _result(job.rain, job.config, blocks, [sums[block.name] for block in blocks])
+    made = _result(job.rain, job.config, blocks, [sums[block.name] for block in blocks])
+    return replace(made, uses=tuple(checked_uses(job, blocks)))
+
+
+def checked_uses(job: Job, blocks: Sequence[BootstrapBlock]) -> list[used_archives.Use]:
+    """What the forecasters were made with; the log warns of those that are scored on it."""
+    length, times = job.config.past + job.config.leads - 1, job.rain.time.values
+    parts = [(times[min(block.starts)], times[max(block.starts) + length]) for block in blocks]
+    found = used_archives.found_in(job.models, job.rain, parts)
+    for line in used_archives.warnings(found):
+        log.warning("%s", line)
+    return found
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from echocast import fields
 from echocast._version import __version__
-from echocast.evaluation import VerificationResult
+from echocast.evaluation import VerificationResult, used_archives
 from echocast.evaluation.by_mask import COMMON, OWN
 from echocast.evaluation.comparisons import LEVEL, MARGIN, compare
 from echocast.evaluation.intervals import BOOTSTRAP_SAMPLES, MIN_DAYS, MIN_EFFECTIVE
@@ -39,6 +39,9 @@ class Section:
 def sections_of(result: VerificationResult, command: str, *, margin: float = MARGIN) -> list[Section]:
     """The report's sections in their order; `margin` is that of the test whether a forecaster is not worse."""
     found = [_head(result, command)]
+    if scored_on_its_own := used_archives.warnings(result.uses):
+        lines = [f"{line}." for line in scored_on_its_own]
+        found.append(Section("A forecaster is scored on what it was made with", lines, warning=True))
     warning = smoothness_warning(result)
     if warning:
         found.append(Section("Smooth and detailed forecasts are compared", [warning], warning=True))
@@ -58,7 +61,7 @@ def sections_of(result: VerificationResult, command: str, *, margin: float = MAR
         for score in tables.main_scores(result)
         for threshold in tables.thresholds_of(result, score)
     ]
-    return [*found, leads]
+    return [*found, leads, *_made_with(result)]
 
 
 def smoothness_warning(result: VerificationResult) -> str:
@@ -180,8 +183,8 @@ def _head(result: VerificationResult, command: str) -> Section:
             cases(result),
             *([result.observations] if result.observations else []),
             f"Counts and sums are pooled over all cases. {_SCORED[result.mask]} Coverage is the fraction of the"
-            " observed pixels that a forecaster forecasts. Scores for deterministic forecasts are computed from the mean of"
-            f" an ensemble's members, of those that have a value there. {intervals(result)}",
+            " observed pixels that a forecaster forecasts. Scores for deterministic forecasts are computed from the"
+            f" mean of an ensemble's members, of those that have a value there. {intervals(result)}",
             f"Made by echocast {__version__}: `{command}`",
         ],
     )
@@ -246,6 +249,21 @@ def _masks(result: VerificationResult) -> list[Section]:
         (f"CSI of the forecaster / of {first}, on the pixels that both have", tables.pair_table(result)),
     ]
     return [made]
+
+
+def _made_with(result: VerificationResult) -> list[Section]:
+    """What the forecasters were trained and tuned on; no section where nothing is written down."""
+    if not result.uses:
+        return []
+    without = [name for name in result.forecasters if name not in {use.forecaster for use in result.uses}]
+    words = [f"Nothing is written down of: {', '.join(without)}."] if without else []
+    header = ["forecaster", "archive", "from", "to", "used for", "days scored here"]
+    rows = [
+        [use.forecaster, use.archive, fields.format_time(use.first), fields.format_time(use.last),
+         ", ".join(use.purposes), str(use.scored or "-")]
+        for use in result.uses
+    ]  # fmt: skip
+    return [Section("What the forecasters were made with", words, [("Archives that were used", (header, rows))])]
 
 
 def _groups(result: VerificationResult) -> list[Section]:
