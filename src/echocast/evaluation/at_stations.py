@@ -138,7 +138,11 @@ def evaluate_at_stations(
         sums.append(made.of_block(block))
         done += len(block.starts)
     on_case(done, total)
-    results = {way: _result(rain, how, blocks, [one[way] for one in sums], where) for way in sampling.WAYS}
+    alike = forecasts.dependent(sources)
+    results = {
+        way: replace(_result(rain, how, blocks, [one[way] for one in sums], where), dependent=alike)
+        for way in sampling.WAYS
+    }
     nine = _window_means(_archive_around(rain, where), frames)
     radar = {way: sampling.chosen(nine, way, gauge.T.astype(np.float32)).T for way in sampling.WAYS}
     return StationResult(

@@ -119,6 +119,10 @@ class VerificationResult:
     """Which pixels were scored; see `VerificationConfig`."""
     uses: tuple[Use, ...] = ()
     """The archives that the forecasters were made with, as far as it is written down."""
+    dependent: tuple[str, ...] = ()
+    """The forecasters whose members are not drawn independently of each other."""
+    grid_km: float | None = None
+    """The side of a pixel; None without a place on Earth, and at stations."""
 
     @property
     def cases(self) -> int:
@@ -346,6 +350,8 @@ class VerificationResult:
                 found[COVERAGE] = ratio(sums["forecast"], sums["observed"])
             else:
                 found |= families.load(family).values(sums)
+        if forecaster in self.dependent:
+            found |= {n: np.full_like(v, np.nan) for n, v in found.items() if self._declared[n][1].of_independent}
         return found
 
     @cached_property

@@ -30,7 +30,7 @@ from echocast.evaluation.config import (
     bootstrap_blocks,
     masks,
 )
-from echocast.evaluation.forecasts import ForecastFiles, ForecastSource
+from echocast.evaluation.forecasts import ForecastFiles, ForecastSource, dependent
 from echocast.evaluation.kept import KeptSums
 from echocast.evaluation.result import BlockSums, VerificationResult
 from echocast.evaluation.scoring import sums_of_block
@@ -140,7 +140,7 @@ def evaluate(
         sums.append(sums_of_block(rain, forecasters, how, block))
         done += len(block.starts)
     on_case(done, total)
-    return _result(rain, how, blocks, sums)
+    return _result(rain, how, blocks, sums, forecasters)
 
 
 def run(
@@ -184,8 +184,8 @@ def run(
         on_case(done, total)
     if kept:
         kept.remove()
-    made = _result(job.rain, job.config, blocks, [sums[block.name] for block in blocks])
-    return replace(made, uses=tuple(checked_uses(job, blocks)))
+    result = _result(job.rain, job.config, blocks, [sums[block.name] for block in blocks], job.sources)
+    return replace(result, uses=tuple(checked_uses(job, blocks)))
 
 
 def checked_uses(job: Job, blocks: Sequence[BootstrapBlock]) -> list[used_archives.Use]:
@@ -261,7 +261,11 @@ def check_sources(rain: xr.DataArray, sources: Mapping[str, ForecastSource], con
 
 
 def _result(
-    rain: xr.DataArray, config: VerificationConfig, blocks: Sequence[BootstrapBlock], sums: Sequence[BlockSums]
+    rain: xr.DataArray,
+    config: VerificationConfig,
+    blocks: Sequence[BootstrapBlock],
+    sums: Sequence[BlockSums],
+    sources: Mapping[str, ForecastSource],
 ) -> VerificationResult:
     minutes = float(fields.time_step(rain.time.values) / np.timedelta64(1, "m"))
     first = min(block.starts[0] for block in blocks)
@@ -276,6 +280,8 @@ def _result(
         last=rain.time.values[last],
         observations=_observations(rain, first, last),
         mask=config.mask,
+        dependent=dependent(sources),
+        grid_km=fields.grid_km(rain) if "crs" in rain.coords else None,
     )
 
 

@@ -6,6 +6,7 @@
 import base64
 import html as escaping
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,10 +52,11 @@ def sections_of(result: VerificationResult, command: str, *, margin: float = MAR
         for score in tables.threshold_scores(result)
     ]
     means.tables.append(("Scores without thresholds", tables.score_table(result)))
+    means.words = _notes(result)
     found.append(means)
     if len(result.forecasters) > 1:
         found += [_differences(result), *_tests(result, margin)]
-    found += [*_masks(result), *_groups(result)]
+    found += [*_masks(result), *_lost(result), *_groups(result)]
     leads = Section("By lead time")
     leads.tables = [
         (result.scores[score].short_title + _at(threshold), tables.lead_table(result, score, threshold))
@@ -249,6 +251,37 @@ def _masks(result: VerificationResult) -> list[Section]:
         (f"CSI of the forecaster / of {first}, on the pixels that both have", tables.pair_table(result)),
     ]
     return [made]
+
+
+def _notes(result: VerificationResult) -> list[str]:
+    """How large scales in pixels are on the ground, and why the fair CRPS is missing."""
+    said = []
+    scales = sorted({int(name.removeprefix("fss_")) for name in result.scores if re.fullmatch(r"fss_\d+", name)})
+    if result.grid_km and (scales or "fss_skilful_scale" in result.scores):
+        sides = [f", {scale} pixels are {scale * result.grid_km:.3g} km" for scale in scales]
+        said.append(f"A pixel is {result.grid_km:.3g} km wide{''.join(sides)}.")
+    if result.dependent and any(score.of_independent for score in result.scores.values()):
+        said.append(
+            f"The members of {', '.join(result.dependent)} are not drawn independently of each other, so the fair CRPS"
+            " does not apply to them: compare the CRPS of as many members."
+        )
+    return said
+
+
+def _lost(result: VerificationResult) -> list[Section]:
+    """Up to when each forecaster is better than persistence; no section without persistence."""
+    if "persistence" not in result.forecasters or len(result.forecasters) < 2 or len(result.lead_minutes) < 2:
+        return []
+    words = (
+        "The lead time at which a forecaster is first no better than persistence, interpolated between two lead times;"
+        f" > {result.lead_minutes[-1]:g} where it is better at all of them."
+    )
+    section = Section("Lead time at which skill over persistence is lost", [words])
+    section.tables = [
+        (f"{result.scores[score].full_title}: minutes", tables.lost_table(result, score))
+        for score in tables.main_scores(result)
+    ]
+    return [section]
 
 
 def _made_with(result: VerificationResult) -> list[Section]:

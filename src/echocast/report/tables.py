@@ -14,6 +14,7 @@ import numpy as np
 from echocast.evaluation import VerificationResult
 from echocast.evaluation.by_mask import COMMON, OWN, pair
 from echocast.evaluation.comparisons import Comparison
+from echocast.evaluation.lost_skill import lost_skill
 
 Table = tuple[list[str], list[list[str]]]
 """A header and rows of cells."""
@@ -101,6 +102,23 @@ def test_table(result: VerificationResult, made: Sequence[Comparison], score: st
     names = list(dict.fromkeys(one.forecaster for one in made))
     rows = [[name, *(_verdict(found[name, threshold]) for threshold in thresholds)] for name in names]
     return ["forecaster", *("mean over lead times" if t is None else f"{t:g} mm/h" for t in thresholds)], rows
+
+
+def lost_table(result: VerificationResult, score: str) -> Table:
+    """Header and rows: the lead time in minutes at which each forecaster is first no better than persistence."""
+    thresholds = thresholds_of(result, score)
+    rows = [
+        [name, *(_minutes(lost_skill(result, name, score, t), result.lead_minutes[-1]) for t in thresholds)]
+        for name in result.forecasters
+        if name != "persistence"
+    ]
+    return ["forecaster", *("all rates" if t is None else f"{t:g} mm/h" for t in thresholds)], rows
+
+
+def _minutes(minutes: float, longest: float) -> str:
+    if math.isnan(minutes):
+        return "-"
+    return f"> {longest:g}" if math.isinf(minutes) else f"{minutes:.0f}"
 
 
 def mask_table(result: VerificationResult, *, by_case: bool) -> Table:
