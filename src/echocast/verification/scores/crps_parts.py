@@ -69,20 +69,20 @@ def statistics(
 
 def values(sums: Sums) -> dict[str, np.ndarray]:
     """The parts, each (lead,)."""
-    n = sums["n"][:, None]
+    n = sums["n"][..., None]
     alpha, beta = (ratio(sums[name], np.broadcast_to(n, sums[name].shape)) for name in ("alpha", "beta"))
     g = alpha + beta
     o = np.nan_to_num(ratio(beta, g))
     outside = {0: ratio(sums["below"], sums["n"]), -1: 1.0 - ratio(sums["above"], sums["n"])}
     for side, share in outside.items():
-        o[:, side] = share
-        g[:, side] = np.nan_to_num(ratio(g[:, side], share if side == 0 else 1.0 - share))
-    p = np.linspace(0.0, 1.0, g.shape[1])
+        o[..., side] = share
+        g[..., side] = np.nan_to_num(ratio(g[..., side], share if side == 0 else 1.0 - share))
+    p = np.linspace(0.0, 1.0, g.shape[-1])
     known = sums["n"] > 0
-    potential = np.where(known, (g * o * (1.0 - o)).sum(axis=1), np.nan)
+    potential = np.where(known, (g * o * (1.0 - o)).sum(axis=-1), np.nan)
     uncertainty = np.where(known, _uncertainty(sums["rates"]), np.nan)
     return {
-        "crps_reliability": np.where(known, (g * (o - p) ** 2).sum(axis=1), np.nan),
+        "crps_reliability": np.where(known, (g * (o - p) ** 2).sum(axis=-1), np.nan),
         "crps_potential": potential,
         "crps_uncertainty": uncertainty,
         "crps_resolution": uncertainty - potential,
@@ -91,7 +91,7 @@ def values(sums: Sums) -> dict[str, np.ndarray]:
 
 def _uncertainty(rates: np.ndarray) -> np.ndarray:
     """The integral of F (1 - F) by trapezoids; F is known at the edges."""
-    total = rates.sum(axis=1, keepdims=True)
-    below = np.cumsum(rates, axis=1)[:, :-1]
+    total = rates.sum(axis=-1, keepdims=True)
+    below = np.cumsum(rates, axis=-1)[..., :-1]
     f = ratio(below, np.broadcast_to(total, below.shape))
-    return np.asarray(np.trapezoid(f * (1.0 - f), _EDGES, axis=1))
+    return np.asarray(np.trapezoid(f * (1.0 - f), _EDGES, axis=-1))
