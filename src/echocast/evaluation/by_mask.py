@@ -18,7 +18,7 @@ Each is kept as pooled counts and as the sum of each case's CSI: their mean weig
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from echocast.verification.base import Sums, each_lead, ratio
 
@@ -80,11 +80,16 @@ def _count(
 ) -> None:
     if inside is not None:
         forecast, event = forecast & inside, event & inside
-    hits = np.count_nonzero(forecast & event, axis=(1, 2))
-    either = np.count_nonzero(forecast | event, axis=(1, 2))
+    hits, forecasts, events = (_by_case(what) for what in (forecast & event, forecast, event))
+    either = forecasts + events - hits
     sums["hits"][at], sums["either"][at] = hits.sum(), either.sum()
     sums["csi"][at] = (hits / np.maximum(either, 1)).sum()
     sums["cases"][at] = np.count_nonzero(either)
+
+
+def _by_case(what: Bool[np.ndarray, "case y x"]) -> Int[np.ndarray, "case"]:
+    """How many pixels of each case; to count a whole array is many times faster than along its axes."""
+    return np.array([np.count_nonzero(case) for case in what])
 
 
 def csi(sums: Sums) -> tuple[Float[np.ndarray, "lead threshold"], Float[np.ndarray, "lead threshold"]]:
