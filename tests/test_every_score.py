@@ -44,7 +44,9 @@ def test_sums_of_parts_add_to_the_sums_of_all(name: str, data: st.DataObject) ->
     parts = base.add(statistics(name, forecast[:cut], observed[:cut]), statistics(name, forecast[cut:], observed[cut:]))
     for key in whole:
         assert whole[key].shape[0] == forecast.shape[1]
-        rounding = 1e-6 if name == "fractions" else 1e-12  # its products are summed in 32 bits, a few rows at a time
+        rounding = (
+            1e-6 if name in ("fractions", "skilful_scale") else 1e-12
+        )  # its products are summed in 32 bits, a few rows at a time
         np.testing.assert_allclose(parts[key], whole[key], rtol=rounding, atol=1e-9)
 
 
@@ -63,6 +65,18 @@ def test_a_perfect_forecast_is_perfect(name: str) -> None:
 
 
 @every_score
+def test_sums_of_many_samples_give_the_scores_of_each(name: str) -> None:
+    """The bootstrap makes the scores of all its samples at once, along a first axis."""
+    rng = np.random.default_rng(0)
+    forecasts, observed = rng.gamma(0.3, 8.0, (2, 3, 2, 2, 20, 20)).astype(np.float32)
+    sums = [statistics(name, f, o) for f, o in zip(forecasts, observed, strict=True)]
+    together = load(name).values({key: np.stack([one[key] for one in sums]) for key in sums[0]})
+    for score, found in together.items():
+        for sample, one in enumerate(sums):
+            np.testing.assert_allclose(found[sample], load(name).values(one)[score], rtol=1e-12, err_msg=score)
+
+
+@every_score
 def test_declares_each_of_its_scores(name: str) -> None:
     observed = np.ones((1, 2, 8, 8), np.float32)
     values = load(name).values(
@@ -78,7 +92,7 @@ def test_declares_each_of_its_scores(name: str) -> None:
 
 def test_titles_of_scores_differ() -> None:
     titles = [score.full_title for _, score in families.scores_of(families.names()).values()]
-    assert len(set(titles)) == len(titles) == 66
+    assert len(set(titles)) == len(titles) == 81
 
 
 def test_a_title_has_its_abbreviation_and_unit() -> None:

@@ -49,19 +49,19 @@ class Blurred(Forecaster):
 
 
 def rain(segments: int = 1, frames: int = 14) -> xr.DataArray:
-    """A shower again and again, with a missing frame between two."""
-    one = example_files.blob(frames, 40, 64, dx=1.5)
-    gap = np.full_like(one[:1], np.nan)
-    return example_files.field(np.concatenate([part for _ in range(segments) for part in (one, gap)][:-1]))
+    """A shower again and again, a day apart."""
+    one = example_files.field(example_files.blob(frames, 40, 64, dx=1.5))
+    days = [one.assign_coords(time=one.time + n * np.timedelta64(1, "D")) for n in range(segments)]
+    return xr.concat(days, "time", combine_attrs="override") if segments > 1 else one
 
 
 @pytest.fixture(scope="module")
 def all_scores() -> VerificationResult:
-    """Every family of scores of a deterministic forecast and an ensemble, over seven blocks."""
+    """Every family of scores of a deterministic forecast and an ensemble, on nine days."""
     config = VerificationConfig(
         past=2, leads=3, stride=4, thresholds=(0.5, 2.0), scores=tuple(families.names()), regions={"box": BOX}
     )
-    return evaluation.evaluate(rain(segments=7), {"flow": OpticalFlow(), "shaky": Shaky()}, config)
+    return evaluation.evaluate(rain(segments=9), {"flow": OpticalFlow(), "shaky": Shaky()}, config)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_every_score_is_in_the_files_with_its_unit(all_scores: VerificationResul
             assert data[name].attrs.get("perfect_value", math.nan) == pytest.approx(score.perfect, nan_ok=True)
             assert score.title in data[f"{name}_interval"].long_name
         assert data["lead"].units == "minutes"
-        assert data.attrs["bootstrap_blocks"] == 7
+        assert data.attrs["bootstrap_blocks"] == data.attrs["days"] == 9
 
 
 def test_a_main_score_is_shown_by_lead_time_with_differences_and_a_curve(
@@ -142,7 +142,14 @@ def test_the_values_are_the_same_in_every_file(all_scores: VerificationResult, f
 
 def test_the_page_and_the_markdown_have_the_same_sections(all_scores: VerificationResult, folder: Path) -> None:
     html, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()
-    for shown in ("Means over lead times", "Differences from flow", "By region", "By lead time", "block bootstrap"):
+    for shown in (
+        "Means over lead times",
+        "Differences from flow",
+        "Tests against flow",
+        "By region",
+        "By lead time",
+        "block bootstrap",
+    ):
         assert shown in html
         assert shown in text
     assert f"{all_scores.mean('csi', 'flow', 0.5):.3f}" in html
@@ -187,7 +194,7 @@ def test_what_was_observed_is_named(all_scores: VerificationResult, folder: Path
     words = (
         "Observed by a sample every 5 min on 40 x 64 cells (",
         "cells of 4 km). Of ",
-        " frames in this time 6 are missing.",
+        " frames in this time 2192 are missing.",
     )
     for name in ("report.md", "report.html"):
         text = (folder / name).read_text()

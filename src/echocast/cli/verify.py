@@ -101,6 +101,26 @@ def command(
             " deterministic forecast.",
         ),
     ] = None,
+    mask: Annotated[
+        str,
+        typer.Option(
+            "--mask",
+            metavar="common|own",
+            help="The pixels that are scored: common, those that all forecasters have; or own, all that were observed,"
+            " where what a forecaster does not know is dry. The report has the CSI of both, and of pairs.",
+        ),
+    ] = "common",
+    margin: Annotated[
+        float,
+        typer.Option(
+            "--margin",
+            metavar="PERCENT",
+            min=0,
+            max=100,
+            callback=arguments.finite,
+            help="How much worse than another's score still counts as not worse, in percent of that score.",
+        ),
+    ] = 1.0,
     frames: Annotated[
         int, typer.Option("--frames", min=1, help="Of an archive of pictures: the number of frames to predict.")
     ] = 10,
@@ -144,10 +164,10 @@ def command(
     """Verify forecasts against the observations of an archive, by lead time.
 
     Writes report.html (one page with all figures), report.md, scores.csv, scores.json, scores.nc, and differences.csv
-    with the confidence interval of each difference at each lead time. All forecasters are scored on the same cases and
-    pixels; contingency tables and sums are pooled over cases; a case with a missing frame is left out. Differences
-    have 95 % confidence intervals from a block bootstrap over days. If the command is stopped, give it again and it
-    goes on.
+    with the confidence interval and tests of each difference at each lead time. All forecasters are scored on the same
+    cases and pixels; contingency tables and sums are pooled over cases; a case with a missing frame is left out.
+    Differences have 95 % confidence intervals from a block bootstrap over days, and p-values corrected for the number
+    of comparisons. If the command is stopped, give it again and it goes on.
 
     With --stations the forecasts, and the radar, are verified against rain gauges: amounts in exactly the gauges'
     intervals, as mean rates. The report then has a map of the stations, scatter and double-mass plots.
@@ -160,6 +180,7 @@ def command(
     """
     given = dict(locals())
     arguments.check_archive(store)
+    arguments.check_name(mask, ("common", "own"), "mask")
     named = _words(models) if models is not None else ([] if forecasts else list(_DEFAULT_MODELS))
     folders = dict(_folder(text) for text in forecasts or [])
     _check_names(named, folders, scores)
@@ -196,17 +217,19 @@ def command(
         months=only_months,
         regions=regions,
         members=members,
+        mask=mask,
     )
     by_label = {_label(name): name for name in named}
     job = evaluation.Job(store=store, models=by_label, forecasts=folders, config=config, split=split)
     if stations is not None:
-        _refuse_other_options({"region": region, "workers": workers, "dask": dask}, "verification on the grid")
+        on_grid = {"region": region, "workers": workers, "dask": dask, "margin": margin}
+        _refuse_other_options(on_grid, "verification on the grid")
         _verify_at_stations(job, stations, out, way=match, minutes=accumulation, use_flagged=flagged)
     else:
-        _verify_on_grid(job, out, workers, dask)
+        _verify_on_grid(job, out, workers, dask, margin / 100)
 
 
-def _verify_on_grid(job: "Job", out: Path, workers: int, dask: str | None) -> None:
+def _verify_on_grid(job: "Job", out: Path, workers: int, dask: str | None, margin: float) -> None:
     """Verify forecasts against the archive's frames."""
     from echocast import evaluation, parallel, report
     from echocast.cli.tables import show
@@ -215,7 +238,8 @@ def _verify_on_grid(job: "Job", out: Path, workers: int, dask: str | None) -> No
         processes = parallel.Workers(workers, dask)
         result = evaluation.run(job, workers=processes, keep=out / ".unfinished", on_case=bar.to)
     panels = report.case_panels(result, job.rain, job.sources, job.config)
-    report.write_report(result, out, command=shlex.join(["echocast", *sys.argv[1:]]), panels=panels)
+    command = shlex.join(["echocast", *sys.argv[1:]])
+    report.write_report(result, out, command=command, panels=panels, margin=margin)
     show(result, output.console())
     output.say(f"{result.cases} cases; the full report is {out / 'report.html'} ({out / 'report.md'})")
 
@@ -251,6 +275,7 @@ def _verify_at_stations(
             segments=splits.by_fractions(job.rain, job.split),
             on_case=bar.to,
         )
+    evaluation.runner.checked_uses(job, result.by_way[way].blocks)
     command = shlex.join(["echocast", *sys.argv[1:]])
     report.write_station_report(result, job.rain, out, way=way, command=command)
     show(result.by_way[way], output.console())

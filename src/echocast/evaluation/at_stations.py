@@ -138,7 +138,11 @@ def evaluate_at_stations(
         sums.append(made.of_block(block))
         done += len(block.starts)
     on_case(done, total)
-    results = {way: _result(rain, how, blocks, [one[way] for one in sums], where) for way in sampling.WAYS}
+    alike = forecasts.dependent(sources)
+    results = {
+        way: replace(_result(rain, how, blocks, [one[way] for one in sums], where), dependent=alike)
+        for way in sampling.WAYS
+    }
     nine = _window_means(_archive_around(rain, where), frames)
     radar = {way: sampling.chosen(nine, way, gauge.T.astype(np.float32)).T for way in sampling.WAYS}
     return StationResult(
@@ -313,6 +317,7 @@ class _Sums:
                     chosen=self._families(way, ensembles=ensembles),
                     regions=self._stations(),
                     thresholds=self.config.thresholds,
+                    mask=self.config.mask,
                 )
             sums.cases += wet
 
@@ -357,4 +362,5 @@ def _result(
         regions=(WHOLE_GRID, *where.stations),
         first=rain.time.values[min(block.starts[0] for block in blocks)],
         last=rain.time.values[last],
+        mask=config.mask,
     )

@@ -14,6 +14,7 @@ import xarray as xr
 
 from echocast import fields
 from echocast.errors import DataError, MissingFrames, ModelError
+from echocast.evaluation.by_mask import COMMON, OWN
 from echocast.samples import segments
 from echocast.verification import families
 from echocast.verification.base import THRESHOLDS_MM_H
@@ -38,10 +39,12 @@ class VerificationConfig:
         months: score only forecasts issued in these months (1 to 12); all if empty.
         regions: by name, west, south, east and north in degrees; scored beside the whole grid.
         members: of each ensemble; the default number of the forecaster if None.
+        mask: ``common`` to score the pixels that all forecasters have, ``own`` to score all observed pixels, where what
+            a forecaster does not know is dry.
 
     Raises:
         ModelError: a family of scores that does not exist.
-        DataError: a month or region that does not exist.
+        DataError: a month, region or mask that does not exist.
     """
 
     past: int = 10
@@ -53,12 +56,15 @@ class VerificationConfig:
     months: tuple[int, ...] = ()
     regions: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
     members: int | None = None
+    mask: str = COMMON
 
     def __post_init__(self) -> None:
         known = families.names()
         for name in self.scores or ():
             if name not in known:
                 raise ModelError(f"there is no family of scores {name!r}; there are: {', '.join(known)}")
+        if self.mask not in (COMMON, OWN):
+            raise DataError(f"there is no mask {self.mask!r}; there are: {COMMON}, {OWN}")
         for month in self.months:
             if not 1 <= month <= 12:
                 raise DataError(f"month {month} does not exist; months are 1 to 12")

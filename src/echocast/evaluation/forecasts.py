@@ -100,6 +100,15 @@ def members_of(source: ForecastSource, config: VerificationConfig) -> int | None
     return config.members or source.members
 
 
+def dependent(sources: Mapping[str, ForecastSource]) -> tuple[str, ...]:
+    """Those whose members are not drawn independently of each other, as far as it is known (of files it is not)."""
+    return tuple(
+        name
+        for name, source in sources.items()
+        if isinstance(source, EnsembleForecaster) and not source.independent_members
+    )
+
+
 def batch_size(rain: xr.DataArray, sources: Mapping[str, ForecastSource], config: VerificationConfig) -> int:
     """How many windows fit into memory at a time."""
     forecasts = sum(members_of(source, config) or 1 for source in sources.values())

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from echocast import archive, fields
 from echocast.context import Context
 from echocast.errors import DataError, MissingFrames
-from echocast.evaluation.result import BOOTSTRAP_SAMPLES, MIN_BLOCKS
+from echocast.evaluation.intervals import BOOTSTRAP_SAMPLES, Days, Estimate
 from echocast.models.base import Forecaster
 from echocast.samples import segments, windows
 from echocast.verification.base import Score, ratio
@@ -77,15 +77,17 @@ class PictureResult:
         return float(self.by_lead(score, forecaster).mean())
 
     def difference(self, score: str, forecaster: str, reference: str) -> tuple[float, float, float]:
-        """The mean over leads minus that of the reference, and its 95 % interval; NaN for fewer than 5 sequences."""
+        """The mean over leads minus that of the reference, and its 95 % interval; NaN for fewer than 8 sequences."""
         made = self.sums[forecaster][score].mean(axis=1) - self.sums[reference][score].mean(axis=1)
         value = float(made.sum() / self.windows.sum())
-        if len(self.sequences) < MIN_BLOCKS:
-            return value, float("nan"), float("nan")
         drawn = np.random.default_rng(0).integers(len(made), size=(BOOTSTRAP_SAMPLES, len(made)))
         sampled = made[drawn].sum(axis=1) / self.windows[drawn].sum(axis=1)
-        low, high = np.percentile(sampled, (2.5, 97.5))
-        return value, float(low), float(high)
+        return value, *Estimate.of(value, sampled, self.weighed).interval
+
+    @property
+    def weighed(self) -> Days:
+        """How many sequences the scores come from; a sequence weighs as its windows."""
+        return Days.of(self.windows)
 
 
 def evaluate_pictures(

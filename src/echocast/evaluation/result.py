@@ -1,8 +1,9 @@
 """What a verification found: sums by bootstrap block, from which scores, intervals and differences are made.
 
-Confidence intervals are those of a block bootstrap: as many blocks as there are, drawn with replacement, make a
-bootstrap sample; its sums are pooled into a score, and the 2.5 % and 97.5 % quantiles of 1000 samples are the interval.
-All forecasters have the same samples. Forecasts of one day are not independent, so days, not windows, are drawn.
+Confidence intervals are those of a block bootstrap: as many UTC days as there are, drawn with replacement, make a
+bootstrap sample; its sums are pooled into a score, and 1000 samples have a standard error, from which Student's t makes
+an interval (`echocast.evaluation.intervals`). All forecasters have the same samples. Forecasts of one day are not
+independent, so days, not windows, are drawn, and the runs of one day are drawn together.
 
 Source: Efron and Tibshirani 1993; Hamill 1999, doi:10.1175/1520-0434(1999)014<0155:HTFENP>2.0.CO;2, for blocks of
 cases in the verification of rain.
@@ -17,7 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from echocast import plugins
+from echocast.evaluation.by_mask import COMMON, MASKS, csi
 from echocast.evaluation.config import WHOLE_GRID, BootstrapBlock
+from echocast.evaluation.intervals import BOOTSTRAP_SAMPLES, Days, Estimate
+from echocast.evaluation.used_archives import Use
 from echocast.verification import families
 from echocast.verification.base import Score, Sums, ratio
 
@@ -26,13 +30,9 @@ if TYPE_CHECKING:
 
 CASE_THRESHOLD = 0.5
 """The rain rate (mm/h) whose CSI ranks single cases."""
-BOOTSTRAP_SAMPLES = 1000
-MIN_BLOCKS = 5
-"""Fewer blocks give no confidence intervals."""
 COVERAGE = "coverage"
 """The score, and the family of its sums, that every verification has."""
 _COVERAGE = Score("Coverage", 1.0)
-_CONFIDENCE = 0.95
 
 
 @dataclass
@@ -77,11 +77,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Difference:
-    """The score of one forecaster minus that of another, with its 95 % confidence interval (NaN without one)."""
+    """The score of one forecaster minus that of another, with its 95 % confidence interval (NaN without one).
+
+    `p` is the two-sided p-value of no difference, not corrected for the number of comparisons.
+    """
 
     value: float
     low: float
     high: float
+    p: float = math.nan
 
     @property
     def significant(self) -> bool:
@@ -111,6 +115,14 @@ class VerificationResult:
     last: np.datetime64
     observations: str = ""
     """What the forecasts were compared with, in a sentence or two: radar, grid, Z-R relation, missing frames."""
+    mask: str = COMMON
+    """Which pixels were scored; see `VerificationConfig`."""
+    uses: tuple[Use, ...] = ()
+    """The archives that the forecasters were made with, as far as it is written down."""
+    dependent: tuple[str, ...] = ()
+    """The forecasters whose members are not drawn independently of each other."""
+    grid_km: float | None = None
+    """The side of a pixel; None without a place on Earth, and at stations."""
 
     @property
     def cases(self) -> int:
@@ -197,10 +209,16 @@ class VerificationResult:
             raise ValueError(f"{threshold_mm_h:g} mm/h is none of the thresholds that were scored: {listed}")
         return np.asarray(array[..., self.thresholds.index(threshold_mm_h)])
 
+    def value(
+        self, score: str, forecaster: str, threshold_mm_h: float | None = None, lead_minutes: float | None = None
+    ) -> float:
+        """A score at one lead time, or its mean over all; raises as `mean` does."""
+        values = self.by_lead(score, forecaster, threshold_mm_h)
+        return float(_mean(values) if lead_minutes is None else values[self.lead_minutes.index(lead_minutes)])
+
     def interval(self, score: str, forecaster: str, threshold_mm_h: float | None = None) -> tuple[float, float]:
-        """The 95 % confidence interval of `mean`; NaN for fewer than `MIN_BLOCKS` blocks."""
-        sampled = self._sampled(score, forecaster, threshold_mm_h)
-        return _interval(_mean(sampled) if sampled.size else sampled)
+        """The 95 % confidence interval of `mean`; NaN with too few days."""
+        return self.combination(score, {forecaster: 1.0}, threshold_mm_h).interval
 
     def difference(
         self,
@@ -219,14 +237,54 @@ class VerificationResult:
             threshold_mm_h: of a score that has thresholds.
             lead_minutes: one lead time; the mean over all of them if None.
         """
-        pair = [self.by_lead(score, name, threshold_mm_h) for name in (forecaster, other)]
-        sampled = [self._sampled(score, name, threshold_mm_h) for name in (forecaster, other)]
-        if lead_minutes is None:
-            pair, sampled = [_mean(values) for values in pair], [_mean(s) if s.size else s for s in sampled]
-        else:
-            lead = self.lead_minutes.index(lead_minutes)
-            pair, sampled = [values[lead] for values in pair], [s[:, lead] if s.size else s for s in sampled]
-        return Difference(float(pair[0] - pair[1]), *_interval(sampled[0] - sampled[1]))
+        made = self.combination(score, {forecaster: 1.0, other: -1.0}, threshold_mm_h, lead_minutes)
+        return Difference(made.value, *made.interval, made.p_zero)
+
+    def combination(
+        self,
+        score: str,
+        factors: Mapping[str, float],
+        threshold_mm_h: float | None = None,
+        lead_minutes: float | None = None,
+    ) -> Estimate:
+        """The sum of forecasters' scores, each times a factor, with its standard error over the bootstrap samples."""
+        value = math.fsum(
+            factor * self.value(score, name, threshold_mm_h, lead_minutes) for name, factor in factors.items()
+        )
+        days = self.event_days(threshold_mm_h)
+        if not days.enough:
+            return Estimate(value, math.nan, days.effective)
+        total = np.zeros(BOOTSTRAP_SAMPLES)
+        for name, factor in factors.items():
+            sampled = self._sampled(score, name, threshold_mm_h)
+            at = None if lead_minutes is None else self.lead_minutes.index(lead_minutes)
+            total = total + factor * (_mean(sampled) if at is None else sampled[:, at])
+        return Estimate.of(value, total, days)
+
+    @property
+    def days(self) -> tuple[str, ...]:
+        """The UTC days of the forecasts, in the order of time; the runs of one day are one."""
+        return tuple(sorted({_day(block) for block in self.blocks}))
+
+    def event_days(self, threshold_mm_h: float | None = None) -> Days:
+        """How many days had an event, and how many of equal weight are as good for the scores of a threshold.
+
+        A day weighs as the events that were observed in it, at the lowest threshold for scores that have none.
+        """
+        column = 0 if threshold_mm_h is None else self.thresholds.index(threshold_mm_h)
+        counts = self._stacked(self.forecasters[0], WHOLE_GRID, "contingency")
+        events = (counts["hits"] + counts["misses"])[..., column].sum(axis=-1)
+        return Days.of(np.bincount(self._day_of_block, weights=events))
+
+    @property
+    def masks(self) -> tuple[tuple[str, str], ...]:
+        """The forecasters and masks whose CSI was kept; see `echocast.evaluation.by_mask`."""
+        return tuple((name, mask) for name, mask, family in self.sums[0].sums if family == MASKS)
+
+    def csi_by_mask(self, forecaster: str, mask: str, threshold_mm_h: float, *, by_case: bool = False) -> float:
+        """The mean over leads of the CSI on other pixels: of pooled counts, or the mean over cases."""
+        found = csi(self.pooled(forecaster, MASKS, mask))[by_case]
+        return float(_mean(self.column(found, threshold_mm_h)))
 
     def standard_deviation_ratio(self, forecaster: str) -> float:
         """Forecast over observed standard deviation, mean over leads; NaN without the family ``continuous``."""
@@ -247,13 +305,16 @@ class VerificationResult:
         return sorted(found, key=lambda case: (case[1], case[0]))
 
     @cached_property
+    def _day_of_block(self) -> np.ndarray:
+        """Which of the days each block belongs to."""
+        return np.array([self.days.index(_day(block)) for block in self.blocks])
+
+    @cached_property
     def _weights(self) -> np.ndarray:
-        """How often each block is in each bootstrap sample, (sample, block)."""
-        count = len(self.blocks)
-        if count < MIN_BLOCKS:
-            return np.zeros((0, count))
-        rng = np.random.default_rng(0)
-        return rng.multinomial(count, np.full(count, 1 / count), size=BOOTSTRAP_SAMPLES).astype(float)
+        """How often each block is in each bootstrap sample, (sample, block): that of its day."""
+        count = len(self.days)
+        drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=BOOTSTRAP_SAMPLES)
+        return drawn.astype(float)[:, self._day_of_block]
 
     @cached_property
     def _declared(self) -> dict[str, tuple[str, Score]]:
@@ -272,7 +333,7 @@ class VerificationResult:
         return self._stacks[key]
 
     def _families(self) -> list[str]:
-        return list(dict.fromkeys(key[2] for key in self.sums[0].sums))
+        return list(dict.fromkeys(key[2] for key in self.sums[0].sums if key[2] != MASKS))
 
     def _scores(
         self, forecaster: str, region: str, weights: np.ndarray, chosen: Sequence[str] = ()
@@ -289,6 +350,8 @@ class VerificationResult:
                 found[COVERAGE] = ratio(sums["forecast"], sums["observed"])
             else:
                 found |= families.load(family).values(sums)
+        if forecaster in self.dependent:
+            found |= {n: np.full_like(v, np.nan) for n, v in found.items() if self._declared[n][1].of_independent}
         return found
 
     @cached_property
@@ -296,9 +359,7 @@ class VerificationResult:
         return {}
 
     def _sampled(self, score: str, forecaster: str, threshold_mm_h: float | None) -> np.ndarray:
-        """The score of each bootstrap sample, (sample, lead); empty without intervals."""
-        if not len(self._weights):
-            return np.zeros(0)
+        """The score of each bootstrap sample, (sample, lead)."""
         family = self._declared[score][0]
         key = (forecaster, family)
         if key not in self._sampled_scores:
@@ -313,10 +374,5 @@ def _mean(values: np.ndarray) -> np.ndarray:
     return np.asarray(ratio(total, defined.sum(axis=-1, keepdims=True))[..., 0])
 
 
-def _interval(sampled: np.ndarray) -> tuple[float, float]:
-    defined = sampled[np.isfinite(sampled)]
-    if defined.size < BOOTSTRAP_SAMPLES / 2:
-        return math.nan, math.nan
-    tail = (1 - _CONFIDENCE) / 2
-    low, high = np.quantile(defined, [tail, 1 - tail])
-    return float(low), float(high)
+def _day(block: BootstrapBlock) -> str:
+    return str(block.issued.astype("datetime64[D]"))

@@ -9,7 +9,7 @@ stopped goes on where it stopped. Memory holds a few windows at a time and the s
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import xarray as xr
 from echocast import archive, fields, parallel
 from echocast._version import __version__
 from echocast.errors import MissingFrames
+from echocast.evaluation import used_archives
 from echocast.evaluation.config import (
     WHOLE_GRID,
     BootstrapBlock,
@@ -27,7 +28,7 @@ from echocast.evaluation.config import (
     bootstrap_blocks,
     masks,
 )
-from echocast.evaluation.forecasts import ForecastFiles, ForecastSource, forecasts_in
+from echocast.evaluation.forecasts import ForecastFiles, ForecastSource, dependent, forecasts_in
 from echocast.evaluation.kept import KeptSums
 from echocast.evaluation.result import BlockSums, VerificationResult
 from echocast.evaluation.scoring import sums_of_block
@@ -138,7 +139,7 @@ def evaluate(
         sums.append(sums_of_block(rain, forecasters, how, block))
         done += len(block.starts)
     on_case(done, total)
-    return _result(rain, how, blocks, sums)
+    return _result(rain, how, blocks, sums, forecasters)
 
 
 def run(
@@ -182,7 +183,18 @@ def run(
         on_case(done, total)
     if kept:
         kept.remove()
-    return _result(job.rain, job.config, blocks, [sums[block.name] for block in blocks])
+    result = _result(job.rain, job.config, blocks, [sums[block.name] for block in blocks], job.sources)
+    return replace(result, uses=tuple(checked_uses(job, blocks)))
+
+
+def checked_uses(job: Job, blocks: Sequence[BootstrapBlock]) -> list[used_archives.Use]:
+    """What the forecasters were made with; the log warns of those that are scored on it."""
+    length, times = job.config.past + job.config.leads - 1, job.rain.time.values
+    parts = [(times[min(block.starts)], times[max(block.starts) + length]) for block in blocks]
+    found = used_archives.found_in(job.models, job.rain, parts)
+    for line in used_archives.warnings(found):
+        log.warning("%s", line)
+    return found
 
 
 def _cases(blocks: Iterable[BootstrapBlock]) -> int:
@@ -236,7 +248,11 @@ def check_sources(rain: xr.DataArray, sources: Mapping[str, ForecastSource], con
 
 
 def _result(
-    rain: xr.DataArray, config: VerificationConfig, blocks: Sequence[BootstrapBlock], sums: Sequence[BlockSums]
+    rain: xr.DataArray,
+    config: VerificationConfig,
+    blocks: Sequence[BootstrapBlock],
+    sums: Sequence[BlockSums],
+    sources: Mapping[str, ForecastSource],
 ) -> VerificationResult:
     minutes = float(fields.time_step(rain.time.values) / np.timedelta64(1, "m"))
     first = min(block.starts[0] for block in blocks)
@@ -250,6 +266,9 @@ def _result(
         first=rain.time.values[first],
         last=rain.time.values[last],
         observations=_observations(rain, first, last),
+        mask=config.mask,
+        dependent=dependent(sources),
+        grid_km=fields.grid_km(rain) if "crs" in rain.coords else None,
     )
 
 

@@ -10,6 +10,7 @@ import xarray as xr
 
 from echocast import fields
 from echocast.evaluation import forecasts
+from echocast.evaluation.by_mask import COMMON, MASKS, mask_sums
 from echocast.evaluation.config import BootstrapBlock, VerificationConfig, masks
 from echocast.evaluation.forecasts import ForecastSource
 from echocast.evaluation.result import CASE_THRESHOLD, COVERAGE, BlockSums
@@ -41,7 +42,7 @@ def sums_of_block(
         observed, made = forecasts.forecasts_of(sources, cases, rain=rain, config=config)
         observed = observed[:, leads]
         made = {name: forecast[:, :, leads] for name, forecast in made.items()}
-        add_batch(total, observed, made, chosen=chosen, regions=regions, thresholds=config.thresholds)
+        add_batch(total, observed, made, chosen=chosen, regions=regions, thresholds=config.thresholds, mask=config.mask)
         total.cases += [(int(start), wet) for start, wet in zip(starts, _wet_fraction(observed), strict=True)]
     return total
 
@@ -54,25 +55,53 @@ def add_batch(
     chosen: Sequence[str],
     regions: Mapping[str, np.ndarray | None],
     thresholds: Sequence[float],
+    mask: str = COMMON,
 ) -> None:
-    """Score the forecasts (case, member, lead, y, x) of some windows, each on the pixels that all of them forecast."""
-    valid = np.isfinite(observed)
-    forecast_valid = {name: np.isfinite(forecast).all(axis=1) for name, forecast in made.items()}
-    common = np.where(np.logical_and.reduce(list(forecast_valid.values())), observed, np.nan)
-    for name, forecast in made.items():
-        mean = forecast[:, 0] if forecast.shape[1] == 1 else forecast.mean(axis=1)
-        for region, mask in regions.items():
-            truth = common if mask is None else np.where(mask, common, np.nan)
+    """Score the forecasts (case, member, lead, y, x) of some windows.
+
+    With the mask ``common`` each is scored on the pixels that all of them forecast: scores of the mean of an ensemble
+    where any member does, scores of members where all members do. With ``own`` all observed pixels count, and what is
+    not forecast is dry.
+    """
+    means = {name: _mean(forecast) for name, forecast in made.items()}
+    if mask == COMMON:
+        of_mean = [np.isfinite(mean) for mean in means.values()]
+        of_members = [np.isfinite(forecast).all(axis=1) for forecast in made.values()]
+        truths = [np.where(np.logical_and.reduce(known), observed, np.nan) for known in (of_mean, of_members)]
+        scored, members = means, made
+    else:
+        truths = [observed, observed]
+        scored, members = ({n: np.nan_to_num(f) for n, f in some.items()} for some in (means, made))
+    for name in made:
+        for region, inside in regions.items():
+            masked = [truth if inside is None else np.where(inside, truth, np.nan) for truth in truths]
             for family in chosen:
-                given = forecast if families.takes_members(family) else mean
-                for part in _parts(forecast):
+                takes_members = families.takes_members(family)
+                given, truth = (members if takes_members else scored)[name], masked[takes_members]
+                for part in _parts(made[name]):
                     sums = families.load(family).statistics(given[part], truth[part], thresholds=thresholds)
                     _pool(total.sums, (name, region, family), sums)
-            inside = valid if mask is None else valid & mask
-            coverage = {"observed": inside, "forecast": forecast_valid[name] & inside}
-            counts = {key: pixels.sum(axis=(0, 2, 3)).astype(float) for key, pixels in coverage.items()}
-            _pool(total.sums, (name, region, COVERAGE), counts)
-        total.case_scores[name] += _case_csi(mean, common)
+            _pool(total.sums, (name, region, COVERAGE), _coverage(means[name], observed, inside))
+        total.case_scores[name] += _case_csi(scored[name], truths[0])
+    for (name, which), sums in mask_sums(means, observed, thresholds=thresholds).items():
+        _pool(total.sums, (name, which, MASKS), sums)
+
+
+def _mean(forecast: np.ndarray) -> np.ndarray:
+    """The mean of the members that are finite, (case, lead, y, x); NaN where none is."""
+    if forecast.shape[1] == 1:
+        return np.asarray(forecast[:, 0])
+    known = np.isfinite(forecast)
+    total = forecast.sum(axis=1) if known.all() else np.where(known, forecast, 0).sum(axis=1)
+    count = known.sum(axis=1).astype(forecast.dtype)
+    return np.asarray(np.divide(total, count, out=np.full(total.shape, np.nan, total.dtype), where=count > 0))
+
+
+def _coverage(forecast: np.ndarray, observed: np.ndarray, region: np.ndarray | None) -> Sums:
+    """How many pixels were observed, and how many of these were forecast, by lead."""
+    seen = np.isfinite(observed) if region is None else np.isfinite(observed) & region
+    pixels = {"observed": seen, "forecast": seen & np.isfinite(forecast)}
+    return {key: one.sum(axis=(0, 2, 3)).astype(float) for key, one in pixels.items()}
 
 
 def _parts(forecast: np.ndarray) -> list[slice]:

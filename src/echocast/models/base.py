@@ -217,6 +217,9 @@ class EnsembleForecaster(Forecaster):
     has_deterministic: ClassVar[bool] = False
     """Whether `forecast` is a forecast of its own and not the mean of members."""
 
+    independent_members: ClassVar[bool] = True
+    """Whether members are drawn independently of each other, as the fair CRPS supposes."""
+
     def ensemble(
         self,
         past: Float[Tensor, "batch time channel y x"],

@@ -101,6 +101,8 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
     min_frames = 2
     coarsens = False
     takes_blank_frames = True
+    independent_members = False
+    """Their noise has the mean 0 at every place, see `match_moments`."""
     scaling: RainScaling
 
     def __init__(

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import permutations, product
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ import xarray as xr
 from echocast._version import __version__
 from echocast.errors import DataError
 from echocast.evaluation import VerificationResult
+from echocast.evaluation.comparisons import MARGIN, compare
 from echocast.report import tables
 
 
@@ -52,22 +53,48 @@ def write_csv(result: VerificationResult, path: Path) -> None:
             writer.writerow([row.forecaster, row.region, row.score, *numbers, result.scores[row.score].unit])
 
 
-def write_differences(result: VerificationResult, path: Path) -> None:
-    """One row for each two forecasters, main score, threshold and lead time: the difference and its 95 % interval.
+_DIFFERENCES = (
+    "forecaster", "other", "score", "threshold_mm_h", "lead_minutes", "difference", "low", "high", "effective_days",
+    "p_equal", "p_equal_holm", "p_worse", "p_worse_holm", "verdict", "margin",
+)  # fmt: skip
 
-    A row without a lead time is the mean over all of them. Without intervals (too few days) low and high are empty.
+
+def write_differences(result: VerificationResult, path: Path, *, margin: float = MARGIN) -> None:
+    """One row for each two forecasters, main score, threshold and lead time: the difference, its interval, its tests.
+
+    A row without a lead time is the mean over all of them. Without intervals (too few days) low, high and the p-values
+    are empty. The last column is the margin of "not worse".
     """
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["forecaster", "other", "score", "threshold_mm_h", "lead_minutes", "difference", "low", "high"])
-        for forecaster, other in permutations(result.forecasters, 2):
-            for score in tables.main_scores(result):
-                leads = (None, *result.lead_minutes)
-                for threshold, lead in product(tables.thresholds_of(result, score), leads):
-                    made = result.difference(score, forecaster, other, threshold, lead)
-                    numbers = ("" if math.isnan(v) else f"{v:.6g}" for v in (made.value, made.low, made.high))
-                    keys = ("" if v is None else f"{v:g}" for v in (threshold, lead))
-                    writer.writerow([forecaster, other, score, *keys, *numbers])
+        writer.writerow(_DIFFERENCES)
+        for other, leads in product(result.forecasters, (False, True)):
+            for made in compare(result, other, leads=leads, margin=margin):
+                difference = made.difference
+                numbers = (
+                    difference.value,
+                    difference.low,
+                    difference.high,
+                    result.event_days(made.threshold_mm_h).effective,
+                )
+                tests = (made.p_equal, made.p_equal_corrected, made.p_worse, made.p_worse_corrected)
+                keys = ("" if v is None else f"{v:g}" for v in (made.threshold_mm_h, made.lead_minutes))
+                told = ("" if math.isnan(v) else f"{v:.6g}" for v in (*numbers, *tests))
+                writer.writerow([made.forecaster, other, made.score, *keys, *told, made.verdict, f"{margin:g}"])
+
+
+def write_masks(result: VerificationResult, path: Path) -> None:
+    """One row for each forecaster, mask and threshold: its CSI as the mean over leads, pooled and as mean over cases.
+
+    Masks are ``common``, ``own`` (unknown is dry) and ``pair X``: the pixels that it shares with the forecaster X.
+    """
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["forecaster", "mask", "threshold_mm_h", "csi_pooled", "csi_mean_over_cases"])
+        for (name, mask), threshold in product(result.masks, result.thresholds):
+            both = [result.csi_by_mask(name, mask, threshold, by_case=by_case) for by_case in (False, True)]
+            told = ("" if math.isnan(value) else f"{value:.6g}" for value in both)
+            writer.writerow([name, mask, f"{threshold:g}", *told])
 
 
 def write_json(result: VerificationResult, path: Path, command: str) -> None:
@@ -81,6 +108,8 @@ def write_json(result: VerificationResult, path: Path, command: str) -> None:
         "echocast_version": __version__,
         "cases": result.cases,
         "bootstrap_blocks": len(result.blocks),
+        "days": len(result.days),
+        "effective_days": [result.event_days(threshold).effective for threshold in result.thresholds],
         "first": str(result.first),
         "last": str(result.last),
         "lead_minutes": list(result.lead_minutes),
@@ -136,6 +165,8 @@ def write_netcdf(result: VerificationResult, path: Path, command: str) -> None:
             "history": f"{command} (echocast {__version__})",
             "cases": result.cases,
             "bootstrap_blocks": len(result.blocks),
+            "days": len(result.days),
+            "effective_days": [result.event_days(threshold).effective for threshold in result.thresholds],
         },
     )
     data.to_netcdf(path, engine="h5netcdf")

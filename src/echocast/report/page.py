@@ -5,6 +5,8 @@
 
 import base64
 import html as escaping
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +15,10 @@ from matplotlib.figure import Figure
 
 from echocast import fields
 from echocast._version import __version__
-from echocast.evaluation import VerificationResult
-from echocast.evaluation.result import BOOTSTRAP_SAMPLES, MIN_BLOCKS
+from echocast.evaluation import VerificationResult, used_archives
+from echocast.evaluation.by_mask import COMMON, OWN
+from echocast.evaluation.comparisons import LEVEL, MARGIN, compare
+from echocast.evaluation.intervals import BOOTSTRAP_SAMPLES, MIN_DAYS, MIN_EFFECTIVE
 from echocast.report import tables
 from echocast.report.tables import Table
 
@@ -33,9 +37,12 @@ class Section:
     warning: bool = False
 
 
-def sections_of(result: VerificationResult, command: str) -> list[Section]:
-    """The report's sections in their order."""
+def sections_of(result: VerificationResult, command: str, *, margin: float = MARGIN) -> list[Section]:
+    """The report's sections in their order; `margin` is that of the test whether a forecaster is not worse."""
     found = [_head(result, command)]
+    if scored_on_its_own := used_archives.warnings(result.uses):
+        lines = [f"{line}." for line in scored_on_its_own]
+        found.append(Section("A forecaster is scored on what it was made with", lines, warning=True))
     warning = smoothness_warning(result)
     if warning:
         found.append(Section("Smooth and detailed forecasts are compared", [warning], warning=True))
@@ -45,17 +52,18 @@ def sections_of(result: VerificationResult, command: str) -> list[Section]:
         for score in tables.threshold_scores(result)
     ]
     means.tables.append(("Scores without thresholds", tables.score_table(result)))
+    means.words = _notes(result)
     found.append(means)
     if len(result.forecasters) > 1:
-        found.append(_differences(result))
-    found += _groups(result)
+        found += [_differences(result), *_tests(result, margin)]
+    found += [*_masks(result), *_lost(result), *_groups(result)]
     leads = Section("By lead time")
     leads.tables = [
         (result.scores[score].short_title + _at(threshold), tables.lead_table(result, score, threshold))
         for score in tables.main_scores(result)
         for threshold in tables.thresholds_of(result, score)
     ]
-    return [*found, leads]
+    return [*found, leads, *_made_with(result)]
 
 
 def smoothness_warning(result: VerificationResult) -> str:
@@ -136,16 +144,22 @@ code { background: #eff1f3; padding: .1rem .3rem; border-radius: 4px; overflow-w
 
 def intervals(result: VerificationResult) -> str:
     """Where the confidence intervals come from, or why there are none."""
-    count = len(result.blocks)
-    blocks = f"{count} block{'s' if count > 1 else ''} (a block is a UTC day of unbroken frames)"
-    if count >= MIN_BLOCKS:
+    count = len(result.days)
+    found = {t: result.event_days(t) for t in result.thresholds}
+    days = (
+        f"Forecasts were issued on {count} UTC day{'s' if count > 1 else ''}. Days with more events weigh more, so they"
+        f" are as good as {', '.join(f'{n.effective:.3g} at {t:g} mm/h' for t, n in found.items())} (effective days)."
+    )
+    without = [f"{t:g} mm/h" for t, n in found.items() if not n.enough]
+    if len(without) == len(found):
         return (
-            f"Confidence intervals (95 %) are from a block bootstrap with {BOOTSTRAP_SAMPLES} samples of {blocks}; all"
-            " forecasters have the same samples."
+            f"{days} There are no confidence intervals: too few days, {MIN_DAYS} with events and {MIN_EFFECTIVE:g}"
+            " effective ones are needed. No difference in this report can be called significant."
         )
     return (
-        f"There are no confidence intervals: {blocks} are too few for a bootstrap, which needs {MIN_BLOCKS}. No"
-        " difference in this report can be called significant."
+        f"{days} Confidence intervals (95 %) are from a block bootstrap with {BOOTSTRAP_SAMPLES} samples of days and"
+        " Student's t for the effective days; all forecasters have the same samples."
+        + (f" Too few days, so without an interval: {', '.join(without)}." if without else "")
     )
 
 
@@ -157,15 +171,22 @@ def cases(result: VerificationResult) -> str:
     )
 
 
+_SCORED = {
+    COMMON: "All forecasters are scored on the same pixels: observed, and forecast by each of them (scores of members:"
+    " by each member).",
+    OWN: "All forecasters are scored on all observed pixels; where a forecaster has no value it counts as dry.",
+}
+
+
 def _head(result: VerificationResult, command: str) -> Section:
     return Section(
         "Verification",
         [
             cases(result),
             *([result.observations] if result.observations else []),
-            "Counts and sums are pooled over all cases. All forecasters are scored on the same pixels: observed, and"
-            " forecast by each of them. Coverage is the fraction of the observed pixels that a forecaster forecasts."
-            f" Scores for deterministic forecasts are computed from the mean of an ensemble. {intervals(result)}",
+            f"Counts and sums are pooled over all cases. {_SCORED[result.mask]} Coverage is the fraction of the"
+            " observed pixels that a forecaster forecasts. Scores for deterministic forecasts are computed from the"
+            f" mean of an ensemble's members, of those that have a value there. {intervals(result)}",
             f"Made by echocast {__version__}: `{command}`",
         ],
     )
@@ -176,8 +197,8 @@ def _differences(result: VerificationResult) -> Section:
     section = Section(f"Differences from {reference}")
     section.words = [
         f"The mean over lead times minus that of {reference}, with its 95 % confidence interval. A difference is"
-        " significant if the interval does not contain 0."
-        if len(result.blocks) >= MIN_BLOCKS
+        " significant if the interval does not contain 0, of one comparison by itself."
+        if _has_intervals(result)
         else f"The mean over lead times minus that of {reference}; how certain it is is not known from so few days."
     ]
     section.tables = [
@@ -185,6 +206,97 @@ def _differences(result: VerificationResult) -> Section:
         for score in tables.main_scores(result)
     ]
     return section
+
+
+def _has_intervals(result: VerificationResult) -> bool:
+    return any(result.event_days(threshold).enough for threshold in result.thresholds)
+
+
+def _tests(result: VerificationResult, margin: float) -> list[Section]:
+    """What the tests say in words; no section where there are too few days for any."""
+    if not _has_intervals(result):
+        return []
+    reference = result.forecasters[0]
+    made = compare(result, reference, margin=margin)
+    count = sum(1 for one in made if not math.isnan(one.p_equal))
+    words = (
+        f"Better and worse: the difference from {reference} is not chance (two-sided test by days). Not worse: it is"
+        f" shown that the score is not worse by more than {100 * margin:g} % of that of {reference} (one-sided test);"
+        " that no difference was found does not show it. Undecided: neither was shown. The p-values are corrected for"
+        f" the {count} comparisons by Holm's method; below {LEVEL:g} decides."
+    )
+    section = Section(f"Tests against {reference}", [words])
+    section.tables = [
+        (result.scores[score].full_title, tables.test_table(result, made, score))
+        for score in tables.main_scores(result)
+    ]
+    return [section]
+
+
+def _masks(result: VerificationResult) -> list[Section]:
+    """The CSI on other pixels, pooled and by case; no section for one forecaster or without these sums."""
+    if len(result.forecasters) < 2 or not result.masks:
+        return []
+    first = result.forecasters[0]
+    words = (
+        "The common pixels are those that all forecasters have: fair, but one with large gaps decides for all. On its"
+        " own pixels a forecaster is scored on everything that was observed, and what it does not know is dry. Pooled"
+        " counts weigh each pixel with rain alike; the mean over cases weighs a case with one shower as much as a"
+        " front."
+    )
+    made = Section("CSI by pixels that are scored", [words])
+    made.tables = [
+        ("CSI of pooled counts", tables.mask_table(result, by_case=False)),
+        ("Mean over cases of the CSI", tables.mask_table(result, by_case=True)),
+        (f"CSI of the forecaster / of {first}, on the pixels that both have", tables.pair_table(result)),
+    ]
+    return [made]
+
+
+def _notes(result: VerificationResult) -> list[str]:
+    """How large scales in pixels are on the ground, and why the fair CRPS is missing."""
+    said = []
+    scales = sorted({int(name.removeprefix("fss_")) for name in result.scores if re.fullmatch(r"fss_\d+", name)})
+    if result.grid_km and (scales or "fss_skilful_scale" in result.scores):
+        sides = [f", {scale} pixels are {scale * result.grid_km:.3g} km" for scale in scales]
+        said.append(f"A pixel is {result.grid_km:.3g} km wide{''.join(sides)}.")
+    if result.dependent and any(score.of_independent for score in result.scores.values()):
+        said.append(
+            f"The members of {', '.join(result.dependent)} are not drawn independently of each other, so the fair CRPS"
+            " does not apply to them: compare the CRPS of as many members."
+        )
+    return said
+
+
+def _lost(result: VerificationResult) -> list[Section]:
+    """Up to when each forecaster is better than persistence; no section without persistence."""
+    if "persistence" not in result.forecasters or len(result.forecasters) < 2 or len(result.lead_minutes) < 2:
+        return []
+    words = (
+        "The lead time at which a forecaster is first no better than persistence, interpolated between two lead times;"
+        f" > {result.lead_minutes[-1]:g} where it is better at all of them."
+    )
+    section = Section("Lead time at which skill over persistence is lost", [words])
+    section.tables = [
+        (f"{result.scores[score].full_title}: minutes", tables.lost_table(result, score))
+        for score in tables.main_scores(result)
+    ]
+    return [section]
+
+
+def _made_with(result: VerificationResult) -> list[Section]:
+    """What the forecasters were trained and tuned on; no section where nothing is written down."""
+    if not result.uses:
+        return []
+    without = [name for name in result.forecasters if name not in {use.forecaster for use in result.uses}]
+    words = [f"Nothing is written down of: {', '.join(without)}."] if without else []
+    header = ["forecaster", "archive", "from", "to", "used for", "days scored here"]
+    rows = [
+        [use.forecaster, use.archive, fields.format_time(use.first), fields.format_time(use.last),
+         ", ".join(use.purposes), str(use.scored or "-")]
+        for use in result.uses
+    ]  # fmt: skip
+    return [Section("What the forecasters were made with", words, [("Archives that were used", (header, rows))])]
 
 
 def _groups(result: VerificationResult) -> list[Section]:

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from echocast._version import __version__
 from echocast.context import Context
+from echocast.evaluation.intervals import BOOTSTRAP_SAMPLES, MIN_DAYS
 from echocast.evaluation.pictures import SCORES, PictureResult
-from echocast.evaluation.result import BOOTSTRAP_SAMPLES, MIN_BLOCKS
 from echocast.models.base import Forecaster
 from echocast.report import page
 from echocast.report.figures import COLOURS
@@ -75,10 +75,11 @@ def score_table(result: PictureResult) -> Table:
 def _sections(result: PictureResult, command: str) -> list[Section]:
     count = len(result.sequences)
     intervals = (
-        f"Confidence intervals (95 %) are from a bootstrap with {BOOTSTRAP_SAMPLES} samples of the {count} sequences."
-        if count >= MIN_BLOCKS
+        f"Confidence intervals (95 %) are from a bootstrap with {BOOTSTRAP_SAMPLES} samples of the {count} sequences"
+        f" and Student's t for {result.weighed.effective:.3g} effective sequences."
+        if result.weighed.enough
         else f"There are no confidence intervals: {count} sequences are too few for a bootstrap, which needs"
-        f" {MIN_BLOCKS}."
+        f" {MIN_DAYS}."
     )
     head = Section(
         "Verification of predicted frames",

@@ -58,6 +58,7 @@ def write_station_report(
         (made / "report.html").write_text(page.html(sections, figures, made), encoding="utf-8")
         files.write_csv(scores, made / "scores.csv")
         files.write_differences(scores, made / "differences.csv")
+        files.write_masks(scores, made / "masks.csv")
         files.write_json(scores, made / "scores.json", command)
         files.write_netcdf(scores, made / "scores.nc", command)
         _write_stations(result, way, made / "stations.csv")

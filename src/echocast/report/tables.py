@@ -12,6 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from echocast.evaluation import VerificationResult
+from echocast.evaluation.by_mask import COMMON, OWN, pair
+from echocast.evaluation.comparisons import Comparison
+from echocast.evaluation.lost_skill import lost_skill
 
 Table = tuple[list[str], list[list[str]]]
 """A header and rows of cells."""
@@ -90,6 +93,63 @@ def difference_table(result: VerificationResult, score: str, reference: str) -> 
         if name != reference
     ]
     return ["forecaster", *("mean over lead times" if t is None else f"{t:g} mm/h" for t in thresholds)], rows
+
+
+def test_table(result: VerificationResult, made: Sequence[Comparison], score: str) -> Table:
+    """Header and rows: what the tests of a score say of each forecaster, with the p-value that says it."""
+    thresholds = thresholds_of(result, score)
+    found = {(one.forecaster, one.threshold_mm_h): one for one in made if one.score == score}
+    names = list(dict.fromkeys(one.forecaster for one in made))
+    rows = [[name, *(_verdict(found[name, threshold]) for threshold in thresholds)] for name in names]
+    return ["forecaster", *("mean over lead times" if t is None else f"{t:g} mm/h" for t in thresholds)], rows
+
+
+def lost_table(result: VerificationResult, score: str) -> Table:
+    """Header and rows: the lead time in minutes at which each forecaster is first no better than persistence."""
+    thresholds = thresholds_of(result, score)
+    rows = [
+        [name, *(_minutes(lost_skill(result, name, score, t), result.lead_minutes[-1]) for t in thresholds)]
+        for name in result.forecasters
+        if name != "persistence"
+    ]
+    return ["forecaster", *("all rates" if t is None else f"{t:g} mm/h" for t in thresholds)], rows
+
+
+def _minutes(minutes: float, longest: float) -> str:
+    if math.isnan(minutes):
+        return "-"
+    return f"> {longest:g}" if math.isinf(minutes) else f"{minutes:.0f}"
+
+
+def mask_table(result: VerificationResult, *, by_case: bool) -> Table:
+    """Header and rows: the CSI of each forecaster on the common pixels and on its own, where unknown is dry."""
+    words = {COMMON: "common", OWN: "own, unknown is dry"}
+    rows = [
+        [name, words[mask], *(cell(result.csi_by_mask(name, mask, t, by_case=by_case)) for t in result.thresholds)]
+        for name in result.forecasters
+        for mask in words
+    ]
+    return ["forecaster", "pixels", *(f"{t:g} mm/h" for t in result.thresholds)], rows
+
+
+def pair_table(result: VerificationResult) -> Table:
+    """Header and rows: the CSI of each other forecaster and of the first, on the pixels that these two share."""
+    first, *others = result.forecasters
+    rows = []
+    for name in others:
+        both = [
+            (result.csi_by_mask(name, pair(first), t), result.csi_by_mask(first, pair(name), t))
+            for t in result.thresholds
+        ]
+        rows.append([name, *(f"{cell(own)} / {cell(reference)}" for own, reference in both)])
+    return ["forecaster", *(f"{t:g} mm/h" for t in result.thresholds)], rows
+
+
+def _verdict(one: Comparison) -> str:
+    if math.isnan(one.p_equal):
+        return one.verdict
+    p = one.p_worse_corrected if one.verdict == "not worse" else one.p_equal_corrected
+    return f"{one.verdict} (p {'< 0.001' if p < 0.001 else f'= {p:.3f}'})"
 
 
 def group_table(result: VerificationResult, score: str, *, by: str) -> Table:

@@ -41,6 +41,7 @@ class Score:
         perfect: its value for a perfect forecast; NaN where that depends on the weather.
         abbreviation: as figures and column heads have it; the title if empty.
         unit: as UDUNITS writes it, ``mm h-1``; ``1`` without one.
+        of_independent: whether it holds only for members that are drawn independently; of others it is NaN.
         main: whether the report also shows it by lead time and tests the differences between forecasters.
     """
 
@@ -50,6 +51,7 @@ class Score:
     abbreviation: str = ""
     unit: str = "1"
     main: bool = False
+    of_independent: bool = False
 
     @property
     def full_title(self) -> str:

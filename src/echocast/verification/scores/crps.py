@@ -4,7 +4,8 @@ For members x_1 ... x_M and the observation y, all in mm/h,
 
 - crps = mean_i |x_i - y| - 1 / (2 M^2) sum_ij |x_i - x_j|, the score of the members taken as the whole distribution;
 - crps_fair = the same with 1 / (2 M (M - 1)): what the distribution that they were drawn from scores, whatever their
-  number; NaN for one member;
+  number; NaN for one member, and in a verification of members that are not drawn independently, whose differences
+  are not those of the distribution (those of `lagrangian` have the mean of their noise at 0);
 - twcrps = crps of max(x, t) and max(y, t): only what happens above the threshold t counts.
 
 All are means over pixels and cases, 0 is perfect; for one member the CRPS is the absolute error. By hand: members 0 and
@@ -30,7 +31,9 @@ from echocast.verification.base import THRESHOLDS_MM_H, Score, Sums, ratio, vali
 MEMBERS = True
 SCORES = {
     "crps": Score("Continuous ranked probability score", 0.0, abbreviation="CRPS", unit="mm h-1", main=True),
-    "crps_fair": Score("Fair continuous ranked probability score", 0.0, abbreviation="fair CRPS", unit="mm h-1"),
+    "crps_fair": Score(
+        "Fair continuous ranked probability score", 0.0, abbreviation="fair CRPS", unit="mm h-1", of_independent=True
+    ),
     "twcrps": Score(
         "Threshold-weighted continuous ranked probability score", 0.0, abbreviation="twCRPS", unit="mm h-1"
     ),

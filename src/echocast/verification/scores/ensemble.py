@@ -59,7 +59,7 @@ def statistics(
         sums["squared"][lead] = ((mean - y) ** 2).sum()
         sums["absolute"][lead] = np.abs(mean - y).sum()
         wet = (y >= _WET_MM_H) | (x >= _WET_MM_H).any(axis=0)
-        sums["ranks"][lead] = _ranks(_or_dry(x[:, wet]), _or_dry(y[wet]))
+        sums["ranks"][lead] = rank_counts(or_dry(x[:, wet]), or_dry(y[wet]))
     return sums
 
 
@@ -78,12 +78,12 @@ def values(sums: Sums) -> dict[str, np.ndarray]:
     }
 
 
-def _or_dry(rain: np.ndarray) -> np.ndarray:
+def or_dry(rain: np.ndarray) -> np.ndarray:
     """Below 0.1 mm/h is dry: drizzle that one radar measures and another one omits has no rank of its own."""
     return np.where(rain < _WET_MM_H, 0.0, rain)
 
 
-def _ranks(members: np.ndarray, observed: np.ndarray) -> np.ndarray:
+def rank_counts(members: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """How often the observation has each rank; among equal values it has each of theirs in equal parts."""
     count = len(members)
     below = (members < observed).sum(axis=0)

@@ -1,7 +1,8 @@
 """SAL: structure, amplitude and location of a frame's rain, averaged over frames.
 
 With domain means D and the rain's centres of mass x over a domain of diagonal d, and objects n (connected pixels, also
-across corners, of at least 1/15 of the frame's 95th percentile of wet pixels) with rain R_n, maximum M_n, centre x_n:
+across corners, of at least 1/15 of the 95th percentile of the frame's rates of 0.1 mm/h or more) with rain R_n, maximum
+M_n, centre x_n:
 
 - sal_amplitude = (D_f - D_o) / ((D_f + D_o) / 2), -2 to 2: too little to too much rain;
 - sal_structure = (V_f - V_o) / ((V_f + V_o) / 2) with V = sum R_n (R_n / M_n) / sum R_n, -2 to 2: too peaked to too
@@ -82,7 +83,7 @@ def _components(forecast: np.ndarray, observed: np.ndarray, diagonal: float) -> 
 
 def _objects(rain: np.ndarray, centre: np.ndarray) -> tuple[float, float]:
     """The objects' mean scaled volume, and their mean distance from the centre of all rain, both weighted by rain."""
-    least = _FACTOR * np.quantile(rain[rain > rain.min()] if rain.min() < rain.max() else rain, _QUANTILE)
+    least = _FACTOR * np.quantile(rain[rain >= _WET_MM_H], _QUANTILE)
     labels, count = ndimage.label(rain >= least, structure=np.ones((3, 3)))
     numbers = np.arange(1, count + 1)
     amount = ndimage.sum_labels(rain, labels, numbers)
