@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from echocast.nn import checks, torch_internals
+from echocast.nn import checks, opaque, torch_internals
 from echocast.nn.activations import activation as activation_of
 from echocast.nn.convolution import normalise
 from echocast.nn.fused.weights import GATES
@@ -72,9 +72,12 @@ class Cell(nn.Module):
     gates: int
     num_states: ClassVar[int] = 2
     """Tensors of the state: 2 for ``(h, c)``, 1 for ``h``."""
+    told: str | None = None
+    """This cell's settings for `opaque.sequence`; None for a cell outside of a layer."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        opaque.register(cls)
         told_in_full(cls, [CellSettings])
 
     def __init__(self, in_channels: int, hidden_channels: int, **options: Unpack[CellOptions]) -> None:
@@ -171,7 +174,10 @@ class Cell(nn.Module):
         if dropout is not None and dropout.x is not None and frames is not None:
             frames = frames * dropout.x
         if steps is not None:
-            hidden, last = self._sequence(frames, old, steps, mask, dropout, weights)
+            if opaque.takes(self, frames, old, steps):
+                hidden, last = opaque.sequence(self, frames, old, steps, mask, dropout, weights)
+            else:
+                hidden, last = self._sequence(frames, old, steps, mask, dropout, weights)
             return hidden, self._told(last)
         frame = None if frames is None else frames[0]
         stream = None if torch.is_grad_enabled() else self.streaming(old, frames)
@@ -195,15 +201,18 @@ class Cell(nn.Module):
             ValueError: a wrong number of dimensions or channels, dtype or device.
         """
         checks.cell_input(self, x)
-        weights = weights or self.weights()
+        return self._input_gates(x, weights or self.weights())
+
+    def _input_gates(self, x: Tensor, weights: CellWeights) -> Tensor:
+        """`input_gates` of what was checked."""
         if weights.x is None:
             raise ValueError(checks.NO_INPUT)
         bias = None if self.norm else weights.bias
         return self.input_convolution(x, weights.x, bias, weights.learned_padding)
 
     def all_input_gates(self, x: Tensor, weights: CellWeights) -> Tensor:
-        """`input_gates` for (time, batch, channel, *space)."""
-        gates = self.input_gates(x.flatten(0, 1), weights)
+        """`input_gates` for (time, batch, channel, *space), which was checked."""
+        gates = self._input_gates(x.flatten(0, 1), weights)
         return gates.reshape(*x.shape[:2], *gates.shape[1:])
 
     def draw_dropout(self, batch: int) -> Dropout | None:
@@ -265,7 +274,7 @@ class Cell(nn.Module):
         frames = None if x is None else x.unbind(0)
         hidden = []
         for t in range(steps):
-            frame = x_gates[t] if x_gates else None if frames is None else self.input_gates(frames[t], weights)
+            frame = x_gates[t] if x_gates else None if frames is None else self._input_gates(frames[t], weights)
             new = self.update(frame, state, weights, dropout)
             state = new if mask is None else self._where(mask[t], new, state)
             hidden.append(state[0])
@@ -306,6 +315,10 @@ class Cell(nn.Module):
 
     def _gate_bytes(self, x: Tensor) -> int:
         return x.numel() // max(x.shape[2], 1) * self.gates * self.hidden_channels * x.element_size()
+
+    def fuses_when_run(self, x: Tensor | None, state: CellState) -> bool:
+        """Whether this cell would have a fast way for such a sequence if no compiler were at work."""
+        return False
 
     def streaming(self, state: CellState, x: Tensor | None) -> StreamingLayer | None:
         """This layer from `state` on, frame by frame, if there is a fast way for inputs like `x`; without gradients.

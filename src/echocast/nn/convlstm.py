@@ -183,19 +183,26 @@ class ConvLSTMCell(Cell):
                 None if x is None else lambda frame: self.input_gates(frame, weights)
             )
 
+    def fuses_when_run(self, x: Tensor | None, state: CellState) -> bool:
+        """See `Cell.fuses_when_run`."""
+        weights = self.weights()
+        of_kind = state[0].device.type == "cpu" and weights.h.dtype in (torch.float32, torch.bfloat16)
+        return of_kind and self._has_a_fused_form(weights) and _products(state, weights) >= fused.MIN_PRODUCTS
+
     def _fuses(self, x: Tensor | None, state: CellState, weights: CellWeights) -> bool:
+        if not self._has_a_fused_form(weights):
+            return False
+        return fused.takes(*weights, *state, x, products=_products(state, weights))
+
+    def _has_a_fused_form(self, weights: CellWeights) -> bool:
         convolution = self.state_convolution
         standard = self.uses_standard_gates and self.forget_gate
         if self.dims == 0 or not standard or not convolution.is_odd or convolution.groups > 1:
             return False
         kinds = {w.dtype for w in (weights.x, weights.h, weights.bias) if w is not None}
-        products = weights.h.numel() + (0 if weights.x is None else weights.x.numel())
-        h = state[0]
         if self.gate_activation != "sigmoid" and (kinds != {torch.float32} or torch.is_autocast_enabled("cpu")):
             return False  # a gate of nearly 1 would be rounded to 1, where a hard sigmoid has no slope
-        return len(kinds) == 1 and fused.takes(
-            *weights, *state, x, products=h.shape[0] * math.prod(h.shape[2:]) * products
-        )
+        return len(kinds) == 1
 
     def _fused_layer(self, state: CellState, weights: CellWeights) -> "Layer":
         convolution = self.input_convolution
@@ -212,6 +219,12 @@ class ConvLSTMCell(Cell):
     def zero_state(self, batch: int, *size: int) -> State:
         """The state before the first input; `size` is the state's spatial size."""
         return self.zeros(batch, *size), self.zeros(batch, *size)
+
+
+def _products(state: CellState, weights: CellWeights) -> int:
+    """Multiplications per time step."""
+    h, of_input = state[0], 0 if weights.x is None else weights.x.numel()
+    return h.shape[0] * math.prod(h.shape[2:]) * (weights.h.numel() + of_input)
 
 
 class ConvLSTM(RecurrentLayers[ConvLSTMCell]):

@@ -21,12 +21,12 @@ from torch.autograd import forward_ad
 
 from echocast.nn import torch_internals
 from echocast.nn.fused import switches
-from echocast.nn.fused.switches import always, direct, plain
+from echocast.nn.fused.switches import MIN_PRODUCTS, always, direct, plain
 
 if TYPE_CHECKING:
     from echocast.nn.fused.layer import Layer
 
-__all__ = ["always", "careful", "direct", "make_layer", "plain", "takes"]
+__all__ = ["MIN_PRODUCTS", "always", "careful", "direct", "make_layer", "plain", "takes"]
 
 _log = logging.getLogger(__name__)
 
