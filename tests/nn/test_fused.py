@@ -319,22 +319,26 @@ def test_winograds_matrices_are_exact_in_fractions(kernel: int) -> None:
 
 @pytest.mark.parametrize("kernel", [3, 5])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_winograds_convolution_and_its_gradients(kernel: int, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("space", [(16, 20), (13, 18), (67, 129)])
+def test_winograds_convolution_and_its_gradients(kernel: int, dtype: torch.dtype, space: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    images, channels, results, space = 3, 20, 24, (16, 20)
+    images, channels, results = 3, 20, 24
     weight = torch.randn(results, channels, kernel, kernel) / (channels * kernel**2) ** 0.5
     convolution = choose(weight, space, dtype, keep=True)
     assert convolution.wide
-    buffer = bordered(images, space, channels, convolution.border, dtype)
-    inner(buffer, convolution.border)[:] = torch.randn(images, *space, channels)
-    gradient = bordered(images, space, results, convolution.border, dtype)
-    inner(gradient, convolution.border)[:] = torch.randn(images, *space, results)
-    x = inner(buffer, convolution.border).movedim(-1, 1).double().requires_grad_()
+    buffer = bordered(images, convolution.room, channels, convolution.border, dtype)
+    inner(buffer, convolution.border, space)[:] = torch.randn(images, *space, channels)
+    gradient = bordered(images, convolution.room, results, convolution.border, dtype)
+    inner(gradient, convolution.border, space)[:] = torch.randn(images, *space, results)
+    x = inner(buffer, convolution.border, space).movedim(-1, 1).double().requires_grad_()
     w = weight.double().requires_grad_()
     bias = torch.randn(results)
     expected = F.conv2d(x, w, bias.double(), padding=kernel // 2)
-    dx, dw = torch.autograd.grad(expected, (x, w), inner(gradient, convolution.border).movedim(-1, 1).double())
-    made = torch.cat([convolution.forward(buffer, part, bias) for part in convolution.parts(images)])
+    shown = inner(gradient, convolution.border, space)
+    dx, dw = torch.autograd.grad(expected, (x, w), shown.movedim(-1, 1).double())
+    made = torch.empty(images, *space, results)
+    for part in convolution.parts(images):
+        made[part] = convolution.forward(buffer, part, bias)
     sums = convolution.weight_gradient()
     sums.add(gradient, buffer)
     for one, other in (

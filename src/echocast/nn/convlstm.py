@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Unpack
 import torch
 from torch import Tensor, nn
 
-from echocast.nn import fused
+from echocast.nn import fused, torch_internals
 from echocast.nn.cell import Cell, CellState, CellWeights, Dropout, StreamingLayer
 from echocast.nn.options import CellOptions, ConvLSTMOptions, Peephole
 from echocast.nn.sequence import RecurrentLayers
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 State = tuple[Tensor, Tensor]
 """Hidden state and cell state, each (batch, hidden, *space)."""
+
+
+_SMALL_KERNEL = 9
+"""Taps of a kernel up to which one convolution of input and state per time step is the faster way."""
 
 
 class ConvLSTMCell(Cell):
@@ -129,6 +133,11 @@ class ConvLSTMCell(Cell):
             gates = self._state_gates(h_masked, weights.h, None if self.norm else weights.bias)
         else:
             gates = self._state_gates(h_masked, weights.h) + x_gates
+        return self._next(gates, state, weights)
+
+    def _next(self, gates: Tensor, state: CellState, weights: CellWeights) -> State:
+        """The next ``(h, c)`` from the sum of input and state."""
+        h, c = state
         gates = self._normalised(gates, weights)
         if not self.forget_gate:
             out, new = self._without_forgetting(gates, c, weights)
@@ -166,12 +175,34 @@ class ConvLSTMCell(Cell):
         weights: CellWeights,
     ) -> tuple[Tensor, CellState]:
         if mask is not None or not self._fuses(x, state, weights):
+            if x is not None and mask is None and self._joins(x, weights):
+                return self._joined_sequence(x, state, dropout, weights)
             return super()._sequence(x, state, steps, mask, dropout, weights)
         with fused.careful(x, state[0]):
             layer = self._fused_layer(state, weights)
             x_gates = None if x is None or layer.joins else partial(self.all_input_gates, x, weights)
             output, h, c = layer.sequence(x, x_gates, steps)
         return output, (h, c)
+
+    def _joins(self, x: Tensor, weights: CellWeights) -> bool:
+        """Whether input and state had better be convolved together than one after the other: small kernels on CPUs."""
+        convolution = self.input_convolution
+        same = convolution.is_default and convolution == self.state_convolution
+        small = 0 < self.dims < 3 and math.prod(convolution.kernel) <= _SMALL_KERNEL
+        return same and small and x.device.type == "cpu" and weights.x is not None and not torch_internals.is_exporting()
+
+    def _joined_sequence(
+        self, x: Tensor, state: CellState, dropout: Dropout | None, weights: CellWeights
+    ) -> tuple[Tensor, CellState]:
+        """`Cell._sequence` with one convolution per time step."""
+        kernel = weights.h if weights.x is None else torch.cat([weights.x, weights.h], dim=1)
+        bias, hidden = None if self.norm else weights.bias, []
+        for frame in x.unbind(0):
+            h = state[0] if dropout is None or dropout.h is None else state[0] * dropout.h
+            gates = self._state_gates(torch.cat([frame, h], dim=1), kernel, bias)
+            state = self._next(gates, state, weights)
+            hidden.append(state[0])
+        return torch.stack(hidden), state
 
     def streaming(self, state: CellState, x: Tensor | None) -> StreamingLayer | None:
         """This layer as a `StreamingLayer`; see `Cell.streaming`."""
@@ -190,7 +221,8 @@ class ConvLSTMCell(Cell):
         return of_kind and self._has_a_fused_form(weights) and _products(state, weights) >= fused.MIN_PRODUCTS
 
     def _fuses(self, x: Tensor | None, state: CellState, weights: CellWeights) -> bool:
-        if not self._has_a_fused_form(weights):
+        space, kernel = state[0].shape[2:], weights.h.shape[2:]
+        if not self._has_a_fused_form(weights) or not fused.gains(kernel, space, learns=torch.is_grad_enabled()):
             return False
         return fused.takes(*weights, *state, x, products=_products(state, weights))
 
