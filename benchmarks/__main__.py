@@ -9,7 +9,19 @@ from pathlib import Path
 from benchmarks import timing
 from echocast.errors import EchocastError
 
-BENCHMARKS = ("archive", "large", "layers", "nowcast", "page", "prednet", "segmentation", "serve", "verify", "watch")
+BENCHMARKS = (
+    "archive",
+    "everyday",
+    "large",
+    "layers",
+    "nowcast",
+    "page",
+    "prednet",
+    "segmentation",
+    "serve",
+    "verify",
+    "watch",
+)
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -17,6 +17,7 @@ from echocast.nn import ConvLSTM, ConvLSTMCell, fused, torch_internals
 from echocast.nn.fused import compiler, lanes, winograd
 from echocast.nn.fused.buffers import bordered, inner
 from echocast.nn.fused.convolutions import choose
+from echocast.nn.fused.geometry import TILE
 from echocast.nn.fused.product import product
 
 
@@ -307,14 +308,14 @@ def test_products_of_planes(rows: int, columns: int) -> None:
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_winograds_matrices_are_exact_in_fractions(kernel: int) -> None:
     output, weight, inputs = winograd.matrices(kernel)
-    side = kernel + winograd.TILE - 1
+    side = kernel + TILE - 1
     signal, taps = [k * k - 3 for k in range(side)], [2 * k + 1 for k in range(kernel)]
     products = [
         sum(w * t for w, t in zip(row, taps, strict=True)) * sum(b * s for b, s in zip(other, signal, strict=True))
         for row, other in zip(weight, inputs, strict=True)
     ]
     made = [sum(a * p for a, p in zip(row, products, strict=True)) for row in output]
-    assert made == [sum(taps[j] * signal[i + j] for j in range(kernel)) for i in range(winograd.TILE)]
+    assert made == [sum(taps[j] * signal[i + j] for j in range(kernel)) for i in range(TILE)]
 
 
 @pytest.mark.parametrize("kernel", [3, 5])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from definitions import randomised
 from echocast.nn import LSTM, ConvGRU, ConvLSTM, opaque
-from echocast.nn.cell import Dropout
+from echocast.nn.carried import Dropout
 
 pytestmark = pytest.mark.usefixtures("as_users_run")
 
@@ -82,7 +82,8 @@ def test_pytorch_finds_no_fault_with_the_operation() -> None:
     cell = randomised(ConvLSTM(2, 3), scale=0.4).cells[0]
     tensors = [torch.randn(4, 2, 2, 5, 6), torch.randn(2, 3, 5, 6), torch.randn(2, 3, 5, 6), *cell.parameters()]
     names = "x h c weight_x weight_h bias own"
-    torch.library.opcheck(torch.ops.echocast.sequence.default, (tensors, names, cell.told, 0.0, 4, ""))
+    given = (tensors, names, cell.told, 0.0, 4, "")
+    torch.library.opcheck(torch.ops.echocast.sequence.default, given)  # type: ignore[no-untyped-call]
 
 
 def calls_in_graph(layer: Any, x: Tensor) -> int:

@@ -5,7 +5,7 @@ A cell computes its gates in two parts: `Cell.input_gates` is what the input add
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol, Unpack, runtime_checkable
+from typing import Any, ClassVar, Protocol, Unpack, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from echocast.nn import checks, opaque, torch_internals
 from echocast.nn.activations import activation as activation_of
+from echocast.nn.carried import CellState, CellWeights, Dropout
 from echocast.nn.convolution import normalise
 from echocast.nn.fused.weights import GATES
 from echocast.nn.initialisers import initialise
@@ -20,30 +21,8 @@ from echocast.nn.options import CellOptions
 from echocast.nn.settings import CellSettings
 from echocast.nn.signatures import told_in_full
 
-CellState = tuple[Tensor, ...]
-"""The state of one layer: hidden and cell state (h, c), or (h,) for a ConvGRU."""
-
 _CACHED = 4 << 20
 """Bytes of gates that still fit a processor's cache."""
-
-
-class CellWeights(NamedTuple):
-    """The parameters of a cell, read once per call: a parametrisation may compute each of them when it is read."""
-
-    x: Tensor | None
-    h: Tensor
-    bias: Tensor | None
-    gain: Tensor | None
-    learned_padding: Tensor | None
-    own: Tensor | None
-    """The peepholes of a ConvLSTM, the second bias of a ConvGRU."""
-
-
-class Dropout(NamedTuple):
-    """Factors for the channels of a cell's input and hidden state, (batch, channel, *ones); None for none."""
-
-    x: Tensor | None
-    h: Tensor | None
 
 
 @runtime_checkable

@@ -13,7 +13,8 @@ from typing import ClassVar, Unpack
 import torch
 from torch import Tensor, nn
 
-from echocast.nn.cell import Cell, CellState, CellWeights, Dropout
+from echocast.nn.carried import CellState, CellWeights, Dropout
+from echocast.nn.cell import Cell
 from echocast.nn.options import CellOptions, ConvGRUOptions
 from echocast.nn.sequence import RecurrentLayers
 from echocast.nn.settings import LayerSettings

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from echocast.nn import fused, torch_internals
-from echocast.nn.cell import Cell, CellState, CellWeights, Dropout, StreamingLayer
+from echocast.nn.carried import CellState, CellWeights, Dropout
+from echocast.nn.cell import Cell, StreamingLayer
 from echocast.nn.options import CellOptions, ConvLSTMOptions, Peephole
 from echocast.nn.sequence import RecurrentLayers
 from echocast.nn.settings import LayerSettings
@@ -127,7 +128,7 @@ class ConvLSTMCell(Cell):
         self, x_gates: Tensor | None, state: CellState, weights: CellWeights, dropout: Dropout | None = None
     ) -> State:
         """The next ``(h, c)``; see `Cell.update`."""
-        h, c = state
+        h = state[0]
         h_masked = h if dropout is None or dropout.h is None else h * dropout.h
         if x_gates is None:
             gates = self._state_gates(h_masked, weights.h, None if self.norm else weights.bias)
@@ -189,7 +190,9 @@ class ConvLSTMCell(Cell):
         convolution = self.input_convolution
         same = convolution.is_default and convolution == self.state_convolution
         small = 0 < self.dims < 3 and math.prod(convolution.kernel) <= _SMALL_KERNEL
-        return same and small and x.device.type == "cpu" and weights.x is not None and not torch_internals.is_exporting()
+        return (
+            same and small and x.device.type == "cpu" and weights.x is not None and not torch_internals.is_exporting()
+        )
 
     def _joined_sequence(
         self, x: Tensor, state: CellState, dropout: Dropout | None, weights: CellWeights

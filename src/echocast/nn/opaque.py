@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 
 from echocast.nn import fused, torch_internals
+from echocast.nn.carried import CellState, CellWeights, Dropout
 
 if TYPE_CHECKING:
-    from echocast.nn.cell import Cell, CellState, CellWeights, Dropout
+    from echocast.nn.cell import Cell
 
 _KINDS: dict[str, "type[Cell]"] = {}
 _WEIGHTS = ("weight_x", "weight_h", "bias", "gain", "learned_padding", "own")
@@ -39,7 +40,7 @@ def told(kind: "type[Cell]", in_channels: int, hidden_channels: int, options: di
     return json.dumps([_name(kind), in_channels, hidden_channels, kept], default=_plain_number, sort_keys=True)
 
 
-def takes(cell: "Cell", x: Tensor | None, state: "CellState", steps: int) -> bool:
+def takes(cell: "Cell", x: Tensor | None, state: CellState, steps: int) -> bool:
     """Whether a compiler is at work that should see this cell as one operation.
 
     It should where the number of time steps varies, and where the fused path would run; a short loop of a small layer
@@ -55,12 +56,12 @@ def takes(cell: "Cell", x: Tensor | None, state: "CellState", steps: int) -> boo
 def sequence(
     cell: "Cell",
     x: Tensor | None,
-    state: "CellState",
+    state: CellState,
     steps: int,
     mask: Tensor | None,
-    dropout: "Dropout | None",
-    weights: "CellWeights",
-) -> "tuple[Tensor, CellState]":
+    dropout: Dropout | None,
+    weights: CellWeights,
+) -> tuple[Tensor, CellState]:
     """All hidden states (time, batch, hidden, *space) and the last state of a cell that `takes` has taken."""
     dropped = None if dropout is None else dropout.h
     given = {"x": x, "mask": mask, "dropout": dropped, "h": state[0], "c": state[1] if len(state) > 1 else None}
@@ -73,9 +74,7 @@ def sequence(
 
 
 @torch.library.custom_op("echocast::sequence", mutates_args=())
-def _forward(
-    tensors: list[Tensor], names: str, told: str, zoneout: float, steps: int, autocast: str
-) -> list[Tensor]:
+def _forward(tensors: list[Tensor], names: str, told: str, zoneout: float, steps: int, autocast: str) -> list[Tensor]:
     # Detached, as autocast would keep what it casts a parameter to, here without its derivative.
     given = [tensor.detach() for tensor in tensors]
     return [_own(tensor) for tensor in _computed(given, names, told, zoneout, steps, autocast)]
@@ -102,9 +101,7 @@ def _backward(
 ) -> list[Tensor]:
     wanted = needed.split()
     with torch_internals.recording(), torch.enable_grad():
-        leaves = [
-            t.detach().requires_grad_(name in wanted) for name, t in zip(names.split(), tensors, strict=True)
-        ]
+        leaves = [t.detach().requires_grad_(name in wanted) for name, t in zip(names.split(), tensors, strict=True)]
         made = _computed(leaves, names, told, zoneout, steps, autocast)
         pairs = [(one, d) for one, d in zip(made, gradients, strict=True) if one.requires_grad]
         inputs = [leaf for leaf in leaves if leaf.requires_grad]
@@ -113,21 +110,12 @@ def _backward(
 
 
 @_backward.register_fake
-def _(
-    gradients: list[Tensor],
-    tensors: list[Tensor],
-    needed: str,
-    names: str,
-    told: str,
-    zoneout: float,
-    steps: int,
-    autocast: str,
-) -> list[Tensor]:
+def _(_gradients: list[Tensor], tensors: list[Tensor], needed: str, names: str, *_: Any) -> list[Tensor]:
     wanted = needed.split()
     return [t.new_empty(t.shape) for name, t in zip(names.split(), tensors, strict=True) if name in wanted]
 
 
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:  # noqa: ARG001  # PyTorch's name
     tensors, *ctx.settings = inputs
     ctx.save_for_backward(*tensors)
 
@@ -146,8 +134,6 @@ torch.library.register_autograd("echocast::sequence", _gradients, setup_context=
 def _computed(
     tensors: Sequence[Tensor], names: str, told: str, zoneout: float, steps: int, autocast: str
 ) -> list[Tensor]:
-    from echocast.nn.cell import CellWeights, Dropout  # they need this module
-
     given = dict(zip(names.split(), tensors, strict=True))
     cell = _cell(told, zoneout)
     state = tuple(given[name] for name in ("h", "c")[: cell.num_states])

@@ -19,7 +19,8 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils.checkpoint import checkpoint
 
 from echocast.nn import checks, fused, opaque, states, torch_internals
-from echocast.nn.cell import Cell, CellState, Dropout, StreamingLayer
+from echocast.nn.carried import CellState, Dropout
+from echocast.nn.cell import Cell, StreamingLayer
 from echocast.nn.layout import Layout, opened, restored, valid_steps
 from echocast.nn.settings import CellSettings, LayerSettings
 from echocast.nn.signatures import told_in_full

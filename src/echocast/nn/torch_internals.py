@@ -68,7 +68,9 @@ def _can_record() -> bool:
         with recording():
             return True
     except (AttributeError, TypeError):
-        _log.warning("PyTorch %s has changed: torch.compile writes recurrent layers out step by step", torch.__version__)
+        _log.warning(
+            "PyTorch %s has changed: torch.compile writes recurrent layers out step by step", torch.__version__
+        )
         return False
 
 

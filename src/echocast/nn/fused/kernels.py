@@ -28,7 +28,13 @@ def step(
     """
     active, _ = _activation(gate)
     narrow = Rows(bf16)
-    tensors = {"raw": Rows(at="grid") if wide else narrow, "c": Rows(), "new": Rows(), "h": narrow, "next": Rows(bf16, at="grid")}
+    tensors = {
+        "raw": Rows(at="grid") if wide else narrow,
+        "c": Rows(),
+        "new": Rows(),
+        "h": narrow,
+        "next": Rows(bf16, at="grid"),
+    }
     if peephole:
         tensors["peephole"] = _peephole(peephole)
     if x_gates:

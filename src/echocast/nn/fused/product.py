@@ -1,7 +1,8 @@
 """Matrix products of many planes at once, of the sizes of Winograd's tiles.
 
-With AVX-512, a block of 6 rows and 64 columns of the result stays in registers while the shared dimension runs: 10 to 30
-% faster than MKL. Other processors have no room for such a block, and there PyTorch's own product is twice as fast.
+With AVX-512, a block of 6 rows and 64 columns of the result stays in registers while the shared dimension runs, which
+is 10 to 30 % faster than MKL. Other processors have no room for such a block, and PyTorch's own product is twice as
+fast there.
 """
 
 import ctypes
