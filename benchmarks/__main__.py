@@ -11,12 +11,19 @@ from echocast.errors import EchocastError
 
 BENCHMARKS = (
     "archive",
+<<<<<<< HEAD
     "everyday",
+=======
+>>>>>>> main
     "large",
     "layers",
     "nowcast",
     "page",
     "prednet",
+<<<<<<< HEAD
+=======
+    "scale",
+>>>>>>> main
     "segmentation",
     "serve",
     "verify",

@@ -38,6 +38,13 @@ nitpick_ignore_regex = [(r"py:.*", rf"(?!(?:{_documented})\.\w+$).*"), (r"py:.*"
 
 man_pages = [("reference/commands", "echocast", "nowcasting of fields that move", "The echocast developers", 1)]
 
+# What `scripts/site --links` asks: a server that is slow or wants no robots is no broken link.
+linkcheck_ignore = [r"https?://(localhost|127\.0\.0\.1)", r"https://echocast\.readthedocs\.io"]
+linkcheck_allowed_redirects = {r"https://doi\.org/.*": r".*", r"https?://.*": r"https?://.*"}
+linkcheck_anchors = False
+linkcheck_retries, linkcheck_timeout, linkcheck_workers = 3, 30, 4
+linkcheck_report_timeouts_as_broken = False
+
 html_theme = "pydata_sphinx_theme"
 html_title = "echocast"
 html_logo = "_static/logo.svg"

@@ -15,6 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from echocast._version import __version__ as __version__
+from echocast.errors import MissingDependency
 
 if TYPE_CHECKING:
     from echocast.errors import EchocastError
@@ -82,7 +83,13 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'echocast' has no attribute {name!r}; it has: {', '.join(__all__)}")
     module, _, there = _HOMES[name].partition(":")
-    return getattr(importlib.import_module(f"echocast.{module}"), there or name)
+    try:
+        home = importlib.import_module(f"echocast.{module}")
+    except ModuleNotFoundError as bad:
+        if (bad.name or "echocast").startswith("echocast"):
+            raise
+        raise MissingDependency(str(bad.name), "radar") from bad
+    return getattr(home, there or name)
 
 
 def __dir__() -> list[str]:

@@ -76,7 +76,8 @@ def parallel_map(
         for item in items:
             yield item, work(item)
         return
-    work = partial(_work_on, pickle.dumps(work))  # unpickled in each process once, not with each item
+    # Unpickled in each process once, not with each item.
+    work = partial(_work_on_dask if workers.dask else _work_on, pickle.dumps(work))
     with _executor(workers) as executor:
         waiting: deque[tuple[T, Future[R]]] = deque()
         rest = iter(items)
@@ -94,6 +95,14 @@ def parallel_map(
 
 def _work_on(pickled: bytes, item: Any) -> Any:
     return _unpickled(pickled)(item)
+
+
+def _work_on_dask(pickled: bytes, item: Any) -> Any:
+    """The same in a task of Dask, which gives no parts of its own to the cluster: xarray would lock files by it."""
+    import dask
+
+    with dask.config.set(scheduler="synchronous"):
+        return _work_on(pickled, item)
 
 
 @lru_cache(maxsize=1)

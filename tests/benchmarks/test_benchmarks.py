@@ -10,7 +10,7 @@ from benchmarks.layers import CASES, QUICK, Case, _peak, build
 from benchmarks.timing import by_turns, geometric_mean
 
 import benchmarks
-from benchmarks import keras_times, prednet
+from benchmarks import keras_times, prednet, scale_worker
 from echocast.models.prednet import PredNet
 from echocast.nn import compat
 
@@ -108,6 +108,17 @@ def test_archive_reads_windows_and_wants_real_files_for_the_rest(
     monkeypatch.delenv("ECHOCAST_DATA", raising=False)
     assert main(["archive"]) == 1
     assert "ECHOCAST_DATA names no folder" in capsys.readouterr().err
+
+
+@pytest.mark.slow  # a cluster starts for each of two archives
+def test_scale_tells_time_and_memory_by_length(tmp_path: Path) -> None:
+    out = tmp_path / "scale.md"
+    assert main(["scale", "--quick", "--out", str(out)]) == 0
+    text = out.read_text(encoding="utf-8")
+    for stage in scale_worker.STAGES:
+        assert f"| 144 | {stage} |" in text
+        assert f"| 288 | {stage} |" in text
+    assert "| archive, a frame |" in text
 
 
 @pytest.mark.slow  # a process starts beside half a gigabyte

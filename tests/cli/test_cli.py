@@ -31,6 +31,7 @@ ALL_VERBS = [
     "show",
     "download",
     "train",
+    "reforecast",
     "verify",
     "demo",
     "models",

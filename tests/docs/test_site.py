@@ -106,6 +106,15 @@ def test_every_public_name_is_in_the_reference(extension: ModuleType) -> None:
             assert module in told | inner, f"{module} has public names and no page in docs/reference/python"
 
 
+def test_links_to_the_outside_are_checked_every_week() -> None:
+    """Not here, where there is no network: the workflow calls what the script offers."""
+    steps = (ROOT / ".github" / "workflows" / "slow.yml").read_text(encoding="utf-8")
+    assert "./scripts/site --links" in steps
+    script = (ROOT / "scripts" / "site").read_text(encoding="utf-8")
+    assert "--links) links=yes" in script
+    assert "-b linkcheck" in script
+
+
 def test_every_page_has_one_title() -> None:
     for page in DOCS.rglob("*.md"):
         text = re.sub(r"(?ms)^(`{3,}).*?^\1$", "", page.read_text(encoding="utf-8"))

@@ -107,7 +107,7 @@ def test_an_xarray_that_has_changed_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_supported_xarray_is_that_of_the_project() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    assert _lazy.SUPPORTED in project["dependencies"]
+    assert _lazy.SUPPORTED in project["optional-dependencies"]["radar"]
 
 
 def test_many_values_are_found_by_bisection_as_few_are_by_hashing() -> None:

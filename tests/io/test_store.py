@@ -85,3 +85,30 @@ def test_channels_and_times_within_a_second_are_kept(tmp_path: Path, values: boo
     assert stored.channel.values.tolist() == ["red", "green", "blue"]
     np.testing.assert_array_equal(stored.time.values, clip.time.values)
     np.testing.assert_array_equal(stored.values[1:], clip.values[1:])
+
+
+def test_a_transaction_lists_the_last_chunks_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the archive is, the lists that a transaction writes are of one size."""
+    monkeypatch.setattr(store, "_CHUNKS_A_LIST", 4)
+    monkeypatch.setattr(store, "CHUNK_BYTES", 2 * 20 * 24)
+    rain = example_files.field(example_files.blob(48))
+    repository = store.repository(tmp_path / "s.zarr", create=True)
+    sizes = []
+    for number in range(48):
+        repository = store.repository(tmp_path / "s.zarr", create=False)  # another process: the store tells its lists
+        session = repository.writable_session("main")
+        group = zarr.open_group(session.store, mode="a")
+        if not number:
+            store.create(group, grid_of(rain), rain.time.values[0], STEP, {})
+        store.extend(group, number + 1)
+        palette = store.palette(group)
+        assert palette is not None
+        frame = palette.encode(rain.values[number])
+        store.keep_palette(group, palette)
+        store.put(group, {number: frame})
+        before = {path.name for path in (tmp_path / "s.zarr" / "manifests").glob("*")}
+        session.commit("one frame")
+        made = [path for path in (tmp_path / "s.zarr" / "manifests").iterdir() if path.name not in before]
+        sizes.append(sum(path.stat().st_size for path in made))
+    assert max(sizes[40:48]) < 1.2 * max(sizes[4:12])
+    np.testing.assert_array_equal(archive.open(tmp_path / "s.zarr").values, rain.values)

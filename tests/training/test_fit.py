@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -403,39 +404,85 @@ def test_a_start_of_other_sizes_is_refused(archives: tuple[Path, Path], tmp_path
         fit.fit(plan(*archives, f"training.init_from={tmp_path / 'o.safetensors'}"), tmp_path / "run")
 
 
-@pytest.mark.slow  # two processes start and train
-def test_two_processes_have_the_losses_of_one(archives: tuple[Path, Path], tmp_path: Path) -> None:
-    table = f"""
+TWO_RUNS = """
 [model]
 name = "encoder_forecaster"
 hidden_channels = [4]
 patch = 4
 [data]
-train = "{archives[0]}"
-validation = "{archives[1]}"
+train = "{train}"
+validation = "{validation}"
 past = 3
 future = 3
+in_memory = {in_memory}
 [training]
 max_steps = 6
 validation_interval = 2
 batch_size = 4
 accelerator = "cpu"
 """
-    (tmp_path / "e.toml").write_text(table)
-    program = str(Path(sys.executable).with_name("echocast"))
-    words = ["train", str(tmp_path / "e.toml"), "--out"]
-    torchrun = [str(Path(sys.executable).with_name("torchrun")), "--no-python", "--nproc-per-node", "2"]
-    where = ["--master-addr", "127.0.0.1", "--master-port", "0", "--rdzv-endpoint", "127.0.0.1:0"]
-    calm = os.environ | {"OMP_NUM_THREADS": "1"}
-    for name, line in (("one", [program]), ("two", [*torchrun, *where[4:], "--rdzv-backend", "c10d", program])):
-        done = subprocess.run(
-            [*line, *words, str(tmp_path / name)], capture_output=True, text=True, check=False, env=calm
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-    one, two = (np.genfromtxt(tmp_path / n / "metrics.csv", delimiter=",", names=True) for n in ("one", "two"))
+
+
+def trained(folder: Path, name: str, table: str, *, processes: int) -> str:
+    """Train by the command in a process, or in several that `torchrun` starts; what they say on standard error."""
+    (folder / f"{name}.toml").write_text(table)
+    program = [str(Path(sys.executable).with_name("echocast")), "-v"]
+    torchrun = [str(Path(sys.executable).with_name("torchrun")), "--no-python", "--nproc-per-node", str(processes)]
+    where = ["--rdzv-endpoint", "127.0.0.1:0", "--rdzv-backend", "c10d"]
+    line = [*torchrun, *where, *program] if processes > 1 else program
+    calm = os.environ | {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(folder / "cache")}
+    words = ["train", str(folder / f"{name}.toml"), "--out", str(folder / name)]
+    done = subprocess.run([*line, *words], capture_output=True, text=True, check=False, env=calm)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stderr
+
+
+def check_alike(folder: Path) -> None:
+    """The runs ``one`` and ``two`` have the same losses and weights."""
+    one, two = (np.genfromtxt(folder / n / "metrics.csv", delimiter=",", names=True) for n in ("one", "two"))
     assert len(one) == 3
     for column in ("trainloss", "validationloss", "validationcsi"):
         np.testing.assert_allclose(two[column], one[column], rtol=1e-5, atol=1e-7, err_msg=column)
-    weights = [base.load(tmp_path / name / "weights.safetensors").state_dict() for name in ("one", "two")]
+    weights = [base.load(folder / name / "weights.safetensors").state_dict() for name in ("one", "two")]
     for name, value in weights[0].items():
         torch.testing.assert_close(weights[1][name], value, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow  # two processes start and train
+def test_two_processes_have_the_losses_of_one(archives: tuple[Path, Path], tmp_path: Path) -> None:
+    table = TWO_RUNS.format(train=archives[0], validation=archives[1], in_memory="true")
+    trained(tmp_path, "one", table, processes=1)
+    trained(tmp_path, "two", table, processes=2)
+    check_alike(tmp_path)
+
+
+@pytest.mark.slow  # two processes start and train
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_two_processes_learn_from_a_bucket_what_one_learns_from_a_disk(
+    archives: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows are read from the server when they are needed, each by the process that learns from it, ahead of time."""
+    moto = pytest.importorskip("moto.server", reason="moto is not installed")
+    import boto3
+
+    local = TWO_RUNS.format(train=archives[0], validation=archives[1], in_memory="true")
+    trained(tmp_path, "one", local, processes=1)
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    keys = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
+    for name, value in (keys | {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}).items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3", region_name="us-east-1", endpoint_url=f"http://{host}:{port}")
+    client.create_bucket(Bucket="rain")
+    for place in archives:
+        for path in (one for one in place.rglob("*") if one.is_file()):
+            client.upload_file(str(path), "rain", f"{place.name}/{path.relative_to(place).as_posix()}")
+    remote = (f"s3://rain/{place.name}" for place in archives)
+    table = TWO_RUNS.format(train=next(remote), validation=next(remote), in_memory="false")
+    told = trained(tmp_path, "two", table, processes=2)
+    server.stop()
+    check_alike(tmp_path)
+    waits = re.findall(r"process (\d) of 2: waited ([\d.]+) s of ([\d.]+) s for batches", told)
+    assert sorted(rank for rank, _, _ in waits) == ["0", "1"]
+    assert all(float(waited) < 0.5 * float(spent) for _, waited, spent in waits), waits

@@ -46,8 +46,9 @@ class Frame:
     def is_blank(self) -> bool:
         """Whether no cell is observed."""
         if self.data.dtype == np.float32:
-            return not np.isfinite(self.data).any()
-        return not np.isfinite(self.palette)[self.data].any()
+            return not any(np.isfinite(row).any() for row in self.data)  # most often the first rows tell
+        known = np.isfinite(self.palette)
+        return not any(known[row].any() for row in self.data)
 
     def equals(self, other: "Frame") -> bool:
         """Whether both hold the same values, NaN included."""

@@ -39,6 +39,7 @@ VERBS = (
     "detect",
     "download",
     "train",
+    "reforecast",
     "verify",
     "point",
     "basins",

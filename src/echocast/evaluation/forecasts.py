@@ -40,16 +40,18 @@ class ForecastFiles:
     _paths: dict[np.datetime64, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        paths = sorted(self.folder.rglob("*.nc")) if self.folder.is_dir() else []
+        paths = forecasts_in(self.folder)
         if not paths:
             raise DataError(f"{self.folder}: holds no .nc files; give a folder of forecasts of `echocast nowcast`")
+        grids: set[str] = set()
         for path in paths:
-            forecast = forecast_file.from_netcdf(path)
-            fields.check_same_grid(self.grid, forecast, str(path))
-            issued = forecast.forecast_reference_time.values
-            other = self._paths.setdefault(issued.astype("datetime64[ns]")[()], path)
+            about = forecast_file.about(path)
+            if about.grid not in grids:
+                fields.check_same_grid(self.grid, forecast_file.from_netcdf(path), str(path))
+                grids.add(about.grid)
+            other = self._paths.setdefault(about.issued, path)
             if other != path:
-                raise DataError(f"{path}: was issued at {issued}, as {other} was; keep one of them")
+                raise DataError(f"{path}: was issued at {about.issued}, as {other} was; keep one of them")
 
     @cached_property
     def members(self) -> int:
@@ -76,6 +78,11 @@ class ForecastFiles:
                 f"{path}: does not hold all lead times to {leads[-1] / np.timedelta64(1, 'm'):g} min; lower --minutes"
             ) from bad
         return chosen if chosen.ndim == 4 else chosen[None]
+
+
+def forecasts_in(folder: Path) -> list[Path]:
+    """The forecast files below a folder, sorted; hidden ones are of a command that was stopped, or is at work."""
+    return sorted(path for path in folder.rglob("*.nc") if not path.name.startswith("."))
 
 
 ForecastSource = Forecaster | ForecastFiles

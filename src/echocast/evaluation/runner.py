@@ -8,15 +8,13 @@ stopped goes on where it stopped. Memory holds a few windows at a time and the s
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
 
 from echocast import archive, fields, parallel
@@ -29,11 +27,12 @@ from echocast.evaluation.config import (
     bootstrap_blocks,
     masks,
 )
-from echocast.evaluation.forecasts import ForecastFiles, ForecastSource
+from echocast.evaluation.forecasts import ForecastFiles, ForecastSource, forecasts_in
 from echocast.evaluation.kept import KeptSums
 from echocast.evaluation.result import BlockSums, VerificationResult
 from echocast.evaluation.scoring import sums_of_block
 from echocast.models import base
+from echocast.models._threads import at_most
 from echocast.samples import splits
 from echocast.samples.segments import observed
 
@@ -80,7 +79,7 @@ class Job:
         files = [
             (str(path), path.stat().st_size, path.stat().st_mtime_ns)
             for folder in self.forecasts.values()
-            for path in sorted(Path(folder).rglob("*.nc"))
+            for path in forecasts_in(Path(folder))
         ]
         times = self.rain.time.values
         about = [str(times[0]), str(times[-1]), len(times), weights, files, __version__]
@@ -104,7 +103,7 @@ class _Scorer:
     threads: int
 
     def __call__(self, block: BootstrapBlock) -> BlockSums:
-        with _threads(self.threads):
+        with at_most(self.threads):
             return sums_of_block(self.job.rain, self.job.sources, self.job.config, block)
 
 
@@ -184,18 +183,6 @@ def run(
     if kept:
         kept.remove()
     return _result(job.rain, job.config, blocks, [sums[block.name] for block in blocks])
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """At most `count` threads in PyTorch and in the scores, for a process that shares the machine with others."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(min(before, count))
-    try:
-        with parallel.thread_limit(count):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _cases(blocks: Iterable[BootstrapBlock]) -> int:

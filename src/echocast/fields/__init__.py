@@ -17,6 +17,7 @@ guard; reflectivity becomes rain and back in `echocast.zr`, whose names are here
     ('time', 'channel', 'y', 'x')
 """
 
+from echocast.fields import _dask
 from echocast.fields.field import check, is_whole, make
 from echocast.fields.grid import (
     check_same_grid,
@@ -39,6 +40,8 @@ from echocast.fields.regridding import Places, regridded
 from echocast.fields.times import Clock, clock, follows, format_time, time_step, tolerance
 from echocast.fields.units import MAX_RATE, agreed_unit, kind_of_unit, limited, to_rain_rate
 from echocast.zr import MARSHALL_PALMER, ZR, ZR_RELATIONS, rain_rate, reflectivity, zr_relation
+
+_dask.ask_later()
 
 NAME, UNITS = RAINFALL_RATE.name, RAINFALL_RATE.units
 """The name and unit of a field of rain."""

@@ -12,10 +12,13 @@ stand beside it. Rain rates of an ensemble are rounded to 10 significant bits (w
 Source: CF conventions 1.11.
 """
 
+import hashlib
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import xarray as xr
 
@@ -112,6 +115,40 @@ def from_netcdf(path: Path) -> xr.DataArray:
     forecast.attrs.pop("ancillary_variables", None)
     forecast.attrs |= ({"grid_mapping": "crs"} if "crs" in crs else {}) | provenance
     return fields.check(forecast)
+
+
+@dataclass(frozen=True)
+class About:
+    """What is told of a forecast file without reading its values.
+
+    Args:
+        issued: the time of issue.
+        grid: differs where the grid does: a digest of `y`, `x` and the projection.
+        leads: how many lead times there are.
+    """
+
+    issued: np.datetime64
+    grid: str
+    leads: int
+
+
+def about(path: Path) -> About:
+    """The time of issue and grid of a file that `to_netcdf` wrote, in a millisecond.
+
+    Raises:
+        UnreadableFile: any other file, or one that is cut off.
+    """
+    try:
+        with h5py.File(path) as data:
+            time = data["forecast_reference_time"]
+            if time.attrs["units"] != _TIME["units"] or not len(data["lead"]):
+                raise ValueError(f"its time is in {time.attrs['units']}")
+            crs = data["crs"].attrs.get("crs_wkt", "") if "crs" in data else ""
+            place = (data["y"][:].tobytes(), data["x"][:].tobytes(), str(crs).encode())
+            grid = hashlib.sha256(b"|".join(place)).hexdigest()
+            return About(np.datetime64(int(time[()]), "s").astype("datetime64[ns]"), grid, len(data["lead"]))
+    except (OSError, KeyError, ValueError, RuntimeError) as bad:
+        raise UnreadableFile(f"{path}: is no forecast of echocast ({' '.join(str(bad).split())[:120]})") from bad
 
 
 def _name_of_forecast(data: xr.Dataset) -> str:

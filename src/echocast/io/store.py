@@ -31,6 +31,8 @@ from echocast.io.palette import CHANNELS, INDEX, PALETTE, QUANTITY, Palette
 CHUNK_BYTES = 4 * 2**20
 MAX_CHUNK_FRAMES = 288
 _SLAB_CHUNKS = 4
+_CHUNKS_A_LIST = 1024
+"""Chunks along time that one of Icechunk's lists holds."""
 _SECOND = np.timedelta64(1, "s")
 
 icechunk.set_logs_filter("icechunk=error")  # its warning of concurrent writers is answered by `alone`
@@ -50,7 +52,7 @@ def repository(location: Location, *, create: bool) -> icechunk.Repository:
         if icechunk.Repository.exists(storage):
             return icechunk.Repository.open(storage)
         if create:
-            return icechunk.Repository.create(storage)
+            return icechunk.Repository.create(storage, _config())
     raise DataError(f"{location}: is no echocast archive; make one with `echocast archive add {location} INPUT...`")
 
 
@@ -201,11 +203,12 @@ def put_before(group: zarr.Group, frames: int) -> None:
 def put(group: zarr.Group, frames: dict[int, np.ndarray]) -> None:
     """Write frames at their places, in stretches, so that each chunk is written once."""
     found, kept, seen = np.array(sorted(frames)), part(group, data_name(group)), part(group, "observed")
-    slab = found // (kept.chunks[0] * _SLAB_CHUNKS)
+    slab = found // (kept.chunks[0] * _SLAB_CHUNKS if kept.chunks[0] > 1 else 1)  # a large frame is written as it is
     for stretch in np.split(found, np.flatnonzero((np.diff(found) > 1) | (np.diff(slab) > 0)) + 1):
         if len(stretch):
             where = slice(int(stretch[0]), int(stretch[-1]) + 1)
-            kept[where] = np.stack([frames[int(location)] for location in stretch])
+            values = [frames[int(location)] for location in stretch]
+            kept[where] = values[0][None] if len(values) == 1 else np.stack(values)
             seen[where] = True
 
 
@@ -259,9 +262,19 @@ def _local(folder: Path, *, create: bool) -> icechunk.Repository:
         partial = folder.with_name(f".{folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        icechunk.Repository.create(icechunk.local_filesystem_storage(str(partial)))
+        icechunk.Repository.create(icechunk.local_filesystem_storage(str(partial)), _config())
         partial.replace(folder)  # so that a store is there whole or not at all
         return icechunk.Repository.open(storage)
+
+
+def _config() -> icechunk.RepositoryConfig:
+    """How Icechunk lists the chunks of a new store: in parts along time, of which a transaction writes the last anew.
+
+    One list of all chunks would be written by every transaction, and grow with the archive.
+    """
+    along_time: dict[Any, int] = {icechunk.ManifestSplitDimCondition.DimensionName("time"): _CHUNKS_A_LIST}
+    parts = icechunk.ManifestSplittingConfig.from_dict({icechunk.ManifestSplitCondition.AnyArray(): along_time})
+    return icechunk.RepositoryConfig(manifest=icechunk.ManifestConfig(splitting=parts))
 
 
 def _no_archive(folder: Path) -> str:

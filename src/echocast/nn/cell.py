@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol, Unpack, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from echocast.nn import checks, opaque, torch_internals
@@ -20,6 +19,7 @@ from echocast.nn.initialisers import initialise
 from echocast.nn.options import CellOptions
 from echocast.nn.settings import CellSettings
 from echocast.nn.signatures import told_in_full
+from echocast.shapes import Bool, Float
 
 _CACHED = 4 << 20
 """Bytes of gates that still fit a processor's cache."""

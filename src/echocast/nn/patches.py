@@ -9,9 +9,10 @@ patch.
     [0.0, 1.0, 4.0, 5.0]
 """
 
-from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+
+from echocast.shapes import Float
 
 
 def to_patches(images: Float[Tensor, "*batch channel y x"], patch: int) -> Float[Tensor, "*batch patches rows columns"]:

@@ -12,7 +12,6 @@ from numbers import Integral
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
-from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
@@ -24,6 +23,7 @@ from echocast.nn.cell import Cell, StreamingLayer
 from echocast.nn.layout import Layout, opened, restored, valid_steps
 from echocast.nn.settings import CellSettings, LayerSettings
 from echocast.nn.signatures import told_in_full
+from echocast.shapes import Bool, Float, Int
 
 C = TypeVar("C", bound=Cell)
 

@@ -19,12 +19,12 @@ from collections.abc import Callable
 from typing import Any, TypedDict, Unpack
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from echocast.nn import fused
 from echocast.nn.convolution import by_dimension
 from echocast.nn.layout import opened, restored, valid_steps
+from echocast.shapes import Float, Int
 
 Memories = tuple[Tensor, Tensor, Tensor]
 """Hidden state, cell state and spatiotemporal memory: of a cell each (batch, hidden, y, x)."""

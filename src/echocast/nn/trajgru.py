@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, TypedDict, Unpack
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -25,6 +24,7 @@ from echocast.nn.initialisers import Initialiser
 from echocast.nn.options import PerLayer
 from echocast.nn.sequence import RecurrentLayers
 from echocast.nn.settings import LayerSettings
+from echocast.shapes import Float
 
 FLOW_CHANNELS, FLOW_KERNEL = 32, 5
 """The hidden channels of the network that gives the places, and the size of its kernels."""

@@ -127,7 +127,12 @@ def origin(forecaster: base.Forecaster) -> dict[str, str]:
 
 
 def forecast_from(
-    past: xr.DataArray, forecaster: base.Forecaster | str | Path, *, minutes: float = 90, members: int | None = None
+    past: xr.DataArray,
+    forecaster: base.Forecaster | str | Path,
+    *,
+    minutes: float = 90,
+    members: int | None = None,
+    seed: int = 0,
 ) -> xr.DataArray:
     """The forecast (lead, y, x), or (member, lead, y, x), that follows a field's frames.
 
@@ -136,6 +141,7 @@ def forecast_from(
         forecaster: itself, its name, or the path of a checkpoint.
         minutes: how far to forecast, rounded up to whole time steps.
         members: how many futures an ensemble forecaster makes; None for one forecast.
+        seed: what the differences of the members are drawn from.
 
     Returns:
         The forecast. A deterministic one of a network of rain carries the expected rain, for sums, as the coordinate
@@ -153,11 +159,8 @@ def forecast_from(
     tensor, context = tensors.to_tensor(past), tensors.context_of(past, steps=steps)
     if members is None:
         future = forecaster.forecast(tensor, steps, context=context)
-    elif isinstance(forecaster, base.EnsembleForecaster):
-        future = forecaster.ensemble(tensor, steps, members=members, context=context)
     else:
-        known = ", ".join(n for n in base.names() if issubclass(base.forecaster_class(n), base.EnsembleForecaster))
-        raise ModelError(f"{type(forecaster).__name__} has no members; of these there are: {known}")
+        future = check_members(forecaster).ensemble(tensor, steps, members=members, seed=seed, context=context)
     forecast = tensors.to_forecast(future, past)
     forecast.attrs |= origin(forecaster)
     if members is None and wants_expected(forecaster, past):
@@ -165,6 +168,14 @@ def forecast_from(
         means = [rule.of(frame, lead).numpy()[:, 0] for lead, frame in enumerate(future[0].chunk(steps))]
         return amounts.with_expected(forecast, np.concatenate(means))
     return forecast
+
+
+def check_members(forecaster: base.Forecaster) -> base.EnsembleForecaster:
+    """The forecaster, as one that makes members; raises `ModelError` for one that does not."""
+    if isinstance(forecaster, base.EnsembleForecaster):
+        return forecaster
+    known = ", ".join(n for n in base.names() if issubclass(base.forecaster_class(n), base.EnsembleForecaster))
+    raise ModelError(f"{type(forecaster).__name__} has no members; of these there are: {known}")
 
 
 def wants_expected(forecaster: base.Forecaster, past: xr.DataArray) -> bool:

@@ -66,7 +66,7 @@ def write(
     seen = reducing.reduced_frames(past.assign_coords(observed=("time", segments.observed(past))), by)
     notes = nowcasts.notes(model, found)
     if members is None and nwp is None:
-        forecast = _streamed(past, forecaster, out, minutes=minutes, notes=notes, command=command, by=by)
+        forecast = streamed(past, forecaster, out, minutes=minutes, notes=notes, command=command, by=by)
     else:
         if nwp is None:
             made = nowcasts.forecast_from(past, forecaster, minutes=minutes, members=members)
@@ -82,7 +82,7 @@ def write(
     return Written(shown, (past.sizes["y"], past.sizes["x"]))
 
 
-def _streamed(
+def streamed(
     past: xr.DataArray,
     forecaster: Forecaster,
     out: Path,
@@ -92,7 +92,21 @@ def _streamed(
     command: str,
     by: int,
 ) -> xr.DataArray:
-    """Write the forecast as it is made; gives it reduced for pictures."""
+    """Write the forecast that follows a field's frames as it is made.
+
+    Args:
+        past: the frames.
+        forecaster: of forecasts without members.
+        out: the file, whose suffix says what is written.
+        minutes: how far to forecast, rounded up to whole time steps.
+        notes: attributes that say where it comes from.
+        command: what the history says made it.
+        by: cells along the side of a block of the result.
+
+    Returns:
+        The forecast as means over blocks, for pictures. Errors are those of `echocast.nowcast.forecast_from` and
+        `to_file`.
+    """
     steps = nowcasts.steps_of(past, forecaster, minutes)
     forecast = tensors.of_values(without_values((steps, past.sizes.get("channel", 1), *past.shape[-2:])), past)
     forecast.attrs |= nowcasts.origin(forecaster) | notes

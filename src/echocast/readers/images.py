@@ -30,10 +30,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pydantic
 import pyproj
 import xarray as xr
 from PIL import Image
@@ -43,6 +42,9 @@ from echocast.errors import UnreadableFile, WrongUnits
 from echocast.io import stamps
 from echocast.io.damage import as_value_error
 
+if TYPE_CHECKING:
+    from echocast.readers._images_note import Grid, Note
+
 SUFFIXES = (".png", ".gif", ".npy")
 NOTE = "images.toml"
 COMPANIONS = (NOTE,)
@@ -51,39 +53,6 @@ _MAGIC = (b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"\x93NUMPY")
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _MOST_CELLS = 2**28
 _FOLDERS_UP = 8
-_Colour = Annotated[str, pydantic.Field(pattern="^#[0-9a-fA-F]{6}$")]
-
-
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class _Entry(_Strict):
-    color: _Colour
-    value: float
-
-
-class _Grid(_Strict):
-    crs: str
-    left: float
-    top: float
-    cell: float | None = pydantic.Field(None, gt=0)
-    cell_x: float | None = pydantic.Field(None, gt=0)
-    cell_y: float | None = pydantic.Field(None, gt=0)
-
-
-class _Note(_Strict):
-    pattern: str
-    units: str
-    grid: _Grid
-    gain: float | None = None
-    offset: float = 0.0
-    pixel: Literal["grey", "index"] = "grey"
-    palette: list[_Entry] | None = None
-    nodata: list[int | _Colour] = []
-    dry: list[int | _Colour] = []
-    interval_minutes: float | None = pydantic.Field(None, gt=0)
-    source: str = "pictures"
 
 
 def note_of(folder: Path) -> Path | None:
@@ -118,9 +87,13 @@ def read(
     return fields.make(rate[None], time=[time], y=y, x=x, crs=note.grid.crs, attrs=attrs)
 
 
-def _note(path: Path) -> _Note:
+def _note(path: Path) -> "Note":
+    import pydantic  # a tenth of a second, for what few folders have
+
+    from echocast.readers._images_note import Note
+
     try:
-        note = _Note(**tomllib.loads(path.read_text(encoding="utf-8")))
+        note = Note(**tomllib.loads(path.read_text(encoding="utf-8")))
         fields.known_crs(note.grid.crs)
     except pydantic.ValidationError as bad:
         first = bad.errors()[0]
@@ -152,14 +125,14 @@ def _time(path: Path, folder: Path, pattern: str) -> np.datetime64:
         ) from bad
 
 
-def _axes(grid: _Grid, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _axes(grid: "Grid", shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     width, height = grid.cell_x or grid.cell, grid.cell_y or grid.cell
     if width is None or height is None:
         raise UnreadableFile(f"{NOTE}: [grid] needs cell, or cell_x and cell_y")
     return grid.top - (np.arange(shape[0]) + 0.5) * height, grid.left + (np.arange(shape[1]) + 0.5) * width
 
 
-def _by_scale(path: Path, note: _Note) -> np.ndarray:
+def _by_scale(path: Path, note: "Note") -> np.ndarray:
     level, unseen = _levels(path, index=note.pixel == "index")
     values = ((note.gain or 0.0) * level.astype(np.float64) + note.offset).astype(np.float32)
     values[np.isin(level, note.dry)] = _zero(note)
@@ -167,7 +140,7 @@ def _by_scale(path: Path, note: _Note) -> np.ndarray:
     return values
 
 
-def _by_palette(path: Path, note: _Note) -> np.ndarray:
+def _by_palette(path: Path, note: "Note") -> np.ndarray:
     with _opened(path) as picture:
         colours = np.array(picture.convert("RGBA"))
     packed = colours[..., 0].astype(np.int64) << 16 | colours[..., 1].astype(np.int64) << 8 | colours[..., 2]
@@ -185,7 +158,7 @@ def _by_palette(path: Path, note: _Note) -> np.ndarray:
     return np.array([table[int(c)] for c in seen], np.float32)[where].reshape(packed.shape)
 
 
-def _zero(note: _Note) -> float:
+def _zero(note: "Note") -> float:
     return -32.0 if fields.kind_of_unit(note.units) == "reflectivity" else 0.0
 
 

@@ -7,6 +7,7 @@ number of the batch: batch 7 is the same whoever asks for it, in whichever proce
     [297, 298, 299]
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -47,11 +48,15 @@ class Ahead(Dataset[Batch]):
     def __init__(self, batches: Dataset[Batch]) -> None:
         self._batches = batches
         self._pool = ThreadPoolExecutor(1)
+        self.waited = 0.0
+        """Seconds that were spent waiting for batches."""
         self._next: tuple[int, Future[Batch]] | None = None
 
     def __getitem__(self, number: int) -> Batch:
         known, self._next = self._next, None
+        began = time.monotonic()
         made = known[1].result() if known is not None and known[0] == number else self._batches[number]
+        self.waited += time.monotonic() - began
         self._next = number + 1, self._pool.submit(self._batches.__getitem__, number + 1)
         return made
 

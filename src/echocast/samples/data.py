@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from echocast.errors import ExperimentError
+from echocast.io import location as locations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,8 @@ class Data:
     """Which windows are learned from.
 
     Args:
-        train: an archive; with no `validation` it is split into train, validation and test.
+        train: an archive, by its folder or its s3:// or gs:// address; with no `validation` it is split into train,
+            validation and test.
         validation: another archive, whose frames no training window has.
         synthetic: fields made from a seed, in place of archives: ``name = "moving_mnist"``, or another module of
             `echocast.synthetic`, and the options of its function ``training_fields``.
@@ -57,8 +59,8 @@ class Data:
         ExperimentError: settings that contradict each other.
     """
 
-    train: Path | None = None
-    validation: Path | None = None
+    train: Path | str | None = None
+    validation: Path | str | None = None
     synthetic: Mapping[str, Any] | None = None
     past: int = 10
     future: int = 18
@@ -76,7 +78,7 @@ class Data:
     flip: bool = True
     augment: bool = False
     calibration_sigma: float = 0.25
-    auxiliary: tuple[Path, ...] = ()
+    auxiliary: tuple[Path | str, ...] = ()
     auxiliary_fraction: float = 0.2
     crop: bool = False
     crop_size: int = 64
@@ -85,6 +87,10 @@ class Data:
     full_rate_fraction: float = 0.8
 
     def __post_init__(self) -> None:
+        for name in ("train", "validation"):
+            if (given := getattr(self, name)) is not None:
+                object.__setattr__(self, name, locations.normalise(given))
+        object.__setattr__(self, "auxiliary", tuple(locations.normalise(one) for one in self.auxiliary))
         if (self.train is None) == (self.synthetic is None):
             raise ExperimentError("[data] needs either train, the path of an archive, or a table [data.synthetic]")
         if self.validation is not None and (self.synthetic is not None or self.split == "blocks"):

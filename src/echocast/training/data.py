@@ -7,7 +7,6 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ import xarray as xr
 
 from echocast import archive, fields, plugins, synthetic
 from echocast.errors import DataError, ExperimentError
+from echocast.io.location import Location
 from echocast.samples import segments, splits
 from echocast.samples.data import Data
 from echocast.samples.sources import Source, evenly, of_archive, of_auxiliary
@@ -58,7 +58,7 @@ def open_sources(data: Data) -> Sources:
     return Sources([first, *auxiliary], chosen)
 
 
-def _auxiliary(path: Path, data: Data) -> Source:
+def _auxiliary(path: Location, data: Data) -> Source:
     field = archive.open(path)
     return replace(of_auxiliary(field, data), known_wet_cells=_wet_cells(path, field, data))
 
@@ -106,7 +106,7 @@ def _archived(data: Data) -> tuple[Part, Part]:
     )
 
 
-def _wet_cells(path: Path, field: xr.DataArray, data: Data) -> WetCells | None:
+def _wet_cells(path: Location, field: xr.DataArray, data: Data) -> WetCells | None:
     """Where it rains, if anything is drawn by it."""
     is_needed = data.min_wet_fraction > 0 or data.sampling == "by_rain"
     return wet_cells.of_archive(path, field) if is_needed and field.name == fields.NAME else None
@@ -124,7 +124,7 @@ def _synthetic(options: Mapping[str, Any]) -> tuple[Part, Part]:
     return Part(train, segments.segments(train)), Part(validation, segments.segments(validation))
 
 
-def _refuse_shared_frames(train: xr.DataArray, validation: xr.DataArray, path: Path) -> None:
+def _refuse_shared_frames(train: xr.DataArray, validation: xr.DataArray, path: Location) -> None:
     names = [{one.name for one in archive.sequences(field)} for field in (train, validation)]
     if all(names):  # the times of sequences mean nothing
         both = sorted(names[0] & names[1])

@@ -19,6 +19,7 @@ steps since; a resumed run ends with the same weights as one that was never stop
 
 import logging
 import os
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ from torch.utils.data import DataLoader
 from echocast import checkpoint
 from echocast.errors import DataError, ExperimentError
 from echocast.nn.sequence import RecurrentLayers
-from echocast.samples.batches import StepSampler
+from echocast.samples.batches import Ahead, StepSampler
 from echocast.training import experiment as experiments
 from echocast.training import tasks
 from echocast.training.experiment import Experiment
@@ -89,6 +90,7 @@ def fit(
     trainer = _trainer(experiment, out, callbacks)
     batches = task.training_batches(opened, size=table.batch_size, seed=table.seed, rank=rank, world=world)
     sampler = StepSampler(table.interval, step=lambda: trainer.global_step)
+    began = time.monotonic()
     with _interruptible(), warnings.catch_warnings():
         # Windows come from memory faster than a worker process could send them.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
@@ -100,6 +102,9 @@ def fit(
             task.validation_batches(opened, size=2 * table.batch_size),
             ckpt_path=last if resume else None, weights_only=False,
         )  # fmt: skip
+    if isinstance(batches, Ahead):
+        spent = time.monotonic() - began
+        log.info("process %d of %d: waited %.2f s of %.2f s for batches", rank, world, batches.waited, spent)
     return not trainer.interrupted
 
 

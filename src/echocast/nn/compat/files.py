@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import safetensors.torch
 import torch
 
-from echocast.errors import UnreadableFile
+from echocast.errors import MissingDependency, UnreadableFile
 
 SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".npz", ".h5", ".hdf5", ".keras")
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -127,6 +126,10 @@ def _npz(path: Path) -> WeightsFile:
 
 
 def _hdf5(source: Path | io.BytesIO) -> WeightsFile:
+    try:
+        import h5py
+    except ImportError as bad:  # the layers alone do not need it
+        raise MissingDependency("h5py", "radar") from bad
     tensors: dict[str, Any] = {}
     left_out: dict[str, int] = {}
 

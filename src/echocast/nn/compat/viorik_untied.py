@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from echocast.nn.compat import viorik
 from echocast.nn.compat.base import CellWeights, Imported, Weights
 from echocast.nn.sequence import RecurrentLayers
+from echocast.shapes import Float
 
 
 class UntiedConvLSTM(nn.Module):

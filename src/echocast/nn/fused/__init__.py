@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from echocast.errors import MissingDependency
 from echocast.nn import torch_internals
 from echocast.nn.fused import geometry, switches
 from echocast.nn.fused.switches import MIN_PRODUCTS, always, direct, plain
@@ -87,6 +88,14 @@ def make_layer(state: tuple[Tensor, ...], **weights: Any) -> "Layer":
 
 @cache
 def _kernels_compile() -> bool:
+    try:
+        import llvmlite  # noqa: F401
+    except ImportError:
+        _log.warning(
+            "ConvLSTM layers run without their fused kernels, more slowly on the CPU: %s",
+            MissingDependency("llvmlite", "fused"),
+        )
+        return False
     try:
         from echocast.nn.fused import compiler, kernels
 

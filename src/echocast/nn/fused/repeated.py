@@ -14,14 +14,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, interpolate
 
 from echocast.nn.fused import winograd
 from echocast.nn.fused.buffers import empty
+<<<<<<< HEAD
 from echocast.nn.fused.geometry import TILE, whole
+=======
+from echocast.shapes import Float
+>>>>>>> main
 
 _TILES = 256
 """Tiles multiplied at a time: enough for a matrix product, few enough for the cache."""
