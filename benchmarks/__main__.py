@@ -11,19 +11,13 @@ from echocast.errors import EchocastError
 
 BENCHMARKS = (
     "archive",
-<<<<<<< HEAD
     "everyday",
-=======
->>>>>>> main
     "large",
     "layers",
     "nowcast",
     "page",
     "prednet",
-<<<<<<< HEAD
-=======
     "scale",
->>>>>>> main
     "segmentation",
     "serve",
     "verify",

@@ -20,11 +20,8 @@ from torch.nn.functional import conv2d, interpolate
 
 from echocast.nn.fused import winograd
 from echocast.nn.fused.buffers import empty
-<<<<<<< HEAD
 from echocast.nn.fused.geometry import TILE, whole
-=======
 from echocast.shapes import Float
->>>>>>> main
 
 _TILES = 256
 """Tiles multiplied at a time: enough for a matrix product, few enough for the cache."""
