@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from definitions import randomised
-from echocast.nn import LSTM, ConvGRU, ConvLSTM, opaque
+from echocast.nn import LSTM, ConvGRU, ConvLSTM, ConvLSTMCell, TrajGRU, opaque
 from echocast.nn.carried import Dropout
 
 pytestmark = pytest.mark.usefixtures("as_users_run")
@@ -103,6 +103,23 @@ def calls_in_graph(layer: Any, x: Tensor) -> int:
 def test_large_layers_keep_their_fused_path_inside_a_compiler() -> None:
     assert calls_in_graph(ConvLSTM(1, 8, num_layers=2), torch.randn(3, 2, 1, 64, 64)) == 2
     assert calls_in_graph(ConvLSTM(1, 8, num_layers=2), torch.randn(3, 2, 1, 8, 8)) == 0
+
+
+def test_a_cell_with_weights_of_its_own_is_written_out() -> None:
+    class Scaled(ConvLSTMCell):
+        def __init__(self, *given: Any, **options: Any) -> None:
+            super().__init__(*given, **options)
+            self.scale = torch.nn.Parameter(torch.tensor(2.0))
+
+        def input_gates(self, x: Tensor, weights: Any = None) -> Tensor:
+            return self.scale * super().input_gates(x, weights)
+
+    class Layer(ConvLSTM):
+        cell_type = Scaled
+
+    assert Layer(1, 8).cells[0].told is None
+    assert TrajGRU(1, 8).cells[0].told is None
+    assert ConvLSTM(1, 8).cells[0].told is not None
 
 
 def test_a_layer_with_a_function_of_its_own_is_written_out() -> None:

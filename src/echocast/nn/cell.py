@@ -56,7 +56,6 @@ class Cell(nn.Module):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        opaque.register(cls)
         told_in_full(cls, [CellSettings])
 
     def __init__(self, in_channels: int, hidden_channels: int, **options: Unpack[CellOptions]) -> None:
@@ -180,9 +179,9 @@ class Cell(nn.Module):
             ValueError: a wrong number of dimensions or channels, dtype or device.
         """
         checks.cell_input(self, x)
-        return self._input_gates(x, weights or self.weights())
+        return self.unchecked_input_gates(x, weights or self.weights())
 
-    def _input_gates(self, x: Tensor, weights: CellWeights) -> Tensor:
+    def unchecked_input_gates(self, x: Tensor, weights: CellWeights) -> Tensor:
         """`input_gates` of what was checked."""
         if weights.x is None:
             raise ValueError(checks.NO_INPUT)
@@ -190,8 +189,8 @@ class Cell(nn.Module):
         return self.input_convolution(x, weights.x, bias, weights.learned_padding)
 
     def all_input_gates(self, x: Tensor, weights: CellWeights) -> Tensor:
-        """`input_gates` for (time, batch, channel, *space), which was checked."""
-        gates = self._input_gates(x.flatten(0, 1), weights)
+        """`input_gates` for (time, batch, channel, *space)."""
+        gates = self.input_gates(x.flatten(0, 1), weights)
         return gates.reshape(*x.shape[:2], *gates.shape[1:])
 
     def draw_dropout(self, batch: int) -> Dropout | None:
@@ -253,7 +252,7 @@ class Cell(nn.Module):
         frames = None if x is None else x.unbind(0)
         hidden = []
         for t in range(steps):
-            frame = x_gates[t] if x_gates else None if frames is None else self._input_gates(frames[t], weights)
+            frame = x_gates[t] if x_gates else None if frames is None else self.input_gates(frames[t], weights)
             new = self.update(frame, state, weights, dropout)
             state = new if mask is None else self._where(mask[t], new, state)
             hidden.append(state[0])

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Unpack
 import torch
 from torch import Tensor, nn
 
-from echocast.nn import fused, torch_internals
+from echocast.nn import fused, opaque, torch_internals
 from echocast.nn.carried import CellState, CellWeights, Dropout
 from echocast.nn.cell import Cell, StreamingLayer
 from echocast.nn.options import CellOptions, ConvLSTMOptions, Peephole
@@ -37,6 +37,7 @@ _SMALL_KERNEL = 9
 """Taps of a kernel up to which one convolution of input and state per time step is the faster way."""
 
 
+@opaque.register
 class ConvLSTMCell(Cell):
     """One layer, one time step: the new state from an input and the old state.
 

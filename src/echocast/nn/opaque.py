@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -23,18 +23,25 @@ from echocast.nn.carried import CellState, CellWeights, Dropout
 if TYPE_CHECKING:
     from echocast.nn.cell import Cell
 
-_KINDS: dict[str, "type[Cell]"] = {}
+C = TypeVar("C", bound=type)
+
+_KINDS: dict[str, Any] = {}
 _WEIGHTS = ("weight_x", "weight_h", "bias", "gain", "learned_padding", "own")
 
 
-def register(kind: "type[Cell]") -> None:
-    """Make a class of cells known, so that a graph can name it."""
+def register(kind: C) -> C:
+    """Make a class of cells known, so that a graph can name it: one that computes from `CellWeights` alone. What is
+    derived from it is not known, as it may have weights of its own."""
     _KINDS[_name(kind)] = kind
+    return kind
 
 
 def told(kind: "type[Cell]", in_channels: int, hidden_channels: int, options: dict[str, Any]) -> str | None:
-    """What `sequence` needs to know of a cell, in words; None for one with a function of its own as activation."""
-    if any(callable(options.get(name)) for name in ("gate_activation", "activation")):
+    """What `sequence` needs to know of a cell, in words; None for one that is of no known class, or has a function
+    of its own as activation."""
+    if _KINDS.get(_name(kind)) is not kind or any(
+        callable(options.get(name)) for name in ("gate_activation", "activation")
+    ):
         return None
     kept = {name: value for name, value in options.items() if name not in ("device", "dtype", "init")}
     return json.dumps([_name(kind), in_channels, hidden_channels, kept], default=_plain_number, sort_keys=True)
@@ -159,6 +166,8 @@ def _cell(told: str, zoneout: float) -> "Cell":
     cell.zoneout = zoneout
     for name, _ in list(cell.named_parameters()):
         setattr(cell, name, None)
+    # The cell that was called has checked its input; this one has no weights to compare it with.
+    cell.input_gates = cell.unchecked_input_gates  # type: ignore[method-assign, assignment]
     return cell
 
 

@@ -62,7 +62,9 @@ def takes(*tensors: Tensor | None, products: int) -> bool:
 
 
 def gains(kernel: Sequence[int], space: Sequence[int], *, learns: bool) -> bool:
-    """`geometry.gains`, and always inside `always`."""
+    """`geometry.gains`, and always inside `always`; never where a compiler or an exporter records."""
+    if torch_internals.is_recorded():  # it cannot read the switches
+        return False
     return switches.min_products() == 0 or geometry.gains(kernel, space, learns=learns)
 
 
