@@ -11,6 +11,7 @@ from echocast.errors import EchocastError
 
 BENCHMARKS = (
     "archive",
+    "everyday",
     "large",
     "layers",
     "nowcast",

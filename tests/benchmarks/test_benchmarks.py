@@ -89,6 +89,13 @@ def test_what_cannot_be_measured_is_refused(capsys: pytest.CaptureFixture[str]) 
     assert set(BENCHMARKS) < files
 
 
+def test_everyday_shapes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["everyday", "--quick"]) == 0
+    text = capsys.readouterr().out
+    assert "| ConvGRU T=2 B=1 1->4 k3 4x4x4 |" in text
+    assert text.count("geometric mean of the ratios") == 2
+
+
 @pytest.mark.slow  # writes and reads two stores
 def test_archive_reads_windows_and_wants_real_files_for_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

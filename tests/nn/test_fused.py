@@ -17,6 +17,7 @@ from echocast.nn import ConvLSTM, ConvLSTMCell, fused, torch_internals
 from echocast.nn.fused import compiler, lanes, winograd
 from echocast.nn.fused.buffers import bordered, inner
 from echocast.nn.fused.convolutions import choose
+from echocast.nn.fused.geometry import TILE
 from echocast.nn.fused.product import product
 
 
@@ -307,34 +308,38 @@ def test_products_of_planes(rows: int, columns: int) -> None:
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_winograds_matrices_are_exact_in_fractions(kernel: int) -> None:
     output, weight, inputs = winograd.matrices(kernel)
-    side = kernel + winograd.TILE - 1
+    side = kernel + TILE - 1
     signal, taps = [k * k - 3 for k in range(side)], [2 * k + 1 for k in range(kernel)]
     products = [
         sum(w * t for w, t in zip(row, taps, strict=True)) * sum(b * s for b, s in zip(other, signal, strict=True))
         for row, other in zip(weight, inputs, strict=True)
     ]
     made = [sum(a * p for a, p in zip(row, products, strict=True)) for row in output]
-    assert made == [sum(taps[j] * signal[i + j] for j in range(kernel)) for i in range(winograd.TILE)]
+    assert made == [sum(taps[j] * signal[i + j] for j in range(kernel)) for i in range(TILE)]
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_winograds_convolution_and_its_gradients(kernel: int, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("space", [(16, 20), (13, 18), (67, 129)])
+def test_winograds_convolution_and_its_gradients(kernel: int, dtype: torch.dtype, space: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    images, channels, results, space = 3, 20, 24, (16, 20)
+    images, channels, results = 3, 20, 24
     weight = torch.randn(results, channels, kernel, kernel) / (channels * kernel**2) ** 0.5
     convolution = choose(weight, space, dtype, keep=True)
     assert convolution.wide
-    buffer = bordered(images, space, channels, convolution.border, dtype)
-    inner(buffer, convolution.border)[:] = torch.randn(images, *space, channels)
-    gradient = bordered(images, space, results, convolution.border, dtype)
-    inner(gradient, convolution.border)[:] = torch.randn(images, *space, results)
-    x = inner(buffer, convolution.border).movedim(-1, 1).double().requires_grad_()
+    buffer = bordered(images, convolution.room, channels, convolution.border, dtype)
+    inner(buffer, convolution.border, space)[:] = torch.randn(images, *space, channels)
+    gradient = bordered(images, convolution.room, results, convolution.border, dtype)
+    inner(gradient, convolution.border, space)[:] = torch.randn(images, *space, results)
+    x = inner(buffer, convolution.border, space).movedim(-1, 1).double().requires_grad_()
     w = weight.double().requires_grad_()
     bias = torch.randn(results)
     expected = F.conv2d(x, w, bias.double(), padding=kernel // 2)
-    dx, dw = torch.autograd.grad(expected, (x, w), inner(gradient, convolution.border).movedim(-1, 1).double())
-    made = torch.cat([convolution.forward(buffer, part, bias) for part in convolution.parts(images)])
+    shown = inner(gradient, convolution.border, space)
+    dx, dw = torch.autograd.grad(expected, (x, w), shown.movedim(-1, 1).double())
+    made = torch.empty(images, *space, results)
+    for part in convolution.parts(images):
+        made[part] = convolution.forward(buffer, part, bias)
     sums = convolution.weight_gradient()
     sums.add(gradient, buffer)
     for one, other in (

@@ -169,7 +169,7 @@ def test_recurrent_dropout_hides_the_same_channels_in_every_step(make: Any) -> N
     convolve = type(cell)._state_gates
 
     def spy(h: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        seen.append(h.detach())
+        seen.append(h.detach()[:, -8:])  # the hidden state is last where the input lies before it
         return convolve(cell, h, weight, bias)
 
     cell._state_gates = spy

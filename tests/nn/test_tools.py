@@ -204,10 +204,61 @@ print("both agree")
 torch.distributed.destroy_process_group()
 """
 
+SHARDED = """
+import sys
+import torch
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
+from echocast.nn import LSTM, ConvGRU, ConvLSTM
+
+rank, folder = int(sys.argv[1]), sys.argv[2]
+torch.set_num_threads(1)
+torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+mesh = init_device_mesh("cpu", (2,))
+
+
+def trained(make, space, how):
+    torch.manual_seed(0)
+    layer = make(2, [8, 8])
+    if how:
+        for module in [*(layer.cells if "cells" in how else []), *([layer] if "layer" in how else [])]:
+            fully_shard(module, mesh=mesh)
+        assert all(isinstance(p, DTensor) for p in layer.parameters())
+    drawn, losses = torch.Generator().manual_seed(1), []
+    optimiser = torch.optim.SGD(layer.parameters(), 1.0)
+    for _ in range(3):
+        x = torch.randn(3, 4, 2, *space, generator=drawn)
+        x = x[:, 2 * rank : 2 * rank + 2] if how else x
+        loss = (layer(x)[0] - 0.1).pow(2).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        told = loss.detach().clone()
+        if how:
+            torch.distributed.all_reduce(told)
+        losses.append(told / 2 if how else told)
+    weights = [p.full_tensor() if how else p for p in layer.parameters()]
+    with torch.no_grad():
+        shown = layer(torch.ones(3, 1, 2, *space))[0]
+    return [*losses, shown, *(w.detach() for w in weights)]
+
+
+for make, space in ((ConvLSTM, (8, 8)), (ConvLSTM, (64, 64)), (ConvGRU, (8, 8)), (LSTM, ())):
+    alone = trained(make, space, "")
+    assert alone[2] < alone[0]
+    for how in ("layer", "cells", "cells and layer"):
+        for one, other in zip(trained(make, space, how), alone, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+print("both agree")
+torch.distributed.destroy_process_group()
+"""
+
 
 @pytest.mark.slow  # two processes start
-def test_two_processes_train_together(tmp_path: Path) -> None:
-    command = [sys.executable, "-W", "ignore", "-c", TWO]
+@pytest.mark.parametrize("script", [TWO, SHARDED], ids=["copied", "sharded"])
+def test_two_processes_train_together(script: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", script]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     running = [subprocess.Popen([*command, str(rank), str(tmp_path)], **pipes) for rank in range(2)]  # type: ignore[call-overload]
     for process in running:

@@ -5,13 +5,14 @@ A cell computes its gates in two parts: `Cell.input_gates` is what the input add
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol, Unpack, runtime_checkable
+from typing import Any, ClassVar, Protocol, Unpack, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from echocast.nn import checks, torch_internals
+from echocast.nn import checks, opaque, torch_internals
 from echocast.nn.activations import activation as activation_of
+from echocast.nn.carried import CellState, CellWeights, Dropout
 from echocast.nn.convolution import normalise
 from echocast.nn.fused.weights import GATES
 from echocast.nn.initialisers import initialise
@@ -20,30 +21,8 @@ from echocast.nn.settings import CellSettings
 from echocast.nn.signatures import told_in_full
 from echocast.shapes import Bool, Float
 
-CellState = tuple[Tensor, ...]
-"""The state of one layer: hidden and cell state (h, c), or (h,) for a ConvGRU."""
-
 _CACHED = 4 << 20
 """Bytes of gates that still fit a processor's cache."""
-
-
-class CellWeights(NamedTuple):
-    """The parameters of a cell, read once per call: a parametrisation may compute each of them when it is read."""
-
-    x: Tensor | None
-    h: Tensor
-    bias: Tensor | None
-    gain: Tensor | None
-    learned_padding: Tensor | None
-    own: Tensor | None
-    """The peepholes of a ConvLSTM, the second bias of a ConvGRU."""
-
-
-class Dropout(NamedTuple):
-    """Factors for the channels of a cell's input and hidden state, (batch, channel, *ones); None for none."""
-
-    x: Tensor | None
-    h: Tensor | None
 
 
 @runtime_checkable
@@ -72,6 +51,8 @@ class Cell(nn.Module):
     gates: int
     num_states: ClassVar[int] = 2
     """Tensors of the state: 2 for ``(h, c)``, 1 for ``h``."""
+    told: str | None = None
+    """This cell's settings for `opaque.sequence`; None for a cell outside of a layer."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -171,7 +152,10 @@ class Cell(nn.Module):
         if dropout is not None and dropout.x is not None and frames is not None:
             frames = frames * dropout.x
         if steps is not None:
-            hidden, last = self._sequence(frames, old, steps, mask, dropout, weights)
+            if opaque.takes(self, frames, old, steps):
+                hidden, last = opaque.sequence(self, frames, old, steps, mask, dropout, weights)
+            else:
+                hidden, last = self._sequence(frames, old, steps, mask, dropout, weights)
             return hidden, self._told(last)
         frame = None if frames is None else frames[0]
         stream = None if torch.is_grad_enabled() else self.streaming(old, frames)
@@ -195,7 +179,10 @@ class Cell(nn.Module):
             ValueError: a wrong number of dimensions or channels, dtype or device.
         """
         checks.cell_input(self, x)
-        weights = weights or self.weights()
+        return self.unchecked_input_gates(x, weights or self.weights())
+
+    def unchecked_input_gates(self, x: Tensor, weights: CellWeights) -> Tensor:
+        """`input_gates` of what was checked."""
         if weights.x is None:
             raise ValueError(checks.NO_INPUT)
         bias = None if self.norm else weights.bias
@@ -306,6 +293,10 @@ class Cell(nn.Module):
 
     def _gate_bytes(self, x: Tensor) -> int:
         return x.numel() // max(x.shape[2], 1) * self.gates * self.hidden_channels * x.element_size()
+
+    def fuses_when_run(self, x: Tensor | None, state: CellState) -> bool:
+        """Whether this cell would have a fast way for such a sequence if no compiler were at work."""
+        return False
 
     def streaming(self, state: CellState, x: Tensor | None) -> StreamingLayer | None:
         """This layer from `state` on, frame by frame, if there is a fast way for inputs like `x`; without gradients.

@@ -13,12 +13,15 @@ from typing import ClassVar, Unpack
 import torch
 from torch import Tensor, nn
 
-from echocast.nn.cell import Cell, CellState, CellWeights, Dropout
+from echocast.nn import opaque
+from echocast.nn.carried import CellState, CellWeights, Dropout
+from echocast.nn.cell import Cell
 from echocast.nn.options import CellOptions, ConvGRUOptions
 from echocast.nn.sequence import RecurrentLayers
 from echocast.nn.settings import LayerSettings
 
 
+@opaque.register
 class ConvGRUCell(Cell):
     """One layer, one time step: the new hidden state from an input and the old one.
 

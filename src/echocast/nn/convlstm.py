@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Unpack
 import torch
 from torch import Tensor, nn
 
-from echocast.nn import fused
-from echocast.nn.cell import Cell, CellState, CellWeights, Dropout, StreamingLayer
+from echocast.nn import fused, opaque, torch_internals
+from echocast.nn.carried import CellState, CellWeights, Dropout
+from echocast.nn.cell import Cell, StreamingLayer
 from echocast.nn.options import CellOptions, ConvLSTMOptions, Peephole
 from echocast.nn.sequence import RecurrentLayers
 from echocast.nn.settings import LayerSettings
@@ -32,6 +33,11 @@ State = tuple[Tensor, Tensor]
 """Hidden state and cell state, each (batch, hidden, *space)."""
 
 
+_SMALL_KERNEL = 9
+"""Taps of a kernel up to which one convolution of input and state per time step is the faster way."""
+
+
+@opaque.register
 class ConvLSTMCell(Cell):
     """One layer, one time step: the new state from an input and the old state.
 
@@ -123,12 +129,17 @@ class ConvLSTMCell(Cell):
         self, x_gates: Tensor | None, state: CellState, weights: CellWeights, dropout: Dropout | None = None
     ) -> State:
         """The next ``(h, c)``; see `Cell.update`."""
-        h, c = state
+        h = state[0]
         h_masked = h if dropout is None or dropout.h is None else h * dropout.h
         if x_gates is None:
             gates = self._state_gates(h_masked, weights.h, None if self.norm else weights.bias)
         else:
             gates = self._state_gates(h_masked, weights.h) + x_gates
+        return self._next(gates, state, weights)
+
+    def _next(self, gates: Tensor, state: CellState, weights: CellWeights) -> State:
+        """The next ``(h, c)`` from the sum of input and state."""
+        h, c = state
         gates = self._normalised(gates, weights)
         if not self.forget_gate:
             out, new = self._without_forgetting(gates, c, weights)
@@ -166,12 +177,36 @@ class ConvLSTMCell(Cell):
         weights: CellWeights,
     ) -> tuple[Tensor, CellState]:
         if mask is not None or not self._fuses(x, state, weights):
+            if x is not None and mask is None and self._joins(x, weights):
+                return self._joined_sequence(x, state, dropout, weights)
             return super()._sequence(x, state, steps, mask, dropout, weights)
         with fused.careful(x, state[0]):
             layer = self._fused_layer(state, weights)
             x_gates = None if x is None or layer.joins else partial(self.all_input_gates, x, weights)
             output, h, c = layer.sequence(x, x_gates, steps)
         return output, (h, c)
+
+    def _joins(self, x: Tensor, weights: CellWeights) -> bool:
+        """Whether input and state had better be convolved together than one after the other: small kernels on CPUs."""
+        convolution = self.input_convolution
+        same = convolution.is_default and convolution == self.state_convolution
+        small = 0 < self.dims < 3 and math.prod(convolution.kernel) <= _SMALL_KERNEL
+        return (
+            same and small and x.device.type == "cpu" and weights.x is not None and not torch_internals.is_exporting()
+        )
+
+    def _joined_sequence(
+        self, x: Tensor, state: CellState, dropout: Dropout | None, weights: CellWeights
+    ) -> tuple[Tensor, CellState]:
+        """`Cell._sequence` with one convolution per time step."""
+        kernel = weights.h if weights.x is None else torch.cat([weights.x, weights.h], dim=1)
+        bias, hidden = None if self.norm else weights.bias, []
+        for frame in x.unbind(0):
+            h = state[0] if dropout is None or dropout.h is None else state[0] * dropout.h
+            gates = self._state_gates(torch.cat([frame, h], dim=1), kernel, bias)
+            state = self._next(gates, state, weights)
+            hidden.append(state[0])
+        return torch.stack(hidden), state
 
     def streaming(self, state: CellState, x: Tensor | None) -> StreamingLayer | None:
         """This layer as a `StreamingLayer`; see `Cell.streaming`."""
@@ -183,19 +218,27 @@ class ConvLSTMCell(Cell):
                 None if x is None else lambda frame: self.input_gates(frame, weights)
             )
 
+    def fuses_when_run(self, x: Tensor | None, state: CellState) -> bool:
+        """See `Cell.fuses_when_run`."""
+        weights = self.weights()
+        of_kind = state[0].device.type == "cpu" and weights.h.dtype in (torch.float32, torch.bfloat16)
+        return of_kind and self._has_a_fused_form(weights) and _products(state, weights) >= fused.MIN_PRODUCTS
+
     def _fuses(self, x: Tensor | None, state: CellState, weights: CellWeights) -> bool:
+        space, kernel = state[0].shape[2:], weights.h.shape[2:]
+        if not self._has_a_fused_form(weights) or not fused.gains(kernel, space, learns=torch.is_grad_enabled()):
+            return False
+        return fused.takes(*weights, *state, x, products=_products(state, weights))
+
+    def _has_a_fused_form(self, weights: CellWeights) -> bool:
         convolution = self.state_convolution
         standard = self.uses_standard_gates and self.forget_gate
         if self.dims == 0 or not standard or not convolution.is_odd or convolution.groups > 1:
             return False
         kinds = {w.dtype for w in (weights.x, weights.h, weights.bias) if w is not None}
-        products = weights.h.numel() + (0 if weights.x is None else weights.x.numel())
-        h = state[0]
         if self.gate_activation != "sigmoid" and (kinds != {torch.float32} or torch.is_autocast_enabled("cpu")):
             return False  # a gate of nearly 1 would be rounded to 1, where a hard sigmoid has no slope
-        return len(kinds) == 1 and fused.takes(
-            *weights, *state, x, products=h.shape[0] * math.prod(h.shape[2:]) * products
-        )
+        return len(kinds) == 1
 
     def _fused_layer(self, state: CellState, weights: CellWeights) -> "Layer":
         convolution = self.input_convolution
@@ -212,6 +255,12 @@ class ConvLSTMCell(Cell):
     def zero_state(self, batch: int, *size: int) -> State:
         """The state before the first input; `size` is the state's spatial size."""
         return self.zeros(batch, *size), self.zeros(batch, *size)
+
+
+def _products(state: CellState, weights: CellWeights) -> int:
+    """Multiplications per time step."""
+    h, of_input = state[0], 0 if weights.x is None else weights.x.numel()
+    return h.shape[0] * math.prod(h.shape[2:]) * (weights.h.numel() + of_input)
 
 
 class ConvLSTM(RecurrentLayers[ConvLSTMCell]):

@@ -17,8 +17,9 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils.checkpoint import checkpoint
 
-from echocast.nn import checks, fused, states, torch_internals
-from echocast.nn.cell import Cell, CellState, Dropout, StreamingLayer
+from echocast.nn import checks, fused, opaque, states, torch_internals
+from echocast.nn.carried import CellState, Dropout
+from echocast.nn.cell import Cell, StreamingLayer
 from echocast.nn.layout import Layout, opened, restored, valid_steps
 from echocast.nn.settings import CellSettings, LayerSettings
 from echocast.nn.signatures import told_in_full
@@ -91,7 +92,10 @@ class RecurrentLayers(nn.Module, Generic[C]):
             chosen = _of_layer(options, layer, len(hidden))
             if cells and chosen.get("spatial_size") is not None and self.in_channels:
                 chosen["spatial_size"] = cells[-1].spatial_size
-            cells += [self.cell_type(channels, size, **chosen) for _ in range(self.directions)]
+            made = [self.cell_type(channels, size, **chosen) for _ in range(self.directions)]
+            for cell in made:
+                cell.told = opaque.told(self.cell_type, channels, size, chosen)
+            cells += made
         return cells
 
     @property

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from echocast.nn import checks
-from echocast.nn.cell import Cell, CellState
+from echocast.nn.carried import CellState
+from echocast.nn.cell import Cell
 
 
 def initial(cells: Sequence[Cell], directions: int, state: Any, x: Tensor | None, *, batched: bool) -> list[CellState]:

@@ -6,6 +6,7 @@ none of them: where one is missing, layers are slower or an export is less gener
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -29,6 +30,20 @@ def is_recorded() -> bool:
     return torch.compiler.is_compiling() or is_exporting() or _is_tracing()
 
 
+def is_compiled() -> bool:
+    """Whether `torch.compile` is at work, and no exporter or tracer."""
+    return torch.compiler.is_compiling() and not is_exporting() and not _is_tracing()
+
+
+def varies(number: int) -> bool:
+    """Whether a compiler leaves a number open; True in a version that cannot tell."""
+    try:
+        from torch.fx.experimental.symbolic_shapes import statically_known_true as known
+    except ImportError:
+        return True
+    return not (known(number % 2 == 0) or known(number % 2 == 1))
+
+
 def is_transformed() -> bool:
     """Whether `torch.func` or a dispatch mode acts on single operations here; True in a version that cannot tell."""
     probes = _probes()
@@ -39,6 +54,28 @@ def has_hooks(module: torch.nn.Module) -> bool:
     """Whether a call of this module does more than its ``forward``; True in a version that cannot tell."""
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return any(getattr(module, kind, True) for kind in kinds)
+
+
+def recording() -> AbstractContextManager[Any]:
+    """A context in which autograd sees what the body of an operation computes; only where `can_record`."""
+    excluded, key = torch._C._dispatch_tls_local_exclude_set(), torch._C.DispatchKey
+    recorders = torch._C.DispatchKeySet(key.AutogradFunctionality) | torch._C.DispatchKeySet(key.ADInplaceOrView)
+    return torch._C._ForceDispatchKeyGuard(torch._C._dispatch_tls_local_include_set(), excluded - recorders)
+
+
+def _can_record() -> bool:
+    try:
+        with recording():
+            return True
+    except (AttributeError, TypeError):
+        _log.warning(
+            "PyTorch %s has changed: torch.compile writes recurrent layers out step by step", torch.__version__
+        )
+        return False
+
+
+can_record = _can_record()
+"""Whether autograd can be made to see what the body of an operation computes."""
 
 
 def scan() -> Callable[..., Any] | None:

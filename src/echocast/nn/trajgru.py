@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from echocast.nn.cell import Cell, CellState, CellWeights, Dropout
+from echocast.nn.carried import CellState, CellWeights, Dropout
+from echocast.nn.cell import Cell
 from echocast.nn.convolution import Size
 from echocast.nn.initialisers import Initialiser
 from echocast.nn.options import PerLayer

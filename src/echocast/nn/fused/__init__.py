@@ -11,6 +11,7 @@ False
 """
 
 import logging
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -21,13 +22,13 @@ from torch.autograd import forward_ad
 
 from echocast.errors import MissingDependency
 from echocast.nn import torch_internals
-from echocast.nn.fused import switches
-from echocast.nn.fused.switches import always, direct, plain
+from echocast.nn.fused import geometry, switches
+from echocast.nn.fused.switches import MIN_PRODUCTS, always, direct, plain
 
 if TYPE_CHECKING:
     from echocast.nn.fused.layer import Layer
 
-__all__ = ["always", "careful", "direct", "make_layer", "plain", "takes"]
+__all__ = ["MIN_PRODUCTS", "always", "careful", "direct", "gains", "make_layer", "plain", "takes"]
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +59,13 @@ def takes(*tensors: Tensor | None, products: int) -> bool:
     if torch_internals.is_transformed() or any(_has_tangent(t) for t in given):
         return False
     return _kernels_compile()
+
+
+def gains(kernel: Sequence[int], space: Sequence[int], *, learns: bool) -> bool:
+    """`geometry.gains`, and always inside `always`; never where a compiler or an exporter records."""
+    if torch_internals.is_recorded():  # it cannot read the switches
+        return False
+    return switches.min_products() == 0 or geometry.gains(kernel, space, learns=learns)
 
 
 def careful(*tensors: Tensor | None) -> AbstractContextManager[None]:

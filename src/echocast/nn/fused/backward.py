@@ -49,10 +49,10 @@ class Backward:
         self.weight = whole.weight_gradient()
         border = whole.border
         self._border = border
-        self._dgates = bordered(self.chunk * batch, space, 4 * self.hidden, border, self.dtype)
-        self._seen = bordered(self.chunk * batch, space, self.inputs + self.hidden, border, self.dtype)
-        self.dgates = by_step(inner(self._dgates, border), self.chunk)
-        self.seen = by_step(inner(self._seen, border), self.chunk)
+        self._dgates = bordered(self.chunk * batch, whole.room, 4 * self.hidden, border, self.dtype)
+        self._seen = bordered(self.chunk * batch, whole.room, self.inputs + self.hidden, border, self.dtype)
+        self.dgates = by_step(inner(self._dgates, border, space), self.chunk)
+        self.seen = by_step(inner(self._seen, border, space), self.chunk)
         self.cells = empty((self.segment, batch, *space, self.hidden), torch.float32)
         self.dx = None if like is None else torch.empty_like(like)
         self.d_bias = torch.zeros(4 * self.hidden, **F32)
@@ -88,7 +88,7 @@ class Backward:
             "gates": rows(self.gates[t]),
             "c": rows(self.cells[place]),
             "above": rows(self._zeros() if d_out is None else d_out.to(self.dtype).contiguous()),
-            "later": rows(self.later),
+            "later": grid(self.later) if self.to_images.wide else rows(self.later),
             "dc": rows(self.dc),
             "dgates": written,
             "sums": self.sums,
@@ -122,11 +122,11 @@ class Backward:
             self._add_bias(self._dgates[:count])
 
     def _add_bias(self, dgates: Tensor) -> None:
-        if dgates.dtype == torch.float32:  # the border is zeros, and a product sums fastest
+        if dgates.dtype == torch.float32:  # what lies around is zeros, and a product sums fastest
             flat = rows(dgates)
             self.d_bias.addmv_(flat.t(), flat.new_ones(len(flat)))
         else:
-            self.d_bias += inner(dgates, self._border).flatten(0, -2).sum(0, dtype=torch.float32)
+            self.d_bias += dgates.flatten(0, -2).sum(0, dtype=torch.float32)
 
     def d_peephole(self, peephole: Tensor) -> Tensor:
         """The gradient of the peepholes."""

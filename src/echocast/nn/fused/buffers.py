@@ -12,10 +12,10 @@ F32: dict[str, Any] = {"device": "cpu", "dtype": torch.float32}
 """Said wherever a tensor is made: a user may have set other defaults."""
 
 
-def inner(buffer: Tensor, border: Sequence[int]) -> Tensor:
-    """The images within their borders."""
+def inner(buffer: Tensor, border: Sequence[int], space: Sequence[int] | None = None) -> Tensor:
+    """The images within their borders; those of size `space` where there is more room after them than before."""
     for axis, width in enumerate(border, start=1):
-        buffer = buffer.narrow(axis, width, buffer.shape[axis] - 2 * width)
+        buffer = buffer.narrow(axis, width, buffer.shape[axis] - 2 * width if space is None else space[axis - 1])
     return buffer
 
 

@@ -19,11 +19,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import llvmlite
 import llvmlite.binding as llvm
 import llvmlite.ir as ir
 import torch
 from torch import Tensor
 
+from echocast.nn.fused import kept
 from echocast.nn.fused.lanes import Lanes, vector
 
 _F32, _I16, _I32, _I64 = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(64)
@@ -261,17 +263,22 @@ def whole(value: int) -> Any:
 
 
 def machine_code(source: str) -> Any:
-    """Compile a module for this processor; the engine must live as long as its functions are called."""
+    """Compile a module for this processor, or take what an earlier process has compiled; the engine must live as long
+    as its functions are called."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
-    )
+    processor, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    machine = llvm.Target.from_default_triple().create_target_machine(cpu=processor, features=features, opt=3)
+    versions = [llvmlite.__version__, ".".join(map(str, llvm.llvm_version_info))]
+    name = kept.name(*versions, llvm.get_process_triple(), processor, features, source)
+    code = kept.read(name)
     module = llvm.parse_assembly(source)
-    module.verify()
-    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
-    passes.getModulePassManager().run(module, passes)
+    if code is None:
+        module.verify()
+        passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
+        passes.getModulePassManager().run(module, passes)
     engine = llvm.create_mcjit_compiler(module, machine)
+    engine.set_object_cache(notify_func=lambda _, made: kept.write(name, bytes(made)), getbuffer_func=lambda _: code)
     engine.finalize_object()
     return engine
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from echocast.nn.fused import switches, winograd
 from echocast.nn.fused.buffers import F32, empty, inner
+from echocast.nn.fused.geometry import TILE, tiles, whole
 from echocast.nn.fused.product import product
 
 Part = tuple[slice, ...]
@@ -31,6 +32,9 @@ class Convolution(Protocol):
     border: tuple[int, ...]
     """Zeros wanted around the images, by axis."""
 
+    room: tuple[int, ...]
+    """The grid that lies within the border: the images' own, or a larger one that they begin and zeros fill."""
+
     wide: bool
     """Whether results are 32-bit whatever the images are."""
 
@@ -38,7 +42,7 @@ class Convolution(Protocol):
     """(out, in, *kernel)."""
 
     def parts(self, images: int) -> list[Part]:
-        """What to compute at a time."""
+        """What to compute at a time; the last lines of a part may lie in the room behind the images."""
 
     def forward(self, buffer: Tensor, part: Part, bias: Tensor | None) -> Tensor:
         """A part's result, (image, *space, out), from the whole buffer; good until the next call."""
@@ -71,7 +75,7 @@ def choose(weight: Tensor, space: Sequence[int], dtype: torch.dtype, *, keep: bo
         dtype: of the images.
         keep: results are kept for the backward pass, so that cutting large images into strips would save no memory.
     """
-    if not switches.is_direct() and winograd.takes(weight.shape[2:], space):
+    if not switches.is_direct() and tiles(weight.shape[2:], space):
         return _Winograd(weight, space)
     return _Direct(weight, space, dtype, keep=keep)
 
@@ -90,6 +94,7 @@ class _Direct:
         self._strip = max(1, _CACHED * space[0] // image) if image > 2 * _CACHED and not keep else 0
         self._together, self._lines = max(1, _CACHED // image), space[0]
         self.border = (self._padding[0] if self._strip else 0, *[0] * (len(space) - 1))
+        self.room = tuple(space)
 
     def parts(self, images: int) -> list[Part]:
         if not self._strip:
@@ -146,37 +151,37 @@ class _Winograd:
         self.weight = weight
         self._kernel = weight.shape[2]
         self.border: tuple[int, ...] = (self._kernel // 2,) * 2
-        self._space = space
-        self._planes = (self._kernel + winograd.TILE - 1) ** 2
+        self._space, self.room = tuple(space), whole(space)
+        self._planes = (self._kernel + TILE - 1) ** 2
         self._forward: Tensor | None = None
         self._backward: Tensor | None = None
         self.scratch: dict[int, Tensor] = {}
 
     def parts(self, images: int) -> list[Part]:
-        tiles = self._space[0] * self._space[1] // winograd.TILE**2
-        if tiles >= 2 * _TILES:
-            lines = winograd.TILE * max(1, _TILES * winograd.TILE // self._space[1])
-            return _strips(images, self._space[0], lines)
-        together = max(1, _TILES // tiles)
+        count = math.prod(self.room) // TILE**2
+        if count >= 2 * _TILES:
+            lines = TILE * max(1, _TILES * TILE // self.room[1])
+            return _strips(images, self.room[0], lines)
+        together = max(1, _TILES // count)
         return [(slice(b, min(b + together, images)),) for b in range(0, images, together)]
 
     def forward(self, buffer: Tensor, part: Part, bias: Tensor | None) -> Tensor:
         if self._forward is None:
             self._forward = winograd.weight_tiles(self.weight)
-        lines = self._space[0] if len(part) == 1 else part[1].stop - part[1].start
-        shape = part[0].stop - part[0].start, lines, self._space[1], self.weight.shape[0]
+        first, last = (0, self.room[0]) if len(part) == 1 else (part[1].start, part[1].stop)
+        shape = part[0].stop - part[0].start, last - first, self.room[1], self.weight.shape[0]
         out = self._memory(2, shape)
         self._product(buffer, part, self._forward, out=out, bias=None if bias is None else bias.float())
-        return out
+        return out[:, : self._space[0] - first, : self._space[1]]
 
     def back(self, gradient: Tensor) -> Tensor:
         if self._backward is None:
             # The transpose of a correlation is the correlation with the kernel turned round.
             self._backward = winograd.weight_tiles(self.weight.flip(2, 3).transpose(0, 1))
-        images = self._memory(3, (len(gradient), *self._space, self.weight.shape[1]))
+        images = self._memory(3, (len(gradient), *self.room, self.weight.shape[1]))
         for part in self.parts(len(gradient)):
             self._product(gradient, part, self._backward, out=images[part])
-        return images
+        return images[:, : self._space[0], : self._space[1]]
 
     def weight_gradient(self) -> WeightGradient:
         return _WinogradWeight(self)
@@ -185,7 +190,7 @@ class _Winograd:
         """The lines of a buffer that a part needs."""
         return buffer[part] if len(part) == 1 else buffer[part[0], part[1].start : part[1].stop + self._kernel - 1]
 
-    def room(self, which: int, count: int, channels: int) -> Tensor:
+    def tile_room(self, which: int, count: int, channels: int) -> Tensor:
         """Scratch for tiles (plane, tile, channel)."""
         return self._memory(which, (self._planes, count, channels))
 
@@ -199,14 +204,14 @@ class _Winograd:
 
     def input_tiles(self, images: Tensor) -> Tensor:
         """A part's images, with their border, as tiles."""
-        lines, columns = ((size - self._kernel + 1) // winograd.TILE for size in images.shape[1:3])
-        tiles = self.room(0, len(images) * lines * columns, images.shape[3])
+        lines, columns = ((size - self._kernel + 1) // TILE for size in images.shape[1:3])
+        tiles = self.tile_room(0, len(images) * lines * columns, images.shape[3])
         winograd.input_tiles(images, self._kernel, tiles)
         return tiles
 
     def _product(self, buffer: Tensor, part: Part, weight: Tensor, *, out: Tensor, bias: Tensor | None = None) -> None:
         tiles = self.input_tiles(self.needed(buffer, part))
-        products = self.room(1, tiles.shape[1], weight.shape[2])
+        products = self.tile_room(1, tiles.shape[1], weight.shape[2])
         product(tiles, weight, products)
         winograd.output_images(products, self._kernel, out, bias)
 
@@ -222,7 +227,7 @@ class _WinogradWeight:
         kernel, within = convolution._kernel, inner(gradient, convolution.border)
         for part in convolution.parts(len(gradient)):
             tiles = convolution.input_tiles(convolution.needed(buffer, part))
-            results = convolution.room(1, tiles.shape[1], gradient.shape[-1])
+            results = convolution.tile_room(1, tiles.shape[1], gradient.shape[-1])
             winograd.gradient_tiles(within[part], kernel, results)
             product(tiles.transpose(1, 2), results, self._sum, add=True)
 

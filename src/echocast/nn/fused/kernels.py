@@ -23,12 +23,18 @@ def step(
         peephole: None, ``channel`` or ``pixel``.
         x_gates: a second tensor of gates, what the input adds to them, is to be added.
         keep: write the activated gates to ``gates``, for the backward pass.
-        wide: ``raw`` is 32-bit whatever the rest is.
+        wide: ``raw`` is 32-bit whatever the rest is, and may lie within larger images.
         gate: the activation of the gates, one of `GATES`.
     """
     active, _ = _activation(gate)
     narrow = Rows(bf16)
-    tensors = {"raw": Rows(bf16 and not wide), "c": Rows(), "new": Rows(), "h": narrow, "next": Rows(bf16, at="grid")}
+    tensors = {
+        "raw": Rows(at="grid") if wide else narrow,
+        "c": Rows(),
+        "new": Rows(),
+        "h": narrow,
+        "next": Rows(bf16, at="grid"),
+    }
     if peephole:
         tensors["peephole"] = _peephole(peephole)
     if x_gates:
@@ -69,10 +75,10 @@ def cells(*, bf16: bool) -> Kernel:
 def back(*, bf16: bool, peephole: str | None, wide: bool = False, gate: str = "sigmoid") -> Kernel:
     """From the gradients of ``h`` (two of them: from the layer above and from the next time step) and of the new cell
     state (``dc``) to those of the gates before their activation (``dgates``) and of the old cell state (in ``dc``);
-    ``sums`` collects the peepholes'. With `wide`, ``later`` is 32-bit.
+    ``sums`` collects the peepholes'. With `wide`, ``later`` is 32-bit, and may lie within larger images.
     """
     _, slope = _activation(gate)
-    narrow, later = Rows(bf16), Rows(bf16 and not wide)
+    narrow, later = Rows(bf16), Rows(at="grid") if wide else Rows(bf16)
     tensors = {"gates": narrow, "c": Rows(), "above": narrow, "later": later, "dc": Rows()}
     tensors["dgates"] = Rows(bf16, at="grid")
     if peephole:

@@ -91,9 +91,10 @@ class Stepper:
         # Cut into strips, a time step may not overwrite what the next strip still reads.
         count, border = 2 if len(self._parts[0]) > 1 else 1, self.convolution.border
         self._buffers = [
-            bordered(self.batch, self.space, self.inputs + self.hidden, border, self.dtype) for _ in range(count)
+            bordered(self.batch, self.convolution.room, self.inputs + self.hidden, border, self.dtype)
+            for _ in range(count)
         ]
-        self._inner = [inner(buffer, border) for buffer in self._buffers]
+        self._inner = [inner(buffer, border, self.space) for buffer in self._buffers]
         self._inner[0][..., self.inputs :] = channels_last(h, self.dtype)
 
     @no_autocast
@@ -110,7 +111,7 @@ class Stepper:
         for part in self._parts:
             raw = self.convolution.forward(reads, part, self._bias)
             tensors = {
-                "raw": rows(raw),
+                "raw": grid(raw) if self.convolution.wide else rows(raw),
                 "c": rows(self.cell[part]),
                 "new": rows(self.cell[part]),
                 "h": rows(out[part]),
@@ -123,7 +124,7 @@ class Stepper:
             if gates is not None:
                 tensors["gates"] = rows(gates[part])
             image = tensors["next"].shape[1], tensors["next"].shape[2]
-            self._step(tensors, rows=len(tensors["raw"]), width=self.hidden, image=image)
+            self._step(tensors, rows=len(tensors["h"]), width=self.hidden, image=image)
 
     def _pixels(self, peephole: Tensor, part: tuple[slice, ...]) -> Tensor:
         if self._kind == "pixel" and len(part) > 1:

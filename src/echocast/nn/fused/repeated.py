@@ -20,6 +20,7 @@ from torch.nn.functional import conv2d, interpolate
 
 from echocast.nn.fused import winograd
 from echocast.nn.fused.buffers import empty
+from echocast.nn.fused.geometry import TILE, whole
 from echocast.shapes import Float
 
 _TILES = 256
@@ -71,7 +72,7 @@ class _Filtered:
     def __init__(self, weight: Tensor, bias: Tensor, *, space: tuple[int, int]) -> None:
         self.space, self._bias, self._weight = space, bias.detach(), weight.detach()
         self._kernel, self._border = weight.shape[-1], weight.shape[-1] // 2
-        self._whole = tuple(-(-side // winograd.TILE) * winograd.TILE for side in space)
+        self._whole = whole(space)
         self._forward = winograd.weight_tiles(self._weight)
         self._backward: Tensor | None = None
         self._scratch: dict[tuple[int, int], Tensor] = {}
@@ -145,17 +146,17 @@ class _Filtered:
 
     def _strips(self, images: Tensor, border: int) -> Iterator[Tensor]:
         """Some images, or some lines of one, at a time."""
-        lines, columns = (side // winograd.TILE for side in self._whole)
+        lines, columns = (side // TILE for side in self._whole)
         if lines * columns <= _TILES:
             yield from torch.split(images, max(1, _TILES // (lines * columns)))
             return
-        height = winograd.TILE * max(1, _TILES // columns)
+        height = TILE * max(1, _TILES // columns)
         for image in torch.split(images, 1):
             for begin in range(0, self._whole[0], height):
                 yield image[:, begin : min(begin + height, self._whole[0]) + 2 * border]
 
     def _input_tiles(self, images: Tensor) -> Tensor:
-        lines, columns = ((side - 2 * self._border) // winograd.TILE for side in images.shape[1:3])
+        lines, columns = ((side - 2 * self._border) // TILE for side in images.shape[1:3])
         tiles = self._room(0, len(images) * lines * columns, images.shape[3])
         winograd.input_tiles(images, self._kernel, tiles)
         return tiles

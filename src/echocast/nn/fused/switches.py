@@ -18,9 +18,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+MIN_PRODUCTS = 10_000_000
+"""Products per time step under which Python's share of it costs more than the fused path saves."""
+
 _plain = ContextVar("plain", default=False)
 _direct = ContextVar("direct", default=False)
-_min_products = ContextVar("min_products", default=10_000_000)
+_min_products = ContextVar("min_products", default=MIN_PRODUCTS)
 
 
 def is_plain() -> bool:
@@ -34,7 +37,7 @@ def is_direct() -> bool:
 
 
 def min_products() -> int:
-    """Products per time step under which Python's share of it costs more than the fused path saves."""
+    """`MIN_PRODUCTS`, or what the running thread has set in its place."""
     return _min_products.get()
 
 

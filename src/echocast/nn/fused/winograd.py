@@ -20,10 +20,8 @@ from torch import Tensor
 
 from echocast.nn.fused.buffers import F32
 from echocast.nn.fused.compiler import Kernel, Load, Rows, Store, compile_kernel
+from echocast.nn.fused.geometry import TILE
 from echocast.nn.fused.lanes import Lanes
-
-TILE = 4
-"""Outputs along each side of a tile."""
 
 _POINTS = {
     3: (Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(-1, 2)),
@@ -66,12 +64,6 @@ def _polynomial(roots: Sequence[Fraction]) -> list[Fraction]:
 
 def _frozen(rows: Sequence[Sequence[Fraction]]) -> Matrix:
     return tuple(tuple(row) for row in rows)
-
-
-def takes(kernel: Sequence[int], space: Sequence[int]) -> bool:
-    """Whether a convolution of this kernel on this grid can go this way."""
-    square = len(kernel) == 2 and kernel[0] == kernel[1] and kernel[0] in _POINTS
-    return square and all(size % TILE == 0 for size in space)
 
 
 def weight_tiles(weight: Tensor) -> Tensor:

@@ -1,0 +1,41 @@
+"""Which convolutions gain by the fused path: measured on two cores with AVX2, beside the plain path.
+
+>>> tiles((3, 3), (33, 33)), tiles((3, 3), (5, 6)), tiles((7, 7), (32, 32))
+(True, False, False)
+"""
+
+import math
+from collections.abc import Sequence
+
+TILE = 4
+"""Pixels along each side of a tile of Winograd's filtering."""
+
+KERNELS = (3, 5)
+"""The square kernels that it knows."""
+
+_MOST_BORDER = 1.5
+"""How many times as many pixels whole tiles may have as the grid has."""
+
+_LARGEST_KERNEL = 25
+"""Taps of the largest kernel with which a time step as one pass gains more than the library's convolution loses."""
+
+
+def whole(space: Sequence[int]) -> tuple[int, ...]:
+    """The smallest grid of whole tiles that holds this one."""
+    return tuple(-(-size // TILE) * TILE for size in space)
+
+
+def tiles(kernel: Sequence[int], space: Sequence[int]) -> bool:
+    """Whether Winograd's filtering can take this convolution, and saves products."""
+    square = len(kernel) == 2 and kernel[0] == kernel[1] and kernel[0] in KERNELS
+    return square and math.prod(whole(space)) <= _MOST_BORDER * math.prod(space)
+
+
+def gains(kernel: Sequence[int], space: Sequence[int], *, learns: bool) -> bool:
+    """Whether the fused path is the faster one, with gradients (`learns`) or without.
+
+    In one dimension and with gradients, in three, and with large kernels without tiles, it is not.
+    """
+    if tiles(kernel, space):
+        return True
+    return len(kernel) < 3 and math.prod(kernel) <= _LARGEST_KERNEL and not (len(kernel) == 1 and learns)
