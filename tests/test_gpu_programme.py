@@ -71,5 +71,5 @@ def test_an_archive_is_packed_and_read_back(monkeypatch, tmp_path: Path) -> None
     rain, motion = archive.windows(archive.starts[:1], 0, 0)
     wet = field.values[:28] >= 0.05
     np.testing.assert_allclose(rain[0, :, 0].numpy()[wet], field.values[:28][wet], rtol=0.017)
-    estimated = Lagrangian().motion(torch.from_numpy(field.values[None, :10, None]), refine=False)
+    estimated = Lagrangian().motion(torch.from_numpy(field.values[None, :10, None]))
     assert (motion - estimated).abs().mean() < 0.1 * estimated.abs().mean()

@@ -23,6 +23,12 @@ from echocast.synthetic import storms
 from echocast.verification.scores import contingency, crps
 
 
+def stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No motion, and none found by correcting it."""
+    monkeypatch.setattr(Lagrangian, "motion", lambda _, past: torch.zeros(len(past), 2, *past.shape[-2:]))
+    monkeypatch.setattr(Lagrangian, "refined_motion", lambda *given: given[2])
+
+
 def shower(frames: int = 6, size: int = 64) -> torch.Tensor:
     return torch.from_numpy(example_files.blob(frames, size, size, dx=2.0, dy=1.0))[None, :, None]
 
@@ -60,7 +66,7 @@ def test_a_finer_grid_keeps_its_detail(by: int) -> None:
 
 @pytest.mark.parametrize("step", [5.0, 10.0])
 def test_detail_smaller_than_a_cell_fades_by_its_rule(step: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Lagrangian, "motion", lambda _, past, *__: torch.zeros(len(past), 2, *past.shape[-2:]))
+    stand_still(monkeypatch)
     decay = DetailSettings(subgrid_decay_minutes=(10.0, 1e9))
     model = Lagrangian(hidden_channels=[6, 6], detail_settings=decay, grid_km=4.0, time_step_minutes=5.0)
     past = torch.full((1, 3, 1, 64, 64), 2.0)
@@ -78,7 +84,7 @@ def test_detail_smaller_than_a_cell_fades_by_its_rule(step: float, monkeypatch: 
 
 def test_faded_detail_leaves_the_rain_of_its_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not the mean of its grey levels, which is that of less rain."""
-    monkeypatch.setattr(Lagrangian, "motion", lambda _, past, *__: torch.zeros(len(past), 2, *past.shape[-2:]))
+    stand_still(monkeypatch)
     decay = DetailSettings(subgrid_decay_minutes=(0.1, 0.1))
     model = Lagrangian(hidden_channels=[6, 6], detail_settings=decay, grid_km=4.0, time_step_minutes=5.0)
     past = torch.full((1, 3, 1, 64, 64), 0.5)
@@ -102,7 +108,7 @@ def test_growth_adds_rain_and_damping_removes_detail() -> None:
 
 @pytest.mark.parametrize("by", [1, 4])
 def test_the_area_of_heavy_rain_is_bounded(by: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Lagrangian, "motion", lambda _, past, *__: torch.zeros(len(past), 2, *past.shape[-2:]))
+    stand_still(monkeypatch)
     model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, time_step_minutes=5.0)
     storm = 3.0 * torch.from_numpy(example_files.blob(3, 64, 64))[None, :, None]
     calm = torch.linspace(2.0, 4.0, 64 * 64).reshape(64, 64).expand_as(storm)
@@ -126,7 +132,7 @@ def test_the_area_of_heavy_rain_is_bounded(by: int, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("by", [1, 4])
 def test_the_area_of_heavy_rain_of_all_members_together_is_bounded(by: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Lagrangian, "motion", lambda _, past, *__: torch.zeros(len(past), 2, *past.shape[-2:]))
+    stand_still(monkeypatch)
     model = Lagrangian(hidden_channels=[6, 6], grid_km=4.0, time_step_minutes=5.0)
     with torch.no_grad():
         model.uncertainty_head[2].bias[:16] = 0.7  # more rain everywhere
@@ -204,7 +210,7 @@ def test_rows_by_rows_is_the_same_as_all_at_once(by: int, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("axes", [(-1,), (-2,), (-2, -1)])
 def test_a_mirrored_past_has_a_mirrored_forecast(axes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Lagrangian, "motion", lambda _, past, *__: torch.zeros(len(past), 2, *past.shape[-2:]))
+    stand_still(monkeypatch)
     model, past = trained(), shower(size=32)
     mirrored = model.forecast(past.flip(axes), 3).flip(axes)
     torch.testing.assert_close(mirrored, model.forecast(past, 3), rtol=1e-4, atol=1e-4)
@@ -323,3 +329,11 @@ def test_no_bright_edge_where_the_observed_area_ends() -> None:
         beside = ndimage.maximum_filter(np.where(near, rate, 0.0), 9)
         assert rim.sum() > 200
         assert (rate[rim] > 2 * beside[rim] + 0.5).mean() < 0.005, lead
+
+
+def test_motion_is_corrected_on_grids_finer_than_the_one_learned_from_only() -> None:
+    past, model = shower(size=48), base.resolve("lagrangian")
+    motion = torch.zeros(len(past), 2, *past.shape[-2:])
+    for grid_km, moves in ((1.0, True), (3.75, False)):
+        found = model.refined_motion(past, motion, Context(grid_km=grid_km, time_step_minutes=5.0))
+        assert bool((found != 0).any()) is moves

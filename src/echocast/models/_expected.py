@@ -17,6 +17,7 @@ best single guess of amounts, since growth and decay of an area's rain are hardl
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import cv2
 import numpy as np
@@ -29,6 +30,7 @@ from echocast.context import Context
 from echocast.models import resolution
 from echocast.motion.advection import advected
 from echocast.motion.estimate import rain_motion
+from echocast.motion.flow import dense_flow
 
 _CELL_KM = 4.0
 """All but the forecast's own detail is computed on cells of about this size."""
@@ -92,8 +94,10 @@ class ExpectedRain:
     def _advected(self, past: Tensor, steps: int) -> Iterator[Float[Tensor, "batch 1 y x"]]:
         """The newest frame on the coarse cells, carried to each lead."""
         cases = past[:, :, 0].detach().cpu().to(torch.float32).numpy()
+        # As `lagrangian` does: the flow as it is on a grid as coarse as these cells, else corrected.
         known = {"pixel_km": self._cell_km, "step_minutes": self._step_minutes}
-        motion = torch.from_numpy(np.stack([rain_motion(case, **known) for case in cases])).to(past)
+        estimate = dense_flow if self._factor == 1 else partial(rain_motion, **known)
+        motion = torch.from_numpy(np.stack([estimate(case) for case in cases])).to(past)
         return advected(past[:, -1], motion, steps)
 
     def _smooth(self, field: Float[Tensor, "batch 1 y x"], width_km: float) -> Float[Tensor, "batch 1 y x"]:

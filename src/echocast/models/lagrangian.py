@@ -160,7 +160,7 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
             motion: displacement in pixels per time step, where it was estimated before; estimated if None.
         """
         if motion is None:
-            motion = self.motion(self.scaling.to_values(past.nan_to_num(0.0)), refine=False)
+            motion = self.motion(self.scaling.to_values(past.nan_to_num(0.0)))
         hidden = self.hidden_states(past, motion, steps, context)
         changes = self.changes(self.output, hidden, steps, past)
         frame = detail.newest(past[:, -1], self.detail_settings)
@@ -176,7 +176,7 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
     ) -> Float[Tensor, "batch member steps channel y x"]:
         """The logits of members, to train the uncertainty head and the noise alone: gradients reach nothing else."""
         with torch.no_grad():
-            motion = self.motion(self.scaling.to_values(past.nan_to_num(0.0)), refine=False)
+            motion = self.motion(self.scaling.to_values(past.nan_to_num(0.0)))
             hidden = self.hidden_states(past, motion, steps, context)
         changes = self.changes(self.uncertainty_head, hidden, steps, past)
         noises = (noise for noise, _ in self._noise_by_lead(changes, members, context, [generator]))
@@ -187,33 +187,40 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
         ]
         return torch.stack(frames, dim=2)
 
-    def motion(
-        self, rain_mm_h: Float[Tensor, "batch time channel y x"], context: Context = UNKNOWN, *, refine: bool = True
-    ) -> Float[Tensor, "batch 2 y x"]:
-        """The motion of the newest frames in pixels per time step.
-
-        Args:
-            rain_mm_h: rain rate in mm/h, oldest first, NaN where nothing is observed.
-            context: the cell size and the time step.
-            refine: False for the optical flow as it is, which takes less time: it is what training learns with.
-        """
-        from echocast.motion.estimate import rain_motion  # OpenCV: not needed where the motion is given
+    def motion(self, rain_mm_h: Float[Tensor, "batch time channel y x"]) -> Float[Tensor, "batch 2 y x"]:
+        """The motion of the newest frames in pixels per time step, by optical flow."""
+        from echocast.motion.flow import dense_flow  # OpenCV: not needed where the motion is given
 
         settings = self.motion_settings
-        cases = rain_mm_h[:, :, 0].detach().cpu().to(torch.float32).numpy()
         estimate = partial(
-            rain_motion,
+            dense_flow, pairs=settings.pairs, min_smoothing_px=settings.min_smoothing_px, method=settings.method
+        )
+        return _each_case(estimate, rain_mm_h)
+
+    def refined_motion(
+        self,
+        rain_mm_h: Float[Tensor, "batch time channel y x"],
+        motion: Float[Tensor, "batch 2 y x"],
+        context: Context,
+    ) -> Float[Tensor, "batch 2 y x"]:
+        """The motion corrected until it carries the frames of the last minutes onto the newest.
+
+        On a grid as coarse as the one learned from it stays as it is: there the network knows the errors of the flow,
+        and has a lower CSI along a better motion.
+        """
+        from echocast.motion.estimate import corrected
+
+        settings = self.motion_settings
+        if settings.node_km is None or resolution.factor(context.grid_km, self.grid_km) == 1:
+            return motion
+        correct = partial(
+            corrected,
             pixel_km=context.grid_km or _USUAL_PIXEL_KM,
             step_minutes=self._step_minutes(context),
-            pairs=settings.pairs,
-            min_smoothing_px=settings.min_smoothing_px,
-            method=settings.method,
-            node_km=settings.node_km if refine else None,
+            node_km=settings.node_km,
             minutes_back=settings.minutes_back,
         )
-        with ThreadPoolExecutor() as pool:  # OpenCV lets other threads run while it works
-            flows = list(pool.map(estimate, cases))
-        return torch.from_numpy(np.stack(flows)).to(rain_mm_h)
+        return _each_case(correct, rain_mm_h, motion)
 
     def _lead_by_lead(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
@@ -264,7 +271,7 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
     ) -> tuple[Newest, Changes, Float[Tensor, "batch 2 y x"]]:
         """What is carried, how it changes, and the motion."""
         factor = resolution.factor(context.grid_km, self.grid_km)
-        motion = self.motion(past, context)
+        motion = self.motion(past)
         release_memory()
         frames = past[:, -self.network_settings.max_input_frames :]
         slow = resolution.coarsen(motion.unsqueeze(1), factor)[:, 0] / factor if factor > 1 else motion
@@ -274,6 +281,7 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
         changes = self.mean_changes(head, levels, slow, steps, context.coarsened(factor))
         release_memory()
         rain = past[:, -1] if factor > 1 else None
+        motion = self.refined_motion(past, motion, context)
         return detail.newest(levels[:, -1], self.detail_settings, rain, factor), changes, motion
 
     def _strips(
@@ -318,3 +326,15 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
 
     def _rain(self, logit: Tensor) -> Tensor:
         return self.scaling.to_values(torch.sigmoid(logit))
+
+
+def _each_case(
+    estimate: Callable[..., np.ndarray],
+    rain_mm_h: Float[Tensor, "batch time channel y x"],
+    motion: Float[Tensor, "batch 2 y x"] | None = None,
+) -> Float[Tensor, "batch 2 y x"]:
+    """The motion of each case, from its frames and, if given, a first motion; in threads: OpenCV lets others run."""
+    given = [rain_mm_h[:, :, 0], *([] if motion is None else [motion])]
+    cases = (part.detach().cpu().to(torch.float32).numpy() for part in given)
+    with ThreadPoolExecutor() as pool:
+        return torch.from_numpy(np.stack(list(pool.map(estimate, *cases)))).to(rain_mm_h)

@@ -23,7 +23,7 @@ _USUAL_GRID_KM, _USUAL_STEP_MINUTES = 1.0, 5.0
 
 
 class RefinedFlow(Advected):
-    """The motion that `lagrangian` uses, without its network: what is left between both is growth and decay.
+    """Advection along the motion that `lagrangian` uses on grids finer than its network's.
 
     Where the air comes from outside the observed area the forecast is NaN.
 

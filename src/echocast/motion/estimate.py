@@ -28,7 +28,7 @@ def rain_motion(
     pairs: int = 3,
     min_smoothing_px: float = 2.5,
     method: Method = "both",
-    node_km: float | None = 48.0,
+    node_km: float = 48.0,
     minutes_back: float = 20.0,
 ) -> Float[np.ndarray, "2 y x"]:
     """The motion of the newest frames: `dense_flow`, corrected by `refined`.
@@ -40,15 +40,28 @@ def rain_motion(
         pairs: see `echocast.motion.flow.dense_flow`, as `min_smoothing_px` and `method`.
         min_smoothing_px: the least standard deviation of the Gaussian that smooths the flow.
         method: of the flow.
-        node_km: distance in km of the places where the correction is given; None for the flow as it is.
+        node_km: distance in km of the places where the correction is given.
         minutes_back: how far back frames are carried onto the newest, in 2 to 5 steps.
 
     Returns:
         Displacement (y, x) in pixels per step.
     """
     first = dense_flow(frames, pairs=pairs, min_smoothing_px=min_smoothing_px, method=method)
-    if node_km is None:
-        return first
+    return corrected(
+        frames, first, pixel_km=pixel_km, step_minutes=step_minutes, node_km=node_km, minutes_back=minutes_back
+    )
+
+
+def corrected(
+    frames: Float[np.ndarray, "time y x"],
+    first: Float[np.ndarray, "2 y x"],
+    *,
+    pixel_km: float = 1.0,
+    step_minutes: float = 5.0,
+    node_km: float = 48.0,
+    minutes_back: float = 20.0,
+) -> Float[np.ndarray, "2 y x"]:
+    """A motion corrected by `refined`, with the cells and steps of `rain_motion`."""
     coarsen = max(1, round(_CELL_KM / pixel_km), math.ceil(math.sqrt(first[0].size / _MOST_CELLS)))
     back = min(5, max(2, round(minutes_back / step_minutes)))
     return refined(frames, first, node_px=node_km / pixel_km, coarsen=coarsen, steps_back=back)

@@ -63,8 +63,8 @@ class MotionSettings:
     """How the motion is estimated, by `echocast.motion.estimate.rain_motion`.
 
     The first three were chosen with plain advection on 108 validation windows of TAASRAD19 (July 2016); not
-    reproducible. The last two were chosen with plain advection on seven events and those windows: the table of
-    docs/experiments/motion.md.
+    reproducible. The last two are for grids finer than the one learned from, and were chosen with plain advection on
+    seven events: docs/experiments/motion.md.
 
     Args:
         pairs: of how many pairs of frames, the newest, the motion is the mean. Mean CSI at 0.5, 1, 2 and 5 mm/h was
