@@ -17,7 +17,6 @@ best single guess of amounts, since growth and decay of an area's rain are hardl
 """
 
 from collections.abc import Iterator
-from functools import partial
 
 import cv2
 import numpy as np
@@ -94,11 +93,14 @@ class ExpectedRain:
     def _advected(self, past: Tensor, steps: int) -> Iterator[Float[Tensor, "batch 1 y x"]]:
         """The newest frame on the coarse cells, carried to each lead."""
         cases = past[:, :, 0].detach().cpu().to(torch.float32).numpy()
-        # As `lagrangian` does: the flow as it is on a grid as coarse as these cells, else corrected.
-        known = {"pixel_km": self._cell_km, "step_minutes": self._step_minutes}
-        estimate = dense_flow if self._factor == 1 else partial(rain_motion, **known)
-        motion = torch.from_numpy(np.stack([estimate(case) for case in cases])).to(past)
+        motion = torch.from_numpy(np.stack([self._motion(case) for case in cases])).to(past)
         return advected(past[:, -1], motion, steps)
+
+    def _motion(self, frames: Float[np.ndarray, "time rows columns"]) -> Float[np.ndarray, "2 rows columns"]:
+        """As `lagrangian` does: the flow as it is on a grid as coarse as these cells, else corrected."""
+        if self._factor == 1:
+            return dense_flow(frames)
+        return rain_motion(frames, pixel_km=self._cell_km, step_minutes=self._step_minutes)
 
     def _smooth(self, field: Float[Tensor, "batch 1 y x"], width_km: float) -> Float[Tensor, "batch 1 y x"]:
         """The mean under a Gaussian over what is known; 0 where nothing is."""

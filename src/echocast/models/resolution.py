@@ -28,7 +28,7 @@ def coarsen(rain: Float[Tensor, "batch time channel y x"], by: int) -> Float[Ten
     """Means over the observed cells of each `by` x `by` block, NaN where there is none."""
     height = max(1, _PIXELS // (by * rain[..., 0, :].numel())) * by
     if height < rain.shape[-2]:
-        return torch.cat([_coarsened(rows, by) for rows in rain.split(height, dim=-2)], dim=-2)
+        return torch.cat([_coarsened(rows, by) for rows in torch.split(rain, height, dim=-2)], dim=-2)
     return _coarsened(rain, by)
 
 

@@ -102,10 +102,10 @@ def _minimised(
             search.zero_grad()
             spread = interpolate(at_nodes, size=size, mode="bicubic", align_corners=True)
             total = _misfit(images, seen, begun + spread) + smoothness * _roughness(at_nodes)
-            total.backward()
+            total.backward()  # type: ignore[no-untyped-call]
             return float(total.detach())
 
-        search.step(energy)
+        search.step(energy)  # type: ignore[no-untyped-call]
     return interpolate(at_nodes.detach(), size=size, mode="bicubic", align_corners=True)[0]
 
 

@@ -162,7 +162,7 @@ def _autocast(dtype: str, device: str) -> AbstractContextManager[Any]:
 def _cell(told: str, zoneout: float) -> "Cell":
     """A cell with these settings and without weights."""
     kind, in_channels, hidden_channels, options = json.loads(told)
-    cell = _KINDS[kind](in_channels, hidden_channels, **options, device="meta").eval()
+    cell: Cell = _KINDS[kind](in_channels, hidden_channels, **options, device="meta").eval()
     cell.zoneout = zoneout
     for name, _ in list(cell.named_parameters()):
         setattr(cell, name, None)

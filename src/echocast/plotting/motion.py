@@ -41,8 +41,8 @@ def motion_to_png(past: xr.DataArray, path: Path) -> None:
 def drawn(past: xr.DataArray) -> Figure:
     """The figure of `motion_to_png`."""
     step = fields.time_step(past.time.values)
-    known = {"pixel_km": fields.grid_km(past), "step_minutes": float(step / _MINUTE)}
-    flow = np.asarray(rain_motion(past.values, **known), np.float32) * (30 * _MINUTE / step)
+    motion = rain_motion(past.values, pixel_km=fields.grid_km(past), step_minutes=float(step / _MINUTE))
+    flow = np.asarray(motion, np.float32) * (30 * _MINUTE / step)
     figure, axes = maps.sheet(1, 1, past, panel_inches=6.5)
     axis = axes[0][0]
     maps.draw_map(axis, past.values[-1], past, scale_bar="crs" in past.coords)
