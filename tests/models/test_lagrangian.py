@@ -24,7 +24,7 @@ from echocast.verification.scores import contingency, crps
 
 
 def stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No motion, and none found by correcting it."""
+    """No motion, and none found by refining it."""
     monkeypatch.setattr(Lagrangian, "motion", lambda _, past: torch.zeros(len(past), 2, *past.shape[-2:]))
     monkeypatch.setattr(Lagrangian, "refined_motion", lambda *given: given[2])
 
@@ -331,7 +331,7 @@ def test_no_bright_edge_where_the_observed_area_ends() -> None:
         assert (rate[rim] > 2 * beside[rim] + 0.5).mean() < 0.005, lead
 
 
-def test_motion_is_corrected_on_grids_finer_than_the_one_learned_from_only() -> None:
+def test_motion_is_refined_on_grids_finer_than_the_one_learned_from_only() -> None:
     past, model = shower(size=48), base.resolve("lagrangian")
     motion = torch.zeros(len(past), 2, *past.shape[-2:])
     for grid_km, moves in ((1.0, True), (3.75, False)):

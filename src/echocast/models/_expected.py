@@ -97,7 +97,7 @@ class ExpectedRain:
         return advected(past[:, -1], motion, steps)
 
     def _motion(self, frames: Float[np.ndarray, "time rows columns"]) -> Float[np.ndarray, "2 rows columns"]:
-        """As `lagrangian` does: the flow as it is on a grid as coarse as these cells, else corrected."""
+        """As `lagrangian` does: the flow as it is on a grid as coarse as these cells, else refined."""
         if self._factor == 1:
             return dense_flow(frames)
         return rain_motion(frames, pixel_km=self._cell_km, step_minutes=self._step_minutes)

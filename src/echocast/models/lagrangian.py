@@ -203,24 +203,24 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
         motion: Float[Tensor, "batch 2 y x"],
         context: Context,
     ) -> Float[Tensor, "batch 2 y x"]:
-        """The motion corrected until it carries the frames of the last minutes onto the newest.
+        """The motion refined until it carries the frames of the last minutes onto the newest.
 
         On a grid as coarse as the one learned from it stays as it is: there the network knows the errors of the flow,
         and has a lower CSI along a better motion.
         """
-        from echocast.motion.estimate import corrected
+        from echocast.motion.estimate import refined_motion
 
         settings = self.motion_settings
         if settings.node_km is None or resolution.factor(context.grid_km, self.grid_km) == 1:
             return motion
-        correct = partial(
-            corrected,
+        refine = partial(
+            refined_motion,
             pixel_km=context.grid_km or _USUAL_PIXEL_KM,
             step_minutes=self._step_minutes(context),
             node_km=settings.node_km,
             minutes_back=settings.minutes_back,
         )
-        return _each_case(correct, rain_mm_h, motion)
+        return _each_case(refine, rain_mm_h, motion)
 
     def _lead_by_lead(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context

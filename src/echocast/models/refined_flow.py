@@ -18,9 +18,6 @@ from echocast.motion.advection import advected
 from echocast.motion.estimate import rain_motion
 from echocast.parallel import release_memory
 
-_USUAL_GRID_KM, _USUAL_STEP_MINUTES = 1.0, 5.0
-"""Where the context does not say."""
-
 
 class RefinedFlow(Advected):
     """Advection along the motion that `lagrangian` uses on grids finer than its network's.
@@ -28,7 +25,7 @@ class RefinedFlow(Advected):
     Where the air comes from outside the observed area the forecast is NaN.
 
     Args:
-        node_km: distance in km of the places where the flow is corrected.
+        node_km: distance in km of the places where a correction of the flow is given.
         minutes_back: how far back frames are carried onto the newest, in 2 to 5 steps.
 
     Source: own, see `echocast.motion.refined`; variational echo tracking is Laroche and Zawadzki's (1995,
@@ -49,8 +46,8 @@ class RefinedFlow(Advected):
         found = [
             rain_motion(
                 case,
-                pixel_km=context.grid_km or _USUAL_GRID_KM,
-                step_minutes=context.time_step_minutes or _USUAL_STEP_MINUTES,
+                pixel_km=context.grid_km or 1.0,
+                step_minutes=context.time_step_minutes or 5.0,
                 node_km=self.node_km,
                 minutes_back=self.minutes_back,
             )

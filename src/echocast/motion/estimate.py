@@ -31,7 +31,7 @@ def rain_motion(
     node_km: float = 48.0,
     minutes_back: float = 20.0,
 ) -> Float[np.ndarray, "2 y x"]:
-    """The motion of the newest frames: `dense_flow`, corrected by `refined`.
+    """The motion of the newest frames: `dense_flow`, refined by `refined`.
 
     Args:
         frames: rain rate in mm/h, oldest first; NaN where nothing is observed.
@@ -47,12 +47,12 @@ def rain_motion(
         Displacement (y, x) in pixels per step.
     """
     first = dense_flow(frames, pairs=pairs, min_smoothing_px=min_smoothing_px, method=method)
-    return corrected(
+    return refined_motion(
         frames, first, pixel_km=pixel_km, step_minutes=step_minutes, node_km=node_km, minutes_back=minutes_back
     )
 
 
-def corrected(
+def refined_motion(
     frames: Float[np.ndarray, "time y x"],
     first: Float[np.ndarray, "2 y x"],
     *,
@@ -61,7 +61,7 @@ def corrected(
     node_km: float = 48.0,
     minutes_back: float = 20.0,
 ) -> Float[np.ndarray, "2 y x"]:
-    """A motion corrected by `refined`, with the cells and steps of `rain_motion`."""
+    """A motion made better by `refined`, with the cells and steps of `rain_motion`."""
     coarsen = max(1, round(_CELL_KM / pixel_km), math.ceil(math.sqrt(first[0].size / _MOST_CELLS)))
     back = min(5, max(2, round(minutes_back / step_minutes)))
     return refined(frames, first, node_px=node_km / pixel_km, coarsen=coarsen, steps_back=back)

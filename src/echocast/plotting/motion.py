@@ -22,7 +22,7 @@ _MINUTE = np.timedelta64(1, "m")
 
 
 def motion_to_png(past: xr.DataArray, path: Path) -> None:
-    """A map of the newest frame, with the motion of the rain by optical flow, as the file appears whole or not at all.
+    """A map of the newest frame, with the refined motion of the rain, as the file appears whole or not at all.
 
     An arrow shows where rain goes in half an hour. Where no rain was near, the motion is that of the rain around.
 
