@@ -10,6 +10,7 @@ from tests.report.test_report import rain
 from echocast import evaluation
 from echocast.context import Context
 from echocast.evaluation import VerificationConfig
+from echocast.evaluation.forecasts import dependent
 from echocast.evaluation.lost_skill import lost_at, lost_skill
 from echocast.models.base import EnsembleForecaster, Forecaster
 from echocast.models.lagrangian import Lagrangian
@@ -78,6 +79,9 @@ def test_the_fair_crps_is_only_that_of_independent_members() -> None:
     assert "The members of opposite are not drawn independently" in text
 
 
-def test_the_members_of_lagrangian_are_dependent() -> None:
-    assert Lagrangian.independent_members is False
-    assert Pair.independent_members is True
+@pytest.mark.parametrize(("members", "named"), [(3, ("learned",)), (None, ())])
+def test_the_members_of_lagrangian_are_dependent_where_it_makes_any(
+    members: int | None, named: tuple[str, ...]
+) -> None:
+    config = VerificationConfig(past=2, leads=2, members=members)
+    assert dependent({"learned": Lagrangian(hidden_channels=[4]), "drawn": Pair()}, config) == named

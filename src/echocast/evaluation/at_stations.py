@@ -138,7 +138,7 @@ def evaluate_at_stations(
         sums.append(made.of_block(block))
         done += len(block.starts)
     on_case(done, total)
-    alike = forecasts.dependent(sources)
+    alike = forecasts.dependent(sources, how)
     results = {
         way: replace(_result(rain, how, blocks, [one[way] for one in sums], where), dependent=alike)
         for way in sampling.WAYS

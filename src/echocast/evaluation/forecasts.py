@@ -100,12 +100,13 @@ def members_of(source: ForecastSource, config: VerificationConfig) -> int | None
     return config.members or source.members
 
 
-def dependent(sources: Mapping[str, ForecastSource]) -> tuple[str, ...]:
-    """Those whose members are not drawn independently of each other, as far as it is known (of files it is not)."""
+def dependent(sources: Mapping[str, ForecastSource], config: VerificationConfig) -> tuple[str, ...]:
+    """The ensembles whose members are not drawn independently of each other, as far as it is known (of files it is
+    not)."""
     return tuple(
         name
         for name, source in sources.items()
-        if isinstance(source, EnsembleForecaster) and not source.independent_members
+        if isinstance(source, EnsembleForecaster) and members_of(source, config) and not source.independent_members
     )
 
 

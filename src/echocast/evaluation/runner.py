@@ -267,7 +267,7 @@ def _result(
         last=rain.time.values[last],
         observations=_observations(rain, first, last),
         mask=config.mask,
-        dependent=dependent(sources),
+        dependent=dependent(sources, config),
         grid_km=fields.grid_km(rain) if "crs" in rain.coords else None,
     )
 
