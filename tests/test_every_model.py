@@ -25,6 +25,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "predrnn": {"hidden_channels": 6, "num_layers": 2, "kernel": 3},
     "prednet": {"channels": 1, "hidden_channels": [4, 6]},
     "steps": {"members": 3},
+    "with_covariates": {
+        "model": "encoder_forecaster",
+        "settings": {"hidden_channels": [6, 6]},
+        "covariates": [{"name": "height", "kind": "fixed", "quantity": "surface_altitude", "units": "m"}],
+        "features": 3,
+    },
     "trajgru": {"hidden_channels": [4, 6], "links": [3, 2], "strides": [2, 2]},
 }
 """Arguments that make a model quick to test."""

@@ -13,13 +13,24 @@ import xarray as xr
 
 from echocast import fields, plugins, stations
 from echocast.archive.contents import open as open_archive
-from echocast.context import Covariate
+from echocast.context import Covariate, Kind
 from echocast.errors import DataError, ExperimentError, GridMismatch, MissingFrames, ModelError, WrongUnits
 from echocast.fields import Places
 from echocast.io import location as locations
 from echocast.io import model_runs, quantities, store
 from echocast.io.location import Location
-from echocast.samples.covariates import Covariates, Fixed, Given, Moments, Runs, Source, Stations, clocks
+from echocast.samples.covariates import (
+    Covariates,
+    FieldFiles,
+    Fixed,
+    Given,
+    Moments,
+    Runs,
+    Source,
+    StationFiles,
+    Stations,
+    clocks,
+)
 from echocast.stations import files as station_files
 from echocast.stations import sampling
 
@@ -28,7 +39,7 @@ log = logging.getLogger(__name__)
 Files = Mapping[str, Sequence[Location]]
 """The files of each covariate by its name."""
 
-_CLOCKS = ("hour", "season")
+_CLOCKS: tuple[Kind, ...] = ("hour", "season")
 _FILES = ("fixed", "moments", "run", "stations")
 _LOOKED_AT = 64
 _MARGIN = np.timedelta64(24 * 3600 * 10**9, "ns")
@@ -76,7 +87,7 @@ def to_train(table: Covariates, field: xr.DataArray, starts: np.ndarray, window:
         for name in _CLOCKS
         if name in table.clocks
     ]
-    asked = {**table.fields, **table.stations}
+    asked = table.with_files
     named += [_described(name, one) for name, one in asked.items()]
     sources = clocks(table.clocks, field)
     sources |= {one.name: _source(one, asked[one.name].paths, field) for one in named if one.kind in _FILES}
@@ -89,7 +100,7 @@ def to_train(table: Covariates, field: xr.DataArray, starts: np.ndarray, window:
 
 def on_field(given: Given, table: Covariates, field: xr.DataArray) -> Given:
     """The same covariates, opened for the frames of another archive, such as that to validate with."""
-    asked = {**table.fields, **table.stations}
+    asked = table.with_files
     sources = clocks(table.clocks, field)
     for one in given.covariates:
         if one.kind in _FILES:
@@ -97,20 +108,19 @@ def on_field(given: Given, table: Covariates, field: xr.DataArray) -> Given:
     return replace(given, sources=sources)
 
 
-def _described(name: str, files: object) -> Covariate:
-    quantity = str(getattr(files, "quantity", ""))
-    if quantity not in fields.QUANTITIES:
-        hint = plugins.hint(quantity, list(fields.QUANTITIES))
-        raise ExperimentError(f"data.covariates: quantity = {quantity!r} of {name}: {hint}")
+def _described(name: str, files: FieldFiles | StationFiles) -> Covariate:
+    if files.quantity not in fields.QUANTITIES:
+        hint = plugins.hint(files.quantity, list(fields.QUANTITIES))
+        raise ExperimentError(f"data.covariates: quantity = {files.quantity!r} of {name}: {hint}")
     return Covariate(
         name=name,
-        kind=getattr(files, "kind", "stations"),
-        quantity=quantity,
-        units=fields.QUANTITIES[quantity].units,
-        logarithmic=quantity in ("rainfall_rate", "rainfall_amount"),
-        known_ahead_minutes=float(getattr(files, "known_ahead_minutes", 0.0)),
-        variable=getattr(files, "variable", None),
-        file_units=getattr(files, "units", None),
+        kind=files.kind if isinstance(files, FieldFiles) else "stations",
+        quantity=files.quantity,
+        units=fields.QUANTITIES[files.quantity].units,
+        logarithmic=files.quantity in ("rainfall_rate", "rainfall_amount"),
+        known_ahead_minutes=files.known_ahead_minutes,
+        variable=files.variable if isinstance(files, FieldFiles) else None,
+        file_units=files.units,
     )
 
 

@@ -68,7 +68,7 @@ def _paths(values: Iterable[object]) -> Iterator[Path]:
         elif isinstance(value, tuple):
             yield from _paths(value)
         elif isinstance(value, Covariates):
-            for one in (*value.fields.values(), *value.stations.values()):
+            for one in value.with_files.values():
                 yield from (Path(path) for path in one.paths if "://" not in path)
 
 

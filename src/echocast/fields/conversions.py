@@ -53,10 +53,11 @@ def converted(
     """
     own = QUANTITIES[quantity].units
     known = {own.lower(): (1.0, 0.0)} | _UNITS.get(own, {})
+    if not units.strip():
+        raise WrongUnits(f"{name} has no unit; give that of its numbers, such as units = {own!r}")
     if units.strip().lower() not in known:
         raise WrongUnits(
-            f"{name} is in {units.strip() or 'no unit'!r}, which is no unit of {quantity}; it may be:"
-            f" {', '.join(sorted(known))}"
+            f"{name} is in {units.strip()!r}, which is no unit of {quantity}; it may be: {', '.join(sorted(known))}"
         )
     factor, offset = known[units.strip().lower()]
     return values * factor + offset

@@ -68,8 +68,7 @@ class Forecaster(nn.Module, ABC):
     """What it takes from the context beside the frames, by name; without it, it forecasts too."""
 
     supplied: object = None
-    """The sources of these covariates (`echocast.samples.covariates.Given`), where many forecasts are made of an
-    archive: who makes their contexts looks here. Forecasts themselves do not."""
+    """The sources of these (`echocast.samples.covariates.Given`), for who makes contexts of an archive's windows."""
 
     @property
     def quantity(self) -> str:

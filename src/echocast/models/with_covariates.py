@@ -63,7 +63,7 @@ class WithCovariates(LearnedForecaster):
         self,
         *,
         model: str = "encoder_forecaster",
-        settings: Mapping[str, Any] = {},  # noqa: B006 (it is never written to)
+        settings: Mapping[str, Any] = {},
         covariates: Sequence[Covariate] = (),
         features: int = 8,
     ) -> None:
@@ -84,11 +84,11 @@ class WithCovariates(LearnedForecaster):
         widths = [max(count, 1), *[features] * len(_DILATIONS)]
         layers: list[nn.Module] = []
         for before, dilation in zip(widths, _DILATIONS, strict=False):
-            layers += [nn.Conv2d(before, features, 3, padding=dilation, dilation=dilation), nn.ReLU()]
+            layers += [nn.Conv2d(before, features, 3, padding=dilation, dilation=dilation), nn.LeakyReLU(0.1)]
         self.encode = nn.Sequential(*layers)
         given = self.channels + self._more + 2 * features
         self.head = nn.Sequential(
-            nn.Conv2d(given, _HEAD, 3, padding=1), nn.ReLU(), nn.Conv2d(_HEAD, self.channels, 3, padding=1)
+            nn.Conv2d(given, _HEAD, 3, padding=1), nn.LeakyReLU(0.1), nn.Conv2d(_HEAD, self.channels, 3, padding=1)
         )
         nn.init.zeros_(self.head[-1].weight)  # type: ignore[arg-type]  # a convolution has weights
         nn.init.zeros_(self.head[-1].bias)  # type: ignore[arg-type]

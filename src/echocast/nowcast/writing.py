@@ -65,7 +65,7 @@ def write(
     members: int | None = None,
     select: Selection = Selection(),  # noqa: B008  # it is frozen
     options: reading.ReadOptions | str | None = None,
-    beside: Beside = Beside(),  # noqa: B008  # it is frozen
+    beside: Beside = Beside(),  # it is frozen
     command: str = "echocast.nowcast.writing.write",
 ) -> Written:
     """Forecast from the newest frames, and write the forecast as `echocast.nowcast.to_file` does.

@@ -58,7 +58,9 @@ def field(
     times = np.array([NO_TIME]) if time is None else _cf_time.moments(data.variables[time], time)[: len(values)]
     order = np.argsort(times, kind="stable")
     return fields.make(
-        converted(values[order], text(numbers.attrs, "units") or units or "", quantity, name=repr(name)).astype(np.float32),
+        converted(values[order], text(numbers.attrs, "units") or units or "", quantity, name=repr(name)).astype(
+            np.float32
+        ),
         time=times[order],
         y=rows,
         x=columns,
@@ -80,4 +82,3 @@ def _of_quantity(data: xr.Dataset, quantity: str) -> str:
             " one with variable"
         )
     return found[0]
-

@@ -65,9 +65,7 @@ def runs(path: Path, *, variable: str | None = None, units: str | None = None) -
         return _cf_runs.runs(data, path.name, variable, units)
 
 
-def of_quantity(
-    path: Path, quantity: str, *, variable: str | None = None, units: str | None = None
-) -> xr.DataArray:
+def of_quantity(path: Path, quantity: str, *, variable: str | None = None, units: str | None = None) -> xr.DataArray:
     """The field of a quantity that is no rain: see `echocast.readers`."""
     with netcdf.opened(path) as data:
         return _cf_other.field(data, path.name, quantity, variable, units)

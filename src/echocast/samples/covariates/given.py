@@ -55,9 +55,7 @@ def clocks(wanted: Iterable[str], grid: xr.DataArray) -> dict[str, Source]:
     return {kind: Angle(kind, longitude) for kind in named}
 
 
-def context_of(
-    past: xr.DataArray, wanted: Sequence[Covariate], *, steps: int, given: Given | None = None
-) -> Context:
+def context_of(past: xr.DataArray, wanted: Sequence[Covariate], *, steps: int, given: Given | None = None) -> Context:
     """What a forecaster is told of a field: as `echocast.samples.tensors.context_of`, and its covariates.
 
     Args:

@@ -41,4 +41,4 @@ def _hidden(values: Tensor, rng: np.random.Generator, share: float, cell_share: 
     mask = np.broadcast_to(lost[:, None, None, None, None], (len(values), 1, 1, *values.shape[-2:]))
     if cell_share:
         mask = mask | (rng.random((len(values), 1, 1, *values.shape[-2:])) < cell_share)
-    return values.masked_fill(torch.from_numpy(np.ascontiguousarray(mask)).to(values.device), torch.nan)
+    return values.masked_fill(torch.from_numpy(np.array(mask)).to(values.device), torch.nan)

@@ -108,3 +108,8 @@ class Covariates:
     def clocks(self) -> Sequence[str]:
         """Those that only the time tells."""
         return [name for name in _CLOCKS if getattr(self, name)]
+
+    @property
+    def with_files(self) -> dict[str, FieldFiles | StationFiles]:
+        """By name those that files tell."""
+        return {**self.fields, **self.stations}

@@ -8,7 +8,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import xarray as xr
@@ -23,6 +23,7 @@ _DAY_H, _YEAR_DAYS = 24.0, 365.2425
 _MOST_RUNS = 4
 
 
+@runtime_checkable
 class Source(Protocol):
     """A covariate's values on a grid."""
 
@@ -43,7 +44,7 @@ class Fixed:
 
     values: Float[np.ndarray, "y x"]
 
-    def __call__(self, times: np.ndarray, issued: np.datetime64) -> Float[np.ndarray, "1 1 y x"]:  # noqa: ARG002
+    def __call__(self, times: np.ndarray, issued: np.datetime64) -> Float[np.ndarray, "1 1 y x"]:
         """One frame."""
         return self.values[None, None]
 
@@ -60,7 +61,7 @@ class Angle:
     of: Literal["hour", "season"]
     longitude: float = 0.0
 
-    def __call__(self, times: np.ndarray, issued: np.datetime64) -> Float[np.ndarray, "frames 2 1 1"]:  # noqa: ARG002
+    def __call__(self, times: np.ndarray, issued: np.datetime64) -> Float[np.ndarray, "frames 2 1 1"]:
         """Known at any time."""
         when = times.astype("datetime64[ns]")
         if self.of == "hour":

@@ -200,7 +200,9 @@ class ForecastModule(TrainingModule[LearnedForecaster, Batch]):
         super().validation_step(batch)
         if self.watches_csi:
             past, future = batch.windows[:, : batch.past], batch.windows[:, batch.past :]
-            self._tables.append(_hits_misses_alarms(self.trained.forecast(past, future.shape[1], _on_its_grid(batch)), future))
+            self._tables.append(
+                _hits_misses_alarms(self.trained.forecast(past, future.shape[1], _on_its_grid(batch)), future)
+            )
 
     def on_validation_epoch_end(self) -> None:
         """The mean loss; and the CSI by threshold, pooled over windows and averaged over leads."""
