@@ -183,7 +183,8 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
     model = stirred(name)
     assert isinstance(model, LearnedForecaster)
     levels = model.scaling.to_network(rain())
-    model(levels, 4).square().mean().backward()
+    given = {one.name: torch.rand(2, 1, one.channels, 24, 32) for one in model.covariates}
+    model(levels, 4, Context(covariates=given)).square().mean().backward()
     if isinstance(model, LearnedEnsemble):
         model.member_logits(levels, 4, members=2).square().mean().backward()
     loss_of_its_own = getattr(model, "training_loss", None)
