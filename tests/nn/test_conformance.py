@@ -522,6 +522,13 @@ def test_large_cases_take_the_fused_path_by_themselves() -> None:
     assert not layer.cells[0]._fuses(None, tuple(part[..., :6, :6] for part in state), weights)
 
 
+def test_a_gru_takes_the_fused_path_where_tiles_and_channels_are_many() -> None:
+    for hidden, kernel, grid, expected in ((32, 3, 32, True), (8, 3, 32, False), (32, 7, 32, False), (64, 5, 9, False)):
+        layer = ConvGRU(hidden, hidden, input_kernel=kernel, state_kernel=kernel)
+        state = (torch.zeros(BATCH, hidden, grid, grid),)
+        assert layer.cells[0]._fuses(None, state, layer.cells[0].weights()) is expected
+
+
 def test_paths_are_chosen_by_each_thread() -> None:
     inside, outside = threading.Barrier(2), []
 

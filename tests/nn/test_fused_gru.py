@@ -31,9 +31,8 @@ def exactly(layer: ConvGRU, x: Tensor | None, state: Tensor, steps: int | None =
     """The same in 64 bits, where the plain path runs."""
     exact = ConvGRU(**{**layer.arguments, "dtype": torch.float64})
     exact.load_state_dict(layer.state_dict())
-    x, state = (None if t is None else t.detach().double().requires_grad_() for t in (x, state))
-    assert state is not None
-    return [t.float() for t in outcome(exact, x, state, steps)]
+    x = None if x is None else x.detach().double().requires_grad_()
+    return [t.float() for t in outcome(exact, x, state.detach().double().requires_grad_(), steps)]
 
 
 def agree(made: list[Tensor], expected: list[Tensor], rtol: float) -> None:
@@ -44,8 +43,8 @@ def agree(made: list[Tensor], expected: list[Tensor], rtol: float) -> None:
 
 
 def fuses(layer: ConvGRU, state: Tensor) -> bool:
-    cell = layer.cells[0]
-    return cell._fuses(None, (state[0],), cell.weights())
+    cell: Any = layer.cells[0]
+    return bool(cell._fuses(None, (state[0],), cell.weights()))
 
 
 @pytest.mark.parametrize(("dims", "space"), [(1, (9,)), (2, (7, 6)), (2, (8, 12)), (3, (4, 3, 5))])

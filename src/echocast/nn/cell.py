@@ -43,6 +43,10 @@ class Cell(nn.Module):
     gates: int
     num_states: ClassVar[int] = 2
     """Tensors of the state: 2 for ``(h, c)``, 1 for ``h``."""
+    fused_overhead: ClassVar[float] = 1.0
+    """How much larger a time step must be than a ConvLSTM's to gain by the fused path."""
+    fuses_tiles_only: ClassVar[bool] = False
+    """Whether the fused path gains by Winograd's filtering alone."""
     told: str | None = None
     """This cell's settings for `opaque.sequence`; None for a cell outside of a layer."""
 
@@ -310,7 +314,9 @@ class Cell(nn.Module):
         """Whether this cell would have a fast way for such a sequence if no compiler were at work."""
         weights = self.weights()
         of_kind = state[0].device.type == "cpu" and weights.h.dtype in (torch.float32, torch.bfloat16)
-        return of_kind and self._has_a_fused_form(state, weights) and _products(state, weights) >= fused.MIN_PRODUCTS
+        return (
+            of_kind and self._has_a_fused_form(state, weights) and self._products(state, weights) >= fused.MIN_PRODUCTS
+        )
 
     def streaming(self, state: CellState, x: Tensor | None) -> StreamingLayer | None:
         """This layer from `state` on, frame by frame, if there is a fast way for inputs like `x`; without gradients.
@@ -331,9 +337,9 @@ class Cell(nn.Module):
         space, kernel = state[0].shape[2:], weights.h.shape[2:]
         if not self._has_a_fused_form(state, weights):
             return False
-        if not fused.gains(kernel, space, learns=torch.is_grad_enabled()):
+        if not fused.gains(kernel, space, learns=torch.is_grad_enabled(), tiles_only=self.fuses_tiles_only):
             return False
-        return fused.takes(*weights, *state, x, products=_products(state, weights))
+        return fused.takes(*weights, *state, x, products=self._products(state, weights))
 
     def _has_a_fused_form(self, state: CellState, weights: CellWeights) -> bool:
         """Whether the fused path knows such a cell, whatever its size."""
@@ -342,6 +348,11 @@ class Cell(nn.Module):
     def _fused_layer(self, state: CellState, weights: CellWeights) -> FusedLayer:
         """This cell for the fused path; to be called only where `_fuses` says so."""
         raise NotImplementedError
+
+    def _products(self, state: CellState, weights: CellWeights) -> int:
+        """Multiplications per time step, as many as weigh as much as a ConvLSTM's."""
+        h, of_input = state[0], 0 if weights.x is None else weights.x.numel()
+        return int(h.shape[0] * math.prod(h.shape[2:]) * (weights.h.numel() + of_input) / self.fused_overhead)
 
     @property
     def _joins_input(self) -> bool:
@@ -374,12 +385,6 @@ class Cell(nn.Module):
         kernel = "x".join(map(str, self.input_convolution.kernel)) or "none"
         state = "x".join(map(str, self.state_convolution.kernel)) or "none"
         return f"{self.in_channels}, {self.hidden_channels}, input_kernel={kernel}, state_kernel={state}"
-
-
-def _products(state: CellState, weights: CellWeights) -> int:
-    """Multiplications per time step."""
-    h, of_input = state[0], 0 if weights.x is None else weights.x.numel()
-    return h.shape[0] * math.prod(h.shape[2:]) * (weights.h.numel() + of_input)
 
 
 def _without_unused_padding(cell: nn.Module, weights: dict[str, Tensor], prefix: str, *_: Any) -> None:

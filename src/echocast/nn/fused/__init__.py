@@ -62,11 +62,11 @@ def takes(*tensors: Tensor | None, products: int) -> bool:
     return _kernels_compile()
 
 
-def gains(kernel: Sequence[int], space: Sequence[int], *, learns: bool) -> bool:
+def gains(kernel: Sequence[int], space: Sequence[int], *, learns: bool, tiles_only: bool = False) -> bool:
     """`geometry.gains`, and always inside `always`; never where a compiler or an exporter records."""
     if torch_internals.is_recorded():  # it cannot read the switches
         return False
-    return switches.min_products() == 0 or geometry.gains(kernel, space, learns=learns)
+    return switches.min_products() == 0 or geometry.gains(kernel, space, learns=learns, tiles_only=tiles_only)
 
 
 def careful(*tensors: Tensor | None) -> AbstractContextManager[None]:

@@ -257,7 +257,7 @@ class _WinogradWeight:
 
 
 def _meet(one: slice, other: slice) -> bool:
-    return max(one.start, other.start) < min(one.stop, other.stop)
+    return bool(max(one.start, other.start) < min(one.stop, other.stop))
 
 
 def _strips(images: int, lines: int, strip: int) -> list[Part]:

@@ -33,8 +33,9 @@ class Backward:
         scratch: dict[int, Tensor] = {}
 
         def chosen(of: GruWeights) -> list[Convolution]:
-            kept = {"keep": True, "scratch": scratch, "blocks": of.blocks}
-            return [choose(one, space, torch.float32, **kept) for one in of.kernels()]
+            return [
+                choose(one, space, torch.float32, keep=True, scratch=scratch, blocks=of.blocks) for one in of.kernels()
+            ]
 
         whole = chosen(weights)
         # The input's gradient is left out where it is not needed.

@@ -1,7 +1,7 @@
 """The ConvGRU's pointwise part as kernels.
 
-Rows are pixels. What is kept of a time step for its backward pass are the gates u and r, the candidate n, and n's part of
-the state where the reset gate acts after the convolution.
+Rows are pixels. What is kept of a time step for its backward pass are the gates u and r, the candidate n, and n's part
+of the state where the reset gate acts after the convolution.
 """
 
 from functools import cache
