@@ -229,7 +229,7 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
         if settings.node_km is None or (on_own_grid and not settings.refine_own_grid):
             return motion
         known = {
-            "pixel_km": context.grid_km or _USUAL_PIXEL_KM,
+            "pixel_km": context.grid_km or self.grid_km or _USUAL_PIXEL_KM,
             "step_minutes": self._step_minutes(context),
             "node_km": settings.node_km,
             "minutes_back": settings.minutes_back,
