@@ -222,22 +222,30 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
         together: bool,
     ) -> Float[Tensor, "batch 2 y x"]:
         """`refined_motion`, case by case, or of all cases together, which is faster and less exact: to learn from."""
-        from echocast.motion.estimate import refined_motion, refined_motions
+        from echocast.motion.estimate import refined_motions
 
         settings = self.motion_settings
         on_own_grid = resolution.factor(context.grid_km, self.grid_km) == 1
         if settings.node_km is None or (on_own_grid and not settings.refine_own_grid):
             return motion
-        known = {
-            "pixel_km": context.grid_km or self.grid_km or _USUAL_PIXEL_KM,
-            "step_minutes": self._step_minutes(context),
-            "node_km": settings.node_km,
-            "minutes_back": settings.minutes_back,
-        }
+        pixel_km, step_minutes = context.grid_km or self.grid_km or _USUAL_PIXEL_KM, self._step_minutes(context)
+        node_km, minutes_back = settings.node_km, settings.minutes_back
+
+        def refine(frames: np.ndarray, first: np.ndarray) -> np.ndarray:
+            made = refined_motions(
+                frames,
+                first,
+                pixel_km=pixel_km,
+                step_minutes=step_minutes,
+                node_km=node_km,
+                minutes_back=minutes_back,
+            )
+            return np.asarray(made)
+
         if not together:
-            return _each_case(partial(refined_motion, **known), rain_mm_h, motion)
+            return _each_case(lambda frames, first: refine(frames[None], first[None])[0], rain_mm_h, motion)
         frames, first = (part.detach().cpu().float().numpy() for part in (rain_mm_h[:, :, 0], motion))
-        return torch.from_numpy(refined_motions(frames, first, **known)).to(motion)
+        return torch.from_numpy(refine(frames, first)).to(motion)
 
     def _lead_by_lead(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context

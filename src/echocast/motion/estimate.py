@@ -63,14 +63,15 @@ def refined_motion(
     minutes_back: float = 20.0,
 ) -> Float[np.ndarray, "2 y x"]:
     """A motion made better by `refined`, with the cells and steps of `rain_motion`."""
-    return refined_motions(
+    made = refined_motions(
         frames[None],
         first[None],
         pixel_km=pixel_km,
         step_minutes=step_minutes,
         node_km=node_km,
         minutes_back=minutes_back,
-    )[0]
+    )
+    return np.asarray(made[0])
 
 
 def refined_motions(

@@ -65,7 +65,7 @@ def refined(
     doi:10.1175/1520-0426(1995)012<0721:RORCFS>2.0.CO;2; Germann and Zawadzki 2002) with frames of several steps back
     and an error that grows linearly where they differ much.
     """
-    return refined_cases(
+    made = refined_cases(
         frames[None],
         first[None],
         node_px=node_px,
@@ -73,7 +73,8 @@ def refined(
         steps_back=steps_back,
         smoothness=smoothness,
         iterations=iterations,
-    )[0]
+    )
+    return np.asarray(made[0])
 
 
 def refined_cases(
@@ -106,10 +107,8 @@ def refined_cases(
     height, width = frames.shape[-2:]
     size = (-(-height // coarsen), -(-width // coarsen))
     pairs = [_image(frame, size) for case in frames[wet, -back - 1 :] for frame in case]
-    images, seen = (
-        torch.from_numpy(np.stack(parts)).unflatten(0, (-1, back + 1)).unsqueeze(2)
-        for parts in zip(*pairs, strict=True)
-    )
+    shape = (-1, back + 1, 1, *size)
+    images, seen = (torch.from_numpy(np.stack(parts)).view(shape) for parts in zip(*pairs, strict=True))
     begun = torch.from_numpy(np.stack([_resized(one, size) for one in first[wet]])) / coarsen
     nodes = tuple(max(_FEWEST_NODES, round(n / node_px)) for n in (height, width))
     correction = _minimised(images, seen, begun, nodes, smoothness * coarsen**2, iterations)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 import xarray as xr
 
 from echocast import archive, checkpoint, fields
@@ -195,7 +196,10 @@ class Adaptation:
         learned = Learned(best, before, after, _last_step(self.run / "forecast" / METRICS))
         if learned.gain <= 0:
             return learned
-        return replace(learned, weights=self._trained("members", minutes * _MEMBERS_SHARE, best, callbacks))
+        members = self._trained("members", minutes * _MEMBERS_SHARE, best, callbacks)
+        losses = {path: self._members_loss(path) for path in (best, members)}
+        log.info("loss of members on the validation windows %.4f before, %.4f after", *losses.values())
+        return replace(learned, weights=min(losses, key=losses.__getitem__))
 
     def _trained(
         self, stage: str, minutes: float, start: Path, callbacks: Callable[[str], tuple[pl.Callback, ...]]
@@ -206,6 +210,16 @@ class Adaptation:
         ends = _Deadline(_PATIENCE * minutes)
         fit.fit_or_resume(plan, out, callbacks=(*callbacks(stage), ends), sources=self.sources)
         return out / WEIGHTS
+
+    def _members_loss(self, weights: Path) -> float:
+        """The CRPS loss of members on the validation windows."""
+        module = forecast.module(self._experiment(self.start, _LOSSES["members"], steps=1), self.sources)
+        network, total, count = _loaded(weights), 0.0, 0
+        with torch.no_grad():
+            for batch in forecast.validation_batches(self.sources, size=_BATCH_SIZE):
+                total += len(batch) * float(module.loss_of(module.outputs(batch, network), batch))
+                count += len(batch)
+        return total / count
 
     def _plan(self, out: Path, minutes: float, start: Path, *, loss: str) -> Experiment:
         """The experiment of a stage: that of the folder if it was begun there, else one that fits into the minutes."""
