@@ -4,13 +4,15 @@ A cell computes its gates in two parts: `Cell.input_gates` is what the input add
 `Cell.update` adds what the hidden state gives, time step by time step.
 """
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol, Unpack, runtime_checkable
+from functools import partial
+from typing import Any, ClassVar, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from echocast.nn import checks, opaque, torch_internals
+from echocast.nn import checks, fused, opaque, torch_internals
 from echocast.nn.activations import activation as activation_of
 from echocast.nn.carried import CellState, CellWeights, Dropout
 from echocast.nn.convolution import normalise
@@ -19,21 +21,11 @@ from echocast.nn.initialisers import initialise
 from echocast.nn.options import CellOptions
 from echocast.nn.settings import CellSettings
 from echocast.nn.signatures import told_in_full
+from echocast.nn.streams import FusedLayer, StreamingLayer
 from echocast.shapes import Bool, Float
 
 _CACHED = 4 << 20
 """Bytes of gates that still fit a processor's cache."""
-
-
-@runtime_checkable
-class StreamingLayer(Protocol):
-    """A layer that takes one frame after another and overwrites its own state."""
-
-    def advance(self, x: Tensor | None) -> Tensor:
-        """The next hidden state, valid until the next call."""
-
-    def state(self) -> CellState:
-        """The current state."""
 
 
 class Cell(nn.Module):
@@ -51,6 +43,10 @@ class Cell(nn.Module):
     gates: int
     num_states: ClassVar[int] = 2
     """Tensors of the state: 2 for ``(h, c)``, 1 for ``h``."""
+    fused_overhead: ClassVar[float] = 1.0
+    """How much larger a time step must be than a ConvLSTM's to gain by the fused path."""
+    fuses_tiles_only: ClassVar[bool] = False
+    """Whether the fused path gains by Winograd's filtering alone."""
     told: str | None = None
     """This cell's settings for `opaque.sequence`; None for a cell outside of a layer."""
 
@@ -158,7 +154,8 @@ class Cell(nn.Module):
                 hidden, last = self._sequence(frames, old, steps, mask, dropout, weights)
             return hidden, self._told(last)
         frame = None if frames is None else frames[0]
-        stream = None if torch.is_grad_enabled() else self.streaming(old, frames)
+        drops = dropout is not None and dropout.h is not None
+        stream = None if drops or torch.is_grad_enabled() else self.streaming(old, frames)
         if stream is not None:
             stream.advance(frame)
             return self._told(stream.state())
@@ -241,6 +238,25 @@ class Cell(nn.Module):
         weights: CellWeights,
     ) -> tuple[Tensor, CellState]:
         """All hidden states (time, batch, hidden, *space) and the last state."""
+        dropped = dropout is not None and dropout.h is not None
+        if mask is not None or dropped or not self._fuses(x, state, weights):
+            return self._plain_sequence(x, state, steps, mask, dropout, weights)
+        with fused.careful(x, state[0]):
+            layer = self._fused_layer(state, weights)
+            x_gates = None if x is None or layer.joins else partial(self.all_input_gates, x, weights)
+            output, *last = layer.sequence(x, x_gates, steps)
+        return output, tuple(last)
+
+    def _plain_sequence(
+        self,
+        x: Tensor | None,
+        state: CellState,
+        steps: int,
+        mask: Tensor | None,
+        dropout: Dropout | None,
+        weights: CellWeights,
+    ) -> tuple[Tensor, CellState]:
+        """`_sequence` in single operations."""
         if x is not None and torch_internals.is_exporting():
             scan = torch_internals.scan()
             if scan is not None:
@@ -267,7 +283,7 @@ class Cell(nn.Module):
         dropout: Dropout | None,
         weights: CellWeights,
     ) -> tuple[Tensor, CellState]:
-        """`_sequence` as one operation, so that an exported layer takes any number of time steps.
+        """`_plain_sequence` as one operation, so that an exported layer takes any number of time steps.
 
         In evaluation mode without gradients: the derivative of a scan is what the ONNX exporter cannot decompose.
         """
@@ -296,7 +312,11 @@ class Cell(nn.Module):
 
     def fuses_when_run(self, x: Tensor | None, state: CellState) -> bool:
         """Whether this cell would have a fast way for such a sequence if no compiler were at work."""
-        return False
+        weights = self.weights()
+        of_kind = state[0].device.type == "cpu" and weights.h.dtype in (torch.float32, torch.bfloat16)
+        return (
+            of_kind and self._has_a_fused_form(state, weights) and self._products(state, weights) >= fused.MIN_PRODUCTS
+        )
 
     def streaming(self, state: CellState, x: Tensor | None) -> StreamingLayer | None:
         """This layer from `state` on, frame by frame, if there is a fast way for inputs like `x`; without gradients.
@@ -305,7 +325,40 @@ class Cell(nn.Module):
             state: the initial one.
             x: (time, batch, channel, *space), all that will come, or None without input.
         """
-        return None
+        weights = self.weights()
+        if not self._fuses(x, state, weights):
+            return None
+        with fused.careful(x, state[0]):
+            return self._fused_layer(state, weights).streaming(
+                None if x is None else lambda frame: self.input_gates(frame, weights)
+            )
+
+    def _fuses(self, x: Tensor | None, state: CellState, weights: CellWeights) -> bool:
+        space, kernel = state[0].shape[2:], weights.h.shape[2:]
+        if not self._has_a_fused_form(state, weights):
+            return False
+        if not fused.gains(kernel, space, learns=torch.is_grad_enabled(), tiles_only=self.fuses_tiles_only):
+            return False
+        return fused.takes(*weights, *state, x, products=self._products(state, weights))
+
+    def _has_a_fused_form(self, state: CellState, weights: CellWeights) -> bool:
+        """Whether the fused path knows such a cell, whatever its size."""
+        return False
+
+    def _fused_layer(self, state: CellState, weights: CellWeights) -> FusedLayer:
+        """This cell for the fused path; to be called only where `_fuses` says so."""
+        raise NotImplementedError
+
+    def _products(self, state: CellState, weights: CellWeights) -> int:
+        """Multiplications per time step, as many as weigh as much as a ConvLSTM's."""
+        h, of_input = state[0], 0 if weights.x is None else weights.x.numel()
+        return int(h.shape[0] * math.prod(h.shape[2:]) * (weights.h.numel() + of_input) / self.fused_overhead)
+
+    @property
+    def _joins_input(self) -> bool:
+        """Whether one convolution can serve input and state."""
+        convolution = self.input_convolution
+        return convolution.is_default and convolution.kernel == self.state_convolution.kernel
 
     def _zoneout(self, new: Tensor, old: Tensor) -> Tensor:
         if not self.zoneout:

@@ -13,12 +13,13 @@ from typing import ClassVar, Unpack
 import torch
 from torch import Tensor, nn
 
-from echocast.nn import opaque
+from echocast.nn import fused, opaque
 from echocast.nn.carried import CellState, CellWeights, Dropout
 from echocast.nn.cell import Cell
 from echocast.nn.options import CellOptions, ConvGRUOptions
 from echocast.nn.sequence import RecurrentLayers
 from echocast.nn.settings import LayerSettings
+from echocast.nn.streams import FusedLayer
 
 
 @opaque.register
@@ -45,6 +46,8 @@ class ConvGRUCell(Cell):
 
     gates: int = 3
     num_states: ClassVar[int] = 1
+    fused_overhead: ClassVar[float] = 4.0
+    fuses_tiles_only: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -96,6 +99,25 @@ class ConvGRUCell(Cell):
         candidate = self._normalised(h_candidate + x_candidate, weights, slice(split, None))
         candidate = self._activation_function(candidate)
         return (self._zoneout((u * h + (1 - u) * candidate).to(h.dtype), h),)
+
+    def _has_a_fused_form(self, state: CellState, weights: CellWeights) -> bool:
+        convolution, own = self.state_convolution, type(self).update is ConvGRUCell.update
+        standard = own and self.uses_standard_gates and self.gate_activation == "sigmoid"
+        if self.dims == 0 or not standard or not convolution.is_odd or convolution.groups > 1:
+            return False
+        given = (weights.x, weights.h, weights.bias, weights.own, *state)
+        single = all(one is None or one.dtype == torch.float32 for one in given)
+        return single and not torch.is_autocast_enabled("cpu")
+
+    def _fused_layer(self, state: CellState, weights: CellWeights) -> FusedLayer:
+        return fused.make_gru_layer(
+            state,
+            weight_x=weights.x if self._joins_input else None,
+            weight_h=weights.h,
+            bias=weights.bias,
+            own=weights.own,
+            after=self.reset_after,
+        )
 
     def _split(self, x_gates: Tensor | None, h: Tensor, weights: CellWeights) -> tuple[Tensor, Tensor]:
         """What the input (without it, the bias) adds to the two gates, and to the candidate."""

@@ -13,7 +13,6 @@ the peepholes let them see the cell state: `i` and `f` the old one, `o` the new 
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
 import torch
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 from echocast.nn import fused, opaque, torch_internals
 from echocast.nn.carried import CellState, CellWeights, Dropout
-from echocast.nn.cell import Cell, StreamingLayer
+from echocast.nn.cell import Cell
 from echocast.nn.options import CellOptions, ConvLSTMOptions, Peephole
 from echocast.nn.sequence import RecurrentLayers
 from echocast.nn.settings import LayerSettings
@@ -167,7 +166,7 @@ class ConvLSTMCell(Cell):
         out = self._gate_function(o + peep_o * new) * self._activation_function(new)
         return out.to(gates.dtype), new
 
-    def _sequence(
+    def _plain_sequence(
         self,
         x: Tensor | None,
         state: CellState,
@@ -176,15 +175,9 @@ class ConvLSTMCell(Cell):
         dropout: Dropout | None,
         weights: CellWeights,
     ) -> tuple[Tensor, CellState]:
-        if mask is not None or not self._fuses(x, state, weights):
-            if x is not None and mask is None and self._joins(x, weights):
-                return self._joined_sequence(x, state, dropout, weights)
-            return super()._sequence(x, state, steps, mask, dropout, weights)
-        with fused.careful(x, state[0]):
-            layer = self._fused_layer(state, weights)
-            x_gates = None if x is None or layer.joins else partial(self.all_input_gates, x, weights)
-            output, h, c = layer.sequence(x, x_gates, steps)
-        return output, (h, c)
+        if x is not None and mask is None and self._joins(x, weights):
+            return self._joined_sequence(x, state, dropout, weights)
+        return super()._plain_sequence(x, state, steps, mask, dropout, weights)
 
     def _joins(self, x: Tensor, weights: CellWeights) -> bool:
         """Whether input and state had better be convolved together than one after the other: small kernels on CPUs."""
@@ -198,7 +191,7 @@ class ConvLSTMCell(Cell):
     def _joined_sequence(
         self, x: Tensor, state: CellState, dropout: Dropout | None, weights: CellWeights
     ) -> tuple[Tensor, CellState]:
-        """`Cell._sequence` with one convolution per time step."""
+        """`Cell._plain_sequence` with one convolution per time step."""
         kernel = weights.h if weights.x is None else torch.cat([weights.x, weights.h], dim=1)
         bias, hidden = None if self.norm else weights.bias, []
         for frame in x.unbind(0):
@@ -208,31 +201,10 @@ class ConvLSTMCell(Cell):
             hidden.append(state[0])
         return torch.stack(hidden), state
 
-    def streaming(self, state: CellState, x: Tensor | None) -> StreamingLayer | None:
-        """This layer as a `StreamingLayer`; see `Cell.streaming`."""
-        weights = self.weights()
-        if not self._fuses(x, state, weights):
-            return None
-        with fused.careful(x, state[0]):
-            return self._fused_layer(state, weights).streaming(
-                None if x is None else lambda frame: self.input_gates(frame, weights)
-            )
-
-    def fuses_when_run(self, x: Tensor | None, state: CellState) -> bool:
-        """See `Cell.fuses_when_run`."""
-        weights = self.weights()
-        of_kind = state[0].device.type == "cpu" and weights.h.dtype in (torch.float32, torch.bfloat16)
-        return of_kind and self._has_a_fused_form(weights) and _products(state, weights) >= fused.MIN_PRODUCTS
-
-    def _fuses(self, x: Tensor | None, state: CellState, weights: CellWeights) -> bool:
-        space, kernel = state[0].shape[2:], weights.h.shape[2:]
-        if not self._has_a_fused_form(weights) or not fused.gains(kernel, space, learns=torch.is_grad_enabled()):
-            return False
-        return fused.takes(*weights, *state, x, products=_products(state, weights))
-
-    def _has_a_fused_form(self, weights: CellWeights) -> bool:
+    def _has_a_fused_form(self, state: CellState, weights: CellWeights) -> bool:
         convolution = self.state_convolution
-        standard = self.uses_standard_gates and self.forget_gate
+        own = type(self).update is ConvLSTMCell.update and type(self)._next is ConvLSTMCell._next
+        standard = own and self.uses_standard_gates and self.forget_gate
         if self.dims == 0 or not standard or not convolution.is_odd or convolution.groups > 1:
             return False
         kinds = {w.dtype for w in (weights.x, weights.h, weights.bias) if w is not None}
@@ -241,11 +213,9 @@ class ConvLSTMCell(Cell):
         return len(kinds) == 1
 
     def _fused_layer(self, state: CellState, weights: CellWeights) -> "Layer":
-        convolution = self.input_convolution
-        joins = convolution.is_default and convolution.kernel == self.state_convolution.kernel
         return fused.make_layer(
             state,
-            weight_x=weights.x if joins else None,
+            weight_x=weights.x if self._joins_input else None,
             weight_h=weights.h,
             bias=weights.bias,
             peephole=weights.own,
@@ -255,12 +225,6 @@ class ConvLSTMCell(Cell):
     def zero_state(self, batch: int, *size: int) -> State:
         """The state before the first input; `size` is the state's spatial size."""
         return self.zeros(batch, *size), self.zeros(batch, *size)
-
-
-def _products(state: CellState, weights: CellWeights) -> int:
-    """Multiplications per time step."""
-    h, of_input = state[0], 0 if weights.x is None else weights.x.numel()
-    return h.shape[0] * math.prod(h.shape[2:]) * (weights.h.numel() + of_input)
 
 
 class ConvLSTM(RecurrentLayers[ConvLSTMCell]):

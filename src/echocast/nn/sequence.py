@@ -19,10 +19,11 @@ from torch.utils.checkpoint import checkpoint
 
 from echocast.nn import checks, fused, opaque, states, torch_internals
 from echocast.nn.carried import CellState, Dropout
-from echocast.nn.cell import Cell, StreamingLayer
+from echocast.nn.cell import Cell
 from echocast.nn.layout import Layout, opened, restored, valid_steps
 from echocast.nn.settings import CellSettings, LayerSettings
 from echocast.nn.signatures import told_in_full
+from echocast.nn.streams import StreamingLayer
 from echocast.shapes import Bool, Float, Int
 
 C = TypeVar("C", bound=Cell)

@@ -1,8 +1,8 @@
-"""The fast path of the ConvLSTM on the CPU: per time step one convolution and one pointwise kernel.
+"""The fast path of ConvLSTM and ConvGRU on the CPU: convolutions by tiles, and the rest of a time step in one kernel.
 
-Layers choose it by themselves where it applies: 32-bit and bfloat16 tensors on the CPU, the paper's gates, and nothing
-that needs to see single operations (compilers, exporters, function transforms, forward-mode differentiation).
-Everything else takes the plain path, which defines what a layer computes; `plain` forces it.
+Layers choose it by themselves where it applies: 32-bit tensors on the CPU (a ConvLSTM's may be bfloat16), the papers'
+gates, and nothing that needs to see single operations (compilers, exporters, function transforms, forward-mode
+differentiation). Everything else takes the plain path, which defines what a layer computes; `plain` forces it.
 
 >>> import torch
 >>> with plain():
@@ -26,9 +26,10 @@ from echocast.nn.fused import geometry, switches
 from echocast.nn.fused.switches import MIN_PRODUCTS, always, direct, plain
 
 if TYPE_CHECKING:
+    from echocast.nn.fused.gru_layer import GruLayer
     from echocast.nn.fused.layer import Layer
 
-__all__ = ["MIN_PRODUCTS", "always", "careful", "direct", "gains", "make_layer", "plain", "takes"]
+__all__ = ["MIN_PRODUCTS", "always", "careful", "direct", "gains", "make_gru_layer", "make_layer", "plain", "takes"]
 
 _log = logging.getLogger(__name__)
 
@@ -61,11 +62,11 @@ def takes(*tensors: Tensor | None, products: int) -> bool:
     return _kernels_compile()
 
 
-def gains(kernel: Sequence[int], space: Sequence[int], *, learns: bool) -> bool:
+def gains(kernel: Sequence[int], space: Sequence[int], *, learns: bool, tiles_only: bool = False) -> bool:
     """`geometry.gains`, and always inside `always`; never where a compiler or an exporter records."""
     if torch_internals.is_recorded():  # it cannot read the switches
         return False
-    return switches.min_products() == 0 or geometry.gains(kernel, space, learns=learns)
+    return switches.min_products() == 0 or geometry.gains(kernel, space, learns=learns, tiles_only=tiles_only)
 
 
 def careful(*tensors: Tensor | None) -> AbstractContextManager[None]:
@@ -86,6 +87,13 @@ def make_layer(state: tuple[Tensor, ...], **weights: Any) -> "Layer":
     from echocast.nn.fused.layer import Layer  # it needs llvmlite
 
     return Layer(state, **weights)
+
+
+def make_gru_layer(state: tuple[Tensor, ...], **weights: Any) -> "GruLayer":
+    """See `echocast.nn.fused.gru_layer.GruLayer`; to be called only where `takes` says so."""
+    from echocast.nn.fused.gru_layer import GruLayer  # it needs llvmlite
+
+    return GruLayer(state, **weights)
 
 
 @cache

@@ -11,7 +11,7 @@ from echocast.nn.fused.compiler import block_rows
 from echocast.nn.fused.convolutions import Convolution, choose
 from echocast.nn.fused.weights import Weights
 
-_WEIGHT_BYTES = 4 << 20
+WEIGHT_BYTES = 4 << 20
 """Bytes of gate gradients that are collected before they become gradients of the weights."""
 
 
@@ -39,7 +39,7 @@ class Backward:
         self.bf16, self.hidden, self.inputs = gates.dtype == torch.bfloat16, weights.hidden, weights.inputs
         self.segment = max(1, round(math.sqrt(steps)))
         per_step = gates[0].numel() * gates.element_size()
-        self.chunk = steps if x_gates else max(1, min(self.segment, _WEIGHT_BYTES // per_step))
+        self.chunk = steps if x_gates else max(1, min(self.segment, WEIGHT_BYTES // per_step))
 
         self.shown = 0 if like is None else self.inputs
         whole = choose(weights.joined(), space, self.dtype, keep=True)

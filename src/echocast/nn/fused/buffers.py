@@ -19,6 +19,11 @@ def inner(buffer: Tensor, border: Sequence[int], space: Sequence[int] | None = N
     return buffer
 
 
+def within(buffer: Tensor, border: Sequence[int], wanted: Sequence[int]) -> Tensor:
+    """A buffer with a border as one with a border no wider, never copied."""
+    return inner(buffer, [width - own for width, own in zip(border, wanted, strict=True)])
+
+
 def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     """Memory from NumPy, which asks for huge pages: a fresh large tensor of PyTorch costs more in page faults than in
     arithmetic."""

@@ -18,6 +18,11 @@ from echocast.nn.fused.product import product
 Part = tuple[slice, ...]
 """Some of the images, or some lines (along the first axis of space) of one."""
 
+Blocks = Sequence[tuple[slice, slice]]
+"""Parts of a weight: channels of the images, and channels of the results that they give."""
+
+WHOLE: Blocks = ((slice(None), slice(None)),)
+
 _CACHED = 4 << 20
 """Bytes of gates computed directly at a time, so that they are still in the cache when their activations follow."""
 
@@ -66,7 +71,15 @@ class WeightGradient(Protocol):
         """The gradient so far, (out, in, *kernel)."""
 
 
-def choose(weight: Tensor, space: Sequence[int], dtype: torch.dtype, *, keep: bool) -> Convolution:
+def choose(
+    weight: Tensor,
+    space: Sequence[int],
+    dtype: torch.dtype,
+    *,
+    keep: bool,
+    scratch: dict[int, Tensor] | None = None,
+    blocks: Blocks = WHOLE,
+) -> Convolution:
     """The faster way for this weight and grid.
 
     Args:
@@ -74,9 +87,11 @@ def choose(weight: Tensor, space: Sequence[int], dtype: torch.dtype, *, keep: bo
         space: size of the grid.
         dtype: of the images.
         keep: results are kept for the backward pass, so that cutting large images into strips would save no memory.
+        scratch: memory shared with other convolutions, whose results are then good until the next call of any of them.
+        blocks: the parts of the weight that are not zero.
     """
     if not switches.is_direct() and tiles(weight.shape[2:], space):
-        return _Winograd(weight, space)
+        return _Winograd(weight, space, {} if scratch is None else scratch, blocks)
     return _Direct(weight, space, dtype, keep=keep)
 
 
@@ -147,15 +162,14 @@ class _Winograd:
 
     wide = True
 
-    def __init__(self, weight: Tensor, space: Sequence[int]) -> None:
-        self.weight = weight
+    def __init__(self, weight: Tensor, space: Sequence[int], scratch: dict[int, Tensor], blocks: Blocks) -> None:
+        self.weight, self._scratch, self.blocks = weight, scratch, blocks
         self._kernel = weight.shape[2]
         self.border: tuple[int, ...] = (self._kernel // 2,) * 2
         self._space, self.room = tuple(space), whole(space)
         self._planes = (self._kernel + TILE - 1) ** 2
         self._forward: Tensor | None = None
         self._backward: Tensor | None = None
-        self.scratch: dict[int, Tensor] = {}
 
     def parts(self, images: int) -> list[Part]:
         count = math.prod(self.room) // TILE**2
@@ -171,7 +185,8 @@ class _Winograd:
         first, last = (0, self.room[0]) if len(part) == 1 else (part[1].start, part[1].stop)
         shape = part[0].stop - part[0].start, last - first, self.room[1], self.weight.shape[0]
         out = self._memory(2, shape)
-        self._product(buffer, part, self._forward, out=out, bias=None if bias is None else bias.float())
+        bias = None if bias is None else bias.float()
+        self._product(buffer, part, self._forward, self.blocks, out=out, bias=bias)
         return out[:, : self._space[0] - first, : self._space[1]]
 
     def back(self, gradient: Tensor) -> Tensor:
@@ -180,7 +195,7 @@ class _Winograd:
             self._backward = winograd.weight_tiles(self.weight.flip(2, 3).transpose(0, 1))
         images = self._memory(3, (len(gradient), *self.room, self.weight.shape[1]))
         for part in self.parts(len(gradient)):
-            self._product(gradient, part, self._backward, out=images[part])
+            self._product(gradient, part, self._backward, [(out, seen) for seen, out in self.blocks], out=images[part])
         return images[:, : self._space[0], : self._space[1]]
 
     def weight_gradient(self) -> WeightGradient:
@@ -198,9 +213,9 @@ class _Winograd:
         """One of four pieces of scratch, which the next call with this number overwrites: fresh memory costs more in
         page faults than in arithmetic."""
         size = math.prod(shape)
-        if which not in self.scratch or self.scratch[which].numel() < size:
-            self.scratch[which] = empty((size,), torch.float32)
-        return self.scratch[which][:size].view(shape)
+        if which not in self._scratch or self._scratch[which].numel() < size:
+            self._scratch[which] = empty((size,), torch.float32)
+        return self._scratch[which][:size].view(shape)
 
     def input_tiles(self, images: Tensor) -> Tensor:
         """A part's images, with their border, as tiles."""
@@ -209,10 +224,14 @@ class _Winograd:
         winograd.input_tiles(images, self._kernel, tiles)
         return tiles
 
-    def _product(self, buffer: Tensor, part: Part, weight: Tensor, *, out: Tensor, bias: Tensor | None = None) -> None:
+    def _product(
+        self, buffer: Tensor, part: Part, weight: Tensor, blocks: Blocks, *, out: Tensor, bias: Tensor | None = None
+    ) -> None:
         tiles = self.input_tiles(self.needed(buffer, part))
         products = self.tile_room(1, tiles.shape[1], weight.shape[2])
-        product(tiles, weight, products)
+        for k, (seen, made) in enumerate(blocks):
+            add = any(_meet(made, before) for _, before in blocks[:k])
+            product(tiles[..., seen], weight[:, seen, made], products[..., made], add=add)
         winograd.output_images(products, self._kernel, out, bias)
 
 
@@ -229,10 +248,16 @@ class _WinogradWeight:
             tiles = convolution.input_tiles(convolution.needed(buffer, part))
             results = convolution.tile_room(1, tiles.shape[1], gradient.shape[-1])
             winograd.gradient_tiles(within[part], kernel, results)
-            product(tiles.transpose(1, 2), results, self._sum, add=True)
+            for seen, made in convolution.blocks:
+                sums = self._sum[:, seen, made]
+                product(tiles[..., seen].transpose(1, 2), results[..., made], sums, add=True)
 
     def result(self) -> Tensor:
         return winograd.weight_from_tiles(self._sum, self._convolution._kernel)
+
+
+def _meet(one: slice, other: slice) -> bool:
+    return bool(max(one.start, other.start) < min(one.stop, other.stop))
 
 
 def _strips(images: int, lines: int, strip: int) -> list[Part]:

@@ -31,11 +31,12 @@ def tiles(kernel: Sequence[int], space: Sequence[int]) -> bool:
     return square and math.prod(whole(space)) <= _MOST_BORDER * math.prod(space)
 
 
-def gains(kernel: Sequence[int], space: Sequence[int], *, learns: bool) -> bool:
+def gains(kernel: Sequence[int], space: Sequence[int], *, learns: bool, tiles_only: bool = False) -> bool:
     """Whether the fused path is the faster one, with gradients (`learns`) or without.
 
-    In one dimension and with gradients, in three, and with large kernels without tiles, it is not.
+    In one dimension and with gradients, in three, and with large kernels without tiles, it is not; with `tiles_only`,
+    wherever there are no tiles.
     """
-    if tiles(kernel, space):
-        return True
+    if tiles_only or tiles(kernel, space):
+        return tiles(kernel, space)
     return len(kernel) < 3 and math.prod(kernel) <= _LARGEST_KERNEL and not (len(kernel) == 1 and learns)

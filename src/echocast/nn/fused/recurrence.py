@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from echocast.nn.activations import activation
 from echocast.nn.fused import again, kernels, switches
 from echocast.nn.fused.backward import Backward
 from echocast.nn.fused.buffers import bordered, channels_last, empty, grid, inner, rows
@@ -167,9 +168,14 @@ class _Recurrence(torch.autograd.Function):
             x, h, c, weight_x, weight_h, bias, peephole, *_ = ctx.saved_tensors
             x_gates = None if ctx.compute is None else ctx.compute().to(h.dtype)
             given = x, x_gates, h, c, weight_x, weight_h, bias, peephole
-            wanted = d_out, d_h, d_c
-            return None, None, None, *again.gradients(given, ctx.needs_input_grad[3:], wanted, ctx.steps, ctx.gate)
-        with switches.direct() if ctx.direct or not _finite(d_out, d_h) else nullcontext():
+            made = again.gradients(
+                given,
+                ctx.needs_input_grad[3:],
+                (d_out, d_h, d_c),
+                lambda here: again.convlstm(here, ctx.steps, activation(ctx.gate)),
+            )
+            return None, None, None, *made
+        with switches.direct() if ctx.direct or not finite(d_out, d_h) else nullcontext():
             return _Recurrence._once(ctx, d_out, d_h, d_c)
 
     @staticmethod
@@ -199,6 +205,6 @@ class _Recurrence(torch.autograd.Function):
         )
 
 
-def _finite(*gradients: Tensor | None) -> bool:
+def finite(*gradients: Tensor | None) -> bool:
     """Whether no gradient holds NaN or infinity, which Winograd's filtering would spread further than a kernel."""
     return all(d is None or math.isfinite(d.sum(dtype=torch.float32).item()) for d in gradients)

@@ -1,0 +1,215 @@
+"""One ConvGRU layer over a sequence on the CPU, in 32 bits, with its gradients.
+
+As in `recurrence`, everything is channels-last, and input and hidden state lie side by side in one buffer. Where the
+reset gate acts before the convolution, a time step has two: the second one sees the reset hidden state, which lies on
+the other side of the input.
+
+Tensors come and go time first: (time, batch, channel, *space).
+"""
+
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from echocast.nn.fused import again, gru_kernels, switches
+from echocast.nn.fused.buffers import bordered, channels_last, empty, grid, inner, rows, within
+from echocast.nn.fused.convolutions import Convolution, Part, choose
+from echocast.nn.fused.gru_backward import Backward
+from echocast.nn.fused.gru_weights import GruWeights
+from echocast.nn.fused.recurrence import XGates, finite, no_autocast
+
+
+def train(
+    x: Tensor | None, x_gates: XGates | None, h: Tensor, weights: GruWeights, steps: int
+) -> tuple[Tensor, Tensor]:
+    """The hidden states (time, batch, hidden, *space) and the last one.
+
+    Args:
+        x: (time, batch, channel, *space); its convolution is done here, with ``weights.x``.
+        x_gates: what the input adds to the gates, computed elsewhere. At most one of the two.
+        h: the initial state.
+        weights: the layer's.
+        steps: number of time steps.
+    """
+    parts = weights.x, weights.h, weights.bias, weights.own
+    gates, compute = (None, None) if x_gates is None else (x_gates.gates, x_gates.compute)
+    output, last = _Recurrence.apply(steps, weights.after, compute, x, gates, h, *parts)  # type: ignore[no-untyped-call]
+    return output.movedim(-1, 2), last.movedim(-1, 1)
+
+
+class Stepper:
+    """A layer with its buffers, one time step after another.
+
+    Args:
+        weights: the layer's.
+        h: the initial state, (batch, hidden, *space).
+        keep: whether what the backward pass needs is kept.
+        x_gates: whether the input's part of the gates is computed elsewhere.
+    """
+
+    def __init__(self, weights: GruWeights, h: Tensor, *, keep: bool = False, x_gates: bool = False) -> None:
+        self.hidden, self.inputs, self.after = weights.hidden, weights.inputs, weights.after
+        self.batch, self.space, self._keep = h.shape[0], tuple(h.shape[2:]), keep
+        self.initial = channels_last(h, torch.float32)
+        self.kept = 4 if self.after else 3
+        """Values for each channel that the backward pass needs of a time step."""
+        scratch: dict[int, Tensor] = {}
+        self._convolutions = [
+            choose(kernel, self.space, torch.float32, keep=keep, scratch=scratch, blocks=weights.blocks)
+            for kernel in weights.kernels()
+        ]
+        self._biases = weights.biases()
+        self._candidate_bias = None if x_gates else weights.candidate_bias()
+        self._make_kernels(x_gates, self._convolutions[0].wide)
+        self._make_buffers(weights)
+
+    def _make_kernels(self, x_gates: bool, wide: bool) -> None:
+        bias = self._candidate_bias is not None
+        if self.after:
+            self._step = gru_kernels.step(x_gates=x_gates, bias=bias, keep=self._keep, wide=wide)
+        else:
+            self._gates = gru_kernels.gates(x_gates=x_gates, keep=self._keep, wide=wide)
+            self._state = gru_kernels.state(x_gates=x_gates, keep=self._keep, wide=wide)
+
+    def _make_buffers(self, weights: GruWeights) -> None:
+        convolutions = self._convolutions
+        border = tuple(max(sides) for sides in zip(*(one.border for one in convolutions), strict=True))
+        # Cut into strips, a time step may not overwrite what the next strip still reads.
+        count = 2 if self.after and len(convolutions[0].parts(self.batch)[0]) > 1 else 1
+        channels, self._buffers, self._inner = weights.seen[-1].stop, [], []
+        for _ in range(count):
+            buffer = bordered(self.batch, convolutions[0].room, channels, border, torch.float32)
+            of_each = zip(weights.seen, convolutions, strict=True)
+            self._buffers.append([within(buffer, border, one.border)[..., seen] for seen, one in of_each])
+            self._inner.append(inner(buffer, border, self.space))
+        self._inner[0][..., : self.hidden] = self.initial
+        self._scratch = None if self._keep or self.after else torch.empty_like(self.initial)
+
+    @no_autocast
+    def advance(
+        self, x: Tensor | None, old: Tensor, out: Tensor, *, x_gates: Tensor | None = None, kept: Tensor | None = None
+    ) -> None:
+        """One time step.
+
+        Args:
+            x: the input, (batch, channel, *space), or `x_gates`, what it adds to the gates.
+            old: the hidden state, (batch, *space, hidden).
+            out: the new one goes here, which may be where the old one is.
+            kept: what the backward pass needs goes here, (batch, *space, 3 or 4 hidden).
+        """
+        reads, here = self._buffers[0], self._inner[0]
+        if x is not None:
+            here[..., self.hidden : self.hidden + self.inputs] = x.movedim(1, -1)
+        x_rows = None if x_gates is None else channels_last(x_gates, torch.float32)
+        if self.after:
+            self._buffers.reverse()
+            self._inner.reverse()
+            self._advance_after(reads[0], old, out, x_rows, kept)
+        else:
+            self._advance_before(reads, old, out, x_rows, self._scratch if kept is None else kept)
+
+    def _advance_after(
+        self, reads: Tensor, old: Tensor, out: Tensor, x_rows: Tensor | None, kept: Tensor | None
+    ) -> None:
+        (convolution,), writes = self._convolutions, self._inner[0][..., : self.hidden]
+        for part in convolution.parts(self.batch):
+            tensors = self._seen(convolution, reads, part, self._biases[0], x_rows)
+            tensors |= {"h": rows(old[part]), "new": rows(out[part]), "next": grid(writes[part])}
+            if kept is not None:
+                tensors["gates"] = rows(kept[part])
+            if self._candidate_bias is not None:
+                tensors["bias"] = self._candidate_bias
+            self._run(self._step, tensors)
+
+    def _advance_before(
+        self, reads: list[Tensor], old: Tensor, out: Tensor, x_rows: Tensor | None, kept: Tensor | None
+    ) -> None:
+        if kept is None:
+            raise TypeError("the gates of a time step need a place")
+        (first, second), n = self._convolutions, self.hidden
+        reset, state = self._inner[0][..., -n:], self._inner[0][..., :n]
+        for part in first.parts(self.batch):
+            tensors = self._seen(first, reads[0], part, self._biases[0], x_rows)
+            tensors |= {"h": rows(old[part]), "gates": rows(kept[part]), "next": grid(reset[part])}
+            self._run(self._gates, tensors)
+        for part in second.parts(self.batch):
+            tensors = self._seen(second, reads[1], part, self._biases[1], x_rows)
+            tensors |= {"h": rows(old[part]), "gates": rows(kept[part])}
+            tensors |= {"new": rows(out[part]), "next": grid(state[part])}
+            self._run(self._state, tensors)
+
+    def _seen(
+        self, convolution: Convolution, reads: Tensor, part: Part, bias: Tensor | None, x_rows: Tensor | None
+    ) -> dict[str, Tensor]:
+        raw = convolution.forward(reads, part, bias)
+        tensors = {"raw": grid(raw) if convolution.wide else rows(raw)}
+        return tensors if x_rows is None else tensors | {"x_gates": rows(x_rows[part])}
+
+    def _run(self, kernel: gru_kernels.Kernel, tensors: dict[str, Tensor]) -> None:
+        image = tensors["next"].shape[1], tensors["next"].shape[2]
+        kernel(tensors, rows=len(tensors["h"]), width=self.hidden, image=image)
+
+
+class _Recurrence(torch.autograd.Function):
+    """See `train`."""
+
+    @staticmethod
+    @no_autocast
+    def forward(ctx: Any, steps: int, after: bool, compute: Any, *tensors: Any) -> tuple[Tensor, Tensor]:
+        x, x_gates, h, weight_x, weight_h, bias, own = tensors
+        weights = GruWeights(weight_x, weight_h, bias, own, after)
+        stepper = Stepper(weights, h, keep=True, x_gates=x_gates is not None)
+        shape = (steps, stepper.batch, *stepper.space)
+        out = empty((*shape, stepper.hidden), torch.float32)
+        kept = empty((*shape, stepper.kept * stepper.hidden), torch.float32)
+        for t in range(steps):
+            old = stepper.initial if t == 0 else out[t - 1]
+            frame, gates = (None if one is None else one[t] for one in (x, x_gates))
+            stepper.advance(frame, old, out[t], x_gates=gates, kept=kept[t])
+        ctx.save_for_backward(x, h, weight_x, weight_h, bias, own, out, kept)
+        ctx.steps, ctx.after, ctx.compute, ctx.x_gates = steps, after, compute, x_gates is not None
+        ctx.direct = switches.is_direct()
+        ctx.set_materialize_grads(False)
+        return out, out[-1].clone()
+
+    @staticmethod
+    @no_autocast
+    def backward(ctx: Any, d_out: Tensor | None, d_h: Tensor | None) -> tuple[Any, ...]:
+        if torch.is_grad_enabled():
+            x, h, weight_x, weight_h, bias, own, *_ = ctx.saved_tensors
+            x_gates = None if ctx.compute is None else ctx.compute()
+            given = x, x_gates, h, weight_x, weight_h, bias, own
+            made = again.gradients(
+                given, ctx.needs_input_grad[3:], (d_out, d_h), lambda here: again.convgru(here, ctx.steps, ctx.after)
+            )
+            return None, None, None, *made
+        with switches.direct() if ctx.direct or not finite(d_out, d_h) else nullcontext():
+            return _Recurrence._once(ctx, d_out, d_h)
+
+    @staticmethod
+    def _once(ctx: Any, d_out: Tensor | None, d_h: Tensor | None) -> tuple[Any, ...]:
+        x, h, weight_x, weight_h, bias, own, out, kept = ctx.saved_tensors
+        weights = GruWeights(weight_x, weight_h, bias, own, ctx.after)
+        back = Backward(weights, kept, out, like=x if ctx.needs_input_grad[3] else None, x_gates=ctx.x_gates)
+        back.begin(d_h)
+        initial = channels_last(h, torch.float32)
+        for t in reversed(range(len(out))):
+            old = initial if t == 0 else out[t - 1]
+            back.differentiate(t, None if x is None else x[t], old, None if d_out is None else d_out[t])
+            if any(ctx.needs_input_grad[6:10]):
+                back.differentiate_weights(t)
+        wx, wh = back.weights()
+        return (
+            None,
+            None,
+            None,
+            back.dx,
+            back.d_x_gates() if ctx.x_gates else None,
+            back.d_state().movedim(-1, 1),
+            wx,
+            wh,
+            None if bias is None else back.d_bias[weights.of_gates],
+            None if own is None else back.d_bias[: weights.hidden],
+        )

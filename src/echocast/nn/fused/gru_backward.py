@@ -1,0 +1,124 @@
+"""The backward pass of one ConvGRU layer over a sequence."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from echocast.nn.fused import gru_kernels
+from echocast.nn.fused.backward import WEIGHT_BYTES
+from echocast.nn.fused.buffers import F32, bordered, by_step, grid, inner, rows
+from echocast.nn.fused.convolutions import Convolution, choose
+from echocast.nn.fused.gru_weights import GruWeights
+
+
+class Backward:
+    """The backward pass, time step by time step from the last.
+
+    Gradients of the gates are collected over a chunk of time steps before they become gradients of the weights.
+
+    Args:
+        weights: the layer's; without those of the input where its part of the gates was computed elsewhere.
+        kept: what `Stepper.advance` kept of all time steps, (time, batch, *space, 3 or 4 hidden).
+        out: the hidden states, (time, batch, *space, hidden).
+        like: the input, if its gradient is wanted.
+        x_gates: whether the input's part of the gates was computed elsewhere.
+    """
+
+    def __init__(self, weights: GruWeights, kept: Tensor, out: Tensor, *, like: Tensor | None, x_gates: bool) -> None:
+        steps, batch, *space, hidden = out.shape
+        self.kept, self.out, self.batch, self.space, self.hidden = kept, out, batch, tuple(space), hidden
+        self.weights_of, self.inputs, self.x_gates = weights, weights.inputs, x_gates
+        self.shown = 0 if like is None else self.inputs
+        scratch: dict[int, Tensor] = {}
+
+        def chosen(of: GruWeights) -> list[Convolution]:
+            return [
+                choose(one, space, torch.float32, keep=True, scratch=scratch, blocks=of.blocks) for one in of.kernels()
+            ]
+
+        whole = chosen(weights)
+        # The input's gradient is left out where it is not needed.
+        part = weights if self.shown == self.inputs else weights.of_state()
+        self._to_images = whole if part is weights else chosen(part)
+        self._made, self._weight = part.made, [one.weight_gradient() for one in whole]
+
+        gates = 4 if weights.after else 3
+        per_step = batch * math.prod(space) * gates * hidden * 4
+        self.chunk = steps if x_gates else max(1, min(steps, WEIGHT_BYTES // per_step))
+        self._border, room = whole[0].border, whole[0].room
+        self._dgates = bordered(self.chunk * batch, room, gates * hidden, self._border, torch.float32)
+        self._seen = bordered(self.chunk * batch, room, weights.seen[-1].stop, self._border, torch.float32)
+        self.dgates = by_step(inner(self._dgates, self._border, space), self.chunk)
+        self.seen = by_step(inner(self._seen, self._border, space), self.chunk)
+        self.dx = None if like is None else torch.empty_like(like)
+        self.d_bias = torch.zeros(gates * hidden, **F32)
+        wide = whole[0].wide
+        self._back = gru_kernels.back(after=weights.after, wide=wide)
+        self._back_to_reset = None if weights.after else gru_kernels.back_to_reset(wide=wide)
+        self._wide = wide
+
+    def begin(self, d_h: Tensor | None) -> None:
+        """Start with the gradient of the last state."""
+        shape = (self.batch, *self.space, self.hidden)
+        self.later = torch.zeros(shape, **F32)
+        self.past = torch.zeros(shape, **F32) if d_h is None else d_h.contiguous().clone()
+        self._zeros = torch.zeros(shape, **F32)
+
+    def differentiate(self, t: int, x: Tensor | None, old: Tensor, d_out: Tensor | None) -> None:
+        """The gradients of the gates of time step t, of its input and of the hidden state before it, `old`."""
+        slot, n = t % self.chunk, self.hidden
+        seen, dgates = self.seen[slot], self.dgates[slot]
+        if x is not None:
+            seen[..., n : n + self.inputs] = x.movedim(1, -1)
+        common = {"gates": rows(self.kept[t]), "h": rows(old), "past": rows(self.past)}
+        above = self._zeros if d_out is None else d_out.contiguous()
+        tensors = {"above": rows(above), "later": self._later()}
+        self._run(self._back, common | tensors | {"dgates": grid(dgates), "seen": grid(seen[..., :n])})
+        here = self._dgates[slot * self.batch : (slot + 1) * self.batch]
+        if self._back_to_reset is not None:
+            del self.later  # as large as what comes next
+            images = self._to_images[1].back(here[..., self._made[1]])
+            self.later = images[..., self.shown :]
+            self._add_to_input(t, images[..., : self.shown], first=True)
+            reset = {"later": self._later(), "dgates": grid(dgates), "seen": grid(seen[..., -n:])}
+            self._run(self._back_to_reset, common | reset)
+        del self.later
+        images = self._to_images[0].back(here[..., self._made[0]])
+        self.later = images[..., :n]
+        self._add_to_input(t, images[..., n:], first=self._back_to_reset is None)
+
+    def differentiate_weights(self, t: int) -> None:
+        """The gradients of the weights, where a chunk of time steps is full."""
+        if t % self.chunk:
+            return
+        count = min(self.chunk, len(self.out) - t) * self.batch
+        for sums, made, seen in zip(self._weight, self.weights_of.made, self.weights_of.seen, strict=True):
+            sums.add(self._dgates[:count][..., made], self._seen[:count][..., seen])
+        flat = rows(self._dgates[:count])  # what lies around is zeros, and a product sums fastest
+        self.d_bias.addmv_(flat.t(), flat.new_ones(len(flat)))
+
+    def weights(self) -> tuple[Tensor | None, Tensor]:
+        """The gradients of the input's weight and of the state's."""
+        return self.weights_of.split([one.result() for one in self._weight])
+
+    def d_state(self) -> Tensor:
+        """The gradient of the initial state, (batch, *space, hidden)."""
+        return self.past + self.later
+
+    def d_x_gates(self) -> Tensor:
+        """The gradient of what the input adds to the gates, (time, batch, 3 hidden, *space)."""
+        return self.dgates[..., self.weights_of.of_gates].movedim(-1, 2)
+
+    def _add_to_input(self, t: int, images: Tensor, *, first: bool) -> None:
+        if self.dx is not None and first:
+            self.dx[t] = images.movedim(-1, 1)
+        elif self.dx is not None:
+            self.dx[t] += images.movedim(-1, 1)
+
+    def _later(self) -> Tensor:
+        return grid(self.later) if self._wide else rows(self.later)
+
+    def _run(self, kernel: gru_kernels.Kernel, tensors: dict[str, Tensor]) -> None:
+        image = tensors["dgates"].shape[1], tensors["dgates"].shape[2]
+        kernel(tensors, rows=len(tensors["h"]), width=self.hidden, image=image)
