@@ -1,7 +1,7 @@
 """What `echocast adapt` gains by how much of one's own data: ``python -m experiments.adaptation STORE --out FOLDER``.
 
-The archive is cut as by the command. The weights that ship are fine-tuned on the last hours of its first part alone, each
-time for the same minutes, and every result is scored on the same test, with S-PROG and optical flow beside it.
+The archive is cut as by the command. The weights that ship are fine-tuned on the last hours of its first part alone,
+each time for the same minutes, and every result is scored on the same test, with S-PROG and optical flow beside it.
 """
 
 import argparse
