@@ -70,7 +70,8 @@ def drawn(result: VerificationResult, hours: Mapping[str, float], path: Path) ->
         for name, style in zip(OTHERS, (":", "-.", "--"), strict=True):
             axis.axhline(result.mean("csi", name, limit), color="0.4", linestyle=style, label=name)
         axis.plot(list(hours.values()), [result.mean("csi", n, limit) for n in hours], "o-", label="adapted")
-        axis.set(title=f"{limit:g} mm/h", xlabel="hours of own data", xscale="log", ylim=(0, None))
+        top = 1.12 * max(result.mean("csi", name, limit) for name in result.forecasters)
+        axis.set(title=f"{limit:g} mm/h", xlabel="hours of own data", xscale="log", ylim=(0, top))
         axis.set_xticks(list(hours.values()), [f"{h:g}" for h in hours.values()], minor=False)
         axis.minorticks_off()
     axes[0].set_ylabel("CSI, mean to 90 min")
