@@ -363,14 +363,15 @@ def _stream(
     layers: list[StreamingLayer], x: Tensor | None, steps: int, *, wants_output: bool
 ) -> tuple[Tensor | None, list[CellState]]:
     """All layers time step by time step, keeping no hidden state of any but the top one."""
-    outputs = []
+    output: Tensor | None = None
     for t in range(steps):
         frame = None if x is None else x[t]
         for layer in layers:
             frame = layer.advance(frame)
         if wants_output and frame is not None:
-            outputs.append(frame.clone(memory_format=torch.contiguous_format))
-    return (torch.stack(outputs) if wants_output else None), [layer.state() for layer in layers]
+            output = frame.new_empty((steps, *frame.shape)) if output is None else output
+            fused.copy(output[t], frame)
+    return output, [layer.state() for layer in layers]
 
 
 def _learns(layer: nn.Module, states: list[CellState]) -> bool:

@@ -29,7 +29,18 @@ if TYPE_CHECKING:
     from echocast.nn.fused.gru_layer import GruLayer
     from echocast.nn.fused.layer import Layer
 
-__all__ = ["MIN_PRODUCTS", "always", "careful", "direct", "gains", "make_gru_layer", "make_layer", "plain", "takes"]
+__all__ = [
+    "MIN_PRODUCTS",
+    "always",
+    "careful",
+    "copy",
+    "direct",
+    "gains",
+    "make_gru_layer",
+    "make_layer",
+    "plain",
+    "takes",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +105,13 @@ def make_gru_layer(state: tuple[Tensor, ...], **weights: Any) -> "GruLayer":
     from echocast.nn.fused.gru_layer import GruLayer  # it needs llvmlite
 
     return GruLayer(state, **weights)
+
+
+def copy(target: Tensor, frame: Tensor) -> None:
+    """Copy a frame of a layer that the fused path runs, (batch, channel, *space) and channels-last, to `target`."""
+    from echocast.nn.fused.turned import to_first  # it needs llvmlite
+
+    to_first(target, frame.movedim(1, -1))
 
 
 @cache

@@ -9,6 +9,7 @@ from echocast.nn.fused import kernels
 from echocast.nn.fused.buffers import F32, bordered, by_step, empty, grid, inner, rows
 from echocast.nn.fused.compiler import block_rows
 from echocast.nn.fused.convolutions import Convolution, choose
+from echocast.nn.fused.turned import to_first, to_last
 from echocast.nn.fused.weights import Weights
 
 WEIGHT_BYTES = 4 << 20
@@ -42,9 +43,10 @@ class Backward:
         self.chunk = steps if x_gates else max(1, min(self.segment, WEIGHT_BYTES // per_step))
 
         self.shown = 0 if like is None else self.inputs
-        whole = choose(weights.joined(), space, self.dtype, keep=True)
-        # The input's gradient is left out where it is not needed.
-        part = whole if self.shown == self.inputs else choose(weights.h.detach(), space, self.dtype, keep=True)
+        scratch: dict[int, Tensor] = {}
+        whole = part = choose(weights.joined(), space, self.dtype, keep=True, scratch=scratch)
+        if self.shown < self.inputs:  # the input's gradient is not needed
+            part = choose(weights.h.detach(), space, self.dtype, keep=True, scratch=scratch)
         self.to_images: Convolution = part
         self.weight = whole.weight_gradient()
         border = whole.border
@@ -61,7 +63,8 @@ class Backward:
         self.sums = torch.zeros(blocks, 3 * self.hidden, **F32)
         self.pixel_sums = torch.zeros(3, self.hidden, *space, **F32) if weights.kind == "pixel" else None
         self._kernel = kernels.back(bf16=self.bf16, peephole=weights.kind, wide=part.wide, gate=weights.gate)
-        self._cells = kernels.cells(bf16=self.bf16)
+        self._cells, self._hidden = kernels.cells(bf16=self.bf16), kernels.hidden(bf16=self.bf16)
+        self._above = torch.zeros(batch, *space, self.hidden, device="cpu", dtype=self.dtype)
 
     @property
     def _rows(self) -> int:
@@ -83,11 +86,13 @@ class Backward:
                 cell, new = rows(self.cells[k]), rows(self.cells[k + 1])
                 tensors = {"gates": rows(self.gates[first + k]), "c": cell, "new": new}
                 self._cells(tensors, rows=self._rows, width=self.hidden)
+        if d_out is not None:
+            to_last(self._above, d_out)
         written = grid(self.dgates[self._slot(t)])
         tensors = {
             "gates": rows(self.gates[t]),
             "c": rows(self.cells[place]),
-            "above": rows(self._zeros() if d_out is None else d_out.to(self.dtype).contiguous()),
+            "above": rows(self._above),
             "later": grid(self.later) if self.to_images.wide else rows(self.later),
             "dc": rows(self.dc),
             "dgates": written,
@@ -100,11 +105,16 @@ class Backward:
             _add_pixels(self.pixel_sums, self.dgates[self._slot(t)], self.gates[t], self.cells[place])
 
     def copy_input(self, t: int, x: Tensor | None, h: Tensor) -> None:
-        """Copy what the convolution of time step t was given to its buffer; `h` is channels-last."""
+        """Bring what the convolution of time step t was given to its buffer again; `h` is the initial state."""
         seen = self.seen[self._slot(t)]
-        seen[..., self.inputs :] = h
+        if t == 0:
+            to_last(seen[..., self.inputs :], h)
+        else:
+            cell, place = rows(self.cells[t % self.segment]), grid(seen[..., self.inputs :])
+            tensors = {"gates": rows(self.gates[t - 1]), "c": cell, "seen": place}
+            self._hidden(tensors, rows=self._rows, width=self.hidden, image=(place.shape[1], place.shape[2]))
         if x is not None:
-            seen[..., : self.inputs] = x.movedim(1, -1)
+            to_last(seen[..., : self.inputs], x)
 
     def differentiate_convolution(self, t: int, *, weights: bool) -> None:
         """The gradients of the input and the old state of time step t, and of the weights where a chunk is full."""
@@ -114,7 +124,7 @@ class Backward:
         images = self.to_images.back(self._dgates[here])
         self.later = images[..., self.shown :]
         if self.dx is not None:
-            self.dx[t] = images[..., : self.shown].movedim(-1, 1)
+            to_first(self.dx[t], images[..., : self.shown])
         if weights and slot == 0:
             last = len(self.gates) if self.x_gates else min(t - t % self.segment + self.segment, len(self.gates))
             count = min(self.chunk, last - t) * self.batch
@@ -132,9 +142,6 @@ class Backward:
         """The gradient of the peepholes."""
         sums = self.sums.sum(0) if self.pixel_sums is None else self.pixel_sums
         return sums.view_as(peephole).to(peephole.dtype)
-
-    def _zeros(self) -> Tensor:
-        return torch.zeros(self.batch, *self.space, self.hidden, device="cpu", dtype=self.dtype)
 
     def _slot(self, t: int) -> int:
         return t % self.chunk if self.x_gates else t % self.segment % self.chunk

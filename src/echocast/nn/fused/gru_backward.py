@@ -7,9 +7,10 @@ from torch import Tensor
 
 from echocast.nn.fused import gru_kernels
 from echocast.nn.fused.backward import WEIGHT_BYTES
-from echocast.nn.fused.buffers import F32, bordered, by_step, grid, inner, rows
+from echocast.nn.fused.buffers import F32, bordered, by_step, empty, grid, inner, rows
 from echocast.nn.fused.convolutions import Convolution, choose
 from echocast.nn.fused.gru_weights import GruWeights
+from echocast.nn.fused.turned import to_first, to_last
 
 
 class Backward:
@@ -20,14 +21,19 @@ class Backward:
     Args:
         weights: the layer's; without those of the input where its part of the gates was computed elsewhere.
         kept: what `Stepper.advance` kept of all time steps, (time, batch, *space, 3 or 4 hidden).
-        out: the hidden states, (time, batch, *space, hidden).
+        marks: the hidden state at the start of each segment, (batch, *space, hidden).
         like: the input, if its gradient is wanted.
         x_gates: whether the input's part of the gates was computed elsewhere.
     """
 
-    def __init__(self, weights: GruWeights, kept: Tensor, out: Tensor, *, like: Tensor | None, x_gates: bool) -> None:
-        steps, batch, *space, hidden = out.shape
-        self.kept, self.out, self.batch, self.space, self.hidden = kept, out, batch, tuple(space), hidden
+    def __init__(
+        self, weights: GruWeights, kept: Tensor, marks: list[Tensor], *, like: Tensor | None, x_gates: bool
+    ) -> None:
+        steps, batch, *space, _ = kept.shape
+        hidden = weights.hidden
+        self.kept, self.marks, self.batch, self.space, self.hidden = kept, marks, batch, tuple(space), hidden
+        self.segment = max(1, round(math.sqrt(steps)))
+        self.states = empty((self.segment, batch, *space, hidden), torch.float32)
         self.weights_of, self.inputs, self.x_gates = weights, weights.inputs, x_gates
         self.shown = 0 if like is None else self.inputs
         scratch: dict[int, Tensor] = {}
@@ -54,6 +60,7 @@ class Backward:
         self.dx = None if like is None else torch.empty_like(like)
         self.d_bias = torch.zeros(gates * hidden, **F32)
         wide = whole[0].wide
+        self._states = gru_kernels.states()
         self._back = gru_kernels.back(after=weights.after, wide=wide)
         self._back_to_reset = None if weights.after else gru_kernels.back_to_reset(wide=wide)
         self._wide = wide
@@ -63,17 +70,30 @@ class Backward:
         shape = (self.batch, *self.space, self.hidden)
         self.later = torch.zeros(shape, **F32)
         self.past = torch.zeros(shape, **F32) if d_h is None else d_h.contiguous().clone()
-        self._zeros = torch.zeros(shape, **F32)
+        self._above = torch.zeros(shape, **F32)
 
-    def differentiate(self, t: int, x: Tensor | None, old: Tensor, d_out: Tensor | None) -> None:
-        """The gradients of the gates of time step t, of its input and of the hidden state before it, `old`."""
-        slot, n = t % self.chunk, self.hidden
+    def _old(self, t: int) -> Tensor:
+        """The hidden state before time step t."""
+        first, place = t - t % self.segment, t % self.segment
+        if t == len(self.kept) - 1 or place == self.segment - 1:
+            self.states[0] = self.marks[t // self.segment]
+            for k in range(place):
+                old, new = (rows(self.states[k + j]) for j in range(2))
+                self._states(
+                    {"gates": rows(self.kept[first + k]), "h": old, "new": new}, rows=len(old), width=self.hidden
+                )
+        return self.states[place]
+
+    def differentiate(self, t: int, x: Tensor | None, d_out: Tensor | None) -> None:
+        """The gradients of the gates of time step t, of its input and of the hidden state before it."""
+        slot, n, old = t % self.chunk, self.hidden, self._old(t)
         seen, dgates = self.seen[slot], self.dgates[slot]
         if x is not None:
-            seen[..., n : n + self.inputs] = x.movedim(1, -1)
+            to_last(seen[..., n : n + self.inputs], x)
         common = {"gates": rows(self.kept[t]), "h": rows(old), "past": rows(self.past)}
-        above = self._zeros if d_out is None else d_out.contiguous()
-        tensors = {"above": rows(above), "later": self._later()}
+        if d_out is not None:
+            to_last(self._above, d_out)
+        tensors = {"above": rows(self._above), "later": self._later()}
         self._run(self._back, common | tensors | {"dgates": grid(dgates), "seen": grid(seen[..., :n])})
         here = self._dgates[slot * self.batch : (slot + 1) * self.batch]
         if self._back_to_reset is not None:
@@ -92,7 +112,7 @@ class Backward:
         """The gradients of the weights, where a chunk of time steps is full."""
         if t % self.chunk:
             return
-        count = min(self.chunk, len(self.out) - t) * self.batch
+        count = min(self.chunk, len(self.kept) - t) * self.batch
         for sums, made, seen in zip(self._weight, self.weights_of.made, self.weights_of.seen, strict=True):
             sums.add(self._dgates[:count][..., made], self._seen[:count][..., seen])
         flat = rows(self._dgates[:count])  # what lies around is zeros, and a product sums fastest
@@ -112,7 +132,7 @@ class Backward:
 
     def _add_to_input(self, t: int, images: Tensor, *, first: bool) -> None:
         if self.dx is not None and first:
-            self.dx[t] = images.movedim(-1, 1)
+            to_first(self.dx[t], images)
         elif self.dx is not None:
             self.dx[t] += images.movedim(-1, 1)
 
