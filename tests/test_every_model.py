@@ -25,6 +25,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "predrnn": {"hidden_channels": 6, "num_layers": 2, "kernel": 3},
     "prednet": {"channels": 1, "hidden_channels": [4, 6]},
     "steps": {"members": 3},
+    "with_covariates": {
+        "model": "encoder_forecaster",
+        "settings": {"hidden_channels": [6, 6]},
+        "covariates": [{"name": "height", "kind": "fixed", "quantity": "surface_altitude", "units": "m"}],
+        "features": 3,
+    },
     "trajgru": {"hidden_channels": [4, 6], "links": [3, 2], "strides": [2, 2]},
 }
 """Arguments that make a model quick to test."""
@@ -177,7 +183,8 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
     model = stirred(name)
     assert isinstance(model, LearnedForecaster)
     levels = model.scaling.to_network(rain())
-    model(levels, 4).square().mean().backward()
+    given = {one.name: torch.rand(2, 1, one.channels, 24, 32) for one in model.covariates}
+    model(levels, 4, Context(covariates=given)).square().mean().backward()
     if isinstance(model, LearnedEnsemble):
         model.member_logits(levels, 4, members=2).square().mean().backward()
     loss_of_its_own = getattr(model, "training_loss", None)

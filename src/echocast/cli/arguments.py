@@ -68,6 +68,18 @@ def check_inputs(given: Iterable[str]) -> None:
             raise UnreadableFile(f"{one}: no such file or folder, and no glob that matches one")
 
 
+def covariates(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The files of each covariate, of NAME=FILE; raises for another form, or a local file that does not exist."""
+    found: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not (equals and name.strip() and path):
+            raise typer.BadParameter(f"{text!r} is not NAME=FILE, as height=dem.nc", param_hint="--covariate")
+        check_inputs([path])
+        found[name.strip()] = (*found.get(name.strip(), ()), path)
+    return found
+
+
 def check_archive(store: str) -> None:
     """Raise `DataError` unless a local path is a folder, or tell how to make an archive of it."""
     path = Path(store)

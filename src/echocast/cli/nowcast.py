@@ -92,6 +92,7 @@ def command(
             help="Do not use a run that began longer before the newest frame.",
         ),
     ] = 12,
+    covariate: options.Covariate = None,
     format: options.Format = None,  # noqa: A002 (the option's name)
     variable: options.Variable = None,
     units: options.Units = None,
@@ -159,13 +160,17 @@ def command(
     the files that had begun at the newest frame is used. If none can be used it says why, and the forecast is the
     nowcast alone (with --strict that is an error).
 
+    A model that was trained with covariates (`[data.covariates]` of its experiment) is given their files by
+    --covariate. Hour and season need none; what is not given or not known at these times is passed over, with a
+    warning.
+
     Example: echocast nowcast radar/ --minutes 90 --out forecast.nc --gif forecast.gif
 
     Example: echocast nowcast radar/ --nwp 'arome/*.grib' --minutes 360 --out forecast.nc
     """
     _check(inputs, model, out, gif, (png, motion))
     between = _check_nwp(nwp, blend, blend_between, (nwp_variable, nwp_units))
-    box, time = arguments.box(bbox), arguments.time(at)
+    box, time, files = arguments.box(bbox), arguments.time(at), arguments.covariates(covariate or [])
     reading = options.read_options(
         format=format,
         variable=variable,
@@ -193,7 +198,7 @@ def command(
             members=members,
             select=select,
             options=reading,
-            nwp=into,
+            beside=writing.Beside(into, files),
             command=written_by,
         )
     pictures = {"gif": gif, "png": png, "motion": motion}

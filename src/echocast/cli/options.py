@@ -92,6 +92,14 @@ def read_options(
     )
 
 
+Covariate = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--covariate",
+        metavar="NAME=FILE",
+        help="A file or archive of what the model is given beside the frames. May be repeated.",
+    ),
+]
 Rates = Annotated[str, typer.Option("--thresholds", metavar="MM/H,...", help="Rain rates of the probabilities.")]
 Amounts = Annotated[str, typer.Option("--amounts", metavar="MM,...", help="Rain amounts of the probabilities.")]
 Quantiles = Annotated[str, typer.Option("--quantiles", metavar="SHARE,...", help="Of the members of an ensemble.")]

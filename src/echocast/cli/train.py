@@ -60,11 +60,16 @@ def command(
 
 def _paths(values: Iterable[object]) -> Iterator[Path]:
     """The paths among some settings."""
+    from echocast.samples.covariates import Covariates
+
     for value in values:
         if isinstance(value, Path):
             yield value
         elif isinstance(value, tuple):
             yield from _paths(value)
+        elif isinstance(value, Covariates):
+            for one in value.with_files.values():
+                yield from (Path(path) for path in one.paths if "://" not in path)
 
 
 def _refuse_inputs(folder: Path, experiment: Path, plan: "Experiment", *, resume: bool) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from echocast import plugins
-from echocast.cli import arguments, output
+from echocast.cli import arguments, options, output
 from echocast.cli.progress import Bar
 from echocast.errors import DataError, ModelError
 
@@ -154,6 +154,7 @@ def command(
     flagged: Annotated[
         bool, typer.Option("--flagged", help="Use values of stations that quality control flagged, too.")
     ] = False,
+    covariate: options.Covariate = None,
     workers: Annotated[
         int, typer.Option("--workers", min=0, help="Processes; 0 for as many as there are processors.")
     ] = 0,
@@ -171,6 +172,9 @@ def command(
 
     With --stations the forecasts, and the radar, are verified against rain gauges: amounts in exactly the gauges'
     intervals, as mean rates. The report then has a map of the stations, scatter and double-mass plots.
+
+    Models that were trained with covariates are given their files by --covariate; without one they are verified
+    without it, with a warning.
 
     An archive of pictures (`echocast archive add-video`) is verified frame by frame: MSE, MAE, SSIM and PSNR of
     --frames frames predicted from --past, in windows that do not overlap. Of the other options only --models and --out
@@ -220,7 +224,8 @@ def command(
         mask=mask,
     )
     by_label = {_label(name): name for name in named}
-    job = evaluation.Job(store=store, models=by_label, forecasts=folders, config=config, split=split)
+    files = arguments.covariates(covariate or [])
+    job = evaluation.Job(store, by_label, folders, config, split, files)
     if stations is not None:
         on_grid = {"region": region, "workers": workers, "dask": dask, "margin": margin}
         _refuse_other_options(on_grid, "verification on the grid")

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from echocast.evaluation.config import VerificationConfig
 from echocast.io import forecast_file
 from echocast.models.base import EnsembleForecaster, Forecaster
 from echocast.samples import windows
+from echocast.samples.covariates import Given, clocks
+from echocast.samples.covariates.given import stacked
 
 BATCH_PIXELS = 5e6
 """Forecast pixels held in memory at a time."""
@@ -145,8 +147,21 @@ def forecasts_of(
             made[name] = np.stack([source.at(time, leads) for time in issued])
         elif isinstance(source, EnsembleForecaster) and (members := members_of(source, config)):
             seeds = [int(start) for start in cases.starts]
-            ensembles = source.ensemble(past, config.leads, members=members, seed=seeds, context=context)
+            known = _with_covariates(context, source, cases, rain)
+            ensembles = source.ensemble(past, config.leads, members=members, seed=seeds, context=known)
             made[name] = ensembles[:, :, :, 0].numpy()
         else:
-            made[name] = source.forecast(past, config.leads, context=context)[:, None, :, 0].numpy()
+            known = _with_covariates(context, source, cases, rain)
+            made[name] = source.forecast(past, config.leads, context=known)[:, None, :, 0].numpy()
     return observed, made
+
+
+def _with_covariates(context: Context, forecaster: Forecaster, cases: windows.Windows, rain: xr.DataArray) -> Context:
+    """The context with what a forecaster is given beside the frames of some windows."""
+    names = {one.name for one in forecaster.covariates}
+    if not names:
+        return context
+    supplied = forecaster.supplied.sources if isinstance(forecaster.supplied, Given) else {}
+    given = Given(clocks(names, rain) | dict(supplied))
+    times = [rain.time.values[start : start + cases.length] for start in cases.starts]
+    return replace(context, covariates=stacked([given.of_window(one, cases.past) for one in times]))

@@ -19,7 +19,8 @@ import xarray as xr
 
 from echocast import archive, fields, parallel
 from echocast._version import __version__
-from echocast.errors import MissingFrames
+from echocast.archive import covariates
+from echocast.errors import MissingFrames, ModelError
 from echocast.evaluation import used_archives
 from echocast.evaluation.config import (
     WHOLE_GRID,
@@ -34,6 +35,7 @@ from echocast.evaluation.result import BlockSums, VerificationResult
 from echocast.evaluation.scoring import sums_of_block
 from echocast.models import base
 from echocast.models._threads import at_most
+from echocast.models.base import Forecaster
 from echocast.samples import splits
 from echocast.samples.segments import observed
 
@@ -52,6 +54,7 @@ class Job:
         forecasts: by the name in the report, a folder of forecast files.
         config: how to verify.
         split: ``all``, or the archive's ``train``, ``validation`` or ``test`` segments.
+        covariates: by name, the files of what forecasters are given beside the frames.
     """
 
     store: str
@@ -59,6 +62,7 @@ class Job:
     forecasts: Mapping[str, str] = field(default_factory=dict)
     config: VerificationConfig = field(default_factory=VerificationConfig)
     split: str = "all"
+    covariates: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @cached_property
     def rain(self) -> xr.DataArray:
@@ -68,7 +72,9 @@ class Job:
     @cached_property
     def sources(self) -> dict[str, ForecastSource]:
         """The forecasters and the folders of forecast files, by name."""
-        found: dict[str, ForecastSource] = {name: base.resolve(model) for name, model in self.models.items()}
+        models = {name: base.resolve(model) for name, model in self.models.items()}
+        _supply(models.values(), self.covariates, self.rain)
+        found: dict[str, ForecastSource] = dict(models)
         for name, folder in self.forecasts.items():
             found[name] = ForecastFiles(Path(folder), self.rain)
         return found
@@ -83,12 +89,27 @@ class Job:
             for path in forecasts_in(Path(folder))
         ]
         times = self.rain.time.values
-        about = [str(times[0]), str(times[-1]), len(times), weights, files, __version__]
+        beside = [_changed(path) for paths in self.covariates.values() for path in paths]
+        about = [str(times[0]), str(times[-1]), len(times), weights, files, beside, __version__]
         return hashlib.sha256(repr([self, about]).encode()).hexdigest()[:16]
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is open: another process opens it for itself."""
         return {name: value for name, value in self.__dict__.items() if name not in ("rain", "sources")}
+
+
+def _supply(forecasters: Iterable[Forecaster], files: Mapping[str, Sequence[str]], rain: xr.DataArray) -> None:
+    """Open what forecasters are given beside the frames; raises `ModelError` for files that none of them takes."""
+    takers = [one for one in forecasters if one.covariates]
+    known = {covariate.name for one in takers for covariate in one.covariates}
+    lost = sorted(set(files) - known)
+    if lost:
+        takes = f"they take: {', '.join(sorted(known))}" if known else "they take none"
+        raise ModelError(f"no forecaster takes the covariate {lost[0]!r}; {takes}")
+    for one in takers:
+        own = {covariate.name for covariate in one.covariates}
+        given = {name: paths for name, paths in files.items() if name in own}
+        one.supplied = covariates.opened(one.covariates, given, rain)
 
 
 @dataclass(frozen=True)
@@ -288,3 +309,9 @@ def _observations(rain: xr.DataArray, first: int, last: int) -> str:
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _changed(place: str) -> tuple[str, int]:
+    """What tells that a local file has changed."""
+    path = Path(place)
+    return place, path.stat().st_mtime_ns if path.exists() else 0

@@ -19,6 +19,9 @@ from echocast.errors import DataError
 TOLERANCE = np.timedelta64(5, "s").astype("timedelta64[ns]")
 """A frame that lies so far from its clock, or a tenth of the time step if that is less, is still on it."""
 
+NO_TIME = np.datetime64("1970-01-01", "ns")
+"""The time of a field that has none, such as the height of the ground."""
+
 _ROUND = tuple(np.timedelta64(n, "ns") for n in (60 * 10**9, 10**9, 10**6, 10**3))
 
 

@@ -57,10 +57,14 @@ class NextFrameForecaster(LearnedForecaster):
         """The same with sides that the network can take, 0 for what is NaN."""
         return framing.padded(levels, self.multiple)
 
-    def _forecast(self, past: Frames, steps: int, context: Context) -> Future:
+    def fitted(self, past: Frames, steps: int, context: Context = UNKNOWN) -> Future:
+        """`forward` on a grid of any size: rows and columns of 0 are added, and cut off again."""
         height, width = past.shape[-2:]
-        future = torch.sigmoid(self(self.padded(self.scaling.to_level(past)), steps))
-        return self.scaling.to_values(future[..., :height, :width])
+        logits: Tensor = self(self.padded(past), steps, context)
+        return logits[..., :height, :width]
+
+    def _forecast(self, past: Frames, steps: int, context: Context) -> Future:
+        return self.scaling.to_values(torch.sigmoid(self.fitted(self.scaling.to_level(past), steps)))
 
 
 def check_two_frames(windows: Tensor) -> None:

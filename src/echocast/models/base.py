@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from echocast.context import UNKNOWN, Context
+from echocast.context import UNKNOWN, Context, Covariate
 from echocast.errors import MissingFrames, ModelError, WrongUnits
 from echocast.models import NOT_MODELS, resolution
 from echocast.models.registry import Registry
@@ -63,6 +63,12 @@ class Forecaster(nn.Module, ABC):
     is_for_thresholds: ClassVar[bool] = False
     """Whether its forecast of rain says where thresholds are exceeded, so that sums of it are wrong: then files hold
     the expected rain beside it (`echocast.models.expected_rain`)."""
+
+    covariates: Sequence[Covariate] = ()
+    """What it takes from the context beside the frames, by name; without it, it forecasts too."""
+
+    supplied: object = None
+    """The sources of these (`echocast.samples.covariates.Given`), for who makes contexts of an archive's windows."""
 
     @property
     def quantity(self) -> str:
@@ -299,6 +305,13 @@ class LearnedForecaster(Forecaster):
     ) -> Float[Tensor, "batch steps channel y x"]:
         """Logits of the future's grey levels from the past's, which are NaN where nothing is observed."""
 
+    def fitted(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
+    ) -> Float[Tensor, "batch steps channel y x"]:
+        """`forward` on a grid of any size: padded or resampled to one that the network takes, and back."""
+        logits: Tensor = self(past, steps, context)
+        return logits
+
     def check_channels(self, frames: Float[Tensor, "batch time channel y x"]) -> None:
         """
         Raises:
@@ -311,7 +324,7 @@ class LearnedForecaster(Forecaster):
     def _forecast(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Float[Tensor, "batch steps channel y x"]:
-        return self.scaling.to_values(torch.sigmoid(self(self.scaling.to_network(past), steps)))
+        return self.scaling.to_values(torch.sigmoid(self.fitted(self.scaling.to_network(past), steps)))
 
 
 class LearnedEnsemble(EnsembleForecaster, LearnedForecaster):

@@ -107,11 +107,11 @@ class EncoderForecaster(LearnedForecaster):
         assert total is not None  # there is at least one layer
         return total.reshape(*hidden[0].shape[:2], *total.shape[1:])
 
-    def _forecast(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
+    def fitted(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
     ) -> Float[Tensor, "batch steps channel y x"]:
+        """`forward` on a grid of any size: rows and columns of dry cells are added, and cut off again."""
         height, width = past.shape[-2:]
-        levels = self.scaling.to_network(past)
-        padded = nn.functional.pad(levels, (0, -width % self.patch, 0, -height % self.patch))
-        future = torch.sigmoid(self(padded, steps))[..., :height, :width]
-        return self.scaling.to_values(future)
+        padded = nn.functional.pad(past, (0, -width % self.patch, 0, -height % self.patch))
+        logits: Tensor = self(padded, steps, context)
+        return logits[..., :height, :width]

@@ -197,6 +197,13 @@ class LstmComposite(LearnedForecaster):
     def _framed(self, logits: Tensor) -> Tensor:
         return logits.reshape(*logits.shape[:2], self.channels, *self.grid)
 
+    def fitted(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
+    ) -> Float[Tensor, "batch steps channel y x"]:
+        """`forward` on a grid of any size: frames are resampled to its grid, and logits back."""
+        logits: Tensor = self(resampled(past.nan_to_num(0.0), self.grid), steps, context)
+        return resampled(logits, (past.shape[-2], past.shape[-1]))
+
     def _forecast(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
     ) -> Float[Tensor, "batch steps channel y x"]:

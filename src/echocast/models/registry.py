@@ -165,5 +165,13 @@ class Registry(Generic[M]):
 
 def _arguments(network: nn.Module) -> dict[str, Any]:
     """The constructor's keywords with the values that the network keeps under the same names."""
-    values = {name: getattr(network, name) for name in inspect.signature(type(network)).parameters}
-    return {name: asdict(value) if is_dataclass(value) else value for name, value in values.items()}  # type: ignore[arg-type]
+    return {name: _plain(getattr(network, name)) for name in inspect.signature(type(network)).parameters}
+
+
+def _plain(value: Any) -> Any:
+    """A value of a constructor as JSON can hold it: dataclasses become tables."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value

@@ -1,7 +1,8 @@
 """Between the values of a field and the range [0, 1] that a network works in.
 
 A scaling is saved with the weights it belongs to, so that their network always gets values on the scale it learned
-from; it names the quantity that it is for. `RainScaling` is for rain rates, `ImageScaling` for images.
+from; it names the quantity that it is for. `RainScaling` is for rain rates, `ImageScaling` for images, `LinearScaling`
+for temperatures and other quantities without a hard end.
 
     >>> import torch
     >>> scaling = RainScaling()
@@ -25,8 +26,9 @@ from echocast.zr import MARSHALL_PALMER as _ZR
 class Scaling(Protocol):
     """What a forecaster with weights needs of a scaling. Every one is a frozen dataclass, so that it can be saved."""
 
-    quantity: ClassVar[str]
-    """The quantity of `echocast.fields` that it scales."""
+    @property
+    def quantity(self) -> str:
+        """The quantity of `echocast.fields` that it scales."""
 
     def to_network(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Grey levels in [0, 1] of values in the unit of the quantity; NaN becomes 0, for a network cannot take it."""
@@ -125,5 +127,46 @@ class ImageScaling:
         return min(1.0, max(0.0, value))
 
 
-AnyScaling = RainScaling | ImageScaling
+@dataclass(frozen=True, kw_only=True)
+class LinearScaling:
+    """Values <-> a grey level in [0, 1] that is linear between two values.
+
+    Args:
+        low: the value at grey level 0; lower ones are cut off.
+        high: the value at grey level 1.
+        quantity: what is scaled, in the unit of `echocast.fields`.
+        kind: tells the scalings apart in files.
+    """
+
+    low: float
+    high: float
+    quantity: str = "air_temperature"
+    kind: Literal["linear"] = "linear"
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise ValueError(f"low={self.low:g} must be below high={self.high:g}")
+
+    def to_network(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Grey levels of values, clipped to [0, 1]; NaN becomes 0."""
+        return self.to_level(values).nan_to_num(0.0)
+
+    def to_level(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The same; NaN stays."""
+        return ((values - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
+
+    def to_values(self, level: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Values of grey levels."""
+        return self.low + level * (self.high - self.low)
+
+    def to_smooth_values(self, level: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The same, for it is smooth."""
+        return self.to_values(level)
+
+    def level(self, value: float) -> float:
+        """The grey level of one value."""
+        return min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
+
+
+AnyScaling = RainScaling | ImageScaling | LinearScaling
 """The scalings that a constructor takes, from Python or from a file; `kind` tells them apart there."""

@@ -6,7 +6,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import xarray as xr
 
 from echocast import fields
 from echocast._version import __version__
+from echocast.context import Context
 from echocast.errors import MissingFrames, ModelError
 from echocast.fields import amounts
 from echocast.io import forecast_file, forecast_formats, reading
@@ -26,9 +27,12 @@ from echocast.nowcast.past import Past, newest_past
 from echocast.nowcast.past import Selection as Selection
 from echocast.products import ensemble
 from echocast.samples import segments, tensors
+from echocast.samples.covariates import context_of
 
 log = logging.getLogger(__name__)
 
+Files = Mapping[str, Sequence[Location]]
+"""The files of each covariate by its name."""
 MAX_STEPS = 1000
 """Lead times of the longest forecast."""
 
@@ -61,6 +65,7 @@ def nowcast(
     members: int | None = None,
     select: Selection = Selection(),  # noqa: B008  # it is frozen
     options: reading.ReadOptions | str | None = None,
+    covariates: Files | None = None,
     on_file: Callable[[Location], None] = lambda _: None,
 ) -> Nowcast:
     """The forecast from the newest frames of files, folders and globs.
@@ -75,6 +80,7 @@ def nowcast(
         members: how many futures an ensemble forecaster makes; None for one forecast.
         select: which frames to use, and how much of their grid.
         options: how to read the files (see `echocast.io.reading.ReadOptions`); a text is the reader's name.
+        covariates: by name, the files of what the model is given beside the frames (see `forecast_from`).
         on_file: called before each file is read.
 
     Raises:
@@ -86,7 +92,7 @@ def nowcast(
     """
     began = time.monotonic()
     forecaster, found = begun(inputs, model, select, options, on_file)
-    forecast = forecast_from(found.field, forecaster, minutes=minutes, members=members)
+    forecast = forecast_from(found.field, forecaster, minutes=minutes, members=members, covariates=covariates)
     log.info("%d lead times forecast, %.1f s since the start", forecast.sizes["lead"], time.monotonic() - began)
     forecast.attrs |= notes(model, found)
     return Nowcast(forecast, found.field, found.files, found.passed_over, found.missing)
@@ -133,6 +139,7 @@ def forecast_from(
     minutes: float = 90,
     members: int | None = None,
     seed: int = 0,
+    covariates: Files | None = None,
 ) -> xr.DataArray:
     """The forecast (lead, y, x), or (member, lead, y, x), that follows a field's frames.
 
@@ -142,6 +149,8 @@ def forecast_from(
         minutes: how far to forecast, rounded up to whole time steps.
         members: how many futures an ensemble forecaster makes; None for one forecast.
         seed: what the differences of the members are drawn from.
+        covariates: by name, the files or archives of what the forecaster is given beside the frames (its
+            ``covariates``); without them it forecasts too, which the log tells.
 
     Returns:
         The forecast. A deterministic one of a network of rain carries the expected rain, for sums, as the coordinate
@@ -156,7 +165,7 @@ def forecast_from(
     fields.check(past)
     forecaster = forecaster if isinstance(forecaster, base.Forecaster) else base.resolve(forecaster)
     steps = steps_of(past, forecaster, minutes)
-    tensor, context = tensors.to_tensor(past), tensors.context_of(past, steps=steps)
+    tensor, context = tensors.to_tensor(past), told(past, forecaster, steps, covariates)
     if members is None:
         future = forecaster.forecast(tensor, steps, context=context)
     else:
@@ -168,6 +177,25 @@ def forecast_from(
         means = [rule.of(frame, lead).numpy()[:, 0] for lead, frame in enumerate(future[0].chunk(steps))]
         return amounts.with_expected(forecast, np.concatenate(means))
     return forecast
+
+
+def told(past: xr.DataArray, forecaster: base.Forecaster, steps: int, covariates: Files | None = None) -> Context:
+    """What a forecaster is told beside the frames: their cell size, time step and times, and its covariates.
+
+    Args:
+        past: the frames.
+        forecaster: itself.
+        steps: frames to forecast.
+        covariates: by name, the files of those that need some.
+
+    Raises:
+        ModelError, DataError: as `echocast.archive.covariates.opened`.
+    """
+    if not covariates:
+        return context_of(past, forecaster.covariates, steps=steps)
+    from echocast.archive.covariates import opened  # imports the archive, which few nowcasts need
+
+    return context_of(past, forecaster.covariates, steps=steps, given=opened(forecaster.covariates, covariates, past))
 
 
 def check_members(forecaster: base.Forecaster) -> base.EnsembleForecaster:

@@ -9,7 +9,7 @@ other (`echocast.models.base.LeadByLead`). Members of an ensemble are made toget
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,19 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What a forecast is made from beside the frames.
+
+    Args:
+        nwp: the weather model that it is blended into.
+        covariates: by name, the files of what the model is given.
+    """
+
+    nwp: Nwp | None = None
+    covariates: nowcasts.Files = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Written:
     """A forecast that was written: on the grid of pictures, and how large it is in the file."""
 
@@ -52,26 +65,31 @@ def write(
     members: int | None = None,
     select: Selection = Selection(),  # noqa: B008  # it is frozen
     options: reading.ReadOptions | str | None = None,
-    nwp: Nwp | None = None,
+    beside: Beside = Beside(),  # it is frozen
     command: str = "echocast.nowcast.writing.write",
 ) -> Written:
     """Forecast from the newest frames, and write the forecast as `echocast.nowcast.to_file` does.
 
     The file is that of `echocast.nowcast.nowcast` and `to_file`, bit for bit; arguments and errors are theirs. With
-    `nwp` it is that of `echocast.nowcast.blending.blended.forecast_from`.
+    `beside.nwp` it is that of `echocast.nowcast.blending.blended.forecast_from`.
     """
     forecaster, found = nowcasts.begun(inputs, model, select, options)
     began = time.monotonic()
     by, past = reducing.factor(found.field), found.field
     seen = reducing.reduced_frames(past.assign_coords(observed=("time", segments.observed(past))), by)
     notes = nowcasts.notes(model, found)
-    if members is None and nwp is None:
-        forecast = streamed(past, forecaster, out, minutes=minutes, notes=notes, command=command, by=by)
+    given = beside.covariates
+    if members is None and beside.nwp is None:
+        forecast = streamed(
+            past, forecaster, out, minutes=minutes, notes=notes, command=command, by=by, covariates=given
+        )
     else:
-        if nwp is None:
-            made = nowcasts.forecast_from(past, forecaster, minutes=minutes, members=members)
+        if beside.nwp is None:
+            made = nowcasts.forecast_from(past, forecaster, minutes=minutes, members=members, covariates=given)
         else:
-            made = blended.forecast_from(past, forecaster, nwp, minutes=minutes, members=members)
+            made = blended.forecast_from(
+                past, forecaster, beside.nwp, minutes=minutes, members=members, covariates=given
+            )
         made.attrs |= notes
         nowcasts.to_file(made, out, command=command)
         forecast = reducing.reduced_frames(made, by)
@@ -91,6 +109,7 @@ def streamed(
     notes: dict[str, str],
     command: str,
     by: int,
+    covariates: nowcasts.Files | None = None,
 ) -> xr.DataArray:
     """Write the forecast that follows a field's frames as it is made.
 
@@ -102,6 +121,7 @@ def streamed(
         notes: attributes that say where it comes from.
         command: what the history says made it.
         by: cells along the side of a block of the result.
+        covariates: by name, the files of what the forecaster is given.
 
     Returns:
         The forecast as means over blocks, for pictures. Errors are those of `echocast.nowcast.forecast_from` and
@@ -110,7 +130,7 @@ def streamed(
     steps = nowcasts.steps_of(past, forecaster, minutes)
     forecast = tensors.of_values(without_values((steps, past.sizes.get("channel", 1), *past.shape[-2:])), past)
     forecast.attrs |= nowcasts.origin(forecaster) | notes
-    context, kept, name = tensors.context_of(past, steps=steps), [], str(past.name)
+    context, kept, name = nowcasts.told(past, forecaster, steps, covariates), [], str(past.name)
     summed = nowcasts.wants_expected(forecaster, past)
     # Pictures of a large grid have a past of their own; of others it is copied: the forecaster may write into it.
     tensor = tensors.to_tensor(past) if by == 1 else tensors.taken(past)

@@ -23,6 +23,9 @@ and where they are of use:
   the runs of a weather model that a file holds, each a forecast (lead, y, x), with ``member`` first if it has members.
   It keeps when the run began (``forecast_reference_time``), from when on each value holds (``lead_start``) and the
   level (an attribute); rain is the mean rate from there to the lead, of running sums their differences.
+- ``of_quantity(path, quantity, *, variable, units) -> xarray.DataArray``:
+  the field of a quantity that is no rain (`echocast.fields.QUANTITIES`), for formats whose ``read`` gives rain alone;
+  what has no time, such as the height of the ground, is one frame at `echocast.fields.times.NO_TIME`.
 - ``COMPANIONS``: patterns of files that lie beside the data and are read with them.
 - ``GZIP = True``: it reads files packed by gzip itself; for others they are unpacked (`echocast.io.unpacking`).
 - ``PAGE``: the address of its page, for a reader of another project.

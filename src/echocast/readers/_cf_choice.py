@@ -56,14 +56,14 @@ def variable(data: xr.Dataset, wanted: str | None = None, units: str | None = No
     """
     if wanted:
         if wanted not in data.variables:
-            raise UnreadableFile(f"has no variable {wanted!r}; it holds {_listed(data)}")
+            raise UnreadableFile(f"has no variable {wanted!r}; it holds {listed(data)}")
         return wanted
     ranks = {name: rank for name in data.data_vars if (rank := _rank(data, name, units)) is not None}
     best = [str(name) for name, rank in ranks.items() if rank == min(ranks.values())]
     if not best:
         raise UnreadableFile(
             "has no variable in mm/h, dBZ or mm on a grid that is named like rain; it holds"
-            f" {_listed(data)}: name one with --variable and --units"
+            f" {listed(data)}: name one with --variable and --units"
         )
     if len(best) > 1:
         raise UnreadableFile(f"holds {' and '.join(best)}, which may both be meant: name one with --variable")
@@ -129,5 +129,6 @@ def _plain(words: str) -> str:
     return re.sub(r"[\W_]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", words)).strip().lower()
 
 
-def _listed(data: xr.Dataset) -> str:
+def listed(data: xr.Dataset) -> str:
+    """The variables of a dataset with their units, for messages."""
     return ", ".join(f"{n} [{text(v.attrs, 'units') or 'no unit'}]" for n, v in data.data_vars.items()) or "nothing"

@@ -64,6 +64,12 @@ def frames(
     return sorted(found, key=lambda one: (one.when.end, one.label))
 
 
+def held(content: bytes) -> list[str]:
+    """The names of the parameters that a file holds."""
+    codes = _eccodes.library()
+    return list(dict.fromkeys(parameter(message, None).name for message in _eccodes.messages(content, codes)))
+
+
 def _label(message: Message, what: Parameter) -> str:
     """Name, level and member of a message, as it is named in errors and by `variable`."""
     level = f"{message.text('typeOfLevel')} {message.text('level')}" if message.has("level") else ""

@@ -21,6 +21,8 @@ import xarray as xr
 
 from echocast import fields
 from echocast.errors import MissingDependency, UnreadableFile, WrongUnits
+from echocast.fields.conversions import converted
+from echocast.fields.times import NO_TIME
 from echocast.io import stamps
 from echocast.readers._lookup import check_undeclared, through_table
 
@@ -85,6 +87,32 @@ def read(
     how = {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE" if beside else "EMPTY_DIR", "GTIFF_POINT_GEO_IGNORE": "FALSE"}
     with rasterio.Env(**how), rasterio.open(path, driver="GTiff") as file:
         return _field(file, path.name, _Options(variable, units, zr, interval, time_pattern, missing_value))
+
+
+def of_quantity(path: Path, quantity: str, *, variable: str | None = None, units: str | None = None) -> xr.DataArray:
+    """One band of a quantity that is no rain and does not change, such as a height: see `echocast.readers`."""
+    try:
+        import rasterio
+    except ImportError as bad:
+        raise MissingDependency("rasterio", "geotiff") from bad
+    with rasterio.open(path, driver="GTiff") as file:
+        _check_place(file)
+        (band, *others) = _bands(file, variable)
+        if others:
+            raise UnreadableFile(f"has {file.count} bands; pick one with variable")
+        said = _lower(file.tags(band)) | {"of_band": str(file.units[band - 1] or "")}
+        unit = said["of_band"] or said.get("units") or said.get("unit") or units or ""
+        raw = file.read(band, masked=True)
+        values = np.where(np.ma.getmaskarray(raw), np.nan, raw.data * file.scales[band - 1] + file.offsets[band - 1])
+        return fields.make(
+            converted(values, unit, quantity, name=f"band {band}")[None].astype(np.float32),
+            time=[NO_TIME],
+            y=file.transform.f + (np.arange(file.height) + 0.5) * file.transform.e,
+            x=file.transform.c + (np.arange(file.width) + 0.5) * file.transform.a,
+            crs=file.crs.to_wkt(version="WKT2_2019"),
+            quantity=quantity,
+            attrs={"source": "GeoTIFF"},
+        )
 
 
 def _field(file: Any, name: str, options: _Options) -> xr.DataArray:

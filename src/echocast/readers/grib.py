@@ -18,8 +18,10 @@ import numpy as np
 import xarray as xr
 
 from echocast import fields
+from echocast.errors import UnreadableFile
 from echocast.readers import _eccodes, _packed, _runs
 from echocast.readers import _grib_frames as _frames
+from echocast.readers._grib_parameters import QUANTITIES
 
 SUFFIXES = (".grib2", ".grb2", ".grib", ".grib2.gz", ".grb")
 GZIP = True
@@ -60,6 +62,22 @@ def read(
         quantity=quantity,
         attrs=_said(frames) | attrs,
     )
+
+
+def of_quantity(path: Path, quantity: str, *, variable: str | None = None, units: str | None = None) -> xr.DataArray:
+    """The field of a quantity that is no rain: see `echocast.readers`."""
+    if variable is not None:
+        return read(path, variable=variable, units=units)
+    names = [name for name, (known, _) in QUANTITIES.items() if known == quantity]
+    _eccodes.library()
+    held = _frames.held(_packed.content(path, _MOST_BYTES))
+    found = [name for name in names if name in held]
+    if len(found) != 1:
+        raise UnreadableFile(
+            f"holds {' and '.join(found) or 'nothing'} that may be {quantity}, of: {', '.join(held)}; name one with"
+            " --variable"
+        )
+    return read(path, variable=found[0], units=units)
 
 
 def runs(path: Path, *, variable: str | None = None, units: str | None = None) -> list[xr.DataArray]:

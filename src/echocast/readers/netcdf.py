@@ -18,7 +18,7 @@ import xarray as xr
 
 from echocast import fields
 from echocast.io import netcdf
-from echocast.readers import _cf, _cf_runs, _hdf5
+from echocast.readers import _cf, _cf_other, _cf_runs, _hdf5
 
 SUFFIXES = (".nc", ".nc4", ".cdf", ".h5")
 GENERAL = True
@@ -63,6 +63,12 @@ def runs(path: Path, *, variable: str | None = None, units: str | None = None) -
     """The run of a model that a file holds, as a forecast: see `echocast.readers`."""
     with netcdf.opened(path) as data:
         return _cf_runs.runs(data, path.name, variable, units)
+
+
+def of_quantity(path: Path, quantity: str, *, variable: str | None = None, units: str | None = None) -> xr.DataArray:
+    """The field of a quantity that is no rain: see `echocast.readers`."""
+    with netcdf.opened(path) as data:
+        return _cf_other.field(data, path.name, quantity, variable, units)
 
 
 def _has_netcdf_marks(file: h5py.File) -> bool:

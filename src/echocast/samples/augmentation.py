@@ -6,7 +6,7 @@
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -15,13 +15,22 @@ from torch import Tensor
 
 def flipped(windows: Shaped[Tensor, "batch time channel y x"], rng: np.random.Generator) -> Tensor:
     """A batch mirrored along y, x and the diagonal, each by the toss of a coin."""
+    return flipped_alike(windows, {}, rng)[0]
+
+
+def flipped_alike(
+    windows: Shaped[Tensor, "batch time channel y x"], others: Mapping[str, Tensor], rng: np.random.Generator
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The same of a batch and of what lies on its grid, such as its covariates."""
     changes: list[Callable[[Tensor], Tensor]] = [lambda w: w.flip(-1), lambda w: w.flip(-2)]
     if windows.shape[-1] == windows.shape[-2]:
         changes.append(lambda w: w.transpose(-1, -2))
+    varied = dict(others)
     for change in changes:
         if rng.random() < 0.5:
             windows = change(windows)
-    return windows
+            varied = {name: change(values) for name, values in varied.items()}
+    return windows, varied
 
 
 def recalibrated(

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from echocast.errors import ExperimentError
 from echocast.io import location as locations
+from echocast.samples.covariates.settings import Covariates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,7 @@ class Data:
         max_time_step_minutes: frames are left out to learn about time steps of up to so many minutes; 0 leaves none
             out.
         full_rate_fraction: of all batches, where frames may be left out, those with every frame of their archive.
+        covariates: what the forecaster is given beside the frames, see `echocast.samples.covariates.Covariates`.
 
     Raises:
         ExperimentError: settings that contradict each other.
@@ -85,6 +87,7 @@ class Data:
     crop_candidates: int = 8
     max_time_step_minutes: float = 0.0
     full_rate_fraction: float = 0.8
+    covariates: Covariates | None = None
 
     def __post_init__(self) -> None:
         for name in ("train", "validation"):
@@ -104,8 +107,24 @@ class Data:
             )
         if self.crop and self.sampling == "uniform":
             raise ExperimentError("data.crop = true draws squares by their rain: leave data.sampling = 'uniform' out")
+        self._check_covariates()
         low, high = self.wet_fraction_range
         if not 0 < low <= high <= 1:
             raise ExperimentError(
                 f"data.wet_fraction_range = {[low, high]} must be two increasing shares above 0 and up to 1"
             )
+
+    def _check_covariates(self) -> None:
+        """Raise `ExperimentError` for settings that would move frames away from their covariates."""
+        if self.covariates is None:
+            return
+        wrong = {"synthetic": self.synthetic is not None, "augment": self.augment, "auxiliary": bool(self.auxiliary)}
+        named = [f"data.{name}" for name, present in wrong.items() if present]
+        if named:
+            raise ExperimentError(
+                f"data.covariates does not go with {', '.join(named)}, whose windows lie elsewhere or are turned; leave"
+                " one of them out"
+            )
+        winds = [n for n, one in self.covariates.fields.items() if "wind" in one.quantity]
+        if winds and self.flip:
+            raise ExperimentError(f"data.flip = true mirrors windows, but not the wind {winds[0]!r}; set it to false")

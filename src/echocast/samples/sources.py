@@ -25,6 +25,7 @@ from echocast import fields
 from echocast.context import Context
 from echocast.errors import ExperimentError, MissingFrames
 from echocast.samples import augmentation, segments, wet
+from echocast.samples.covariates.given import Given, stacked
 from echocast.samples.data import Data
 from echocast.samples.tensors import frames_to_tensor
 from echocast.samples.wet import WetCells
@@ -44,7 +45,7 @@ class Batch:
     """How many of their frames are input."""
 
     context: Context
-    """Their cell size and time step. Covariates aligned in time and space with the windows belong here too."""
+    """Their cell size and time step, and the covariates that are aligned with them."""
 
     labels: Int[Tensor, "batch time 1 y x"] | None = None
     """The class of each cell, where windows have labels; `echocast.samples.tensors.IGNORED` where it has none."""
@@ -60,6 +61,10 @@ class Batch:
         return Batch(self.windows.to(device), self.past, replace(self.context, covariates=covariates), labels)
 
 
+Case = tuple[Shaped[Tensor, "time channel y x"], dict[str, Tensor]]
+"""A window and its covariates."""
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """The windows of one archive's segments.
@@ -70,6 +75,7 @@ class Source:
         data: lengths of windows, how they are drawn and varied.
         crop: cut squares of ``data.crop_size`` cells out of it and vary its calibration, as suits other radars' data.
         known_wet_cells: of the field, if they were counted before.
+        given: the covariates of its windows.
     """
 
     field: xr.DataArray
@@ -77,6 +83,7 @@ class Source:
     data: Data
     crop: bool = False
     known_wet_cells: WetCells | None = None
+    given: Given | None = None
 
     @cached_property
     def windows(self) -> Windows:
@@ -143,36 +150,47 @@ class Source:
         count = self.length // stride
         past = max(2, round(count * self.data.past / (self.data.past + self.data.future)))
         chosen = [
-            self._window(int(self.starts[n]), stride, count, np.random.default_rng(rng.integers(2**63))) for n in drawn
-        ]
+            self._window(int(self.starts[n]), stride, count, past, np.random.default_rng(rng.integers(2**63)))
+            for n in drawn
+        ][part]
         step = self.context.time_step_minutes
-        context = Context(self.context.grid_km, None if step is None else step * stride)
-        return Batch(torch.stack(chosen[part]), past, context)
+        covariates = stacked([given for _, given in chosen])
+        context = Context(self.context.grid_km, None if step is None else step * stride, covariates=covariates)
+        return Batch(torch.stack([window for window, _ in chosen]), past, context)
 
-    def _window(
-        self, start: int, stride: int, count: int, rng: np.random.Generator
-    ) -> Shaped[Tensor, "time channel y x"]:
+    def _window(self, start: int, stride: int, count: int, past: int, rng: np.random.Generator) -> Case:
         frames = self.windows.frames(start, count, stride=stride)
         sigma, size = self.data.calibration_sigma, self.data.crop_size
         if self.crop:
             y, x = self._corner(frames[count // 2].values, rng)
             cut = frames_to_tensor(frames[..., y : y + size, x : x + size]).numpy()
-            return torch.from_numpy(augmentation.padded(augmentation.recalibrated(cut, rng, sigma=sigma), size))
-        window = self.square(frames, start, rng) if self.data.crop else frames_to_tensor(frames)
+            return torch.from_numpy(augmentation.padded(augmentation.recalibrated(cut, rng, sigma=sigma), size)), {}
+        window, given = self.case(frames, start, past, rng)
         if not self.data.augment:
-            return window
+            return window, given
         varied = augmentation.recalibrated(window.numpy(), rng, sigma=sigma)
-        return torch.from_numpy(augmentation.turned(varied, rng))
+        return torch.from_numpy(augmentation.turned(varied, rng)), {}
 
-    def square(self, frames: xr.DataArray, start: int, rng: np.random.Generator) -> Shaped[Tensor, "time channel y x"]:
-        """A square of frames of the window that begins at `start`, drawn by the rain of the whole window."""
+    def case(self, frames: xr.DataArray, start: int, past: int, rng: np.random.Generator) -> Case:
+        """Frames of the window that begins at `start`, or a square of them, and their covariates."""
+        known = {} if self.given is None else self.given.of_window(frames.time.values, past)
+        if not self.data.crop:
+            return frames_to_tensor(frames), known
+        y, x = self.square_corner(frames, start, rng)
+        size = self.data.crop_size
+        cut = frames_to_tensor(frames[..., y : y + size, x : x + size]).numpy()
+        return torch.from_numpy(augmentation.padded(cut, size)), {
+            name: _square(values, y, x, size) for name, values in known.items()
+        }
+
+    def square_corner(self, frames: xr.DataArray, start: int, rng: np.random.Generator) -> tuple[int, int]:
+        """Where a square of frames of the window that begins at `start` lies, drawn by the rain of the whole window."""
         size = self.data.crop_size
         chances = self._chances(self.wet_cells.squares(start, self.length, size))
         block = np.unravel_index(rng.choice(chances.size, p=chances.ravel() / chances.sum()), chances.shape)
         corner = np.array(block) * wet.BLOCK + rng.integers(-wet.BLOCK // 2, wet.BLOCK // 2, size=2)
         y, x = np.clip(corner, 0, [max(frames.sizes[axis] - size, 0) for axis in ("y", "x")])
-        cut = frames_to_tensor(frames[..., y : y + size, x : x + size]).numpy()
-        return torch.from_numpy(augmentation.padded(cut, size))
+        return int(y), int(x)
 
     def _corner(self, middle: Float[np.ndarray, "*channel y x"], rng: np.random.Generator) -> tuple[int, int]:
         """Where a square begins; squares with rain in the middle frame of a window are likelier."""
@@ -188,8 +206,8 @@ class Source:
         return np.asarray(np.clip(wet, *self.data.wet_fraction_range))
 
 
-class Squares(Dataset[Tensor]):
-    """A square of each window of a source, always the same one, to validate with."""
+class Cases(Dataset[Case]):
+    """The windows of a source with their covariates, or a square of each, always the same one, to validate with."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -197,10 +215,17 @@ class Squares(Dataset[Tensor]):
     def __len__(self) -> int:
         return len(self.source.starts)
 
-    def __getitem__(self, number: int) -> Shaped[Tensor, "time channel y x"]:
+    def __getitem__(self, number: int) -> Case:
         start = int(self.source.starts[number])
         frames = self.source.windows.frames(start, self.source.length)
-        return self.source.square(frames, start, np.random.default_rng([start]))
+        return self.source.case(frames, start, self.source.data.past, np.random.default_rng([start]))
+
+
+def _square(values: Tensor, y: int, x: int, size: int) -> Tensor:
+    """A square of a covariate, NaN where the grid is smaller; one of one cell stays."""
+    if values.shape[-2:] == (1, 1):
+        return values
+    return torch.from_numpy(augmentation.padded(values[..., y : y + size, x : x + size].numpy(), size))
 
 
 def of_archive(

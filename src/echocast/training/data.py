@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from echocast import archive, fields, plugins, synthetic
+from echocast.archive import covariates
 from echocast.errors import DataError, ExperimentError
 from echocast.io.location import Location
 from echocast.samples import segments, splits
@@ -54,6 +55,11 @@ def open_sources(data: Data) -> Sources:
     first = of_archive(train.field, train.within, data, data.stride, "training", train.wet_cells)
     held = of_archive(validation.field, validation.within, data, stride, "validation", validation.wet_cells)
     chosen = replace(held, starts=evenly(held.starts, data.validation_windows))
+    if data.covariates is not None:
+        known = covariates.to_train(data.covariates, first.field, first.starts, (first.length, data.past))
+        first = replace(first, given=known)
+        is_same = validation.field is train.field
+        chosen = replace(chosen, given=known if is_same else covariates.on_field(known, data.covariates, held.field))
     auxiliary = [_auxiliary(path, data) for path in data.auxiliary]
     return Sources([first, *auxiliary], chosen)
 

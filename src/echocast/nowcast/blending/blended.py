@@ -39,6 +39,7 @@ def forecast_from(
     minutes: float = 360,
     members: int | None = None,
     kept: model_runs.Kept | None = None,
+    covariates: nowcasts.Files | None = None,
 ) -> xr.DataArray:
     """The forecast (lead, y, x), or (member, lead, y, x), blended into a weather model.
 
@@ -57,6 +58,7 @@ def forecast_from(
         minutes: how far to forecast, rounded up to whole time steps.
         members: how many futures an ensemble forecaster makes; None for one forecast.
         kept: the runs that were read before, of a service.
+        covariates: by name, the files of what the forecaster is given beside the frames.
 
     Raises:
         DataError: `nwp.strict`, and no run can be used.
@@ -72,14 +74,20 @@ def forecast_from(
     run, why = chosen(nwp, past, minutes, kept)
     if run is None:
         log.warning("no NWP: %s; the forecast is the nowcast alone", why)
-        made = nowcasts.forecast_from(past, forecaster, minutes=minutes, members=members)
+        made = nowcasts.forecast_from(past, forecaster, minutes=minutes, members=members, covariates=covariates)
         made.attrs["nwp"] = f"not used: {why}"
         return made
-    return _blended(past, forecaster, nwp, run, count, members)
+    return _blended(past, forecaster, nwp, run, count, members, covariates)
 
 
 def _blended(
-    past: xr.DataArray, forecaster: models.Forecaster, nwp: Nwp, run: xr.DataArray, count: int, members: int | None
+    past: xr.DataArray,
+    forecaster: models.Forecaster,
+    nwp: Nwp,
+    run: xr.DataArray,
+    count: int,
+    members: int | None,
+    covariates: nowcasts.Files | None,
 ) -> xr.DataArray:
     step = fields.time_step(past.time.values)
     minutes = np.arange(1, count + 1) * float(step / np.timedelta64(1, "m"))
@@ -92,7 +100,8 @@ def _blended(
         model = rain.on_grid(run, past, times, _displacements(members, skill, grid_km))
     hands_over = model.is_whole() and (method is not scales or skill is None or nwp.between is not None)
     alone = int(np.count_nonzero(minutes < between[1])) or 1 if hands_over else count
-    first = nowcasts.forecast_from(past, forecaster, minutes=float(minutes[min(alone, count) - 1]), members=members)
+    until = float(minutes[min(alone, count) - 1])
+    first = nowcasts.forecast_from(past, forecaster, minutes=until, members=members, covariates=covariates)
     values = first.values if members else first.values[None]
     sources = Sources(
         past,

@@ -18,6 +18,7 @@ from echocast.models.base import Forecaster
 from echocast.nowcast.blending import bands
 from echocast.nowcast.blending.rain import ModelRain
 from echocast.samples import tensors
+from echocast.samples.covariates import context_of
 
 _MOST_LEADS, _MOST_FRAMES = 4, 4
 _LOWEST, _HIGHEST = 0.02, 0.999
@@ -87,7 +88,8 @@ def recent(past: xr.DataArray, forecaster: Forecaster, model: ModelRain, grid_km
         return None
     widths = bands.windows((past.sizes["y"], past.sizes["x"]), grid_km)
     earlier, later = past.isel(time=slice(None, -leads)), past.isel(time=slice(-leads, None))
-    made = forecaster.forecast(tensors.to_tensor(earlier), leads, context=tensors.context_of(earlier, steps=leads))
+    context = context_of(earlier, forecaster.covariates, steps=leads)
+    made = forecaster.forecast(tensors.to_tensor(earlier), leads, context=context)
     told = [
         bands.correlations(one, frame, widths) for one, frame in zip(made[0, :, 0].numpy(), later.values, strict=True)
     ]

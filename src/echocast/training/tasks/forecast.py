@@ -6,7 +6,7 @@
 'forecast'
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -16,15 +16,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from echocast.context import Context
+from echocast.context import Context, Covariate
 from echocast.errors import ExperimentError
 from echocast.fields import NAME, RAINFALL_RATE
 from echocast.models import base
 from echocast.models.base import LearnedEnsemble, LearnedForecaster
-from echocast.samples.augmentation import flipped
+from echocast.samples.augmentation import flipped_alike
 from echocast.samples.batches import Ahead, Batches
+from echocast.samples.covariates import hidden
+from echocast.samples.covariates.given import stacked
 from echocast.samples.data import Data
-from echocast.samples.sources import Batch, Source, Squares
+from echocast.samples.sources import Batch, Case, Cases, Source
 from echocast.training import losses
 from echocast.training.data import Sources, open_sources
 from echocast.training.experiment import Experiment
@@ -40,13 +42,26 @@ WATCHED_MM_H = (0.5, 1.0, 2.0, 5.0)
 """The thresholds whose CSI on the validation windows can decide which weights are kept."""
 
 
-def make_network(experiment: Experiment, learned_at: Mapping[str, float]) -> LearnedForecaster:
-    """The untrained forecaster; `learned_at` is what the data tell (``grid_km``, ``time_step_minutes``)."""
+def make_network(
+    experiment: Experiment, learned_at: Mapping[str, float], covariates: Sequence[Covariate] = ()
+) -> LearnedForecaster:
+    """The untrained forecaster.
+
+    Args:
+        experiment: its table ``[model]``.
+        learned_at: what the data tell (``grid_km``, ``time_step_minutes``).
+        covariates: what it is given beside the frames; with some it is a `WithCovariates`.
+    """
     arguments = dict(experiment.model)
     name = str(arguments.pop("name"))
     if not issubclass(base.forecaster_class(name), LearnedForecaster):
         raise ExperimentError(f"[model] name = {name!r} has no weights to train; see `echocast models`")
-    model = base.construct(name, dict(learned_at) | arguments)
+    settings = dict(learned_at) | arguments
+    if covariates:
+        table = experiment.data.covariates
+        arguments = {"model": name, "settings": settings, "covariates": covariates, "features": table.features}
+        name, settings = "with_covariates", arguments
+    model = base.construct(name, settings)
     assert isinstance(model, LearnedForecaster)  # checked above, by its class
     return model
 
@@ -63,11 +78,11 @@ def make_loss(experiment: Experiment) -> nn.Module | None:
 def module(experiment: Experiment, sources: Sources) -> "ForecastModule":
     """The untrained network, and its loss."""
     source = sources.training[0]
-    model = make_network(experiment, _learned_at(source))
+    model = make_network(experiment, _learned_at(source), source.given.covariates if source.given else ())
     if model.scaling.quantity != source.field.name:
         raise ExperimentError(
             f"the training field holds {source.field.name!r}, and the model's scaling is for"
-            f" {model.scaling.quantity!r}: set model.scaling.kind ('rain' or 'image')"
+            f" {model.scaling.quantity!r}: set model.scaling.kind ('rain', 'image' or 'linear')"
         )
     if experiment.training.keep_best == "csi" and source.field.name != NAME:
         raise ExperimentError(f"training.keep_best = 'csi' is for rain, not for {source.field.name!r}: take 'loss'")
@@ -84,11 +99,11 @@ def validation_batches(sources: Sources, *, size: int) -> DataLoader[Batch]:
     """The validation windows in batches."""
     source = sources.validation
 
-    def collate(windows: list[Tensor]) -> Batch:
-        return Batch(torch.stack(windows), source.data.past, source.context)
+    def collate(cases: list[Case]) -> Batch:
+        windows, covariates = [window for window, _ in cases], stacked([given for _, given in cases])
+        return Batch(torch.stack(windows), source.data.past, replace(source.context, covariates=covariates))
 
-    windows = Squares(source) if source.data.crop else source.windows
-    return DataLoader(windows, size, collate_fn=collate)  # type: ignore[arg-type]  # windows, made batches of
+    return DataLoader(Cases(source), size, collate_fn=collate)  # type: ignore[arg-type]  # cases, made batches of
 
 
 class OwnLoss(Protocol):
@@ -124,8 +139,16 @@ class ForecastModule(TrainingModule[LearnedForecaster, Batch]):
         base.save(self.trained, path)
 
     def varied(self, batch: Batch, rng: np.random.Generator) -> Batch:
-        """Windows turned or mirrored at random."""
-        return replace(batch, windows=flipped(batch.windows, rng)) if self.data.flip else batch
+        """Windows mirrored at random, with their covariates, of which some are hidden."""
+        windows, covariates = batch.windows, dict(batch.context.covariates)
+        if self.data.flip:
+            windows, covariates = flipped_alike(windows, covariates, rng)
+        if covariates:
+            table = self.data.covariates
+            covariates = hidden(
+                covariates, rng, share=table.hide, stations=table.stations, station_share=table.hide_stations
+            )
+        return replace(batch, windows=windows, context=replace(batch.context, covariates=covariates))
 
     def outputs(self, batch: Batch, network: LearnedForecaster) -> Tensor:
         """Logits of the deterministic forecast, or of as many members as the loss wants; or the model's own loss."""
@@ -177,7 +200,9 @@ class ForecastModule(TrainingModule[LearnedForecaster, Batch]):
         super().validation_step(batch)
         if self.watches_csi:
             past, future = batch.windows[:, : batch.past], batch.windows[:, batch.past :]
-            self._tables.append(_hits_misses_alarms(self.trained.forecast(past, future.shape[1]), future))
+            self._tables.append(
+                _hits_misses_alarms(self.trained.forecast(past, future.shape[1], _on_its_grid(batch)), future)
+            )
 
     def on_validation_epoch_end(self) -> None:
         """The mean loss; and the CSI by threshold, pooled over windows and averaged over leads."""
@@ -199,6 +224,11 @@ def _learned_at(source: Source) -> dict[str, Any]:
     """The cell size and time step that a model remembers; those of pictures mean nothing."""
     known = {"grid_km": source.context.grid_km, "time_step_minutes": source.context.time_step_minutes}
     return {name: value for name, value in known.items() if value is not None and source.context.grid_km is not None}
+
+
+def _on_its_grid(batch: Batch) -> Context:
+    """The covariates of a batch alone: its cells count as those that the weights are of."""
+    return Context(covariates=batch.context.covariates)
 
 
 def _hits_misses_alarms(forecast: Tensor, observed: Tensor) -> Tensor:

@@ -103,7 +103,7 @@ def module(experiment: Experiment, sources: Sources) -> "ReconstructionModule":
     if network.quantity != field.name:
         raise ExperimentError(
             f"the training field holds {field.name!r}, and the model's scaling is for {network.quantity!r}: set"
-            " model.scaling.kind ('rain' or 'image')"
+            " model.scaling.kind ('rain', 'image' or 'linear')"
         )
     if experiment.training.keep_best == "csi":
         raise ExperimentError("training.keep_best = 'csi' is for forecasts of rain: take 'loss'")

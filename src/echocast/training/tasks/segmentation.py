@@ -181,7 +181,7 @@ def check_fit(network: Segmenter, source: Labelled) -> None:
     if network.scaling.quantity != images.name:
         raise ExperimentError(
             f"the frames hold {images.name!r}, and the model's scaling is for {network.scaling.quantity!r}: set"
-            " model.scaling.kind ('rain' or 'image')"
+            " model.scaling.kind ('rain', 'image' or 'linear')"
         )
     (rows, columns), (own, wide) = ((field.sizes["y"], field.sizes["x"]) for field in (images, labels))
     if (own, wide) != (rows * network.upscale, columns * network.upscale):

@@ -1,0 +1,176 @@
+"""Any forecaster with weights, given covariates beside the frames: height, hour, weather model, stations.
+
+::
+
+    covariates (time, channel, y, x) of past and future, NaN where unknown
+        -> scaled, 0 where unknown | 1 where known, else 0
+        -> three 3x3 convolutions (reach: 7 cells) -> features (time, feature, y, x)
+                     | of the past                    | of each lead, and of the newest past frame
+    past frames ----(+)--> the forecaster -> logits --(+)--> two 3x3 convolutions --> change of the logits
+                                                |________________________________________(+)--> logits
+
+The forecaster gets the features as further channels of its frames; one whose frames have a fixed number of channels
+gets them at its output alone. The last convolution starts at 0, so at first nothing is added to what it forecasts.
+
+    >>> import torch
+    >>> height = Covariate(name="height", kind="fixed", quantity="surface_altitude", units="m", scale=1000.0)
+    >>> model = WithCovariates(model="encoder_forecaster", settings={"hidden_channels": [8]}, covariates=[height])
+    >>> context = Context(covariates={"height": torch.full((1, 1, 1, 20, 30), 500.0)})
+    >>> tuple(model.forecast(torch.zeros(1, 4, 1, 20, 30), 3, context).shape)
+    (1, 3, 1, 20, 30)
+"""
+
+import inspect
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from echocast.context import UNKNOWN, Context, Covariate
+from echocast.errors import ModelError
+from echocast.models import base
+from echocast.models.base import LearnedForecaster
+
+log = logging.getLogger(__name__)
+
+_DILATIONS = (1, 2, 4)
+"""Of the convolutions of covariates: stations are few and far between."""
+_HEAD = 16
+
+
+class WithCovariates(LearnedForecaster):
+    """A forecaster with weights and the covariates that it is given.
+
+    What the context lacks, and NaN in it, is told to the network as unknown; training hides covariates at random, so
+    that it forecasts without them too. Which are missing is logged once.
+
+    Args:
+        model: the forecaster within, by its name.
+        settings: its arguments; its ``channels`` are those of the frames.
+        covariates: what it is given, in the order in which the network takes them.
+        features: channels that are made of the covariates.
+
+    Raises:
+        ModelError: the model within has no weights, or two covariates have one name.
+
+    Source: the mask beside the values as in Che et al. 2018, doi:10.1038/s41598-018-24271-9; put together here.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str = "encoder_forecaster",
+        settings: Mapping[str, Any] = {},
+        covariates: Sequence[Covariate] = (),
+        features: int = 8,
+    ) -> None:
+        super().__init__()
+        self.model, self.settings, self.covariates, self.features = model, settings, covariates, features
+        self.channels, takes_more = _channels_of(model, settings)
+        self._more = features if takes_more else 0
+        within = dict(settings) | ({"channels": self.channels + self._more} if takes_more else {})
+        made = base.construct(model, within, where=f"{model}:")
+        assert isinstance(made, LearnedForecaster)  # its class was looked at
+        self.within, self.scaling = made, made.scaling
+        self.grid_km, self.time_step_minutes = made.grid_km, made.time_step_minutes
+        # They are the class's where a forecaster has no other within.
+        self.min_frames = made.min_frames  # type: ignore[misc]
+        self.takes_blank_frames = made.takes_blank_frames  # type: ignore[misc]
+        _check_names(covariates)
+        count = 2 * sum(one.channels for one in covariates)
+        widths = [max(count, 1), *[features] * len(_DILATIONS)]
+        layers: list[nn.Module] = []
+        for before, dilation in zip(widths, _DILATIONS, strict=False):
+            layers += [nn.Conv2d(before, features, 3, padding=dilation, dilation=dilation), nn.LeakyReLU(0.1)]
+        self.encode = nn.Sequential(*layers)
+        given = self.channels + self._more + 2 * features
+        self.head = nn.Sequential(
+            nn.Conv2d(given, _HEAD, 3, padding=1), nn.LeakyReLU(0.1), nn.Conv2d(_HEAD, self.channels, 3, padding=1)
+        )
+        nn.init.zeros_(self.head[-1].weight)  # type: ignore[arg-type]  # a convolution has weights
+        nn.init.zeros_(self.head[-1].bias)  # type: ignore[arg-type]
+        self._missed: frozenset[str] = frozenset()
+
+    def forward(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
+    ) -> Float[Tensor, "batch steps channel y x"]:
+        """The future's logits; any grid.
+
+        Args:
+            past: grey levels in [0, 1], NaN where nothing is observed.
+            steps: frames to forecast.
+            context: holds the covariates, in their units.
+
+        Raises:
+            ValueError: another number of channels than its own, or a covariate of another number of frames or channels.
+        """
+        self.check_channels(past)
+        count = past.shape[1]
+        features = self._features(past, steps, context)
+        frames = torch.cat([past, torch.tanh(features[:, :count])], dim=2) if self._more else past
+        logits = self.within.fitted(frames, steps, context)
+        newest = features[:, count - 1 : count].expand(-1, steps, -1, -1, -1)
+        seen = torch.cat([logits, features[:, count:], newest], dim=2)
+        change: Tensor = self.head(seen.flatten(0, 1))
+        return logits[:, :, : self.channels] + change.reshape(*seen.shape[:2], *change.shape[1:])
+
+    def _features(self, past: Tensor, steps: int, context: Context) -> Float[Tensor, "batch time feature y x"]:
+        """What the network makes of the covariates at the times of the past and of the future."""
+        size = (len(past), past.shape[1] + steps, 1, *past.shape[-2:])
+        parts = []
+        for one in self.covariates:
+            values = context.covariates.get(one.name)
+            shape = (*size[:2], one.channels, *size[3:])
+            if values is None:
+                parts += [past.new_zeros(shape)] * 2
+                continue
+            scaled = one.scaled(_expanded(values.to(past), shape, one.name))
+            parts += [scaled.nan_to_num(0.0, 0.0, 0.0), scaled.isfinite().to(past.dtype)]
+        given = torch.cat(parts, dim=2) if parts else past.new_zeros(size)
+        made: Tensor = self.encode(given.flatten(0, 1))
+        return made.reshape(*size[:2], *made.shape[1:])
+
+    def _forecast(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
+    ) -> Float[Tensor, "batch steps channel y x"]:
+        self._tell_missing(context)
+        return self.scaling.to_values(torch.sigmoid(self(self.scaling.to_level(past), steps, context)))
+
+    def _tell_missing(self, context: Context) -> None:
+        missing = [one.name for one in self.covariates if not _is_known(context.covariates.get(one.name))]
+        if missing and not self._missed.issuperset(missing):
+            log.warning("covariates that are not known: %s; the forecast is made without them", ", ".join(missing))
+        self._missed |= frozenset(missing)
+
+
+def _is_known(values: Tensor | None) -> bool:
+    return values is not None and bool(values.isfinite().any())
+
+
+def _expanded(values: Tensor, shape: tuple[int, ...], name: str) -> Tensor:
+    """Values over all frames and cells."""
+    if values.ndim != 5 or values.shape[1] not in (1, shape[1]) or values.shape[2] != shape[2]:
+        raise ValueError(
+            f"covariate {name!r} is {tuple(values.shape)}; it needs (batch, time, channel, y, x) of {shape[1]} frames"
+            f" (past and future) or 1, and {shape[2]} channels"
+        )
+    return values.expand(shape)
+
+
+def _channels_of(model: str, settings: Mapping[str, Any]) -> tuple[int, bool]:
+    """How many channels the frames of a forecaster have, and whether it can be made for more."""
+    known = base.forecaster_class(model)
+    if not issubclass(known, LearnedForecaster) or known is WithCovariates:
+        raise ModelError(f"model = {model!r} has no weights of its own that covariates could be given to; name another")
+    parameter = inspect.signature(known).parameters.get("channels")
+    return (1, False) if parameter is None else (int(settings.get("channels", parameter.default)), True)
+
+
+def _check_names(covariates: Sequence[Covariate]) -> None:
+    names = [one.name for one in covariates]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ModelError(f"two covariates are called {twice[0]!r}; rename one")
