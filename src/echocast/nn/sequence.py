@@ -369,9 +369,16 @@ def _stream(
         for layer in layers:
             frame = layer.advance(frame)
         if wants_output and frame is not None:
-            output = frame.new_empty((steps, *frame.shape)) if output is None else output
+            output = _room(frame, steps, x) if output is None else output
             fused.copy(output[t], frame)
     return output, [layer.state() for layer in layers]
+
+
+def _room(frame: Tensor, steps: int, x: Tensor | None) -> Tensor:
+    """Memory for frames (time, batch, ...), one sequence after the other if `x` lies so."""
+    if x is None or x.stride(0) >= x.stride(1):
+        return frame.new_empty((steps, *frame.shape))
+    return frame.new_empty((len(frame), steps, *frame.shape[1:])).transpose(0, 1)
 
 
 def _learns(layer: nn.Module, states: list[CellState]) -> bool:

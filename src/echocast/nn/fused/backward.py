@@ -26,7 +26,7 @@ class Backward:
     Args:
         weights: the layer's.
         gates: the activated gates of all time steps, (time, batch, *space, 4 hidden).
-        marks: the cell state at the start of each segment, (batch, *space, hidden).
+        marks: the cell state at the start of each segment, (batch, *space, hidden); the initial one as it was given.
         like: the input, if its gradient is wanted.
         x_gates: whether the input's part of the gates was computed elsewhere.
     """
@@ -81,7 +81,8 @@ class Backward:
         """The gradients of the gates of time step t before their activation, and of the cell state before it."""
         first, place = t - t % self.segment, t % self.segment
         if t == len(self.gates) - 1 or place == self.segment - 1:
-            self.cells[0] = self.marks[t // self.segment]
+            mark = self.marks[t // self.segment]
+            self.cells[0] = mark if first else mark.movedim(1, -1)
             for k in range(place):
                 cell, new = rows(self.cells[k]), rows(self.cells[k + 1])
                 tensors = {"gates": rows(self.gates[first + k]), "c": cell, "new": new}
@@ -137,6 +138,12 @@ class Backward:
             self.d_bias.addmv_(flat.t(), flat.new_ones(len(flat)))
         else:
             self.d_bias += dgates.flatten(0, -2).sum(0, dtype=torch.float32)
+
+    def d_weight(self) -> Tensor:
+        """The gradient of the joined weight; the last thing to be asked of the convolutions."""
+        self.to_images.release()
+        del self._seen, self.seen, self.cells
+        return self.weight.result()
 
     def d_peephole(self, peephole: Tensor) -> Tensor:
         """The gradient of the peepholes."""

@@ -59,6 +59,9 @@ class Convolution(Protocol):
     def weight_gradient(self) -> "WeightGradient":
         """A sum, 0 so far, to which time steps can be added."""
 
+    def release(self) -> None:
+        """Give back memory that is made again where it is needed; results that are still held stay good."""
+
 
 @runtime_checkable
 class WeightGradient(Protocol):
@@ -144,6 +147,9 @@ class _Direct:
     def weight_gradient(self) -> WeightGradient:
         return _DirectWeight(self)
 
+    def release(self) -> None:
+        pass
+
 
 class _DirectWeight:
     def __init__(self, convolution: _Direct) -> None:
@@ -200,6 +206,10 @@ class _Winograd:
 
     def weight_gradient(self) -> WeightGradient:
         return _WinogradWeight(self)
+
+    def release(self) -> None:
+        self._scratch.clear()
+        self._forward = self._backward = None
 
     def needed(self, buffer: Tensor, part: Part) -> Tensor:
         """The lines of a buffer that a part needs."""

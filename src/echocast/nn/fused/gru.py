@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from echocast.nn.fused import again, gru_kernels, switches
-from echocast.nn.fused.buffers import bordered, channels_last, empty, grid, inner, rows, within
+from echocast.nn.fused.buffers import bordered, channels_last, empty, frames, grid, inner, rows, within
 from echocast.nn.fused.convolutions import Convolution, Part, choose
 from echocast.nn.fused.gru_backward import Backward
 from echocast.nn.fused.gru_weights import GruWeights
@@ -164,10 +164,10 @@ class _Recurrence(torch.autograd.Function):
         stepper = Stepper(weights, h, keep=True, x_gates=x_gates is not None)
         shape, hidden = (stepper.batch, *stepper.space), stepper.hidden
         state, marks, segment = stepper.initial.clone(), [], segment_of(steps)
-        output = empty((steps, stepper.batch, hidden, *stepper.space), torch.float32)
+        output = frames(x if x_gates is None else x_gates, (steps, len(h), hidden, *stepper.space), torch.float32)
         kept = empty((steps, *shape, stepper.kept * hidden), torch.float32)
         for t in range(steps):
-            if t % segment == 0:
+            if t and t % segment == 0:
                 marks.append(state.clone())
             frame, gates = (None if one is None else one[t] for one in (x, x_gates))
             stepper.advance(frame, state, state, x_gates=gates, kept=kept[t])
@@ -194,9 +194,9 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def _once(ctx: Any, d_out: Tensor | None, d_h: Tensor | None) -> tuple[Any, ...]:
-        x, _, weight_x, weight_h, bias, own, kept, *marks = ctx.saved_tensors
+        x, h, weight_x, weight_h, bias, own, kept, *marks = ctx.saved_tensors
         weights = GruWeights(weight_x, weight_h, bias, own, ctx.after)
-        back = Backward(weights, kept, marks, like=x if ctx.needs_input_grad[3] else None, x_gates=ctx.x_gates)
+        back = Backward(weights, kept, [h, *marks], like=x if ctx.needs_input_grad[3] else None, x_gates=ctx.x_gates)
         back.begin(d_h)
         for t in reversed(range(len(kept))):
             back.differentiate(t, None if x is None else x[t], None if d_out is None else d_out[t])

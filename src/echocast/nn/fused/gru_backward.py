@@ -21,7 +21,7 @@ class Backward:
     Args:
         weights: the layer's; without those of the input where its part of the gates was computed elsewhere.
         kept: what `Stepper.advance` kept of all time steps, (time, batch, *space, 3 or 4 hidden).
-        marks: the hidden state at the start of each segment, (batch, *space, hidden).
+        marks: the hidden state at the start of each segment, (batch, *space, hidden); the initial one as it was given.
         like: the input, if its gradient is wanted.
         x_gates: whether the input's part of the gates was computed elsewhere.
     """
@@ -76,7 +76,8 @@ class Backward:
         """The hidden state before time step t."""
         first, place = t - t % self.segment, t % self.segment
         if t == len(self.kept) - 1 or place == self.segment - 1:
-            self.states[0] = self.marks[t // self.segment]
+            mark = self.marks[t // self.segment]
+            self.states[0] = mark if first else mark.movedim(1, -1)
             for k in range(place):
                 old, new = (rows(self.states[k + j]) for j in range(2))
                 self._states(
@@ -119,7 +120,10 @@ class Backward:
         self.d_bias.addmv_(flat.t(), flat.new_ones(len(flat)))
 
     def weights(self) -> tuple[Tensor | None, Tensor]:
-        """The gradients of the input's weight and of the state's."""
+        """The gradients of the input's weight and of the state's; the last thing to be asked of the convolutions."""
+        for one in self._to_images:
+            one.release()
+        del self._seen, self.seen, self.states
         return self.weights_of.split([one.result() for one in self._weight])
 
     def d_state(self) -> Tensor:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from echocast.nn.fused.buffers import empty
+from echocast.nn.fused.buffers import frames
 from echocast.nn.fused.gru import Stepper, train
 from echocast.nn.fused.gru_weights import GruWeights
 from echocast.nn.fused.recurrence import XGates
@@ -50,7 +50,8 @@ class GruLayer:
         else:
             stepper = Stepper(weights, self._h, x_gates=gates is not None)
             h = stepper.initial.clone()
-            output = empty((steps, stepper.batch, stepper.hidden, *stepper.space), torch.float32)
+            shape = steps, stepper.batch, stepper.hidden, *stepper.space
+            output = frames(x if gates is None else gates, shape, torch.float32)
             for t in range(steps):
                 frame, of_input = (None if one is None else one[t] for one in (x, gates))
                 stepper.advance(frame, h, h, x_gates=of_input)

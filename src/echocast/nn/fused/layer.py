@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from echocast.nn.fused.buffers import empty
+from echocast.nn.fused.buffers import empty, frames
 from echocast.nn.fused.recurrence import Stepper, XGates, train
 from echocast.nn.fused.turned import to_first
 from echocast.nn.fused.weights import Weights
@@ -60,7 +60,8 @@ class Layer:
         else:
             stepper = Stepper(weights, self.h, self.c, x_gates=gates is not None)
             out = empty((stepper.batch, *stepper.space, stepper.hidden), self.dtype)
-            output = empty((steps, stepper.batch, stepper.hidden, *stepper.space), self.dtype)
+            shape = steps, stepper.batch, stepper.hidden, *stepper.space
+            output = frames(x if gates is None else gates, shape, self.dtype)
             for t in range(steps):
                 stepper.advance(None if x is None else x[t], out, x_gates=None if gates is None else gates[t])
                 to_first(output[t], out)

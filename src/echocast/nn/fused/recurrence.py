@@ -21,7 +21,7 @@ from torch import Tensor
 from echocast.nn.activations import activation
 from echocast.nn.fused import again, kernels, switches
 from echocast.nn.fused.backward import Backward
-from echocast.nn.fused.buffers import bordered, channels_last, empty, grid, inner, rows
+from echocast.nn.fused.buffers import bordered, channels_last, empty, frames, grid, inner, rows
 from echocast.nn.fused.convolutions import choose
 from echocast.nn.fused.turned import to_first, to_last
 from echocast.nn.fused.weights import Weights
@@ -154,11 +154,11 @@ class _Recurrence(torch.autograd.Function):
         stepper = Stepper(weights, h, c, keep=True, x_gates=x_gates is not None)
         shape, hidden = (stepper.batch, *stepper.space), stepper.hidden
         out = empty((*shape, hidden), stepper.dtype)
-        output = empty((steps, stepper.batch, hidden, *stepper.space), stepper.dtype)
+        output = frames(x if x_gates is None else x_gates, (steps, len(h), hidden, *stepper.space), stepper.dtype)
         gates = empty((steps, *shape, 4 * hidden), stepper.dtype)
         marks, segment = [], segment_of(steps)
         for t in range(steps):
-            if t % segment == 0:
+            if t and t % segment == 0:
                 marks.append(stepper.cell.clone())
             here = None if x is None else x[t]
             stepper.advance(here, out, x_gates=None if x_gates is None else x_gates[t], gates=gates[t])
@@ -188,15 +188,15 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def _once(ctx: Any, d_out: Tensor | None, d_h: Tensor | None, d_c: Tensor | None) -> tuple[Any, ...]:
-        x, h, _, weight_x, weight_h, bias, peephole, gates, *marks = ctx.saved_tensors
+        x, h, c, weight_x, weight_h, bias, peephole, gates, *marks = ctx.saved_tensors
         weights = Weights(weight_x, weight_h, bias, peephole, ctx.gate)
-        back = Backward(weights, gates, marks, like=x if ctx.needs_input_grad[3] else None, x_gates=ctx.x_gates)
+        back = Backward(weights, gates, [c, *marks], like=x if ctx.needs_input_grad[3] else None, x_gates=ctx.x_gates)
         back.begin(d_h, d_c)
         for t in reversed(range(len(gates))):
             back.differentiate_gates(t, None if d_out is None else d_out[t])
             back.copy_input(t, None if x is None else x[t], h)
             back.differentiate_convolution(t, weights=any(ctx.needs_input_grad[7:10]))
-        d_weight = back.weight.result()
+        d_weight = back.d_weight()
         wx, wh = d_weight[:, : weights.inputs], d_weight[:, weights.inputs :]
         return (
             None,
