@@ -197,11 +197,14 @@ class _Recurrence(torch.autograd.Function):
         x, h, weight_x, weight_h, bias, own, kept, *marks = ctx.saved_tensors
         weights = GruWeights(weight_x, weight_h, bias, own, ctx.after)
         back = Backward(weights, kept, [h, *marks], like=x if ctx.needs_input_grad[3] else None, x_gates=ctx.x_gates)
-        back.begin(d_h)
-        for t in reversed(range(len(kept))):
-            back.differentiate(t, None if x is None else x[t], None if d_out is None else d_out[t])
-            if any(ctx.needs_input_grad[6:10]):
-                back.differentiate_weights(t)
+        d_state = torch.zeros_like(h) if ctx.needs_input_grad[5] else None
+        for images in back.groups(d_h):
+            for t in reversed(range(len(kept))):
+                back.differentiate(t, None if x is None else x[t], None if d_out is None else d_out[t])
+                if any(ctx.needs_input_grad[6:10]):
+                    back.differentiate_weights(t)
+            if d_state is not None:
+                to_first(d_state[images], back.d_state())
         wx, wh = back.weights()
         return (
             None,
@@ -209,7 +212,7 @@ class _Recurrence(torch.autograd.Function):
             None,
             back.dx,
             back.d_x_gates() if ctx.x_gates else None,
-            back.d_state().movedim(-1, 1),
+            d_state,
             wx,
             wh,
             None if bias is None else back.d_bias[weights.of_gates],

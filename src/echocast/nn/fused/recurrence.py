@@ -164,7 +164,7 @@ class _Recurrence(torch.autograd.Function):
             stepper.advance(here, out, x_gates=None if x_gates is None else x_gates[t], gates=gates[t])
             to_first(output[t], out)
         ctx.save_for_backward(x, h, c, weight_x, weight_h, bias, peephole, gates, *marks)
-        ctx.x_gates, ctx.cell_dtype, ctx.compute = x_gates is not None, c.dtype, compute
+        ctx.x_gates, ctx.compute = x_gates is not None, compute
         ctx.steps, ctx.gate, ctx.direct = steps, gate, switches.is_direct()
         ctx.set_materialize_grads(False)
         return output, out, stepper.cell.to(c.dtype)
@@ -191,11 +191,15 @@ class _Recurrence(torch.autograd.Function):
         x, h, c, weight_x, weight_h, bias, peephole, gates, *marks = ctx.saved_tensors
         weights = Weights(weight_x, weight_h, bias, peephole, ctx.gate)
         back = Backward(weights, gates, [c, *marks], like=x if ctx.needs_input_grad[3] else None, x_gates=ctx.x_gates)
-        back.begin(d_h, d_c)
-        for t in reversed(range(len(gates))):
-            back.differentiate_gates(t, None if d_out is None else d_out[t])
-            back.copy_input(t, None if x is None else x[t], h)
-            back.differentiate_convolution(t, weights=any(ctx.needs_input_grad[7:10]))
+        d_state = [torch.zeros_like(part) if ctx.needs_input_grad[k] else None for k, part in ((5, h), (6, c))]
+        for images in back.groups(d_h, d_c):
+            for t in reversed(range(len(gates))):
+                back.differentiate_gates(t, None if d_out is None else d_out[t])
+                back.copy_input(t, None if x is None else x[t], h)
+                back.differentiate_convolution(t, weights=any(ctx.needs_input_grad[7:10]))
+            for made, part in zip(d_state, (back.later, back.dc), strict=True):
+                if made is not None:
+                    to_first(made[images], part)
         d_weight = back.d_weight()
         wx, wh = d_weight[:, : weights.inputs], d_weight[:, weights.inputs :]
         return (
@@ -204,8 +208,7 @@ class _Recurrence(torch.autograd.Function):
             None,
             back.dx,
             back.dgates.movedim(-1, 2) if ctx.x_gates else None,
-            back.later.movedim(-1, 1).to(h.dtype),
-            back.dc.movedim(-1, 1).to(ctx.cell_dtype),
+            *d_state,
             None if weight_x is None else wx.to(weight_x.dtype),
             wh.to(weight_h.dtype),
             None if bias is None else back.d_bias.to(bias.dtype),
