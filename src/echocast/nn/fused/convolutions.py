@@ -29,6 +29,9 @@ _CACHED = 4 << 20
 _TILES = 256
 """Tiles multiplied at a time: enough for a matrix product, few enough for the cache."""
 
+_FEW_TILES, _TILE_BYTES = 64, 16 << 20
+"""Fewer where channels are so many that they would need more bytes than this, but not fewer than these."""
+
 
 @runtime_checkable
 class Convolution(Protocol):
@@ -179,10 +182,11 @@ class _Winograd:
 
     def parts(self, images: int) -> list[Part]:
         count = math.prod(self.room) // TILE**2
-        if count >= 2 * _TILES:
-            lines = TILE * max(1, _TILES * TILE // self.room[1])
+        wanted = min(_TILES, max(_FEW_TILES, _TILE_BYTES // (4 * self._planes * sum(self.weight.shape[:2]))))
+        if count >= 2 * wanted:
+            lines = TILE * max(1, wanted * TILE // self.room[1])
             return _strips(images, self.room[0], lines)
-        together = max(1, _TILES // count)
+        together = max(1, wanted // count)
         return [(slice(b, min(b + together, images)),) for b in range(0, images, together)]
 
     def forward(self, buffer: Tensor, part: Part, bias: Tensor | None) -> Tensor:
