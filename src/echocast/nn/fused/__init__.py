@@ -68,7 +68,7 @@ def takes(*tensors: Tensor | None, products: int) -> bool:
         return False
     if torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") not in kinds:
         return False
-    if torch_internals.is_transformed() or any(_has_tangent(t) for t in given):
+    if torch_internals.is_transformed() or any(has_tangent(t) for t in given):
         return False
     return _kernels_compile()
 
@@ -136,5 +136,6 @@ def _kernels_compile() -> bool:
     return True
 
 
-def _has_tangent(tensor: Tensor) -> bool:
+def has_tangent(tensor: Tensor) -> bool:
+    """Whether forward-mode differentiation follows this tensor."""
     return forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]

@@ -30,7 +30,7 @@ def empty(shape: Sequence[int], dtype: torch.dtype, strides: Sequence[int] | Non
     words = torch.from_numpy(np.empty(math.prod(shape), dtype=np.float32 if dtype == torch.float32 else np.int16))
     # No view of `words`, which autograd would not let a user change in place.
     form = (shape,) if strides is None else (shape, strides)
-    return torch.empty(0, device="cpu", dtype=dtype).set_(words.untyped_storage(), 0, *form)  # type: ignore[call-overload, no-any-return]
+    return torch.empty(0, device="cpu", dtype=dtype).set_(words.untyped_storage(), 0, *form)
 
 
 def frames(like: Tensor | None, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
