@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from echocast.nn import checks, fused, opaque, states, torch_internals
 from echocast.nn.carried import CellState, Dropout
 from echocast.nn.cell import Cell
-from echocast.nn.layout import Layout, opened, restored, valid_steps
+from echocast.nn.layout import Layout, opened, restored, room, valid_steps
 from echocast.nn.settings import CellSettings, LayerSettings
 from echocast.nn.signatures import told_in_full
 from echocast.nn.streams import StreamingLayer
@@ -369,16 +369,9 @@ def _stream(
         for layer in layers:
             frame = layer.advance(frame)
         if wants_output and frame is not None:
-            output = _room(frame, steps, x) if output is None else output
+            output = room(frame, steps, x) if output is None else output
             fused.copy(output[t], frame)
     return output, [layer.state() for layer in layers]
-
-
-def _room(frame: Tensor, steps: int, x: Tensor | None) -> Tensor:
-    """Memory for frames (time, batch, ...), one sequence after the other if `x` lies so."""
-    if x is None or x.stride(0) >= x.stride(1):
-        return frame.new_empty((steps, *frame.shape))
-    return frame.new_empty((len(frame), steps, *frame.shape[1:])).transpose(0, 1)
 
 
 def _learns(layer: nn.Module, states: list[CellState]) -> bool:
