@@ -4,7 +4,8 @@ Radar and model are a simulated pair (`echocast.synthetic.model_pair`), since no
 figures say that the methods do what they should, and nothing of any real model. Two models: a good one, 12 km north and
 8 km west of the truth and 10 minutes late, and a bad one, 60 km and 50 km and 60 minutes.
 
-All are scored on the same cells: those that the nowcast alone knows, and that the radar observes.
+All are scored on the same cells: those that the nowcast alone knows, and that the radar observes. With --members N the
+Brier score of 1 mm/h, of the share of members that reach it.
 """
 
 import argparse
@@ -37,8 +38,24 @@ def csi(made: np.ndarray, truth: np.ndarray) -> float:
     return float(both.sum() / either.sum()) if either.any() else float("nan")
 
 
-def forecasts(seed: int, model: str, forecaster: str, steps: bool) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The forecasts of one storm (lead, y, x) by method, and the truth; NaN in cells that do not count."""
+def brier(made: np.ndarray, truth: np.ndarray) -> float:
+    """The Brier score of probabilities of 1 mm/h."""
+    return float(np.mean((made - (truth >= _WET_MM_H)) ** 2))
+
+
+def probability(members: np.ndarray) -> np.ndarray:
+    """The share of members (member, lead, y, x) that reach 1 mm/h, of those that are known; NaN where none is."""
+    known = np.isfinite(members).sum(axis=0)
+    return np.where(known > 0, (members >= _WET_MM_H).sum(axis=0) / np.maximum(known, 1), np.nan)
+
+
+def forecasts(
+    seed: int, model: str, forecaster: str, *, steps: bool, members: int | None = None
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The forecasts of one storm (lead, y, x) by method, and the truth; NaN in cells that do not count.
+
+    With members the forecasts are the probabilities of 1 mm/h.
+    """
     place, late = MODELS[model]
     pair = model_pair.generate(
         past=8, leads=_LEADS, size=64, margin=20, grid_km=4.0, time_step_minutes=float(_STEP_MIN), seed=seed,
@@ -48,14 +65,18 @@ def forecasts(seed: int, model: str, forecaster: str, steps: bool) -> tuple[dict
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.nc"
         model_pair.to_netcdf(pair.run, path)
-        alone = nowcast.forecast_from(pair.radar, forecaster, minutes=minutes)
+        alone = nowcast.forecast_from(pair.radar, forecaster, minutes=minutes, members=members)
         of_run = rain.on_grid(pair.run, pair.radar, alone.time.values)
-        made = {"nowcast alone": alone.values, "NWP alone": np.stack([of_run.at(n) for n in range(_LEADS)])}
+        told = probability if members else np.asarray
+        of_model = np.stack([of_run.at(n) for n in range(_LEADS)])
+        made = {"nowcast alone": told(alone.values), "NWP alone": told(of_model[None] if members else of_model)}
         for name in (*METHODS, *(["steps"] if steps else [])):
             method, _, between = name.partition(", ")
             nwp = Nwp((str(path),), method, BETWEEN if between else None, strict=True)
-            made[name] = blended.forecast_from(pair.radar, forecaster, nwp, minutes=minutes).values
-    counts = np.isfinite(alone.values) & np.isfinite(pair.radar.values).any(axis=0)
+            made[name] = told(
+                blended.forecast_from(pair.radar, forecaster, nwp, minutes=minutes, members=members).values
+            )
+    counts = np.isfinite(made["nowcast alone"]) & np.isfinite(pair.radar.values).any(axis=0)
     return made, np.where(counts, pair.truth.values, np.nan)
 
 
@@ -63,7 +84,8 @@ def interval(found: np.ndarray) -> str:
     """The mean over storms, and its 95 % interval by bootstrap of the storms."""
     drawn = np.random.default_rng(0).choice(found, (2000, found.size)).mean(axis=1)
     low, high = np.percentile(drawn, [2.5, 97.5])
-    return f"{found.mean():.2f} ({low:.2f} to {high:.2f})"
+    digits = 2 if found.mean() >= 0.1 or low < 0 else 3
+    return f"{found.mean():.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def table(storms: list[tuple[dict[str, np.ndarray], np.ndarray]], score: Callable[..., float]) -> str:
@@ -87,11 +109,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Scores of blending on simulated storms.")
     parser.add_argument("--storms", type=int, default=20)
     parser.add_argument("--model", default="optical_flow", help="the forecaster")
+    parser.add_argument("--members", type=int, help="the Brier score of so many members of each forecast")
     parser.add_argument("--steps", action="store_true", help="also the STEPS blending of pysteps, which takes minutes")
     given = parser.parse_args()
     for model in MODELS:
-        storms = [forecasts(seed, model, given.model, given.steps) for seed in range(given.storms)]
-        for name, score in (("Correlation", correlation), ("CSI of 1 mm/h", csi)):
+        storms = [
+            forecasts(seed, model, given.model, steps=given.steps, members=given.members)
+            for seed in range(given.storms)
+        ]
+        tables = {"Correlation": correlation, "CSI of 1 mm/h": csi}
+        if given.members:
+            tables = {f"Brier score of 1 mm/h, {given.members} members": brier}
+        for name, score in tables.items():
             print(f"\n{name}, {given.model}, {given.storms} storms, {model} model\n\n{table(storms, score)}")
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from tests import example_files
 from echocast import archive
 from echocast.errors import DataError, UnreadableFile
 from echocast.io import location as locations
-from echocast.io import reading
+from echocast.io import model_runs, reading
+from echocast.synthetic import model_pair
 
 FIVE = np.timedelta64(5, "m")
 
@@ -193,3 +195,60 @@ def test_what_is_not_spoken_or_not_there_is_told() -> None:
 def test_a_name_is_the_last_part() -> None:
     assert locations.name("https://x/y/z.nc?version=1") == "z.nc"
     assert locations.normalise("file:///data/x") == Path("/data/x")
+
+
+def run_of_a_model(path: Path, factor: float = 1.0) -> Path:
+    pair = model_pair.generate(past=4, leads=6, size=16, grid_km=4.0, time_step_minutes=10.0, seed=3)
+    model_pair.to_netcdf(pair.run * factor if factor != 1.0 else pair.run, path)
+    return path
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The locations that are copied from now on."""
+    copied, copy = [], locations.local_copy
+
+    def counting(location: locations.Location, most_bytes: int = 2**33) -> AbstractContextManager[Path]:
+        copied.append(str(location))
+        return copy(location, most_bytes)
+
+    monkeypatch.setattr(locations, "local_copy", counting)
+    return copied
+
+
+def test_a_run_at_a_url_is_fetched_once_and_again_when_it_has_changed(
+    web: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, folder = web
+    run_of_a_model(folder / "run.nc")
+    kept, copied = model_runs.Kept(), counted(monkeypatch)
+    first, again = (model_runs.read(f"{url}/run.nc", kept=kept)[0] for _ in range(2))
+    assert copied == [f"{url}/run.nc"]
+    xr.testing.assert_identical(first, again)
+    changed = run_of_a_model(tmp_path / "other.nc", factor=2.0)
+    os.utime(changed, (2e9, 2e9))  # the server tells whole seconds
+    changed.replace(folder / "run.nc")
+    new = model_runs.read(f"{url}/run.nc", kept=kept)[0]
+    assert len(copied) == 2
+    assert float(new.max()) > 1.5 * float(first.max())
+
+
+def test_a_run_in_a_bucket_is_fetched_once(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(f"{s3}/runs", [run_of_a_model(tmp_path / "a.nc")])
+    kept, copied = model_runs.Kept(), counted(monkeypatch)
+    for _ in range(3):
+        model_runs.read(f"{s3}/runs", kept=kept)
+    assert copied == [f"{s3}/runs/a.nc"]
+    with pytest.raises(UnreadableFile, match="no such file"):
+        locations.mark(f"{s3}/runs/b.nc")
+
+
+def test_a_file_whose_server_tells_nothing_of_it_is_fetched_each_time(
+    web: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, folder = web
+    run_of_a_model(folder / "run.nc")
+    monkeypatch.setattr(locations, "_mark", lambda _: locations.Mark(7))
+    kept, copied = model_runs.Kept(), counted(monkeypatch)
+    for _ in range(2):
+        model_runs.read(f"{url}/run.nc", kept=kept)
+    assert len(copied) == 2

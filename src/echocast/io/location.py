@@ -103,6 +103,18 @@ class Mark:
     modified: float | None = None
 
 
+def mark(url: str) -> Mark | None:
+    """What tells that the file at a URL has changed; None where its server tells neither a checksum nor a time.
+
+    Raises:
+        UnreadableFile: there is none, or it cannot be reached.
+    """
+    files = _file_system(url)
+    with _reachable(url):
+        found = _mark(files.info(url))
+    return found if found.tag or found.modified is not None else None
+
+
 def list_marks(url: str, *, after: str = "") -> dict[str, Mark]:
     """The files that a prefix or glob of S3 or GS stands for, each with its mark; none where there is nothing.
 

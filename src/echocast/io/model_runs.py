@@ -33,8 +33,9 @@ _READERS = "echocast.readers"
 class Kept:
     """Runs that stay in memory for a service, which asks for the same files again and again.
 
-    Local files are read again only where size or time of change differ. Of runs that began before `since` only a corner
-    is kept, which is enough to tell that they are old.
+    A file is read again only where its size, checksum or time of change differs; at a URL, where its server tells none
+    of the last two, always. Of runs that began before `since` only a corner is kept, which is enough to tell that they
+    are old.
     """
 
     since: np.datetime64 | None = None
@@ -50,9 +51,8 @@ class Kept:
             read: gives the runs of one.
             how: what else the runs depend on.
         """
-        marks: dict[Location, tuple[Any, ...]] = {
-            place: (*_mark(place), *how) for place in places if isinstance(place, Path)
-        }
+        told = {place: _mark(place) for place in places}
+        marks: dict[Location, tuple[Any, ...]] = {place: (*one, *how) for place, one in told.items() if one}
         now = set(marks.values())
         self.files = {m: [self._cut(run) for run in runs] for m, runs in self.files.items() if m in now}
 
@@ -126,8 +126,14 @@ def _tried(work: Callable[[], T], strict: bool, bad: list[EchocastError]) -> T |
         return None
 
 
-def _mark(place: Path) -> tuple[str, int, int]:
-    """What tells that a file is another one."""
+def _mark(place: Location) -> tuple[Any, ...] | None:
+    """What tells that a file is another one; None if nothing does, or its server cannot be asked."""
+    if isinstance(place, str):
+        try:
+            at_url = locations.mark(place)
+        except UnreadableFile:  # reading it tells what is wrong
+            return None
+        return None if at_url is None else (place, at_url)
     about = place.stat()
     return str(place), about.st_size, about.st_mtime_ns
 
