@@ -179,3 +179,16 @@ def test_stations_are_spread_to_the_cells_around_them() -> None:
     assert around[10, 10] > around[16, 10] > 0.5
     assert weight[10, 10] > weight[16, 10] > far * 0.9
     assert weight[10, 31] < 0.1
+
+
+def test_each_lead_also_has_what_was_known_last_before_it() -> None:
+    model = WithCovariates(settings=SMALL["encoder_forecaster"], covariates=[WARM])
+    seen = []
+    model.encode.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    warm = torch.full((1, 7, 1, 24, 32), torch.nan)
+    warm[:, 1, :, 3, 3], warm[:, 3, :, 4, 4], warm[:, 5, :, 4, 4] = 285.0, 290.0, 275.0
+    model.forecast(rain(1), 3, Context(covariates={"warm": warm}))
+    values, known = seen[1][:, 0], seen[1][:, 1]  # of the three leads: times 4, 5 and 6
+    assert values[:, 3, 3].tolist() == [1.0, 1.0, 1.0]
+    assert values[:, 4, 4].tolist() == [2.0, -1.0, -1.0]
+    assert known.sum(dim=(1, 2)).tolist() == [2.0, 2.0, 2.0]

@@ -5,7 +5,7 @@
     covariates (time, channel, y, x) of past and future, NaN where unknown
         -> scaled (of the forecast's own quantity: less the newest frame), 0 where unknown | 1 where known, else 0
         -> three 3x3 convolutions (reach: 7 cells) -> features (time, feature, y, x)
-                     | of the past                    | of each lead, and of the newest past frame
+                     | of the past                    | of each lead, and of what was known last before it
     past frames ----(+)--> the forecaster -> logits --(+)--> two 3x3 convolutions --> change of the logits
                                                 |________________________________________(+)--> logits
 
@@ -26,6 +26,7 @@ gets them at its output alone. The last convolution starts at 0, so at first not
 import inspect
 import logging
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -118,33 +119,39 @@ class WithCovariates(LearnedForecaster):
         """
         self.check_channels(past)
         count = past.shape[1]
-        features = self._features(past, steps, context)
+        given = self._given(past, steps, context)
+        features = self._encoded(given)
         frames = torch.cat([past, torch.tanh(features[:, :count])], dim=2) if self._more else past
         logits = self.within.fitted(frames, steps, context)
-        newest = features[:, count - 1 : count].expand(-1, steps, -1, -1, -1)
-        seen = torch.cat([logits, features[:, count:], newest], dim=2)
+        last = self._encoded([(values[:, count:], known[:, count:]) for values, known in map(_carried, given)])
+        seen = torch.cat([logits, features[:, count:], last], dim=2)
         change: Tensor = self.head(seen.flatten(0, 1))
         return logits[:, :, : self.channels] + change.reshape(*seen.shape[:2], *change.shape[1:])
 
-    def _features(self, past: Tensor, steps: int, context: Context) -> Float[Tensor, "batch time feature y x"]:
-        """What the network makes of the covariates at the times of the past and of the future."""
-        size = (len(past), past.shape[1] + steps, 1, *past.shape[-2:])
-        parts: list[Tensor] = []
+    def _given(self, past: Tensor, steps: int, context: Context) -> list[tuple[Tensor, Tensor]]:
+        """Of each covariate the scaled values (batch, time, channel, y, x), and 1 where they are known, else 0."""
+        size, made = (len(past), past.shape[1] + steps), []
         for one in self.covariates:
-            values, shape = context.covariates.get(one.name), (*size[:2], one.channels, *size[3:])
+            values, shape = context.covariates.get(one.name), (*size, one.channels, *past.shape[-2:])
             if values is None:
-                parts += [past.new_zeros(shape)] * (4 if one.kind == "stations" else 2)
+                made.append((past.new_zeros(shape), past.new_zeros(shape)))
                 continue
             scaled = one.scaled(_expanded(values.to(past), shape, one.name))
             if one.departs:
                 scaled = scaled - one.scaled(self.scaling.to_values(past[:, -1:, :1]))
-            known, scaled = scaled.isfinite().to(past.dtype), scaled.nan_to_num(0.0, 0.0, 0.0)
-            parts += [scaled, known]
-            if one.kind == "stations":
-                parts += _spread(scaled, known, one.reach_km / self.grid_km if self.grid_km else _USUAL_REACH)
-        given = torch.cat(parts, dim=2) if parts else past.new_zeros(size)
-        made: Tensor = self.encode(given.flatten(0, 1))
-        return made.reshape(*size[:2], *made.shape[1:])
+            made.append((scaled.nan_to_num(0.0, 0.0, 0.0), scaled.isfinite().to(past.dtype)))
+        return made or [(past.new_zeros(*size, 1, *past.shape[-2:]), past.new_zeros(*size, 0, *past.shape[-2:]))]
+
+    def _encoded(self, given: Sequence[tuple[Tensor, Tensor]]) -> Float[Tensor, "batch time feature y x"]:
+        """What the network makes of covariates at some times."""
+        parts: list[Tensor] = []
+        for one, (values, known) in zip_longest(self.covariates, given):
+            parts += [values, known]
+            if one is not None and one.kind == "stations":
+                parts += _spread(values, known, one.reach_km / self.grid_km if self.grid_km else _USUAL_REACH)
+        together = torch.cat(parts, dim=2)
+        made: Tensor = self.encode(together.flatten(0, 1))
+        return made.reshape(*together.shape[:2], *made.shape[1:])
 
     def _forecast(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
@@ -157,6 +164,16 @@ class WithCovariates(LearnedForecaster):
         if missing and not self._missed.issuperset(missing):
             log.warning("covariates that are not known: %s; the forecast is made without them", ", ".join(missing))
         self._missed |= frozenset(missing)
+
+
+def _carried(given: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """At each time the value that was known last, cell by cell, and whether there was one."""
+    values, known = (part.unbind(dim=1) for part in given)
+    made, seen = [values[0]], [known[0]]
+    for value, is_known in zip(values[1:], known[1:], strict=True):
+        made.append(torch.where(is_known > 0, value, made[-1]))
+        seen.append(torch.maximum(is_known, seen[-1]))
+    return torch.stack(made, dim=1), torch.stack(seen, dim=1)
 
 
 def _spread(values: Tensor, known: Tensor, reach: float) -> list[Tensor]:
