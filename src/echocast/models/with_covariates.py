@@ -121,16 +121,24 @@ class WithCovariates(LearnedForecaster):
         count = past.shape[1]
         given = self._given(past, steps, context)
         features = self._encoded(given)
+        changes = features.shape[1] > 1
+        features = features if changes else features.expand(-1, count + steps, -1, -1, -1)
         frames = torch.cat([past, torch.tanh(features[:, :count])], dim=2) if self._more else past
         logits = self.within.fitted(frames, steps, context)
-        last = self._encoded([(values[:, count:], known[:, count:]) for values, known in map(_carried, given)])
+        last = features[:, count:]
+        if changes:
+            last = self._encoded([(values[:, count:], known[:, count:]) for values, known in map(_carried, given)])
         seen = torch.cat([logits, features[:, count:], last], dim=2)
         change: Tensor = self.head(seen.flatten(0, 1))
         return logits[:, :, : self.channels] + change.reshape(*seen.shape[:2], *change.shape[1:])
 
     def _given(self, past: Tensor, steps: int, context: Context) -> list[tuple[Tensor, Tensor]]:
-        """Of each covariate the scaled values (batch, time, channel, y, x), and 1 where they are known, else 0."""
-        size, made = (len(past), past.shape[1] + steps), []
+        """Of each covariate the scaled values (batch, time, channel, y, x), and 1 where they are known, else 0.
+
+        Where none of them changes there is one time.
+        """
+        there = [one for one in (context.covariates.get(own.name) for own in self.covariates) if one is not None]
+        size, made = (len(past), past.shape[1] + steps if any(one.shape[1] > 1 for one in there) else 1), []
         for one in self.covariates:
             values, shape = context.covariates.get(one.name), (*size, one.channels, *past.shape[-2:])
             if values is None:
