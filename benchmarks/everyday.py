@@ -5,14 +5,19 @@ dimensions, ConvGRU.
   ConvGRU has a second one, over [x, r h].
 """
 
+import os
 import platform
+import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from benchmarks import timing
 from benchmarks.timing import by_turns, geometric_mean
 from echocast._version import __version__
 from echocast.nn import ConvGRU, ConvLSTM
@@ -48,6 +53,10 @@ CASES = (
     Case("ConvLSTM", 4, 1, 4, 16, 3, (24, 24, 24)),
     Case("ConvGRU", 10, 4, 1, 32, 3, (64, 64)),
     Case("ConvGRU", 10, 4, 32, 32, 3, (32, 32)),
+    Case("ConvGRU", 20, 1, 16, 16, 3, (32, 32)),
+    Case("ConvGRU", 10, 4, 16, 16, 3, (64, 64)),
+    Case("ConvGRU", 10, 1, 64, 64, 3, (32, 32)),
+    Case("ConvGRU", 4, 4, 64, 64, 3, (64, 64)),
 )
 QUICK = (Case("ConvLSTM", 2, 1, 1, 4, 3, (8, 8)), Case("ConvGRU", 2, 1, 1, 4, 3, (4, 4, 4)))
 
@@ -86,12 +95,25 @@ def run(*, quick: bool = False, rounds: int = 7, device: str = "cpu") -> str:
     report = [
         "# Recurrent layers: shapes of every day",
         f"`python -m benchmarks everyday`{' --quick' * quick}: echocast {__version__}, torch {torch.__version__}, "
-        f"{platform.machine()} CPU with {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads, "
-        f"{rounds} turns, 32 bits. Milliseconds: median (quartiles).",
+        f"{_processor()} with {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads, "
+        f"{rounds} turns, 32 bits. Milliseconds{_of_what()}: median (quartiles).",
         (__doc__ or "").partition("\n\n")[2].strip(),
         _table(cases, rounds, torch.device(device)),
     ]
     return "\n\n".join(report) + "\n"
+
+
+def _processor() -> str:
+    """The processor's name, where the system tells it."""
+    told = Path("/proc/cpuinfo")
+    named = re.search(r"model name\s*:\s*(.+)", told.read_text()) if told.exists() else None
+    return named[1].strip() if named else f"{platform.machine()} CPU"
+
+
+def _of_what() -> str:
+    """What is measured, beside the clock's time, and how much else the machine had to do."""
+    load = f" (load {os.getloadavg()[0]:.0f} on {os.cpu_count()} processors)" if hasattr(os, "getloadavg") else ""
+    return " of the processor's time" + load if timing.clock is time.process_time else load
 
 
 def _table(cases: tuple[Case, ...], rounds: int, where: torch.device) -> str:

@@ -97,7 +97,8 @@ def test_an_assert_that_checks_input_is_found() -> None:
 @every_module
 def test_functions_take_few_parameters(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.FunctionDef) and path.parent.name != "cli":  # a verb has as many as it has options
+        # A verb has as many as it has options; a kernel of a GPU is given every tensor and size by itself.
+        if isinstance(node, ast.FunctionDef) and path.parent.name != "cli" and path.name != "triton_kernels.py":
             names = [argument.arg for argument in node.args.args + node.args.kwonlyargs if argument.arg != "self"]
             assert len(names) <= 9, f"{node.name} takes {names}"
 

@@ -70,7 +70,9 @@ def test_forwards_and_backwards(
     with fused.direct():
         agree(outcome(layer, x, state), expected, 3e-5)
     with torch.no_grad():
-        torch.testing.assert_close(layer(x, state)[0], made[0].detach(), rtol=0, atol=1e-6)
+        # An input with a convolution of its own is convolved frame by frame here, channels-last, and at once above.
+        atol = 1e-6 if kernels[0] == kernels[1] else 1e-5
+        torch.testing.assert_close(layer(x, state)[0], made[0].detach(), rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize(("hidden", "gate"), [(12, "hard_sigmoid"), (24, "hard_sigmoid_keras2")])

@@ -66,8 +66,9 @@ def test_forwards_and_backwards(dims: int, space: tuple[int, ...], reset_after: 
             agree(outcome(layer, x, state), expected, 3e-5)
     with torch.no_grad():
         output, h = layer(x, state)
-        torch.testing.assert_close(output, made[0].detach(), rtol=0, atol=1e-6)
-        torch.testing.assert_close(h, made[1].detach(), rtol=0, atol=1e-6)
+        # An input with a convolution of its own is convolved frame by frame here, and at once above.
+        torch.testing.assert_close(output, made[0].detach(), rtol=0, atol=1e-5)
+        torch.testing.assert_close(h, made[1].detach(), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("reset_after", [False, True])

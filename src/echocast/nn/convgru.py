@@ -13,7 +13,7 @@ from typing import ClassVar, Unpack
 import torch
 from torch import Tensor, nn
 
-from echocast.nn import fused, opaque
+from echocast.nn import fused, opaque, pointwise
 from echocast.nn.carried import CellState, CellWeights, Dropout
 from echocast.nn.cell import Cell
 from echocast.nn.options import CellOptions, ConvGRUOptions
@@ -83,6 +83,8 @@ class ConvGRUCell(Cell):
     ) -> tuple[Tensor]:
         """The next ``(h,)``; see `Cell.update`."""
         (h,) = state
+        if pointwise.takes(x_gates, h, weights.h) and self._has_its_gates and dropout is None:
+            return (self._by_kernels(x_gates, h, weights),)
         h_masked = h if dropout is None or dropout.h is None else h * dropout.h
         split = 2 * self.hidden_channels
         x_gates, x_candidate = self._split(x_gates, h, weights)
@@ -100,10 +102,32 @@ class ConvGRUCell(Cell):
         candidate = self._activation_function(candidate)
         return (self._zoneout((u * h + (1 - u) * candidate).to(h.dtype), h),)
 
+    @property
+    def _has_its_gates(self) -> bool:
+        """Whether it computes the papers' equations with sigmoids and tanh."""
+        own = type(self).update is ConvGRUCell.update
+        return own and self.uses_standard_gates and self.gate_activation == "sigmoid"
+
+    def _by_kernels(self, x_gates: Tensor | None, h: Tensor, weights: CellWeights) -> Tensor:
+        """`update` with what is pointwise in two kernels."""
+        split = 2 * self.hidden_channels
+        added, candidate = (None, None) if x_gates is None else (x_gates[:, :split], x_gates[:, split:])
+        bias = weights.bias if x_gates is None else None
+        of_gates, of_candidate = (None, None) if bias is None else (bias[:split], bias[split:])
+        if not self.reset_after:
+            gates = self._state_gates(h, weights.h[:split], of_gates)
+            reset, u = pointwise.gru_gates(gates, added, h)
+            return pointwise.gru_state(self._state_gates(reset, weights.h[split:], of_candidate), candidate, u, h)
+        gates = self._state_gates(h, weights.h)
+        seen = gates[:, split:] if weights.own is None else gates[:, split:] + self._over_space(weights.own)
+        gates = gates[:, :split] if of_gates is None else gates[:, :split] + self._over_space(of_gates)
+        reset, u = pointwise.gru_gates(gates, added, seen)
+        reset = reset if of_candidate is None else reset + self._over_space(of_candidate)
+        return pointwise.gru_state(reset, candidate, u, h)
+
     def _has_a_fused_form(self, state: CellState, weights: CellWeights) -> bool:
-        convolution, own = self.state_convolution, type(self).update is ConvGRUCell.update
-        standard = own and self.uses_standard_gates and self.gate_activation == "sigmoid"
-        if self.dims == 0 or not standard or not convolution.is_odd or convolution.groups > 1:
+        convolution = self.state_convolution
+        if self.dims == 0 or not self._has_its_gates or not convolution.is_odd or convolution.groups > 1:
             return False
         given = (weights.x, weights.h, weights.bias, weights.own, *state)
         single = all(one is None or one.dtype == torch.float32 for one in given)

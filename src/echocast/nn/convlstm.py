@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Unpack
 import torch
 from torch import Tensor, nn
 
-from echocast.nn import fused, opaque, torch_internals
+from echocast.nn import fused, opaque, pointwise, torch_internals
 from echocast.nn.carried import CellState, CellWeights, Dropout
 from echocast.nn.cell import Cell
 from echocast.nn.options import CellOptions, ConvLSTMOptions, Peephole
@@ -130,11 +130,21 @@ class ConvLSTMCell(Cell):
         """The next ``(h, c)``; see `Cell.update`."""
         h = state[0]
         h_masked = h if dropout is None or dropout.h is None else h * dropout.h
-        if x_gates is None:
-            gates = self._state_gates(h_masked, weights.h, None if self.norm else weights.bias)
-        else:
-            gates = self._state_gates(h_masked, weights.h) + x_gates
-        return self._next(gates, state, weights)
+        bias = None if self.norm or x_gates is not None else weights.bias
+        gates = self._state_gates(h_masked, weights.h, bias)
+        if (
+            pointwise.takes(gates, x_gates, state[1], weights.own)
+            and self._has_its_gates
+            and self.gate_activation == "sigmoid"
+        ):
+            return pointwise.lstm(gates, x_gates, state[1], weights.own)
+        return self._next(gates if x_gates is None else gates + x_gates, state, weights)
+
+    @property
+    def _has_its_gates(self) -> bool:
+        """Whether it computes the papers' equations, with a forget gate and sigmoids or hard sigmoids."""
+        own = type(self).update is ConvLSTMCell.update and type(self)._next is ConvLSTMCell._next
+        return own and self.uses_standard_gates and self.forget_gate
 
     def _next(self, gates: Tensor, state: CellState, weights: CellWeights) -> State:
         """The next ``(h, c)`` from the sum of input and state."""
@@ -203,9 +213,7 @@ class ConvLSTMCell(Cell):
 
     def _has_a_fused_form(self, state: CellState, weights: CellWeights) -> bool:
         convolution = self.state_convolution
-        own = type(self).update is ConvLSTMCell.update and type(self)._next is ConvLSTMCell._next
-        standard = own and self.uses_standard_gates and self.forget_gate
-        if self.dims == 0 or not standard or not convolution.is_odd or convolution.groups > 1:
+        if self.dims == 0 or not self._has_its_gates or not convolution.is_odd or convolution.groups > 1:
             return False
         kinds = {w.dtype for w in (weights.x, weights.h, weights.bias) if w is not None}
         if self.gate_activation != "sigmoid" and (kinds != {torch.float32} or torch.is_autocast_enabled("cpu")):

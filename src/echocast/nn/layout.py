@@ -38,6 +38,13 @@ def restored(layout: Layout, output: Tensor) -> Tensor | PackedSequence:
     return (output.transpose(0, 1) if layout.batch_first else output).contiguous()
 
 
+def room(frame: Tensor, steps: int, x: Tensor | None) -> Tensor:
+    """Memory for frames (time, batch, ...), one sequence after the other if `x` lies so."""
+    if x is None or x.stride(0) >= x.stride(1):
+        return frame.new_empty((steps, *frame.shape))
+    return frame.new_empty((len(frame), steps, *frame.shape[1:])).transpose(0, 1)
+
+
 def opened(
     x: Tensor | PackedSequence | None, dims: int, *, batch_first: bool, lengths: Lengths | None
 ) -> tuple[Tensor | None, Layout, Lengths | None]:

@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from echocast.nn import checks, fused, opaque, states, torch_internals
 from echocast.nn.carried import CellState, Dropout
 from echocast.nn.cell import Cell
-from echocast.nn.layout import Layout, opened, restored, valid_steps
+from echocast.nn.layout import Layout, opened, restored, room, valid_steps
 from echocast.nn.settings import CellSettings, LayerSettings
 from echocast.nn.signatures import told_in_full
 from echocast.nn.streams import StreamingLayer
@@ -363,14 +363,15 @@ def _stream(
     layers: list[StreamingLayer], x: Tensor | None, steps: int, *, wants_output: bool
 ) -> tuple[Tensor | None, list[CellState]]:
     """All layers time step by time step, keeping no hidden state of any but the top one."""
-    outputs = []
+    output: Tensor | None = None
     for t in range(steps):
         frame = None if x is None else x[t]
         for layer in layers:
             frame = layer.advance(frame)
         if wants_output and frame is not None:
-            outputs.append(frame.clone(memory_format=torch.contiguous_format))
-    return (torch.stack(outputs) if wants_output else None), [layer.state() for layer in layers]
+            output = room(frame, steps, x) if output is None else output
+            fused.copy(output[t], frame)
+    return output, [layer.state() for layer in layers]
 
 
 def _learns(layer: nn.Module, states: list[CellState]) -> bool:

@@ -29,7 +29,18 @@ if TYPE_CHECKING:
     from echocast.nn.fused.gru_layer import GruLayer
     from echocast.nn.fused.layer import Layer
 
-__all__ = ["MIN_PRODUCTS", "always", "careful", "direct", "gains", "make_gru_layer", "make_layer", "plain", "takes"]
+__all__ = [
+    "MIN_PRODUCTS",
+    "always",
+    "careful",
+    "copy",
+    "direct",
+    "gains",
+    "make_gru_layer",
+    "make_layer",
+    "plain",
+    "takes",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +68,7 @@ def takes(*tensors: Tensor | None, products: int) -> bool:
         return False
     if torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") not in kinds:
         return False
-    if torch_internals.is_transformed() or any(_has_tangent(t) for t in given):
+    if torch_internals.is_transformed() or any(has_tangent(t) for t in given):
         return False
     return _kernels_compile()
 
@@ -96,6 +107,13 @@ def make_gru_layer(state: tuple[Tensor, ...], **weights: Any) -> "GruLayer":
     return GruLayer(state, **weights)
 
 
+def copy(target: Tensor, frame: Tensor) -> None:
+    """Copy a frame of a layer that the fused path runs, (batch, channel, *space) and channels-last, to `target`."""
+    from echocast.nn.fused.turned import to_first  # it needs llvmlite
+
+    to_first(target, frame.movedim(1, -1))
+
+
 @cache
 def _kernels_compile() -> bool:
     try:
@@ -118,5 +136,6 @@ def _kernels_compile() -> bool:
     return True
 
 
-def _has_tangent(tensor: Tensor) -> bool:
+def has_tangent(tensor: Tensor) -> bool:
+    """Whether forward-mode differentiation follows this tensor."""
     return forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]

@@ -27,7 +27,7 @@ def gradients(
     Args:
         given: the tensors of the forward pass.
         needed: whether the gradient of each is needed.
-        wanted: the gradients of its results, (time, batch, *space, hidden) and, of the state, (batch, *space, hidden).
+        wanted: the gradients of its results, (time, batch, hidden, *space) and, of the state, (batch, *space, hidden).
         compute: the forward pass again: `convlstm` or `convgru`.
     """
     with torch.enable_grad():
@@ -45,7 +45,7 @@ def gradients(
 
 
 def convlstm(given: Given, steps: int, gate: Activation) -> tuple[Tensor, Tensor, Tensor]:
-    """The hidden states and the last state of a ConvLSTM, channels-last."""
+    """The hidden states of a ConvLSTM and, channels-last, its last state."""
     x, x_gates, h, c, weight_x, weight_h, bias, peephole = given
     if h is None or c is None or weight_h is None:
         raise TypeError("a layer has a state and the state's weights")
@@ -70,12 +70,12 @@ def convlstm(given: Given, steps: int, gate: Activation) -> tuple[Tensor, Tensor
         c = gate(f) * c + gate(i) * torch.tanh(g)
         o = o if peeps is None else o + peeps[2] * c
         h = (gate(o) * torch.tanh(c)).to(dtype)
-        hidden.append(h.movedim(1, -1))
+        hidden.append(h)
     return torch.stack(hidden), h.movedim(1, -1), c.movedim(1, -1).to(kind)
 
 
 def convgru(given: Given, steps: int, after: bool) -> tuple[Tensor, Tensor]:
-    """The hidden states and the last one of a ConvGRU, channels-last."""
+    """The hidden states of a ConvGRU and, channels-last, the last one."""
     x, x_gates, h, weight_x, weight_h, bias, own = given
     if h is None or weight_h is None:
         raise TypeError("a layer has a state and the state's weights")
@@ -99,5 +99,5 @@ def convgru(given: Given, steps: int, after: bool) -> tuple[Tensor, Tensor]:
         else:
             n = torch.tanh(gates[:, split:] + convolve(r * h, weight_h[split:], padding=padding))
         h = u * h + (1 - u) * n
-        hidden.append(h.movedim(1, -1))
+        hidden.append(h)
     return torch.stack(hidden), h.movedim(1, -1)

@@ -24,12 +24,24 @@ def within(buffer: Tensor, border: Sequence[int], wanted: Sequence[int]) -> Tens
     return inner(buffer, [width - own for width, own in zip(border, wanted, strict=True)])
 
 
-def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+def empty(shape: Sequence[int], dtype: torch.dtype, strides: Sequence[int] | None = None) -> Tensor:
     """Memory from NumPy, which asks for huge pages: a fresh large tensor of PyTorch costs more in page faults than in
     arithmetic."""
     words = torch.from_numpy(np.empty(math.prod(shape), dtype=np.float32 if dtype == torch.float32 else np.int16))
     # No view of `words`, which autograd would not let a user change in place.
-    return torch.empty(0, device="cpu", dtype=dtype).set_(words.untyped_storage(), 0, shape)  # type: ignore[call-overload, no-any-return]
+    form = (shape,) if strides is None else (shape, strides)
+    return torch.empty(0, device="cpu", dtype=dtype).set_(words.untyped_storage(), 0, *form)
+
+
+def frames(like: Tensor | None, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Memory for a sequence (time, batch, ...), one sequence after the other if the input `like` lies so: what a user
+    with ``batch_first`` is given is then no copy."""
+    steps, _, *rest = shape
+    if like is None or like.stride(0) >= like.stride(1):
+        return empty(shape, dtype)
+    size = math.prod(rest)
+    inside = [math.prod(rest[k + 1 :]) for k in range(len(rest))]
+    return empty(shape, dtype, (size, steps * size, *inside))
 
 
 def bordered(images: int, space: Sequence[int], channels: int, border: Sequence[int], dtype: torch.dtype) -> Tensor:

@@ -29,6 +29,9 @@ _CACHED = 4 << 20
 _TILES = 256
 """Tiles multiplied at a time: enough for a matrix product, few enough for the cache."""
 
+_FEW_TILES, _TILE_BYTES = 64, 16 << 20
+"""Fewer where channels are so many that they would need more bytes than this, but not fewer than these."""
+
 
 @runtime_checkable
 class Convolution(Protocol):
@@ -58,6 +61,9 @@ class Convolution(Protocol):
 
     def weight_gradient(self) -> "WeightGradient":
         """A sum, 0 so far, to which time steps can be added."""
+
+    def release(self) -> None:
+        """Give back memory that is made again where it is needed; results that are still held stay good."""
 
 
 @runtime_checkable
@@ -144,6 +150,9 @@ class _Direct:
     def weight_gradient(self) -> WeightGradient:
         return _DirectWeight(self)
 
+    def release(self) -> None:
+        pass
+
 
 class _DirectWeight:
     def __init__(self, convolution: _Direct) -> None:
@@ -173,10 +182,11 @@ class _Winograd:
 
     def parts(self, images: int) -> list[Part]:
         count = math.prod(self.room) // TILE**2
-        if count >= 2 * _TILES:
-            lines = TILE * max(1, _TILES * TILE // self.room[1])
+        wanted = min(_TILES, max(_FEW_TILES, _TILE_BYTES // (4 * self._planes * sum(self.weight.shape[:2]))))
+        if count >= 2 * wanted:
+            lines = TILE * max(1, wanted * TILE // self.room[1])
             return _strips(images, self.room[0], lines)
-        together = max(1, _TILES // count)
+        together = max(1, wanted // count)
         return [(slice(b, min(b + together, images)),) for b in range(0, images, together)]
 
     def forward(self, buffer: Tensor, part: Part, bias: Tensor | None) -> Tensor:
@@ -200,6 +210,10 @@ class _Winograd:
 
     def weight_gradient(self) -> WeightGradient:
         return _WinogradWeight(self)
+
+    def release(self) -> None:
+        self._scratch.clear()
+        self._forward = self._backward = None
 
     def needed(self, buffer: Tensor, part: Part) -> Tensor:
         """The lines of a buffer that a part needs."""

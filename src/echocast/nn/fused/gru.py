@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from echocast.nn.fused import again, gru_kernels, switches
-from echocast.nn.fused.buffers import bordered, channels_last, empty, grid, inner, rows, within
+from echocast.nn.fused.buffers import bordered, channels_last, empty, frames, grid, inner, rows, within
 from echocast.nn.fused.convolutions import Convolution, Part, choose
 from echocast.nn.fused.gru_backward import Backward
 from echocast.nn.fused.gru_weights import GruWeights
-from echocast.nn.fused.recurrence import XGates, finite, no_autocast
+from echocast.nn.fused.recurrence import XGates, finite, no_autocast, segment_of
+from echocast.nn.fused.turned import to_first, to_last
 
 
 def train(
@@ -36,7 +37,7 @@ def train(
     parts = weights.x, weights.h, weights.bias, weights.own
     gates, compute = (None, None) if x_gates is None else (x_gates.gates, x_gates.compute)
     output, last = _Recurrence.apply(steps, weights.after, compute, x, gates, h, *parts)  # type: ignore[no-untyped-call]
-    return output.movedim(-1, 2), last.movedim(-1, 1)
+    return output, last.movedim(-1, 1)
 
 
 class Stepper:
@@ -101,7 +102,7 @@ class Stepper:
         """
         reads, here = self._buffers[0], self._inner[0]
         if x is not None:
-            here[..., self.hidden : self.hidden + self.inputs] = x.movedim(1, -1)
+            to_last(here[..., self.hidden : self.hidden + self.inputs], x)
         x_rows = None if x_gates is None else channels_last(x_gates, torch.float32)
         if self.after:
             self._buffers.reverse()
@@ -161,18 +162,21 @@ class _Recurrence(torch.autograd.Function):
         x, x_gates, h, weight_x, weight_h, bias, own = tensors
         weights = GruWeights(weight_x, weight_h, bias, own, after)
         stepper = Stepper(weights, h, keep=True, x_gates=x_gates is not None)
-        shape = (steps, stepper.batch, *stepper.space)
-        out = empty((*shape, stepper.hidden), torch.float32)
-        kept = empty((*shape, stepper.kept * stepper.hidden), torch.float32)
+        shape, hidden = (stepper.batch, *stepper.space), stepper.hidden
+        state, marks, segment = stepper.initial.clone(), [], segment_of(steps)
+        output = frames(x if x_gates is None else x_gates, (steps, len(h), hidden, *stepper.space), torch.float32)
+        kept = empty((steps, *shape, stepper.kept * hidden), torch.float32)
         for t in range(steps):
-            old = stepper.initial if t == 0 else out[t - 1]
+            if t and t % segment == 0:
+                marks.append(state.clone())
             frame, gates = (None if one is None else one[t] for one in (x, x_gates))
-            stepper.advance(frame, old, out[t], x_gates=gates, kept=kept[t])
-        ctx.save_for_backward(x, h, weight_x, weight_h, bias, own, out, kept)
+            stepper.advance(frame, state, state, x_gates=gates, kept=kept[t])
+            to_first(output[t], state)
+        ctx.save_for_backward(x, h, weight_x, weight_h, bias, own, kept, *marks)
         ctx.steps, ctx.after, ctx.compute, ctx.x_gates = steps, after, compute, x_gates is not None
         ctx.direct = switches.is_direct()
         ctx.set_materialize_grads(False)
-        return out, out[-1].clone()
+        return output, state
 
     @staticmethod
     @no_autocast
@@ -190,16 +194,17 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def _once(ctx: Any, d_out: Tensor | None, d_h: Tensor | None) -> tuple[Any, ...]:
-        x, h, weight_x, weight_h, bias, own, out, kept = ctx.saved_tensors
+        x, h, weight_x, weight_h, bias, own, kept, *marks = ctx.saved_tensors
         weights = GruWeights(weight_x, weight_h, bias, own, ctx.after)
-        back = Backward(weights, kept, out, like=x if ctx.needs_input_grad[3] else None, x_gates=ctx.x_gates)
-        back.begin(d_h)
-        initial = channels_last(h, torch.float32)
-        for t in reversed(range(len(out))):
-            old = initial if t == 0 else out[t - 1]
-            back.differentiate(t, None if x is None else x[t], old, None if d_out is None else d_out[t])
-            if any(ctx.needs_input_grad[6:10]):
-                back.differentiate_weights(t)
+        back = Backward(weights, kept, [h, *marks], like=x if ctx.needs_input_grad[3] else None, x_gates=ctx.x_gates)
+        d_state = torch.zeros_like(h) if ctx.needs_input_grad[5] else None
+        for images in back.groups(d_h):
+            for t in reversed(range(len(kept))):
+                back.differentiate(t, None if x is None else x[t], None if d_out is None else d_out[t])
+                if any(ctx.needs_input_grad[6:10]):
+                    back.differentiate_weights(t)
+            if d_state is not None:
+                to_first(d_state[images], back.d_state())
         wx, wh = back.weights()
         return (
             None,
@@ -207,7 +212,7 @@ class _Recurrence(torch.autograd.Function):
             None,
             back.dx,
             back.d_x_gates() if ctx.x_gates else None,
-            back.d_state().movedim(-1, 1),
+            d_state,
             wx,
             wh,
             None if bias is None else back.d_bias[weights.of_gates],

@@ -84,6 +84,17 @@ def _mix(store: Store, u: Lanes, h: Lanes, n: Lanes) -> None:
 
 
 @cache
+def states() -> Kernel:
+    """The new hidden state from what was kept of a time step and the old one."""
+
+    def body(load: Load, store: Store) -> None:
+        n = load("gates", 2)
+        store("new", load("gates", 0).times_plus(load("h") - n, n))
+
+    return compile_kernel("convgru_states", {name: Rows() for name in ("gates", "h", "new")}, body)
+
+
+@cache
 def back(*, after: bool, wide: bool) -> Kernel:
     """From the gradients of the new hidden state (three: from the layer ``above``, and from the ``later`` time step
     through its convolution and ``past`` it) to those of the gates before their activation, ``dgates``, and to what goes

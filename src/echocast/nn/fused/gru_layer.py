@@ -5,10 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from echocast.nn.fused.buffers import empty
+from echocast.nn.fused.buffers import frames
 from echocast.nn.fused.gru import Stepper, train
 from echocast.nn.fused.gru_weights import GruWeights
 from echocast.nn.fused.recurrence import XGates
+from echocast.nn.fused.turned import to_first
 
 
 class GruLayer:
@@ -48,15 +49,16 @@ class GruLayer:
             made = train(x, again, self._h, weights, steps)
         else:
             stepper = Stepper(weights, self._h, x_gates=gates is not None)
-            output = empty((steps, stepper.batch, *stepper.space, stepper.hidden), torch.float32)
+            h = stepper.initial.clone()
+            shape = steps, stepper.batch, stepper.hidden, *stepper.space
+            output = frames(x if gates is None else gates, shape, torch.float32)
             for t in range(steps):
-                old = stepper.initial if t == 0 else output[t - 1]
                 frame, of_input = (None if one is None else one[t] for one in (x, gates))
-                stepper.advance(frame, old, output[t], x_gates=of_input)
-            made = output.movedim(-1, 2), output[-1].movedim(-1, 1).clone()
+                stepper.advance(frame, h, h, x_gates=of_input)
+                to_first(output[t], h)
+            made = output, h.movedim(-1, 1)
         output, h = (self._line(tensor) for tensor in made)
-        # Where it could be taken for a copy already, it becomes one.
-        return (output.clone() if output.is_contiguous() else output), h
+        return output, h
 
     def streaming(self, input_gates: Callable[[Tensor], Tensor] | None) -> "_Streaming":
         """This layer, frame by frame; `input_gates` computes what an input adds to the gates, None without input."""

@@ -1,4 +1,4 @@
-"""The ConvLSTM's pointwise part as three kernels: a time step, its cell state again, and its backward pass.
+"""The ConvLSTM's pointwise part as kernels: a time step, its states again, and its backward pass.
 
 Rows are pixels, and the parts of a row are the gates `i, f, g, o`. The cell state is always 32-bit; gates and hidden
 states are 32-bit or bfloat16.
@@ -69,6 +69,16 @@ def cells(*, bf16: bool) -> Kernel:
         store("new", load("gates", 1).times_plus(load("c"), load("gates", 0) * load("gates", 2)))
 
     return compile_kernel("convlstm_cells", {"gates": Rows(bf16), "c": Rows(), "new": Rows()}, body)
+
+
+@cache
+def hidden(*, bf16: bool) -> Kernel:
+    """The hidden state from the activated gates and the cell state after them, to ``seen``."""
+
+    def body(load: Load, store: Store) -> None:
+        store("seen", load("gates", 3) * tanh(load("c")))
+
+    return compile_kernel("convlstm_hidden", {"gates": Rows(bf16), "c": Rows(), "seen": Rows(bf16, at="grid")}, body)
 
 
 @cache

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from echocast.nn.fused.buffers import empty
+from echocast.nn.fused.buffers import empty, frames
 from echocast.nn.fused.recurrence import Stepper, XGates, train
+from echocast.nn.fused.turned import to_first
 from echocast.nn.fused.weights import Weights
 
 
@@ -44,9 +45,6 @@ class Layer:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """All hidden states (time, batch, hidden, *space), the last ``h`` and the last ``c``.
 
-        The hidden states lie channels-last, ready for a layer above, in memory that the backward pass reads; a user is
-        given a contiguous copy.
-
         Args:
             x: (time, batch, channel, *space), for a layer that joins it with its state.
             x_gates: computes what the input adds to the gates, bias included, for a layer that does not.
@@ -61,13 +59,15 @@ class Layer:
             made = train(x, again, self.h, self.c, weights, steps)
         else:
             stepper = Stepper(weights, self.h, self.c, x_gates=gates is not None)
-            output = empty((steps, stepper.batch, *stepper.space, stepper.hidden), self.dtype)
+            out = empty((stepper.batch, *stepper.space, stepper.hidden), self.dtype)
+            shape = steps, stepper.batch, stepper.hidden, *stepper.space
+            output = frames(x if gates is None else gates, shape, self.dtype)
             for t in range(steps):
-                stepper.advance(None if x is None else x[t], output[t], x_gates=None if gates is None else gates[t])
-            made = output.movedim(-1, 2), output[-1].movedim(-1, 1).clone(), self._cell(stepper)
+                stepper.advance(None if x is None else x[t], out, x_gates=None if gates is None else gates[t])
+                to_first(output[t], out)
+            made = output, out.movedim(-1, 1), self._cell(stepper)
         output, h, c = (self._line(tensor) for tensor in made)
-        # Where it could be taken for a copy already, it becomes one.
-        return (output.clone() if output.is_contiguous() else output), h, c
+        return output, h, c
 
     def streaming(self, input_gates: Callable[[Tensor], Tensor] | None) -> "_Streaming":
         """This layer, frame by frame; `input_gates` computes what an input adds to the gates, None without input."""

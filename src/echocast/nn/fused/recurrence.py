@@ -2,7 +2,8 @@
 
 Everything is channels-last. Input and hidden state lie side by side in one buffer, so that one convolution serves both
 and nothing is concatenated; the activations of each time step's gates are computed by one kernel while the gates are
-still in the cache. For the backward pass only the activated gates are kept, and the cell state of every few time steps.
+still in the cache. For the backward pass only the activated
+gates are kept, and the cell state of every few time steps; the rest is computed again from them.
 
 Tensors come and go time first: (time, batch, channel, *space).
 """
@@ -20,8 +21,9 @@ from torch import Tensor
 from echocast.nn.activations import activation
 from echocast.nn.fused import again, kernels, switches
 from echocast.nn.fused.backward import Backward
-from echocast.nn.fused.buffers import bordered, channels_last, empty, grid, inner, rows
+from echocast.nn.fused.buffers import bordered, channels_last, empty, frames, grid, inner, rows
 from echocast.nn.fused.convolutions import choose
+from echocast.nn.fused.turned import to_first, to_last
 from echocast.nn.fused.weights import Weights
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,6 +41,11 @@ class XGates:
 
     gates: Tensor
     compute: Callable[[], Tensor]
+
+
+def segment_of(steps: int) -> int:
+    """Time steps between two states that are kept: as many as there are such states."""
+    return max(1, round(math.sqrt(steps)))
 
 
 def no_autocast(function: F) -> F:
@@ -67,7 +74,7 @@ def train(
     parts = weights.x, weights.h, weights.bias, weights.peephole
     gates, compute = (None, None) if x_gates is None else (x_gates.gates, x_gates.compute)
     output, last, cell = _Recurrence.apply(steps, weights.gate, compute, x, gates, h, c, *parts)  # type: ignore[no-untyped-call]
-    return output.movedim(-1, 2), last.movedim(-1, 1), cell.movedim(-1, 1)
+    return output, last.movedim(-1, 1), cell.movedim(-1, 1)
 
 
 class Stepper:
@@ -104,7 +111,7 @@ class Stepper:
     ) -> None:
         """One time step: the new hidden state to `out` (batch, *space, hidden), the activated gates to `gates`."""
         if x is not None:
-            self._inner[0][..., : self.inputs] = x.movedim(1, -1)
+            to_last(self._inner[0][..., : self.inputs], x)
         self._buffers.reverse()
         self._inner.reverse()
         reads, writes = self._buffers[-1], self._inner[0]
@@ -145,21 +152,22 @@ class _Recurrence(torch.autograd.Function):
         x, x_gates, h, c, weight_x, weight_h, bias, peephole = tensors
         weights = Weights(weight_x, weight_h, bias, peephole, gate)
         stepper = Stepper(weights, h, c, keep=True, x_gates=x_gates is not None)
-        shape = (steps, stepper.batch, *stepper.space)
-        out = empty((*shape, stepper.hidden), stepper.dtype)
-        gates = empty((*shape, 4 * stepper.hidden), stepper.dtype)
-        segment = max(1, round(math.sqrt(steps)))
-        marks = []
+        shape, hidden = (stepper.batch, *stepper.space), stepper.hidden
+        out = empty((*shape, hidden), stepper.dtype)
+        output = frames(x if x_gates is None else x_gates, (steps, len(h), hidden, *stepper.space), stepper.dtype)
+        gates = empty((steps, *shape, 4 * hidden), stepper.dtype)
+        marks, segment = [], segment_of(steps)
         for t in range(steps):
-            if t % segment == 0:
+            if t and t % segment == 0:
                 marks.append(stepper.cell.clone())
             here = None if x is None else x[t]
-            stepper.advance(here, out[t], x_gates=None if x_gates is None else x_gates[t], gates=gates[t])
-        ctx.save_for_backward(x, h, c, weight_x, weight_h, bias, peephole, out, gates, *marks)
-        ctx.x_gates, ctx.cell_dtype, ctx.compute = x_gates is not None, c.dtype, compute
+            stepper.advance(here, out, x_gates=None if x_gates is None else x_gates[t], gates=gates[t])
+            to_first(output[t], out)
+        ctx.save_for_backward(x, h, c, weight_x, weight_h, bias, peephole, gates, *marks)
+        ctx.x_gates, ctx.compute = x_gates is not None, compute
         ctx.steps, ctx.gate, ctx.direct = steps, gate, switches.is_direct()
         ctx.set_materialize_grads(False)
-        return out, out[-1].clone(), stepper.cell.to(c.dtype)
+        return output, out, stepper.cell.to(c.dtype)
 
     @staticmethod
     @no_autocast
@@ -180,15 +188,19 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def _once(ctx: Any, d_out: Tensor | None, d_h: Tensor | None, d_c: Tensor | None) -> tuple[Any, ...]:
-        x, h, _, weight_x, weight_h, bias, peephole, out, gates, *marks = ctx.saved_tensors
+        x, h, c, weight_x, weight_h, bias, peephole, gates, *marks = ctx.saved_tensors
         weights = Weights(weight_x, weight_h, bias, peephole, ctx.gate)
-        back = Backward(weights, gates, marks, like=x if ctx.needs_input_grad[3] else None, x_gates=ctx.x_gates)
-        back.begin(d_h, d_c)
-        for t in reversed(range(len(gates))):
-            back.differentiate_gates(t, None if d_out is None else d_out[t])
-            back.copy_input(t, None if x is None else x[t], h.movedim(1, -1) if t == 0 else out[t - 1])
-            back.differentiate_convolution(t, weights=any(ctx.needs_input_grad[7:10]))
-        d_weight = back.weight.result()
+        back = Backward(weights, gates, [c, *marks], like=x if ctx.needs_input_grad[3] else None, x_gates=ctx.x_gates)
+        d_state = [torch.zeros_like(part) if ctx.needs_input_grad[k] else None for k, part in ((5, h), (6, c))]
+        for images in back.groups(d_h, d_c):
+            for t in reversed(range(len(gates))):
+                back.differentiate_gates(t, None if d_out is None else d_out[t])
+                back.copy_input(t, None if x is None else x[t], h)
+                back.differentiate_convolution(t, weights=any(ctx.needs_input_grad[7:10]))
+            for made, part in zip(d_state, (back.later, back.dc), strict=True):
+                if made is not None:
+                    to_first(made[images], part)
+        d_weight = back.d_weight()
         wx, wh = d_weight[:, : weights.inputs], d_weight[:, weights.inputs :]
         return (
             None,
@@ -196,8 +208,7 @@ class _Recurrence(torch.autograd.Function):
             None,
             back.dx,
             back.dgates.movedim(-1, 2) if ctx.x_gates else None,
-            back.later.movedim(-1, 1).to(h.dtype),
-            back.dc.movedim(-1, 1).to(ctx.cell_dtype),
+            *d_state,
             None if weight_x is None else wx.to(weight_x.dtype),
             wh.to(weight_h.dtype),
             None if bias is None else back.d_bias.to(bias.dtype),
