@@ -94,7 +94,8 @@ def run(*, quick: bool = False, rounds: int = 7, device: str = "cpu") -> str:
     cases, rounds = (QUICK, 1) if quick else (CASES, rounds)
     report = [
         "# Recurrent layers: shapes of every day",
-        f"`python -m benchmarks everyday`{' --quick' * quick}{' --cpu-time' * _is_of_processor()}: echocast {__version__}, torch {torch.__version__}, "
+        f"`python -m benchmarks everyday{' --quick' * quick}{' --cpu-time' * _is_of_processor()}`: "
+        f"echocast {__version__}, torch {torch.__version__}, "
         f"{_processor()} with {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads, "
         f"{rounds} turns, 32 bits. Milliseconds{_of_what()}: median (quartiles).",
         (__doc__ or "").partition("\n\n")[2].strip(),
