@@ -39,6 +39,7 @@ VERBS = (
     "detect",
     "download",
     "train",
+    "adapt",
     "reforecast",
     "verify",
     "point",

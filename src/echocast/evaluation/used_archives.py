@@ -10,7 +10,7 @@ The list of what comes with echocast is `echocast/weights/archives.toml`; a chec
 """
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import resources
@@ -90,6 +90,48 @@ def _use(forecaster: str, entry: Mapping[str, Any]) -> Use:
 
 def _time(value: datetime) -> np.datetime64:
     return np.datetime64(value.replace(tzinfo=None), "ns")
+
+
+def listed(uses: Iterable[Use], name: str) -> str:
+    """The list of archives of a checkpoint, as the TOML that lies beside it.
+
+    Args:
+        uses: what was used, whatever forecaster they name.
+        name: of the checkpoint, without its ending.
+    """
+    import tomli_w  # where weights are made
+
+    entries = [
+        {
+            "name": use.archive,
+            "source": use.source,
+            "place": list(use.place),
+            "first": use.first.astype("datetime64[s]").item(),
+            "last": use.last.astype("datetime64[s]").item(),
+            **{purpose: [name] for purpose in use.purposes},
+        }
+        for use in uses
+    ]
+    return tomli_w.dumps({"archive": entries})
+
+
+_PURPOSE_OF_PART = {"train": "training", "validation": "validation", "test": "seen"}
+
+
+def of_parts(
+    rain: xr.DataArray, archive: str, parts: Mapping[str, tuple[np.datetime64, np.datetime64]]
+) -> Iterator[Use]:
+    """What the parts of an archive were used for: learned from, validated with, looked at.
+
+    Args:
+        rain: the archive's field.
+        archive: where it is.
+        parts: the first and last time of ``train``, ``validation`` and ``test``.
+    """
+    west, south, east, north = (round(degree, 3) for degree in _box(rain) or (-180.0, -90.0, 180.0, 90.0))
+    for part, (first, last) in parts.items():
+        name = f"{Path(archive).name}, {part} part"
+        yield Use("", name, archive, (west, south, east, north), first, last, (_PURPOSE_OF_PART[part],))
 
 
 def found_in(

@@ -159,11 +159,12 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
             context: the cell size and the time step of `past`.
             motion: displacement in pixels per time step, where it was estimated before; estimated if None.
         """
-        if motion is None:
-            motion = self.motion(self.scaling.to_values(past.nan_to_num(0.0)))
-        hidden = self.hidden_states(past, motion, steps, context)
+        rain = self.scaling.to_values(past.nan_to_num(0.0))
+        flow = self.motion(rain) if motion is None else motion
+        hidden = self.hidden_states(past, flow, steps, context)
         changes = self.changes(self.output, hidden, steps, past)
         frame = detail.newest(past[:, -1], self.detail_settings)
+        motion = self._refined(rain, flow, context, together=True)
         return torch.stack([logit for _, logit in self._carrier.training(frame, changes, motion)], dim=1)
 
     def member_logits(
@@ -176,8 +177,10 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
     ) -> Float[Tensor, "batch member steps channel y x"]:
         """The logits of members, to train the uncertainty head and the noise alone: gradients reach nothing else."""
         with torch.no_grad():
-            motion = self.motion(self.scaling.to_values(past.nan_to_num(0.0)))
-            hidden = self.hidden_states(past, motion, steps, context)
+            rain = self.scaling.to_values(past.nan_to_num(0.0))
+            flow = self.motion(rain)
+            hidden = self.hidden_states(past, flow, steps, context)
+            motion = self._refined(rain, flow, context, together=True)
         changes = self.changes(self.uncertainty_head, hidden, steps, past)
         noises = (noise for noise, _ in self._noise_by_lead(changes, members, context, [generator]))
         carried = self._carrier.training(detail.newest(past[:, -1], self.detail_settings), changes, motion)
@@ -205,22 +208,44 @@ class Lagrangian(Network, LeadByLead, LearnedEnsemble):
     ) -> Float[Tensor, "batch 2 y x"]:
         """The motion refined until it carries the frames of the last minutes onto the newest.
 
-        On a grid as coarse as the one learned from it stays as it is: there the network knows the errors of the flow,
-        and has a lower CSI along a better motion.
+        On a grid as coarse as the one learned from it stays as it is, unless the weights were trained along a refined
+        one: they know the errors of the flow, and have a lower CSI along a better motion.
         """
-        from echocast.motion.estimate import refined_motion
+        return self._refined(rain_mm_h, motion, context, together=False)
+
+    def _refined(
+        self,
+        rain_mm_h: Float[Tensor, "batch time channel y x"],
+        motion: Float[Tensor, "batch 2 y x"],
+        context: Context,
+        *,
+        together: bool,
+    ) -> Float[Tensor, "batch 2 y x"]:
+        """`refined_motion`, case by case, or of all cases together, which is faster and less exact: to learn from."""
+        from echocast.motion.estimate import refined_motions
 
         settings = self.motion_settings
-        if settings.node_km is None or resolution.factor(context.grid_km, self.grid_km) == 1:
+        on_own_grid = resolution.factor(context.grid_km, self.grid_km) == 1
+        if settings.node_km is None or (on_own_grid and not settings.refine_own_grid):
             return motion
-        refine = partial(
-            refined_motion,
-            pixel_km=context.grid_km or _USUAL_PIXEL_KM,
-            step_minutes=self._step_minutes(context),
-            node_km=settings.node_km,
-            minutes_back=settings.minutes_back,
-        )
-        return _each_case(refine, rain_mm_h, motion)
+        pixel_km, step_minutes = context.grid_km or self.grid_km or _USUAL_PIXEL_KM, self._step_minutes(context)
+        node_km, minutes_back = settings.node_km, settings.minutes_back
+
+        def refine(frames: np.ndarray, first: np.ndarray) -> np.ndarray:
+            made = refined_motions(
+                frames,
+                first,
+                pixel_km=pixel_km,
+                step_minutes=step_minutes,
+                node_km=node_km,
+                minutes_back=minutes_back,
+            )
+            return np.asarray(made)
+
+        if not together:
+            return _each_case(lambda frames, first: refine(frames[None], first[None])[0], rain_mm_h, motion)
+        frames, first = (part.detach().cpu().float().numpy() for part in (rain_mm_h[:, :, 0], motion))
+        return torch.from_numpy(refine(frames, first)).to(motion)
 
     def _lead_by_lead(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context

@@ -12,12 +12,13 @@ from jaxtyping import Float
 
 from echocast.motion import Method
 from echocast.motion.flow import dense_flow
-from echocast.motion.refined import refined
+from echocast.motion.refined import refined_cases
 
 _CELL_KM = 3.0
 """Frames are compared on cells of about this size."""
 _MOST_CELLS = 400_000
 """On so many cells at most, for time and memory."""
+_ITERATIONS = 8
 
 
 def rain_motion(
@@ -62,6 +63,31 @@ def refined_motion(
     minutes_back: float = 20.0,
 ) -> Float[np.ndarray, "2 y x"]:
     """A motion made better by `refined`, with the cells and steps of `rain_motion`."""
-    coarsen = max(1, round(_CELL_KM / pixel_km), math.ceil(math.sqrt(first[0].size / _MOST_CELLS)))
+    made = refined_motions(
+        frames[None],
+        first[None],
+        pixel_km=pixel_km,
+        step_minutes=step_minutes,
+        node_km=node_km,
+        minutes_back=minutes_back,
+    )
+    return np.asarray(made[0])
+
+
+def refined_motions(
+    frames: Float[np.ndarray, "case time y x"],
+    first: Float[np.ndarray, "case 2 y x"],
+    *,
+    pixel_km: float = 1.0,
+    step_minutes: float = 5.0,
+    node_km: float = 48.0,
+    minutes_back: float = 20.0,
+) -> Float[np.ndarray, "case 2 y x"]:
+    """The same of several cases together, by `refined_cases`: faster, and slightly different from each case alone."""
+    coarsen = max(1, round(_CELL_KM / pixel_km), math.ceil(math.sqrt(first[0, 0].size / _MOST_CELLS)))
     back = min(5, max(2, round(minutes_back / step_minutes)))
-    return refined(frames, first, node_px=node_km / pixel_km, coarsen=coarsen, steps_back=back)
+    # The minimum of many cases together is found more slowly than that of one.
+    iterations = _ITERATIONS if len(frames) == 1 else 2 * _ITERATIONS
+    return refined_cases(
+        frames, first, node_px=node_km / pixel_km, coarsen=coarsen, steps_back=back, iterations=iterations
+    )

@@ -65,35 +65,71 @@ def refined(
     doi:10.1175/1520-0426(1995)012<0721:RORCFS>2.0.CO;2; Germann and Zawadzki 2002) with frames of several steps back
     and an error that grows linearly where they differ much.
     """
-    back = min(steps_back, len(frames) - 1)
-    newest = frames[-1]
-    if back < 1 or not (np.nan_to_num(newest) > _DRY_MM_H).any():
-        return first
-    height, width = newest.shape
-    size = (-(-height // coarsen), -(-width // coarsen))
-    images, seen = (
-        torch.from_numpy(np.stack(parts))[:, None]
-        for parts in zip(*(_image(frame, size) for frame in frames[-back - 1 :]), strict=True)
+    made = refined_cases(
+        frames[None],
+        first[None],
+        node_px=node_px,
+        coarsen=coarsen,
+        steps_back=steps_back,
+        smoothness=smoothness,
+        iterations=iterations,
     )
-    begun = torch.from_numpy(_resized(first, size)) / coarsen
+    return np.asarray(made[0])
+
+
+def refined_cases(
+    frames: Float[np.ndarray, "case time y x"],
+    first: Float[np.ndarray, "case 2 y x"],
+    *,
+    node_px: float,
+    coarsen: int = 1,
+    steps_back: int = 3,
+    smoothness: float = 0.1,
+    iterations: int = 8,
+) -> Float[np.ndarray, "case 2 y x"]:
+    """`refined` of several cases in one minimisation, to learn from: several times as fast as one after the other.
+
+    The sum of their energies is minimised, so the motion of a case differs a little from that of the case alone.
+
+    Args:
+        frames: as for `refined`.
+        first: as for `refined`.
+        node_px: as for `refined`, as all that follow.
+        coarsen: see there.
+        steps_back: see there.
+        smoothness: see there.
+        iterations: see there.
+    """
+    back = min(steps_back, frames.shape[1] - 1)
+    wet = (np.nan_to_num(frames[:, -1]) > _DRY_MM_H).any(axis=(1, 2))
+    if back < 1 or not wet.any():
+        return first
+    height, width = frames.shape[-2:]
+    size = (-(-height // coarsen), -(-width // coarsen))
+    pairs = [_image(frame, size) for case in frames[wet, -back - 1 :] for frame in case]
+    shape = (-1, back + 1, 1, *size)
+    images, seen = (torch.from_numpy(np.stack(parts)).view(shape) for parts in zip(*pairs, strict=True))
+    begun = torch.from_numpy(np.stack([_resized(one, size) for one in first[wet]])) / coarsen
     nodes = tuple(max(_FEWEST_NODES, round(n / node_px)) for n in (height, width))
     correction = _minimised(images, seen, begun, nodes, smoothness * coarsen**2, iterations)
-    return _resized(((begun + correction) * coarsen).numpy(), (height, width))
+    made = first.copy()
+    made[wet] = [_resized(one, (height, width)) for one in ((begun + correction) * coarsen).numpy()]
+    return made
 
 
 def _minimised(
-    images: Float[Tensor, "time 1 rows columns"],
-    seen: Float[Tensor, "time 1 rows columns"],
-    begun: Float[Tensor, "2 rows columns"],
+    images: Float[Tensor, "case time 1 rows columns"],
+    seen: Float[Tensor, "case time 1 rows columns"],
+    begun: Float[Tensor, "case 2 rows columns"],
     nodes: Sequence[int],
     smoothness: float,
     iterations: int,
-) -> Float[Tensor, "2 rows columns"]:
+) -> Float[Tensor, "case 2 rows columns"]:
     """The correction with the least energy that is found, on the grid of the images."""
     size = (begun.shape[-2], begun.shape[-1])
     with torch.inference_mode(False), torch.enable_grad():
         images, seen, begun = images.clone(), seen.clone(), begun.clone()  # none made under inference mode
-        at_nodes = begun.new_zeros(1, 2, *nodes).requires_grad_()
+        at_nodes = begun.new_zeros(len(begun), 2, *nodes).requires_grad_()
         search = torch.optim.LBFGS(
             [at_nodes], max_iter=iterations, history_size=_KEPT_STEPS, line_search_fn="strong_wolfe"
         )
@@ -106,24 +142,24 @@ def _minimised(
             return float(total.detach())
 
         search.step(energy)  # type: ignore[no-untyped-call]
-    return interpolate(at_nodes.detach(), size=size, mode="bicubic", align_corners=True)[0]
+    return interpolate(at_nodes.detach(), size=size, mode="bicubic", align_corners=True)
 
 
-def _misfit(images: Tensor, seen: Tensor, motion: Float[Tensor, "1 2 rows columns"]) -> Tensor:
-    """How far frames carried along the motion are from the newest one, in the mean over the wet area."""
-    back = len(images) - 1
-    wet = (images[-1] > 0).float().mean().clamp(min=_LEAST_WET)
-    total = motion.new_zeros(())
+def _misfit(images: Tensor, seen: Tensor, motion: Float[Tensor, "case 2 rows columns"]) -> Tensor:
+    """How far frames carried along the motion are from the newest, in the mean over the wet area; summed over cases."""
+    back = images.shape[1] - 1
+    wet = (images[:, -1] > 0).float().mean(dim=(1, 2, 3)).clamp(min=_LEAST_WET)
+    total = motion.new_zeros(len(motion))
     for k, points in enumerate(departure_points(motion, back), start=1):
-        off = sample(images[-1 - k][None], points, "border") - images[-1][None]
-        both = sample(seen[-1 - k][None], points, "zeros") * seen[-1][None]
-        total = total + (((off.square() + 1.0).sqrt() - 1.0) * both).mean()
-    return total / (wet * back)
+        off = sample(images[:, -1 - k], points, "border") - images[:, -1]
+        both = sample(seen[:, -1 - k], points, "zeros") * seen[:, -1]
+        total = total + (((off.square() + 1.0).sqrt() - 1.0) * both).mean(dim=(1, 2, 3))
+    return (total / (wet * back)).sum()
 
 
-def _roughness(at_nodes: Float[Tensor, "1 2 rows columns"]) -> Tensor:
+def _roughness(at_nodes: Float[Tensor, "case 2 rows columns"]) -> Tensor:
     along, across = at_nodes.diff(dim=-2), at_nodes.diff(dim=-1)
-    return along.square().mean() + across.square().mean() + 0.1 * at_nodes.square().mean()
+    return (along.square().mean() + across.square().mean() + 0.1 * at_nodes.square().mean()) * len(at_nodes)
 
 
 def _image(frame: Float[np.ndarray, "y x"], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -9,12 +9,14 @@ import numpy as np
 import xarray as xr
 
 from echocast.errors import DataError
-from echocast.samples.segments import segments, window_starts
+from echocast.samples.segments import observed, segments, window_starts
 
 PARTS = ("all", "train", "validation", "test")
 FRACTIONS = (0.7, 0.15, 0.15)
 """How a field's frames go to train, validation and test, in the order of time."""
 
+_THREE = (0.6, 0.8)
+"""Where an archive is cut to train, validate and test in the order of time."""
 _TRAINED = 0.75
 """The share of the windows of few events that are trained on."""
 
@@ -76,6 +78,47 @@ def by_time(field: xr.DataArray, past: int, future: int) -> dict[str, list[slice
     cut = int(cuts[np.abs(share - _TRAINED).argmin()])
     number = np.arange(field.sizes["time"])
     return {"train": _within(field, number < cut), "validation": _within(field, number >= cut + window), "test": []}
+
+
+def in_three(
+    field: xr.DataArray, past: int, future: int, weights: Sequence[float] | np.ndarray | None = None
+) -> dict[str, list[slice]]:
+    """The first part of an archive to train, then a part for validation, the last for test, whatever its segments.
+
+    Of the frames, and of their weights, 60 % lie before the first cut and 80 % before the second, in the mean of both.
+    After each cut lies a gap as long as a window, whose frames are in no part: minutes after the last frame it still
+    rains where it did.
+
+    Args:
+        field: an archive's field.
+        past: frames of input of a window.
+        future: frames to forecast.
+        weights: of each frame, such as how much of it is wet; all alike if None.
+
+    Raises:
+        DataError: the field is too short for a window in each part.
+    """
+    window, count = past + future, field.sizes["time"]
+    seen = observed(field).astype(float)
+    total = np.cumsum(seen) / max(1.0, seen.sum())
+    if weights is not None and np.sum(weights) > 0:
+        total = (total + np.cumsum(weights) / np.sum(weights)) / 2
+    number = np.arange(count)
+    first, second = (int(np.searchsorted(total, share * total[-1])) for share in _THREE) if count else (0, 0)
+    inside = {
+        "train": number < first,
+        "validation": (number >= first + window) & (number < second),
+        "test": number >= second + window,
+    }
+    parts = {name: _within(field, chosen) for name, chosen in inside.items()}
+    short = [name for name, found in parts.items() if not len(window_starts(found, past, future, 1))]
+    if short:
+        raise DataError(
+            f"{int(seen.sum())} frames in {len(segments(field))} unbroken segments leave no {short[0]} window of"
+            f" {window} frames, when the last fifth is kept for a test and the fifth before it for validation;"
+            " archive more"
+        )
+    return parts
 
 
 def by_dates(field: xr.DataArray, *, validation: tuple[str, str], test: tuple[str, str]) -> dict[str, list[slice]]:

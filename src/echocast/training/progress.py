@@ -6,11 +6,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class TrainingBar(pl.Callback):
-    """Steps done, time left, the last loss and the last score on the validation windows."""
+    """Steps done, time left, the last loss and the last score on the validation windows.
 
-    def __init__(self) -> None:
+    Args:
+        what: is trained, in front of the bar.
+    """
+
+    def __init__(self, what: str = "training") -> None:
         self._bar = Progress(
-            TextColumn("training"),
+            TextColumn(what),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),

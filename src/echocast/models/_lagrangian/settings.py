@@ -75,6 +75,8 @@ class MotionSettings:
         method: ``both`` is the mean of ``dis`` and ``farneback``. Mean CSI 0.2428, 0.2400 and 0.2422.
         node_km: distance in km of the places where a correction of the flow is given; None for the flow as it is.
         minutes_back: how far back frames are carried onto the newest to find the correction, in 2 to 5 steps.
+        refine_own_grid: whether the motion that carries the forecast is refined on the grid learned from, too: only for
+            weights that were trained so.
     """
 
     pairs: int = 3
@@ -82,6 +84,7 @@ class MotionSettings:
     method: Method = "both"
     node_km: float | None = 48.0
     minutes_back: float = 20.0
+    refine_own_grid: bool = False
 
     def __post_init__(self) -> None:
         if self.pairs < 1 or self.min_smoothing_px <= 0:

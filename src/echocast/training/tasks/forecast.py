@@ -13,6 +13,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -200,20 +201,18 @@ class ForecastModule(TrainingModule[LearnedForecaster, Batch]):
         super().validation_step(batch)
         if self.watches_csi:
             past, future = batch.windows[:, : batch.past], batch.windows[:, batch.past :]
-            self._tables.append(
-                _hits_misses_alarms(self.trained.forecast(past, future.shape[1], _on_its_grid(batch)), future)
-            )
+            forecast = self.trained.forecast(past, future.shape[1], _on_its_grid(batch))
+            self._tables.append(hits_misses_alarms(forecast, future))
 
     def on_validation_epoch_end(self) -> None:
         """The mean loss; and the CSI by threshold, pooled over windows and averaged over leads."""
         super().on_validation_epoch_end()
         if not self.watches_csi:
             return
-        hits, misses, alarms = torch.stack(self._tables).sum(0).unbind(-1)
-        csi = (hits / (hits + misses + alarms)).nan_to_num(0.0).mean(dim=0)
-        for threshold, value in zip(WATCHED_MM_H, csi, strict=True):
+        means = mean_csi(self._tables)
+        for threshold, value in zip(WATCHED_MM_H, means, strict=True):
             self.log(f"validation/csi_{threshold:g}", value)
-        self.log("validation/csi", csi.mean(), prog_bar=True)
+        self.log("validation/csi", means.mean(), prog_bar=True)
 
     def score(self, metrics: Mapping[str, float]) -> float:
         """What decides which weights are kept, the higher the better: minus the loss, or the CSI."""
@@ -231,8 +230,16 @@ def _on_its_grid(batch: Batch) -> Context:
     return Context(covariates=batch.context.covariates)
 
 
-def _hits_misses_alarms(forecast: Tensor, observed: Tensor) -> Tensor:
-    """Counts (lead, threshold, 3) of one batch."""
+def mean_csi(tables: Sequence[Float[Tensor, "lead threshold 3"]]) -> Float[Tensor, "threshold"]:
+    """The CSI at `WATCHED_MM_H`, counts pooled over windows, the mean over leads."""
+    hits, misses, alarms = torch.stack(list(tables)).sum(0).unbind(-1)
+    return (hits / (hits + misses + alarms)).nan_to_num(0.0).mean(dim=0)
+
+
+def hits_misses_alarms(
+    forecast: Float[Tensor, "batch lead channel y x"], observed: Float[Tensor, "batch lead channel y x"]
+) -> Float[Tensor, "lead threshold 3"]:
+    """Counts of one batch."""
     sums = contingency.statistics(
         forecast.flatten(1, 2).cpu().numpy(), observed.flatten(1, 2).cpu().numpy(), thresholds=WATCHED_MM_H
     )
