@@ -94,7 +94,8 @@ def run(*, quick: bool = False, rounds: int = 7, device: str = "cpu") -> str:
     cases, rounds = (QUICK, 1) if quick else (CASES, rounds)
     report = [
         "# Recurrent layers: shapes of every day",
-        f"`python -m benchmarks everyday`{' --quick' * quick}: echocast {__version__}, torch {torch.__version__}, "
+        f"`python -m benchmarks everyday{' --quick' * quick}{' --cpu-time' * _is_of_processor()}`: "
+        f"echocast {__version__}, torch {torch.__version__}, "
         f"{_processor()} with {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads, "
         f"{rounds} turns, 32 bits. Milliseconds{_of_what()}: median (quartiles).",
         (__doc__ or "").partition("\n\n")[2].strip(),
@@ -113,7 +114,11 @@ def _processor() -> str:
 def _of_what() -> str:
     """What is measured, beside the clock's time, and how much else the machine had to do."""
     load = f" (load {os.getloadavg()[0]:.0f} on {os.cpu_count()} processors)" if hasattr(os, "getloadavg") else ""
-    return " of the processor's time" + load if timing.clock is time.process_time else load
+    return " of the processor's time" + load if _is_of_processor() else load
+
+
+def _is_of_processor() -> bool:
+    return timing.clock is time.process_time
 
 
 def _table(cases: tuple[Case, ...], rounds: int, where: torch.device) -> str:

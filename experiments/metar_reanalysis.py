@@ -259,7 +259,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
     parser.add_argument("--kit", type=Path, default=Path(os.environ.get("ECHOCAST_DATA", ".")), help="the data kit")
-    parser.add_argument("--seeds", type=int, default=2, help="networks of each kind")
+    parser.add_argument("--seeds", type=int, default=1, help="networks of each kind")
     parser.add_argument("--quick", action="store_true", help="two steps of tiny networks, to see that it runs")
     given = parser.parse_args(arguments)
     folder = given.out / "archives"

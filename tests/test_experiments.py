@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from experiments import blending
 from tests import example_files
 
 from echocast import fields
@@ -53,6 +54,41 @@ def test_radar_echo(tmp_path: Path) -> None:
     assert found["days"] == 4
     assert fields.ZR_RELATIONS["hko-2015"].a == pytest.approx(118.239)
     assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"cases.png", "leads.png"}
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_metar_and_reanalysis(tmp_path: Path, data_kit: Path) -> None:
+    run("metar_reanalysis.py", "--kit", str(data_kit), "--out", str(tmp_path))
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert set(found) == {
+        f"{where}, {when} 6 h" for where in ("held-out places", "whole grid") for when in ("next", "last")
+    }
+    for scores in found.values():
+        # Untrained networks begin as persistence.
+        assert scores["alone"][0] == pytest.approx(scores["persistence"][0], rel=0.1)
+        assert 0.5 < scores["corrected"][0] < scores["persistence"][0] + 0.3
+        assert scores["stations - alone"][1] < scores["stations - alone"][2]
+    assert (tmp_path / "errors.png").is_file()
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_orography(tmp_path: Path, data_kit: Path) -> None:
+    run("orography.py", "--kit", str(data_kit), "--out", str(tmp_path))
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert set(found["csi"]) == {"cells with a known height", "all cells"}
+    assert 0.3 < found["known_height"] < 0.7
+    assert found["csi"]["all cells"]["0.5 mm/h"]["persistence"][0] > 0.3
+    assert (tmp_path / "csi.png").is_file()
+
+
+def test_brier_scores_of_members() -> None:
+    members = np.array([[0.0, 2.0, np.nan, np.nan], [1.0, 3.0, 0.5, np.nan]])[:, None, None]  # (member, lead, y, x)
+    shares = blending.probability(members)
+    np.testing.assert_array_equal(shares[0, 0], [0.5, 1.0, 0.0, np.nan])
+    truth = np.array([4.0, 0.0, 0.0])
+    assert blending.brier(shares[0, 0, :3], truth) == pytest.approx((0.25 + 1.0 + 0.0) / 3)
 
 
 @pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.toml")), ids=lambda path: path.stem)

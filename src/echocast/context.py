@@ -34,6 +34,8 @@ class Covariate:
         offset: what the network subtracts from the values (after the logarithm, if there is one),
         scale: and then divides them by.
         logarithmic: whether it takes log(1 + values / 0.1), as suits rain rates.
+        departs: whether the network takes its departure from the newest frame, as suits the forecast's own quantity.
+        reach_km: of stations: how far a value tells of its surroundings, as the standard deviation of a Gaussian.
         known_ahead_minutes: of moments and stations: up to how long after the newest frame they are known; negative if
             they come late.
         variable: the variable or parameter of its files, where it was named.
@@ -48,6 +50,8 @@ class Covariate:
     offset: float = 0.0
     scale: float = 1.0
     logarithmic: bool = False
+    departs: bool = False
+    reach_km: float = 100.0
     known_ahead_minutes: float = 0.0
     variable: str | None = None
     file_units: str | None = None

@@ -50,7 +50,7 @@ def test_every_network_with_weights_takes_covariates_and_learns_from_them(name: 
     logits.square().mean().backward()
     first = model.encode[0].weight.grad
     assert first is not None
-    for channel, what in enumerate(("height", "is known", "warm", "is known")):
+    for channel, what in enumerate(("height", "is known", "warm", "is known", "around", "weight")):
         assert first[:, channel].abs().max() > 0, what
     assert not torch.allclose(model.eval()(levels, 3, context()), model(levels, 3, context(height=100.0)))
 
@@ -137,3 +137,58 @@ def test_rain_is_taken_as_a_logarithm() -> None:
     one = Covariate(name="r", kind="run", quantity="rainfall_rate", units="mm h-1", logarithmic=True, scale=2.0)
     made_of = one.scaled(torch.tensor([0.0, 0.1, torch.nan]))
     torch.testing.assert_close(made_of, torch.tensor([0.0, 0.34657359, torch.nan]), equal_nan=True)
+
+
+def test_a_covariate_of_the_forecasts_own_quantity_is_its_departure_from_the_newest_frame() -> None:
+    torch.manual_seed(0)
+    own = Covariate(
+        name="warm", kind="stations", quantity="air_temperature", units="K", offset=280.0, scale=5.0, departs=True
+    )
+    scaling = {"kind": "linear", "low": 250.0, "high": 320.0}
+    model = WithCovariates(
+        model="residual_forecaster", settings={"hidden_channels": [6], "patch": 2, "scaling": scaling}, covariates=[own]
+    )
+    seen = []
+    model.encode.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    past = 270.0 + 20.0 * torch.rand(2, 4, 1, 24, 32)
+    past[..., 0, 0] = torch.nan
+    warm = past[:, -1:].expand(-1, 7, -1, -1, -1) + 10.0
+    model.forecast(past, 3, Context(covariates={"warm": warm}))
+    values, mask = seen[0][:, 0], seen[0][:, 1]
+    torch.testing.assert_close(values[..., 1:], torch.full_like(values[..., 1:], 2.0), atol=1e-3, rtol=0)
+    assert (values[..., 0, 0] == 0).all()
+    assert (mask[..., 0, 0] == 0).all()
+    assert (mask[..., 1:] == 1).all()
+
+
+def test_stations_are_spread_to_the_cells_around_them() -> None:
+    model = WithCovariates(settings=SMALL["encoder_forecaster"], covariates=[WARM])
+    model.grid_km = 25.0  # a reach of 100 km is four cells
+    seen = []
+    model.encode.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    warm = torch.full((1, 1, 1, 24, 32), torch.nan)
+    warm[..., 10, 10], warm[..., 10, 18] = 285.0, 275.0  # scaled 1 and -1
+    model.forecast(rain(1), 1, Context(covariates={"warm": warm}))
+    _, _, around, weight = seen[0][0]
+    assert around[10, 14].abs() < 1e-6  # as far from both
+    near, far = torch.exp(torch.tensor(-0.5)), torch.exp(torch.tensor(-0.5 * 1.5**2))  # 4 and 6 cells away
+    torch.testing.assert_close(
+        around[14, 10],
+        (near - near * torch.exp(torch.tensor(-2.0))) / (near * (1 + torch.exp(torch.tensor(-2.0))) + 0.05),
+    )
+    assert around[10, 10] > around[16, 10] > 0.5
+    assert weight[10, 10] > weight[16, 10] > far * 0.9
+    assert weight[10, 31] < 0.1
+
+
+def test_each_lead_also_has_what_was_known_last_before_it() -> None:
+    model = WithCovariates(settings=SMALL["encoder_forecaster"], covariates=[WARM])
+    seen = []
+    model.encode.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    warm = torch.full((1, 7, 1, 24, 32), torch.nan)
+    warm[:, 1, :, 3, 3], warm[:, 3, :, 4, 4], warm[:, 5, :, 4, 4] = 285.0, 290.0, 275.0
+    model.forecast(rain(1), 3, Context(covariates={"warm": warm}))
+    values, known = seen[1][:, 0], seen[1][:, 1]  # of the three leads: times 4, 5 and 6
+    assert values[:, 3, 3].tolist() == [1.0, 1.0, 1.0]
+    assert values[:, 4, 4].tolist() == [2.0, -1.0, -1.0]
+    assert known.sum(dim=(1, 2)).tolist() == [2.0, 2.0, 2.0]

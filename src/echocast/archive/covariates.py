@@ -41,6 +41,7 @@ Files = Mapping[str, Sequence[Location]]
 
 _CLOCKS: tuple[Kind, ...] = ("hour", "season")
 _FILES = ("fixed", "moments", "run", "stations")
+_RAIN = ("rainfall_rate", "rainfall_amount")
 _LOOKED_AT = 64
 _MARGIN = np.timedelta64(24 * 3600 * 10**9, "ns")
 """What is known so long before the first frame and after the last still counts."""
@@ -88,7 +89,7 @@ def to_train(table: Covariates, field: xr.DataArray, starts: np.ndarray, window:
         if name in table.clocks
     ]
     asked = table.with_files
-    named += [_described(name, one) for name, one in asked.items()]
+    named += [_described(name, one, str(field.name)) for name, one in asked.items()]
     sources = clocks(table.clocks, field)
     sources |= {one.name: _source(one, asked[one.name].paths, field) for one in named if one.kind in _FILES}
     length, past = window
@@ -108,7 +109,7 @@ def on_field(given: Given, table: Covariates, field: xr.DataArray) -> Given:
     return replace(given, sources=sources)
 
 
-def _described(name: str, files: FieldFiles | StationFiles) -> Covariate:
+def _described(name: str, files: FieldFiles | StationFiles, forecast: str) -> Covariate:
     if files.quantity not in fields.QUANTITIES:
         hint = plugins.hint(files.quantity, list(fields.QUANTITIES))
         raise ExperimentError(f"data.covariates: quantity = {files.quantity!r} of {name}: {hint}")
@@ -117,7 +118,9 @@ def _described(name: str, files: FieldFiles | StationFiles) -> Covariate:
         kind=files.kind if isinstance(files, FieldFiles) else "stations",
         quantity=files.quantity,
         units=fields.QUANTITIES[files.quantity].units,
-        logarithmic=files.quantity in ("rainfall_rate", "rainfall_amount"),
+        logarithmic=files.quantity in _RAIN,
+        departs=files.quantity == forecast and files.quantity not in _RAIN,
+        reach_km=Covariate.reach_km if isinstance(files, FieldFiles) else files.reach_km,
         known_ahead_minutes=files.known_ahead_minutes,
         variable=files.variable if isinstance(files, FieldFiles) else None,
         file_units=files.units,

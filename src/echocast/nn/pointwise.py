@@ -125,9 +125,8 @@ class _Lstm:
         rows.run(_kernels().lstm, old, seen, h, new, KIND=_kind(peephole), LAST=rows.last)
         return h, new
 
-    def backward(self, given: Sequence[Tensor | None], wanted: Sequence[Tensor]) -> list[Tensor | None]:
+    def backward(self, given: Sequence[Any], wanted: Sequence[Tensor]) -> list[Tensor | None]:
         gates, added, c, peephole = given
-        assert gates is not None and c is not None  # noqa: PT018  # what `lstm` is given
         rows = _Rows(4, gates, added, c)
         old, (dh, dc) = rows.laid(c), (rows.laid(d) for d in wanted)
         d_gates, d_old = rows.like(c, gates.dtype, 4), rows.like(c, c.dtype)
@@ -142,9 +141,8 @@ class _Lstm:
         sums = [(d * seen.float()).sum(over) for d, seen in ((di, c), (df, c), (do, new))]
         return torch.stack(sums).view_as(peephole).to(peephole.dtype)
 
-    def plain(self, given: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
+    def plain(self, given: Sequence[Any]) -> tuple[Tensor, Tensor]:
         gates, added, c, peephole = given
-        assert gates is not None and c is not None  # noqa: PT018
         i, f, g, o = (gates if added is None else gates + added).chunk(4, dim=1)
         peeps = None if peephole is None else peephole.to(gates.dtype)
         if peeps is not None:
@@ -165,17 +163,15 @@ class _GruGates:
         rows.run(_kernels().gru_gates, rows.laid(h), reset, update)
         return reset, update
 
-    def backward(self, given: Sequence[Tensor | None], wanted: Sequence[Tensor]) -> list[Tensor | None]:
+    def backward(self, given: Sequence[Any], wanted: Sequence[Tensor]) -> list[Tensor | None]:
         gates, added, h = given
-        assert gates is not None and h is not None  # noqa: PT018
         rows = _Rows(2, gates, added, h)
         d_gates, d_h = rows.like(h, gates.dtype, 2), rows.like(h, h.dtype)
         rows.run(_kernels().gru_gates_back, rows.laid(h), *(rows.laid(d) for d in wanted), d_gates, d_h)
         return [d_gates, d_h]
 
-    def plain(self, given: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
+    def plain(self, given: Sequence[Any]) -> tuple[Tensor, Tensor]:
         gates, added, h = given
-        assert gates is not None and h is not None  # noqa: PT018
         r, u = torch.sigmoid(gates if added is None else gates + added).chunk(2, dim=1)
         return (r * h).to(h.dtype), u
 
@@ -191,17 +187,15 @@ class _GruState:
         rows.run(_kernels().gru_state, rows.laid(u), rows.laid(h), new)
         return (new,)
 
-    def backward(self, given: Sequence[Tensor | None], wanted: Sequence[Tensor]) -> list[Tensor | None]:
+    def backward(self, given: Sequence[Any], wanted: Sequence[Tensor]) -> list[Tensor | None]:
         raw, added, u, h = given
-        assert raw is not None and u is not None and h is not None  # noqa: PT018
         rows = _Rows(1, raw, added, h)
         d_raw, d_u, d_h = (rows.like(h, like.dtype) for like in (raw, u, h))
         rows.run(_kernels().gru_state_back, rows.laid(u), rows.laid(h), rows.laid(wanted[0]), d_raw, d_u, d_h)
         return [d_raw, d_u, d_h]
 
-    def plain(self, given: Sequence[Tensor | None]) -> tuple[Tensor]:
+    def plain(self, given: Sequence[Any]) -> tuple[Tensor]:
         raw, added, u, h = given
-        assert raw is not None and u is not None and h is not None  # noqa: PT018
         n = torch.tanh(raw if added is None else raw + added)
         return ((u * h + (1 - u) * n).to(h.dtype),)
 

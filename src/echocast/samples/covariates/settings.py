@@ -50,12 +50,15 @@ class StationFiles:
         path: a file, or several.
         quantity: what they measured.
         known_ahead_minutes: up to how long after the newest frame they are known; negative if they come late.
+        reach_km: how far a value tells of its surroundings: the network also gets the mean of stations, weighted by a
+            Gaussian of this standard deviation.
         units: the unit of a file that does not say it.
     """
 
     path: str | tuple[str, ...]
     quantity: str = "air_temperature"
     known_ahead_minutes: float = 0.0
+    reach_km: float = 100.0
     units: str | None = None
 
     @property
@@ -91,6 +94,11 @@ class Covariates:
     features: int = 8
 
     def __post_init__(self) -> None:
+        for name, one in self.stations.items():
+            if not one.reach_km > 0:
+                raise ExperimentError(
+                    f"data.covariates.stations.{name}.reach_km = {one.reach_km:g} is no length; 100 suits temperatures"
+                )
         for name in ("hide", "hide_stations"):
             if not 0 <= getattr(self, name) < 1:
                 raise ExperimentError(
