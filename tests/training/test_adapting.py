@@ -6,11 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tomli_w
 import torch
 
 from echocast import archive, checkpoint, fields
 from echocast.cli.main import status
-from echocast.errors import DataError, MissingFrames, ModelError
+from echocast.errors import DataError, ExperimentError, MissingFrames, ModelError
 from echocast.evaluation import used_archives
 from echocast.io.forecast_file import series_to_netcdf
 from echocast.models import base
@@ -107,6 +108,19 @@ def test_the_parts_share_no_window(small: Path, tmp_path: Path) -> None:
     assert all(len(window_starts(part, 6, 18, 1)) for part in (train, validation, test))
     assert job.factor == 2
     np.testing.assert_allclose(job.cells[0], job.field[0].values.reshape(20, 2, 20, 2).mean((1, 3)), rtol=1e-5)
+
+
+def test_the_run_of_another_archive_is_not_gone_on_with(small: Path, tmp_path: Path) -> None:
+    stopped, run = tmp_path / "run" / "forecast", tmp_path / "run"
+    first = Adaptation.of(archived(moving(400), tmp_path / "first"), str(small), run)
+    stopped.mkdir()
+    (stopped / "last.ckpt").touch()
+    plan = first._experiment(small, "firm", steps=40)
+    (stopped / "experiment.toml").write_text(tomli_w.dumps(plan.table()))
+    assert first._plan(stopped, 1.0, small, loss="firm").training == plan.training
+    other = Adaptation.of(archived(moving(400), tmp_path / "other"), str(small), run)
+    with pytest.raises(ExperimentError, match=r"first/radar\.zarr; remove"):
+        other._plan(stopped, 1.0, small, loss="firm")
 
 
 def test_what_cannot_be_adapted_is_refused(small: Path, tmp_path: Path) -> None:

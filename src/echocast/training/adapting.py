@@ -25,7 +25,7 @@ import xarray as xr
 
 from echocast import archive, checkpoint, fields
 from echocast.archive.transforms.coarsen import coarsen
-from echocast.errors import DataError, MissingFrames, ModelError
+from echocast.errors import DataError, ExperimentError, MissingFrames, ModelError
 from echocast.io.location import Location
 from echocast.models import base, resolution
 from echocast.models.lagrangian import Lagrangian
@@ -187,6 +187,7 @@ class Adaptation:
             callbacks: of Lightning, for each of the two trainings, by its name.
 
         Raises:
+            ExperimentError: the folder holds a run on another archive, or from other weights.
             KeyboardInterrupt: it was stopped; called again with the same folder it goes on.
         """
         before = _csi(_loaded(self.start), self)
@@ -224,7 +225,13 @@ class Adaptation:
     def _plan(self, out: Path, minutes: float, start: Path, *, loss: str) -> Experiment:
         """The experiment of a stage: that of the folder if it was begun there, else one that fits into the minutes."""
         if (out / LAST).exists():
-            return experiments.load(out / "experiment.toml")
+            begun = experiments.load(out / "experiment.toml")
+            if (begun.data.train, begun.training.init_from) != (self.data.train, start):
+                raise ExperimentError(
+                    f"{out}: holds a run that began with {begun.training.init_from} on {begun.data.train}; remove"
+                    f" {self.run}, or give another --out"
+                )
+            return begun
         trial = self._experiment(start, loss, steps=_STEPS_RANGE[0])
         seconds = _seconds_per_step(trial, self.sources)
         steps = int(np.clip(60.0 * minutes / seconds, *_STEPS_RANGE))
