@@ -14,9 +14,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from echocast.evaluation import VerificationConfig, VerificationResult, evaluate
-from echocast.evaluation.improvement import THRESHOLDS_MM_H
+from echocast.evaluation.improvement import THRESHOLDS_MM_H, stride_for
 from echocast.models import base
-from echocast.samples.segments import window_starts
 from echocast.training.adapting import LEAD_MINUTES, Adaptation
 
 log = logging.getLogger(__name__)
@@ -44,9 +43,7 @@ def learned(job: Adaptation, hours: float, minutes: float, folder: Path) -> Path
 def scored(job: Adaptation, models: Mapping[str, str], cases: int) -> VerificationResult:
     """All on the same cases of the test."""
     leads = round(LEAD_MINUTES / (float(np.median(np.diff(job.field.time.values)) / np.timedelta64(1, "m"))))
-    past, stride = job.data.past, 1
-    while len(window_starts(job.parts["test"], past, leads, stride)) > cases:
-        stride += 1
+    past, stride = job.data.past, stride_for(job.parts["test"], job.data.past, leads, cases)
     how = VerificationConfig(
         past=past, leads=leads, stride=stride, thresholds=THRESHOLDS_MM_H, scores=("contingency", "continuous")
     )

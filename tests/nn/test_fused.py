@@ -70,8 +70,9 @@ def test_forwards_and_backwards(
     with fused.direct():
         agree(outcome(layer, x, state), expected, 3e-5)
     with torch.no_grad():
-        # An input with a convolution of its own is convolved frame by frame here, channels-last, and at once above.
-        atol = 1e-6 if kernels[0] == kernels[1] else 1e-5
+        # An input with a convolution of its own is convolved frame by frame here, channels-last, and at once above. In
+        # 48 draws they differed by up to 2.8e-6, and each from 64 bits by 3.0e-6 and 4.4e-6.
+        atol = 1e-6 if kernels[0] == kernels[1] else 5e-6
         torch.testing.assert_close(layer(x, state)[0], made[0].detach(), rtol=0, atol=atol)
 
 

@@ -151,6 +151,16 @@ def test_netcdf_says_run_lead_and_unit_or_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WrongUnits, match=r"no-unit\.nc: 'tp' is in 'no unit'; give its unit"):
         model_runs.read(tmp_path / "no-unit.nc")
     assert model_runs.read(tmp_path / "no-unit.nc", units="mm")[0].values[2, 0, 0] == 0.5
+    data["tp"].attrs = {"standard_name": "air_temperature", "units": "km"}
+    data.to_netcdf(tmp_path / "no-temperature.nc", engine="h5netcdf")
+    with pytest.raises(WrongUnits, match=r"'tp' is in 'km', which is no unit of air_temperature; it may be: .*degc"):
+        model_runs.read(tmp_path / "no-temperature.nc", variable="tp")
+    data["tp"].attrs["units"] = "degC"
+    data.to_netcdf(tmp_path / "degrees.nc", engine="h5netcdf")
+    celsius = data["tp"].values.min()
+    assert float(model_runs.read(tmp_path / "degrees.nc", variable="tp")[0].min()) == pytest.approx(
+        celsius + 273.15, abs=1e-3
+    )
 
 
 def test_one_bad_file_is_passed_over_where_another_can_be_read(

@@ -98,6 +98,18 @@ def test_weights_that_are_not_better_are_not_kept(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "mine.run", "small.safetensors"]
 
 
+def test_files_of_others_are_left_alone(tmp_path: Path, small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = archived(moving(30), tmp_path / "data")
+    (tmp_path / "notes.md").write_text("mine")
+    (tmp_path / "photos.run").mkdir()
+    (tmp_path / "photos.run" / "a.jpg").touch()
+    for name, kept in (("notes", "notes.md"), ("photos", "photos.run")):
+        assert status(["adapt", str(store), "--model", str(small), "--out", str(tmp_path / f"{name}.safetensors")]) == 1
+        assert f"{kept} is there and would be written over" in capsys.readouterr().err
+    assert (tmp_path / "notes.md").read_text() == "mine"
+    assert (tmp_path / "photos.run" / "a.jpg").exists()
+
+
 def test_the_parts_share_no_window(small: Path, tmp_path: Path) -> None:
     job = Adaptation.of(archived(moving(400), tmp_path / "data"), str(small), tmp_path / "run")
     train, validation, test = (job.parts[name] for name in adapting.PARTS)

@@ -47,10 +47,10 @@ def command(
 ) -> None:
     """Fine-tune the weights that ship on the archive of your radar, and keep them only if they are better.
 
-    The archive is cut in the order of time, with gaps between: the first three fifths of its rain to learn from, a
-    fifth to choose the best weights by, and the last fifth for a test. On the test both weights forecast on the grid of
-    the archive. FILE is written only if the mean CSI at 0.5, 1, 2 and 5 mm/h over all lead times is higher than before;
-    otherwise the exit status is 1, and the weights that ship remain the better choice.
+    The archive is cut in the order of time, with gaps between: the first three fifths to learn from, a fifth to choose
+    the best weights by, and the last fifth for a test. On the test both weights forecast on the grid of the archive.
+    FILE is written only if the mean CSI at 0.5, 1, 2 and 5 mm/h over all lead times is at least 0.5 % higher than
+    before, and the CRPS of members at most 1 % higher; otherwise the exit status is 1.
 
     Beside FILE.safetensors lie FILE.md, with the times of each part and the scores, and FILE.archives.toml, from which
     `echocast verify` knows what the weights have seen. If the command is stopped, give it again and it goes on.
@@ -63,10 +63,11 @@ def command(
     arguments.check_output(out, "--out", [".safetensors"], [store, model])
     run = out.with_suffix(".run")
     try:
-        from echocast.training.adapting import PARTS, Adaptation
+        from echocast.training.adapting import CELLS, PARTS, Adaptation
         from echocast.training.progress import TrainingBar
     except ModuleNotFoundError as missing:
         raise MissingDependency(str(missing.name), "train") from missing
+    _refuse_foreign(out, run, CELLS)
     with Bar("reading the archive", "frames") as bar:
         job = Adaptation.of(store, model, run, on_frame=bar.to)
     for name in PARTS:
@@ -95,6 +96,19 @@ def command(
     if not keep_run:
         shutil.rmtree(run)
     output.say(f"{out}: mean CSI {found.gain:+.1%} on the test; use it as --model")
+
+
+def _refuse_foreign(out: Path, run: Path, mark: str) -> None:
+    """Raise `DataError` for files of others where the run and what lies beside the weights would be written.
+
+    A folder with the file `mark` is the run of an earlier call.
+    """
+    beside = [out.with_suffix(ending) for ending in (".md", ".archives.toml")]
+    foreign = [path for path in beside if path.exists() and not out.exists()]
+    if run.exists() and (not run.is_dir() or (any(run.iterdir()) and not (run / mark).is_file())):
+        foreign.append(run)
+    if foreign:
+        raise DataError(f"--out {out}: {foreign[0]} is there and would be written over; give another name, or move it")
 
 
 def _judged(job: "Adaptation", weights: Path, cases: int, bar: Bar) -> "Improvement":

@@ -39,9 +39,10 @@ class Improvement:
     members: VerificationResult | None
 
     def csi(self, which: str) -> float:
-        """The mean CSI over thresholds and lead times; events that never occur do not count."""
-        values = [self.forecast.mean("csi", which, threshold) for threshold in THRESHOLDS_MM_H]
-        return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
+        """The mean CSI over lead times and the thresholds at which both have one."""
+        both = [[self.forecast.mean("csi", name, limit) for limit in THRESHOLDS_MM_H] for name in (BEFORE, AFTER)]
+        known = np.isfinite(both).all(axis=0)
+        return float(np.mean(np.array(both[which == AFTER])[known])) if known.any() else 0.0
 
     def crps(self, which: str) -> float:
         """The mean CRPS of members in mm/h; NaN without members."""
@@ -99,7 +100,7 @@ def judge(
     total = cases + (cases // 2 if ensembles else 0)
 
     def scored(count: int, first: int, members: int | None, families: tuple[str, ...]) -> VerificationResult:
-        stride = _stride(parts, past, leads, count)
+        stride = stride_for(parts, past, leads, count)
         how = VerificationConfig(
             past=past, leads=leads, stride=stride, thresholds=THRESHOLDS_MM_H, scores=families, members=members
         )
@@ -116,8 +117,8 @@ def judge(
     return Improvement(forecast, members)
 
 
-def _stride(parts: Sequence[slice], past: int, leads: int, cases: int) -> int:
-    """Frames between two cases, so that there are at most so many."""
+def stride_for(parts: Sequence[slice], past: int, leads: int, cases: int) -> int:
+    """Frames between two cases, so that there are at most so many; one in each part at least."""
     stride = 1
     while len(window_starts(parts, past, leads, stride)) > max(cases, len(parts)):
         stride += 1

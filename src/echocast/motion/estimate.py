@@ -48,29 +48,10 @@ def rain_motion(
         Displacement (y, x) in pixels per step.
     """
     first = dense_flow(frames, pairs=pairs, min_smoothing_px=min_smoothing_px, method=method)
-    return refined_motion(
-        frames, first, pixel_km=pixel_km, step_minutes=step_minutes, node_km=node_km, minutes_back=minutes_back
-    )
-
-
-def refined_motion(
-    frames: Float[np.ndarray, "time y x"],
-    first: Float[np.ndarray, "2 y x"],
-    *,
-    pixel_km: float = 1.0,
-    step_minutes: float = 5.0,
-    node_km: float = 48.0,
-    minutes_back: float = 20.0,
-) -> Float[np.ndarray, "2 y x"]:
-    """A motion made better by `refined`, with the cells and steps of `rain_motion`."""
     made = refined_motions(
-        frames[None],
-        first[None],
-        pixel_km=pixel_km,
-        step_minutes=step_minutes,
-        node_km=node_km,
+        frames[None], first[None], pixel_km=pixel_km, step_minutes=step_minutes, node_km=node_km,
         minutes_back=minutes_back,
-    )
+    )  # fmt: skip
     return np.asarray(made[0])
 
 
@@ -83,7 +64,10 @@ def refined_motions(
     node_km: float = 48.0,
     minutes_back: float = 20.0,
 ) -> Float[np.ndarray, "case 2 y x"]:
-    """The same of several cases together, by `refined_cases`: faster, and slightly different from each case alone."""
+    """Motions made better by `refined_cases`, with the cells and steps of `rain_motion`.
+
+    Several cases together are faster than one after the other, and slightly different.
+    """
     coarsen = max(1, round(_CELL_KM / pixel_km), math.ceil(math.sqrt(first[0, 0].size / _MOST_CELLS)))
     back = min(5, max(2, round(minutes_back / step_minutes)))
     # The minimum of many cases together is found more slowly than that of one.

@@ -17,6 +17,7 @@ import xarray as xr
 from echocast import fields
 from echocast.errors import UnreadableFile, WrongUnits
 from echocast.fields import sums
+from echocast.fields.conversions import converted
 from echocast.fields.measures import second_s
 from echocast.readers import _cf_choice, _cf_numbers, _cf_place, _cf_time, _runs
 from echocast.readers._cf_choice import kind, text
@@ -25,12 +26,6 @@ _MEMBERS = ("member", "number", "realization", "ensemble", "ensemble_member", "e
 _SECOND = np.timedelta64(1, "s")
 _LOST_SHARE = 0.01
 """A running sum, which packing and interpolation let lose a little, loses at most so much of its highest."""
-_CONVERSIONS = {
-    "%": (0.01, 0.0), "percent": (0.01, 0.0), "hpa": (100.0, 0.0), "mbar": (100.0, 0.0), "degc": (1.0, 273.15),
-    "celsius": (1.0, 273.15), "degrees_celsius": (1.0, 273.15), "km": (1000.0, 0.0),
-}  # fmt: skip
-"""By what numbers in a unit are multiplied, and what is added, to be in the unit of their quantity."""
-_SPELLED = {"k": "K", "pa": "Pa", "m/s": "m s-1", "m s**-1": "m s-1", "m**2 s**-2": "m2 s-2", "degrees": "degree"}
 _STANDARD = {q.standard_name: q.name for q in fields.QUANTITIES.values() if q.standard_name} | {
     "air_pressure_at_sea_level": "air_pressure", "land_binary_mask": "land_area_fraction",
 }  # fmt: skip
@@ -169,8 +164,7 @@ def _steps(
     elif quantity == fields.NAME:
         rates = [fields.to_rain_rate(v, unit) for v in values]
     else:
-        factor, offset = _CONVERSIONS.get(unit.lower(), (1.0, 0.0))
-        rates = [np.asarray(v * factor + offset, np.float32) for v in values]
+        rates = [converted(v, unit, quantity).astype(np.float32) for v in values]
     return [_runs.Step(start, end, rate) for start, end, rate in zip(starts, ends, rates, strict=True)]
 
 
@@ -196,8 +190,5 @@ def _quantity(numbers: xr.Variable, unit: str, name: str) -> str:
                 f"{name!r} is in {unit or 'no unit'!r}; give its unit, or write the standard name of what it is"
             )
         return fields.NAME
-    own = fields.QUANTITIES[found].units
-    spelled = _SPELLED.get(unit.lower(), unit)
-    if spelled != own and unit.lower() not in _CONVERSIONS:
-        raise WrongUnits(f"{name!r} is {standard} in {unit or 'no unit'!r}; convert it to {own!r}")
+    converted(np.empty(0), unit, found, name=repr(name))  # raises for a unit that is none of the quantity
     return found

@@ -1,6 +1,6 @@
 """Weights fine-tuned on an archive of one's own: the start is a forecaster that ships, the data are a user's radar.
 
-The archive is cut in the order of time: the first three fifths of its rain to learn from, a fifth to choose the best
+The archive is cut in the order of time: the first three fifths to learn from, a fifth to choose the best
 weights by, the last fifth for a test that nothing is chosen by (`echocast.samples.splits.in_three`). A network that
 learned from cells of 4 km learns on from means over such cells, along the motion that it will be carried along.
 
@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 LEAD_MINUTES = 90.0
 """How far ahead it learns."""
 PARTS = ("train", "validation", "test")
+CELLS = "cells.npy"
+"""The file of a run with what is learned from; every run has it."""
 
 _SQUARE = 64
 """Side in cells of the squares that are learned from."""
@@ -58,7 +60,6 @@ _BATCH_SIZE = 16
 _VALIDATION_WINDOWS = 48
 _VALIDATIONS = 12
 _PART_BYTES = 256 * 2**20
-_COARSE = "cells.npy"
 
 
 @dataclass(frozen=True)
@@ -126,13 +127,14 @@ class Adaptation:
         known = _loaded(start)
         field = archive.open(store)
         if field.name != fields.NAME or "crs" not in field.coords:
-            raise DataError(f"{store}: holds {field.name}; weights are adapted to archives of rain on a map")
+            what = field.name if field.name != fields.NAME else "rain without a place on Earth"
+            raise DataError(f"{store}: holds {what}; weights are adapted to archives of rain on a map")
         step = float(fields.time_step(field.time.values) / np.timedelta64(1, "m"))
         known.check_past(known.min_frames, step, str(field.name))
         past, future = _window(known, step)
         factor = resolution.factor(fields.grid_km(field), known.grid_km)
         run.mkdir(parents=True, exist_ok=True)
-        cells = _coarse(field, factor, run / _COARSE, on_frame)
+        cells = _coarse(field, factor, run / CELLS, on_frame)
         found = wet.counted(cells)
         try:
             parts = splits.in_three(cells, past, future, found.counts.sum(axis=(1, 2)))
