@@ -151,6 +151,15 @@ def command(
             " frames and gauges share.",
         ),
     ] = None,
+    climate: Annotated[
+        str | None,
+        typer.Option(
+            "--climate",
+            metavar="ARCHIVE",
+            help="An archive of this grid and of other times, such as years of training: the Brier skill score is also"
+            " given against how often each place exceeds each threshold there in the month.",
+        ),
+    ] = None,
     flagged: Annotated[
         bool, typer.Option("--flagged", help="Use values of stations that quality control flagged, too.")
     ] = False,
@@ -185,6 +194,8 @@ def command(
     given = dict(locals())
     arguments.check_archive(store)
     arguments.check_name(mask, ("common", "own"), "mask")
+    if climate is not None:
+        arguments.check_archive(climate)
     named = _words(models) if models is not None else ([] if forecasts else list(_DEFAULT_MODELS))
     folders = dict(_folder(text) for text in forecasts or [])
     _check_names(named, folders, scores)
@@ -225,9 +236,9 @@ def command(
     )
     by_label = {_label(name): name for name in named}
     files = arguments.covariates(covariate or [])
-    job = evaluation.Job(store, by_label, folders, config, split, files)
+    job = evaluation.Job(store, by_label, folders, config, split, files, climate)
     if stations is not None:
-        on_grid = {"region": region, "workers": workers, "dask": dask, "margin": margin}
+        on_grid = {"region": region, "workers": workers, "dask": dask, "margin": margin, "climate": climate}
         _refuse_other_options(on_grid, "verification on the grid")
         _verify_at_stations(job, stations, out, way=match, minutes=accumulation, use_flagged=flagged)
     else:
