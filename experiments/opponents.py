@@ -1,10 +1,10 @@
 """Which settings of S-PROG, ANVIL, LINDA and STEPS are the best on each grid: ``python -m experiments.opponents``.
 
-Every setting differs from the first one in what its name says. All settings of a method forecast the same windows and
-are scored on the pixels that all of them have: CSI at 0.5, 1, 2 and 5 mm/h, and of STEPS the CRPS of its members, means
-over leads of 15, 30, ... 90 minutes. Windows are chosen by the rain in their newest past frame, evenly over the
-archive, so the future has no part in it. Differences have intervals by bootstrap of the days, where there are enough;
-a star marks those that leave out 0.
+The first setting is what the forecasters had before this experiment; every other one differs from it in what its name
+says. All settings of a method forecast the same windows and are scored on the pixels that all of them have: CSI at
+0.5, 1, 2 and 5 mm/h, and of STEPS the CRPS of its members, means over leads of 15, 30, ... 90 minutes. Windows are
+chosen by the rain in their newest past frame, evenly over the archive, so the future has no part in it. Differences
+have intervals by bootstrap of the days, where there are enough; a star marks those that leave out 0.
 
     python -m experiments.opponents sprog validation.zarr --windows 40
     python -m experiments.opponents sprog bom.zarr --windows 2 --coarsen 2
@@ -103,7 +103,7 @@ def sprog(
     rain: np.ndarray, motion: np.ndarray, steps: int, _context: Context, _seed: int,
     *, levels: int = 0, kind: str = "dB", wet_mm_h: float = 0.1, ar_order: int = 2, **more: Any,
 ) -> np.ndarray:  # fmt: skip
-    """`levels` are more or fewer than the rule of the forecaster."""
+    """`levels` are more, or fewer, than `_pysteps.levels` has."""
     given, least, back = transformed(rain[-ar_order - 1 :], kind, wet_mm_h)
     method = _pysteps.quietly_imported().nowcasts.get_method("sprog")
     more |= {"n_cascade_levels": _pysteps.levels(rain) + levels, "precip_thr": least, "ar_order": ar_order}
@@ -145,7 +145,7 @@ def steps_members(
 
 SETTINGS: Mapping[str, Mapping[str, dict[str, Any]]] = {
     "sprog": {
-        "now": {},
+        "before": {},
         "1 level fewer": {"levels": -1},
         "1 level more": {"levels": 1},
         "2 levels more": {"levels": 2},
@@ -164,7 +164,7 @@ SETTINGS: Mapping[str, Mapping[str, dict[str, Any]]] = {
         "cube root": {"kind": "cube root"},
     },
     "anvil": {
-        "now": {},
+        "before": {},
         "1 level fewer": {"levels": -1},
         "1 level more": {"levels": 1},
         "2 levels more": {"levels": 2},
@@ -175,7 +175,7 @@ SETTINGS: Mapping[str, Mapping[str, dict[str, Any]]] = {
         "rain may begin where it was dry": {"apply_rainrate_mask": False},
     },
     "linda": {
-        "now": {},
+        "before": {},
         "whole grid": {"feature_method": "domain"},
         "corners": {"feature_method": "shitomasi"},
         "50 features": {"max_num_features": 50},
@@ -183,7 +183,7 @@ SETTINGS: Mapping[str, Mapping[str, dict[str, Any]]] = {
         "isotropic": {"kernel_type": "isotropic"},
     },
     "steps": {
-        "now": {},
+        "before": {},
         "1 level fewer": {"levels": -1},
         "1 level more": {"levels": 1},
         "2 levels more": {"levels": 2},
@@ -204,8 +204,8 @@ _METHODS: Mapping[str, Callable[..., np.ndarray]] = {
 
 
 def forecasters(method: str, chosen: Sequence[str], members: int) -> dict[str, Forecaster]:
-    """By name, the settings of a method that are compared; ``now`` is always the first."""
-    names = [name for name in SETTINGS[method] if not chosen or name in chosen or name == "now"]
+    """By name, the settings of a method that are compared; ``before`` is always the first."""
+    names = [name for name in SETTINGS[method] if not chosen or name in chosen or name == "before"]
     if method == "steps":
         return {
             name: TriedMembers(partial(steps_members, members=members, **SETTINGS[method][name]), members)
@@ -239,7 +239,7 @@ def wet_windows(rain: xr.DataArray, windows: int, steps: int, least_wet: float) 
 
 
 def table(result: evaluation.VerificationResult, *, crps: bool) -> str:
-    """A row for each setting: CSI and its change against ``now``, starred where the interval leaves out 0."""
+    """A row for each setting: CSI and its change against ``before``, starred where the interval leaves out 0."""
     first, *_ = result.forecasters
     heads = [f"CSI {t:g}" for t in THRESHOLDS] + ["mean change", "bias 0.5, 5"] + (["CRPS", "change"] if crps else [])
     lines = [f"| setting | {' | '.join(heads)} |", f"|---|{'---:|' * len(heads)}"]

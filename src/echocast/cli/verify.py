@@ -194,11 +194,9 @@ def command(
     given = dict(locals())
     arguments.check_archive(store)
     arguments.check_name(mask, ("common", "own"), "mask")
-    if climate is not None:
-        arguments.check_archive(climate)
     named = _words(models) if models is not None else ([] if forecasts else list(_DEFAULT_MODELS))
     folders = dict(_folder(text) for text in forecasts or [])
-    _check_names(named, folders, scores)
+    _check_names(named, folders, scores, climate)
     arguments.check_output_folder(out, "--out", [store, *folders.values()])
     limits, only_leads = tuple(_numbers(thresholds)), tuple(_numbers(leads, "--leads", 1)) if leads else ()
     only_months = tuple(int(month) for month in _numbers(months, "--months", 1)) if months else ()
@@ -326,8 +324,10 @@ def _verify_pictures(store: str, models: list[str], out: Path, *, past: int, fra
     output.say(f"{int(result.windows.sum())} windows; the full report is {out / 'report.html'} ({out / 'report.md'})")
 
 
-def _check_names(named: list[str], folders: dict[str, str], scores: str | None) -> None:
-    """Raise for a forecaster, a folder of forecasts or a family of scores that does not exist."""
+def _check_names(named: list[str], folders: dict[str, str], scores: str | None, climate: str | None) -> None:
+    """Raise for a forecaster, a folder of forecasts, a family of scores or an archive that does not exist."""
+    if climate is not None:
+        arguments.check_archive(climate)
     for name in named:
         arguments.check_model(name)
     for folder in folders.values():

@@ -89,7 +89,7 @@ class ClimateOfCases:
 
     def frequency(self, lead: int, threshold: int) -> Float[np.ndarray, "case y x"]:
         """Of the lead and the threshold of these numbers."""
-        return self.climate.frequencies[self.place[:, lead], threshold]
+        return np.asarray(self.climate.frequencies[self.place[:, lead], threshold])
 
 
 def climate_of(rain: xr.DataArray, *, months: Sequence[int], thresholds: Sequence[float], words: str = "") -> Climate:
@@ -183,7 +183,7 @@ def _counts(
 def _rule(frames: np.ndarray, events: np.ndarray, near: Sequence[int], month: int, hours: float) -> Pooled:
     """The smallest square, and then the months, in which enough hours of events are expected."""
     own = near.index(month)
-    months = (month,)
+    months: tuple[int, ...] = (month,)
     if events[own].sum() * hours < MIN_HOURS:
         around = [(month + by - 1) % 12 + 1 for by in (-1, 0, 1)]
         months = tuple(one for one in around if frames[near.index(one)].any())
