@@ -292,6 +292,12 @@ class VerificationResult:
         found = csi(self.pooled(forecaster, MASKS, mask))[by_case]
         return float(_mean(self.column(found, threshold_mm_h)))
 
+    def sampled_csi_by_mask(self, forecaster: str, mask: str, threshold_mm_h: float) -> np.ndarray:
+        """The same of pooled counts, of each bootstrap sample."""
+        stacked = self._stacked(forecaster, mask, MASKS)
+        sums = {name: np.tensordot(self._weights, array, axes=1) for name, array in stacked.items()}
+        return _mean(self.column(csi(sums)[0], threshold_mm_h))
+
     def standard_deviation_ratio(self, forecaster: str) -> float:
         """Forecast over observed standard deviation, mean over leads; NaN without the family ``continuous``."""
         if not self.has("continuous"):

@@ -249,6 +249,7 @@ def _masks(result: VerificationResult) -> list[Section]:
         ("CSI of pooled counts", tables.mask_table(result, by_case=False)),
         ("Mean over cases of the CSI", tables.mask_table(result, by_case=True)),
         (f"CSI of the forecaster / of {first}, on the pixels that both have", tables.pair_table(result)),
+        ("Difference in CSI on the pixels that both have", tables.pair_difference_table(result)),
     ]
     return [made]
 

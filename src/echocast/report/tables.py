@@ -16,6 +16,7 @@ from echocast.evaluation.by_mask import COMMON, OWN, pair
 from echocast.evaluation.climate import MONTHS, Climate, Pooled
 from echocast.evaluation.comparisons import Comparison
 from echocast.evaluation.lost_skill import lost_skill
+from echocast.evaluation.pairs import pair_difference
 
 Table = tuple[list[str], list[list[str]]]
 """A header and rows of cells."""
@@ -144,6 +145,13 @@ def pair_table(result: VerificationResult) -> Table:
         ]
         rows.append([name, *(f"{cell(own)} / {cell(reference)}" for own, reference in both)])
     return ["forecaster", *(f"{t:g} mm/h" for t in result.thresholds)], rows
+
+
+def pair_difference_table(result: VerificationResult) -> Table:
+    """Header and rows: the CSI of each other forecaster minus that of the first, on the pixels that these two share."""
+    first, *others = result.forecasters
+    rows = [[name, *(str(pair_difference(result, name, t)) for t in result.thresholds)] for name in others]
+    return [f"minus {first}", *(f"{t:g} mm/h" for t in result.thresholds)], rows
 
 
 def climate_table(result: VerificationResult) -> Table:
