@@ -40,7 +40,7 @@ class AreaGrowth:
 
     Args:
         rates_mm_h: rising; nothing is said of the first.
-        max_area_growth: the quantile of growth, at least 1; NaN where no rate has enough days.
+        max_area_growth: the quantile of growth, at least 1; NaN where no rate has enough days, or pairs.
         new_area_fraction: the new area of each rate but the first; NaN of one that does not have enough days.
         days: on how many each rate but the first was reached.
     """
@@ -92,8 +92,10 @@ def area_growth(
         if count >= MIN_DAYS:
             ratios.append((b[a > 0] - new[-1]) / a[a > 0])
             weights.append(a[a > 0])
-    growth = _quantile(np.concatenate(ratios), np.concatenate(weights), quantile) if ratios else math.nan
-    return AreaGrowth(tuple(rates_mm_h), max(1.0, growth) if ratios else math.nan, tuple(new), tuple(found_days))
+    none = np.zeros(0)
+    growth = _quantile(np.concatenate([none, *ratios]), np.concatenate([none, *weights]), quantile)
+    at_least = growth if math.isnan(growth) else max(1.0, growth)
+    return AreaGrowth(tuple(rates_mm_h), at_least, tuple(new), tuple(found_days))
 
 
 def _areas(
@@ -122,7 +124,9 @@ def _pairs(areas: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _quantile(values: np.ndarray, weights: np.ndarray, quantile: float) -> float:
-    """The value below which so much of the weight lies."""
+    """The value below which so much of the weight lies; NaN without any."""
+    if not len(values):
+        return math.nan
     order = values.argsort(kind="stable")
     below = weights[order].cumsum()
     return float(values[order][np.searchsorted(below, quantile * below[-1])])

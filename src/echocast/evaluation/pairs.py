@@ -15,7 +15,8 @@ from echocast.evaluation.result import Difference, VerificationResult
 def pair_difference(result: VerificationResult, forecaster: str, threshold_mm_h: float) -> Difference:
     """The CSI of a forecaster minus that of the first one, mean over leads, with its 95 % confidence interval.
 
-    Both over the same bootstrap samples, as `VerificationResult.difference` has it on the common pixels.
+    Both over the same bootstrap samples, as `VerificationResult.difference` has it on the common pixels; the number of
+    effective days is the one of those.
 
     Args:
         result: a verification of two or more forecasters.

@@ -296,7 +296,7 @@ class VerificationResult:
         """The same of pooled counts, of each bootstrap sample."""
         stacked = self._stacked(forecaster, mask, MASKS)
         sums = {name: np.tensordot(self._weights, array, axes=1) for name, array in stacked.items()}
-        return _mean(self.column(csi(sums)[0], threshold_mm_h))
+        return _mean(self.column(ratio(sums["hits"], sums["either"]), threshold_mm_h))
 
     def standard_deviation_ratio(self, forecaster: str) -> float:
         """Forecast over observed standard deviation, mean over leads; NaN without the family ``continuous``."""
