@@ -60,13 +60,13 @@ def test_neighbouring_leads_are_pooled_with_weights_that_add_up_to_one() -> None
 
 
 def test_a_correction_keeps_order_dry_and_unknown() -> None:
-    correct = Correction(np.array([0.1, 0.3, 1.0, 1.0, 3.0, 12.0, 30.0]))
-    rain = np.array([0.0, 0.01, 0.1, 0.3, 0.9, 3.0, 30.0, 90.0], np.float32)
+    correct = Correction(np.array([0.1, 0.3, 1.0, 1.0, 3.0, 12.0]))
+    rain = np.array([0.0, 0.01, 0.1, 0.3, 0.9, 3.0, 12.0, 40.0, 90.0], np.float32)
     made = correct(rain)
     assert made.dtype == np.float32
     assert (np.diff(made) > 0).all()
     np.testing.assert_allclose(made[[0, 1]], [0.0, 0.01])
-    np.testing.assert_allclose(made[[2, 3, 5, 6, 7]], [0.2, 0.5, 5.0, 20.0, 60.0], rtol=1e-4)
+    np.testing.assert_allclose(made[[2, 3, 5, 6, 7, 8]], [0.2, 0.5, 5.0, 10.0, 40.0, 90.0], rtol=1e-4)
     assert np.isnan(correct(np.array([np.nan], np.float32))).all()
 
 

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-RATES_MM_H = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+RATES_MM_H = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """The rates that a correction is to hit; between them it is interpolated."""
+UNCHANGED_MM_H = 40.0
+"""This rate and higher ones stay as they are: there is too little of them to learn from, and errors are largest."""
 EDGES = np.geomspace(0.05, 100.0, 156)
 """The forecast rates among which those are looked for, in mm/h."""
 BIAS_LIMITS = (0.8, 1.15)
@@ -116,12 +118,12 @@ class Correction:
 
     def __call__(self, rain: Float[np.ndarray, "*grid"]) -> Float[np.ndarray, "*grid"]:
         """Corrected rain rates in mm/h, of the type of `rain`; NaN stays."""
-        known = np.log(self.forecast)
+        known = np.log(np.append(self.forecast, max(UNCHANGED_MM_H, self.forecast[-1])))
         known = known + 1e-6 * np.arange(len(known))  # to be invertible where two are equal
-        change = np.log(RATES_MM_H) - known
+        change = np.log([*RATES_MM_H, UNCHANGED_MM_H]) - known
         wet = rain >= EDGES[0] / MOST_CHANGE
         made = rain.copy()
         logs = np.log(rain[wet])
-        # Between two known rates log-linear; beyond them as at the nearest.
+        # Between two known rates log-linear; below the least as at the least.
         made[wet] *= np.exp(np.interp(logs, known, change)).astype(rain.dtype)
         return made

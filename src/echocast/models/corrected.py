@@ -142,7 +142,7 @@ class Corrected(base.Forecaster):
         wanted = max(self._ages(step_minutes), default=0) + self.frames
         if frames < wanted and not self._is_told:
             self._is_told = True
-            log.info(
+            log.warning(
                 "corrected: %d of the forecasts of the last %g min could be made from %d frames; %d frames hold all",
                 made,
                 self.back_minutes,
