@@ -3,8 +3,9 @@
     echocast archive add validation.zarr FILES
     python -m experiments.correction validation.zarr --out corrected.npz
 
-Each forecast from a window in which it rains 0.5 mm/h on a tenth of the cells or more, at any time, is compared with what
-was observed. The file holds the areas by lead time (`echocast.models._amounts`), for 1 km² of rain of 0.5 mm/h or more.
+Each forecast from a window in which it rains 0.5 mm/h on a tenth of the cells or more, at any time, is compared with
+what was observed. The file holds the areas by lead time (`echocast.models._amounts`), for 1 km² of rain of 0.5 mm/h or
+more.
 """
 
 import argparse

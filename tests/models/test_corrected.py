@@ -107,9 +107,7 @@ def test_few_frames_are_corrected_as_on_the_archive_which_is_told_once(caplog: p
     expected = prior(2, 5.0).correction(1)(past[0, -1, 0].numpy())
     np.testing.assert_array_equal(made[0, 1, 0].numpy(), expected)
     told = [line for line in caplog.messages if "corrected" in line]
-    assert told == [
-        "corrected: 0 of the forecasts of the last 180 min could be made from 3 frames; 46 frames hold all"
-    ]
+    assert told == ["corrected: 0 of the forecasts of the last 180 min could be made from 3 frames; 46 frames hold all"]
 
 
 def test_a_missing_frame_is_neither_learned_from_nor_forecast_from() -> None:
@@ -140,3 +138,8 @@ def test_it_is_saved_with_the_name_of_the_other(tmp_path: Path) -> None:
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(wrong))}="):
         Corrected(**wrong)
+
+
+def test_frames_of_several_channels_are_refused() -> None:
+    with pytest.raises(ValueError, match="1 channel of rain; got 2"):
+        Corrected(forecaster="persistence").forecast(showers(3).expand(1, 3, 2, 64, 64), 1, FIVE_MINUTES)

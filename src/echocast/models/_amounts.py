@@ -1,8 +1,8 @@
 """Rain rates corrected by how forecasts came true: a table of areas for each lead time, and the correction from it.
 
-A table counts, in km², where the forecast was at least each of `EDGES` and the observation at least each of `RATES_MM_H`.
-For each of these rates the correction looks for the forecast rate that hits it best: the one with the highest critical
-success index, among those whose frequency bias lies within limits. What was forecast at that rate becomes the rate.
+A table counts, in km², where the forecast was at least each of `EDGES` and the observation at least each of
+`RATES_MM_H`. For each of these rates the correction looks for the forecast rate that hits it best: the one with the
+highest critical success index, among those whose frequency bias lies within limits. It becomes the rate.
 
     >>> table = Areas.none(leads=1)
     >>> forecast = np.full((10, 10), 1.0, np.float32)
@@ -94,7 +94,7 @@ def _best(
     rate: float, hits: Float[np.ndarray, " edge"], forecast: Float[np.ndarray, " edge"], observed: float
 ) -> float:
     """The forecast rate that hits a rate best; the rate itself where nothing tells."""
-    allowed = (EDGES <= rate * MOST_CHANGE) & (EDGES >= rate / MOST_CHANGE)
+    allowed = np.abs(np.log(EDGES / rate)) <= np.log(MOST_CHANGE)
     if observed <= 0 or not (forecast[allowed] > 0).any():
         return rate
     low, high = (limit * observed for limit in BIAS_LIMITS)

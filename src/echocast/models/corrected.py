@@ -6,8 +6,8 @@
                                                         those of an archive, as few km² --(+)--^         | correction
     newest frames -> forecast ------------------------------------------------------------------------> rain rates
 
-It makes no rain where none is forecast and moves none; it changes how much. A rate of 5 mm/h is given where, by what was
-verified, it is best said to fall.
+It makes no rain where none is forecast and moves none; it changes how much. 5 mm/h are given where, by what was
+verified, they are best said to fall.
 
     >>> import torch
     >>> past = torch.ones(1, 8, 1, 21, 34)
@@ -62,6 +62,7 @@ class Corrected(base.Forecaster):
     takes_blank_frames = True
     coarsens = False
     is_for_thresholds = True
+    channels = 1
 
     def __init__(
         self,
@@ -98,20 +99,26 @@ class Corrected(base.Forecaster):
     def _forecast(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
     ) -> Float[Tensor, "batch steps channel y x"]:
-        future = self._inner.forecast(past[:, -self.frames :], steps, context)
-        cell_km2 = (context.grid_km or _USUAL_GRID_KM) ** 2
-        step_minutes = context.time_step_minutes or _USUAL_STEP_MINUTES
+        if past.shape[2] != 1:
+            raise ValueError(f"Corrected takes frames of 1 channel of rain; got {past.shape[2]} channels")
+        future = self._uncorrected(past[:, -self.frames :], steps, context)
         for case, made in zip(past, future, strict=True):
-            areas = self._verified(case, steps, step_minutes, cell_km2, context)
+            areas = self._verified(case, steps, context)
             for lead, frame in enumerate(made):
                 corrected = areas.correction(lead)(frame.cpu().numpy())
                 frame.copy_(torch.from_numpy(corrected))
         return future
 
-    def _verified(
-        self, past: Float[Tensor, "time channel y x"], steps: int, step_minutes: float, cell_km2: float, context: Context
-    ) -> Areas:
+    def _uncorrected(
+        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
+    ) -> Float[Tensor, "batch steps channel y x"]:
+        known = past.to(next(self._inner.parameters(), past).dtype)  # `double()` reaches no weights of another
+        return self._inner.forecast(known, steps, context).to(past.dtype)
+
+    def _verified(self, past: Float[Tensor, "time channel y x"], steps: int, context: Context) -> Areas:
         """What the forecasts of the last hours came to, with the archive's as a prior."""
+        cell_km2 = (context.grid_km or _USUAL_GRID_KM) ** 2
+        step_minutes = context.time_step_minutes or _USUAL_STEP_MINUTES
         observed = past[:, 0].cpu().numpy()
         seen = np.isfinite(observed).any(axis=(1, 2))
         areas, last, made = Areas.none(steps), len(past) - 1, 0
@@ -123,7 +130,7 @@ class Corrected(base.Forecaster):
             before = past[max(0, newest + 1 - self.frames) : newest + 1].unsqueeze(0)
             if int(seen[max(0, newest + 1 - self.frames) : newest + 1].sum()) < least:
                 continue
-            forecast = self._inner.forecast(before, min(ago, steps), context)[0, :, 0].cpu().numpy()
+            forecast = self._uncorrected(before, min(ago, steps), context)[0, :, 0].cpu().numpy()
             made += 1
             for lead, frame in enumerate(forecast):
                 weight = np.exp(-(ago - lead - 1) * step_minutes / _FORGET_MINUTES)
