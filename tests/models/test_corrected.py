@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,7 +136,7 @@ def test_it_is_saved_with_the_name_of_the_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"frames": 1}, {"back_minutes": -1.0}, {"every_minutes": 0.0}])
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(wrong))}="):
         Corrected(**wrong)
 
