@@ -4,7 +4,7 @@
     python -m experiments.correction validation.zarr --out corrected.npz
 
 Each forecast from a window in which it rains 0.5 mm/h on a tenth of the cells or more, at any time, is compared with
-what was observed. The file holds the areas by lead time (`echocast.models._amounts`), for 1 km² of rain of 0.5 mm/h or
+what was observed. The file holds the areas by lead time (`echocast.models._amounts`), for 1 km² of rain of 2 mm/h or
 more.
 """
 
@@ -57,10 +57,10 @@ def main() -> None:
     )
     if not cases:
         raise SystemExit(f"{options.store}: no window is wet enough; give an archive with more rain")
-    wet = areas.km2[:, 1 + RATES_MM_H.index(_WET_MM_H), 0].mean()
+    heavy = areas.km2[:, 1 + RATES_MM_H.index(2.0), 0].mean()
     minutes = options.minutes / len(areas.km2) * np.arange(1, len(areas.km2) + 1)
     with atomic_write(options.out) as part, part.open("wb") as file:
-        np.savez_compressed(file, km2=(areas.km2 / wet).astype(np.float32), minutes=minutes.astype(np.float32))
+        np.savez_compressed(file, km2=(areas.km2 / heavy).astype(np.float32), minutes=minutes.astype(np.float32))
     print(f"{options.out}: {cases} forecasts of {options.store}, lead times to {minutes[-1]:g} min")
 
 

@@ -5,10 +5,10 @@ A table counts, in km², where the forecast was at least each of `EDGES` and the
 highest critical success index, among those whose frequency bias lies within limits. It becomes the rate.
 
     >>> table = Areas.none(leads=1)
-    >>> forecast = np.full((10, 10), 1.0, np.float32)
+    >>> forecast = np.full((10, 10), 2.5, np.float32)
     >>> table.add(0, forecast, observed=2 * forecast, cell_km2=1.0)
-    >>> round(float(table.correction(0)(forecast)[0, 0]), 1)
-    2.0
+    >>> round(float(table.correction(0)(forecast)[0, 0]))
+    5
 """
 
 from dataclasses import dataclass
@@ -16,17 +16,20 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-RATES_MM_H = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+RATES_MM_H = (2.0, 5.0, 10.0)
 """The rates that a correction is to hit; between them it is interpolated."""
-UNCHANGED_MM_H = 40.0
-"""This rate and higher ones stay as they are: there is too little of them to learn from, and errors are largest."""
+UNCHANGED_MM_H = (1.0, 40.0)
+"""Rates up to the first stay as they are, as nothing was gained there, and from the second on: of these there is too
+little to learn from, and errors are largest."""
 EDGES = np.geomspace(0.05, 100.0, 156)
 """The forecast rates among which those are looked for, in mm/h."""
-BIAS_LIMITS = (0.8, 1.15)
+BIAS_LIMITS = (0.8, 1.25)
 """Of the frequency bias of a corrected forecast, on what the table holds."""
 MOST_CHANGE = 4.0
 """A rate becomes at most so many times itself, and at least this part of it."""
 
+_LEAST_GAP = 1.2
+"""What becomes the least of the rates is at least so many times what stays as it is."""
 _TIE = 1e-6
 """Of rates that hit equally well the one is taken that changes least."""
 _FIRST, _STEP = float(np.log(EDGES[0])), float(np.log(EDGES[1] / EDGES[0]))
@@ -118,12 +121,11 @@ class Correction:
 
     def __call__(self, rain: Float[np.ndarray, "*grid"]) -> Float[np.ndarray, "*grid"]:
         """Corrected rain rates in mm/h, of the type of `rain`; NaN stays."""
-        known = np.log(np.append(self.forecast, max(UNCHANGED_MM_H, self.forecast[-1])))
-        known = known + 1e-6 * np.arange(len(known))  # to be invertible where two are equal
-        change = np.log([*RATES_MM_H, UNCHANGED_MM_H]) - known
-        wet = rain >= EDGES[0] / MOST_CHANGE
+        least, most = UNCHANGED_MM_H
+        inner = np.clip(self.forecast, _LEAST_GAP * least, most)
+        known = np.log([least, *inner, most]) + 1e-6 * np.arange(len(inner) + 2)  # to be invertible where two are equal
+        change = np.log([least, *RATES_MM_H, most]) - known
         made = rain.copy()
-        logs = np.log(rain[wet])
-        # Between two known rates log-linear; below the least as at the least.
-        made[wet] *= np.exp(np.interp(logs, known, change)).astype(rain.dtype)
+        corrected = (rain > least) & (rain < most)
+        made[corrected] *= np.exp(np.interp(np.log(rain[corrected]), known, change)).astype(rain.dtype)
         return made

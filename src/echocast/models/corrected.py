@@ -6,8 +6,8 @@
                                                         those of an archive, as few km² --(+)--^         | correction
     newest frames -> forecast ------------------------------------------------------------------------> rain rates
 
-It makes no rain where none is forecast and moves none; it changes how much. 5 mm/h are given where, by what was
-verified, they are best said to fall.
+It moves no rain and leaves rain below 1 mm/h as it is; it changes how much falls where there is more. 5 mm/h are given
+where, by what was verified, they are best said to fall.
 
     >>> import torch
     >>> past = torch.ones(1, 8, 1, 21, 34)
@@ -30,8 +30,8 @@ from echocast.models._amounts import Areas
 
 PRIOR = "corrected.npz"
 """Among the weights that come with echocast: the areas of an archive."""
-PRIOR_KM2 = 2000.0
-"""The prior counts as much as a forecast over so many km² of rain of 0.5 mm/h."""
+PRIOR_KM2 = 600.0
+"""The prior counts as much as a forecast over so many km² of rain of 2 mm/h or more."""
 
 _POOL_MINUTES = 20.0
 _FORGET_MINUTES = 180.0
