@@ -77,6 +77,16 @@ def test_rates_that_cannot_be_told_apart_keep_their_order() -> None:
         assert (np.diff(Correction(np.array(known))(rain)) > 0).all()
 
 
+def test_a_rate_is_given_to_so_many_cells_or_to_those_that_have_it() -> None:
+    rain = np.array([[0.5, 1.5, 2.5, 3.5, 4.5, 6.0, 12.0]], np.float32)
+    correct = Correction(np.array([1.3, 3.0, 5.0]))
+    assert [int((correct(rain) >= rate).sum()) for rate in RATES_MM_H] == [6, 4, 2]
+    few = correct.within(rain, [4, 2, 0])(rain)
+    assert [int((few >= rate).sum()) for rate in RATES_MM_H] == [5, 2, 1]  # 5 cells and 1 cell have it already
+    np.testing.assert_array_equal(correct.within(rain, [9, 9, 9])(rain), correct(rain))
+    assert (np.diff(few[0]) > 0).all()
+
+
 def test_without_any_table_nothing_is_corrected() -> None:
     rain = showers(1)[0, 0, 0].numpy()
     np.testing.assert_allclose(Areas.none(1).correction(0)(rain), rain, rtol=1e-4)
@@ -111,8 +121,10 @@ def test_few_frames_are_corrected_as_on_the_archive_which_is_told_once(caplog: p
     with caplog.at_level(logging.INFO):
         made = model.forecast(past, 2, FIVE_MINUTES)
         model.forecast(past, 2, FIVE_MINUTES)
-    expected = prior(2, 5.0).correction(1)(past[0, -1, 0].numpy())
-    np.testing.assert_array_equal(made[0, 1, 0].numpy(), expected)
+    newest = past[0, -1, 0].numpy()
+    expected = prior(2, 5.0).correction(1)(newest)
+    for rate in RATES_MM_H:  # the newest frame's areas at most twice as large
+        assert (made[0, 1, 0].numpy() >= rate).sum() == min((expected >= rate).sum(), 2 * (newest >= rate).sum())
     told = [line for line in caplog.messages if "corrected" in line]
     assert told == ["corrected: 0 of the forecasts of the last 180 min could be made from 3 frames; 46 frames hold all"]
 

@@ -11,6 +11,7 @@ highest critical success index, among those whose frequency bias lies within lim
     5
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,6 +119,20 @@ class Correction:
     """
 
     forecast: Float[np.ndarray, " rate"]
+
+    def within(self, rain: Float[np.ndarray, "*grid"], cells: Sequence[float]) -> "Correction":
+        """The same, but that each rate is given to at most so many cells, or to those that have it already.
+
+        Args:
+            rain: what is to be corrected.
+            cells: for each of `RATES_MM_H`.
+        """
+        forecast = self.forecast.copy()
+        above = np.sort(rain[rain > UNCHANGED_MM_H[0]])[::-1]
+        for number, (rate, most) in enumerate(zip(RATES_MM_H, cells, strict=True)):
+            if most < len(above):
+                forecast[number] = max(forecast[number], min(rate, float(above[int(most)]) * (1 + _TIE)))
+        return Correction(np.maximum.accumulate(forecast))
 
     def __call__(self, rain: Float[np.ndarray, "*grid"]) -> Float[np.ndarray, "*grid"]:
         """Corrected rain rates in mm/h, of the type of `rain`; NaN stays."""

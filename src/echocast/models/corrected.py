@@ -26,12 +26,15 @@ from torch import Tensor
 
 from echocast.context import UNKNOWN, Context
 from echocast.models import base
-from echocast.models._amounts import Areas
+from echocast.models._amounts import RATES_MM_H, Areas
 
 PRIOR = "corrected.npz"
 """Among the weights that come with echocast: the areas of an archive."""
 PRIOR_KM2 = 600.0
 """The prior counts as much as a forecast over so many km² of rain of 2 mm/h or more."""
+MAX_AREA_GROWTH, NEW_AREA_FRACTION = 2.0, (1e-3, 2e-4, 1e-4)
+"""Each of the rates is given to at most so many times the cells that have it in the newest frame, and to this part of
+those observed; as areas of heavy rain are bounded in `lagrangian`."""
 
 _POOL_MINUTES = 20.0
 _FORGET_MINUTES = 180.0
@@ -104,9 +107,10 @@ class Corrected(base.Forecaster):
         future = self._uncorrected(past[:, -self.frames :], steps, context)
         for case, made in zip(past, future, strict=True):
             areas = self._verified(case, steps, context)
+            most = _most_cells(case[-1].cpu().numpy())
             for lead, frame in enumerate(made):
-                corrected = areas.correction(lead)(frame.cpu().numpy())
-                frame.copy_(torch.from_numpy(corrected))
+                rain = frame.cpu().numpy()
+                frame.copy_(torch.from_numpy(areas.correction(lead).within(rain, most)(rain)))
         return future
 
     def _uncorrected(
@@ -156,6 +160,15 @@ class Corrected(base.Forecaster):
                 frames,
                 wanted,
             )
+
+
+def _most_cells(newest: Float[np.ndarray, "*grid"]) -> list[float]:
+    """On how many cells each rate may be given that was not forecast there."""
+    observed = int(np.isfinite(newest).sum())
+    return [
+        MAX_AREA_GROWTH * int((newest >= rate).sum()) + fraction * observed
+        for rate, fraction in zip(RATES_MM_H, NEW_AREA_FRACTION, strict=True)
+    ]
 
 
 def prior(steps: int, step_minutes: float) -> Areas:
