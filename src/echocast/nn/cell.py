@@ -43,8 +43,6 @@ class Cell(nn.Module):
     gates: int
     num_states: ClassVar[int] = 2
     """Tensors of the state: 2 for ``(h, c)``, 1 for ``h``."""
-    fused_overhead: ClassVar[float] = 1.0
-    """How much larger a time step must be than a ConvLSTM's to gain by the fused path."""
     fuses_tiles_only: ClassVar[bool] = False
     """Whether the fused path gains by Winograd's filtering alone."""
     told: str | None = None
@@ -337,9 +335,11 @@ class Cell(nn.Module):
         space, kernel = state[0].shape[2:], weights.h.shape[2:]
         if not self._has_a_fused_form(state, weights):
             return False
-        if not fused.gains(kernel, space, learns=torch.is_grad_enabled(), tiles_only=self.fuses_tiles_only):
+        learns = torch.is_grad_enabled()
+        if not fused.gains(kernel, space, learns=learns, tiles_only=self.fuses_tiles_only):
             return False
-        return fused.takes(*weights, *state, x, products=self._products(state, weights))
+        products = self._products(state, weights) * fused.geometry.gain(kernel, space, learns=learns)
+        return fused.takes(*weights, *state, x, products=products)
 
     def _has_a_fused_form(self, state: CellState, weights: CellWeights) -> bool:
         """Whether the fused path knows such a cell, whatever its size."""
@@ -350,9 +350,9 @@ class Cell(nn.Module):
         raise NotImplementedError
 
     def _products(self, state: CellState, weights: CellWeights) -> int:
-        """Multiplications per time step, as many as weigh as much as a ConvLSTM's."""
+        """Multiplications per time step."""
         h, of_input = state[0], 0 if weights.x is None else weights.x.numel()
-        return int(h.shape[0] * math.prod(h.shape[2:]) * (weights.h.numel() + of_input) / self.fused_overhead)
+        return int(h.shape[0] * math.prod(h.shape[2:]) * (weights.h.numel() + of_input))
 
     @property
     def _joins_input(self) -> bool:

@@ -56,7 +56,7 @@ def takes(*tensors: Tensor | None, products: int) -> bool:
 
     Args:
         tensors: all that the layer computes with, weights too; None where it has none.
-        products: multiplications per time step.
+        products: multiplications per time step, or so many as gain as much; see `geometry.gain`.
     """
     if torch_internals.is_recorded():
         return False

@@ -10,6 +10,7 @@ from echocast.nn.fused import kernels
 from echocast.nn.fused.buffers import F32, bordered, by_step, empty, grid, inner, rows
 from echocast.nn.fused.compiler import block_rows
 from echocast.nn.fused.convolutions import Convolution, choose
+from echocast.nn.fused.tiled import Scratch
 from echocast.nn.fused.turned import to_first, to_last
 from echocast.nn.fused.weights import Weights
 
@@ -53,7 +54,7 @@ class Backward:
         self.chunk = steps if x_gates else max(1, min(self.segment, WEIGHT_BYTES // (self.batch * image)))
 
         self.shown = 0 if like is None else self.inputs
-        scratch: dict[int, Tensor] = {}
+        scratch = Scratch()
         whole = part = choose(weights.joined(), space, self.dtype, keep=True, scratch=scratch)
         if self.shown < self.inputs:  # the input's gradient is not needed
             part = choose(weights.h.detach(), space, self.dtype, keep=True, scratch=scratch)

@@ -11,6 +11,7 @@ from echocast.nn.fused.backward import WEIGHT_BYTES, together
 from echocast.nn.fused.buffers import F32, bordered, by_step, empty, grid, inner, rows
 from echocast.nn.fused.convolutions import Convolution, choose
 from echocast.nn.fused.gru_weights import GruWeights
+from echocast.nn.fused.tiled import Scratch
 from echocast.nn.fused.turned import to_first, to_last
 
 
@@ -37,7 +38,7 @@ class Backward:
         self.segment = max(1, round(math.sqrt(steps)))
         self.weights_of, self.inputs, self.x_gates = weights, weights.inputs, x_gates
         self.shown = 0 if like is None else self.inputs
-        scratch: dict[int, Tensor] = {}
+        scratch = Scratch()
 
         def chosen(of: GruWeights) -> list[Convolution]:
             return [
