@@ -24,6 +24,11 @@ def together(batch: int, image: int) -> int:
     return -(-batch // groups)
 
 
+def at_once(convolution: Convolution, images: int) -> int:
+    """How many of so many images a convolution takes at a time: to collect more would cost memory, and save nothing."""
+    return convolution.parts(images)[0][0].stop
+
+
 class Backward:
     """The backward pass, time step by time step from the last.
 
@@ -51,8 +56,6 @@ class Backward:
         image = gates[0, 0].numel() * gates.element_size()
         self.batch = batch if x_gates else together(batch, image)
         self._groups = [slice(b, min(b + self.batch, batch)) for b in range(0, batch, self.batch)]
-        self.chunk = steps if x_gates else max(1, min(self.segment, WEIGHT_BYTES // (self.batch * image)))
-
         self.shown = 0 if like is None else self.inputs
         scratch = Scratch()
         whole = part = choose(weights.joined(), space, self.dtype, keep=True, scratch=scratch)
@@ -60,6 +63,10 @@ class Backward:
             part = choose(weights.h.detach(), space, self.dtype, keep=True, scratch=scratch)
         self.to_images: Convolution = part
         self.weight = whole.weight_gradient()
+        most = min(
+            self.segment, WEIGHT_BYTES // (self.batch * image), at_once(whole, self.segment * self.batch) // self.batch
+        )
+        self.chunk = steps if x_gates else max(1, most)
         border = whole.border
         self._border = border
         self._all_dgates = bordered(self.chunk * self.batch, whole.room, 4 * self.hidden, border, self.dtype)

@@ -38,13 +38,13 @@ class Scratch:
         """A number for whoever packs something here."""
         return next(self._users)
 
-    def memory(self, which: int, shape: tuple[int, ...], room: int = 0) -> Tensor:
-        """A piece of this shape, which has room for so many values at least."""
+    def memory(self, which: int, shape: tuple[int, ...]) -> Tensor:
+        """A piece of this shape."""
         size = math.prod(shape)
         if which not in self._pieces or self._pieces[which].numel() < size:
             self._packed.clear()  # it keeps the old piece
             self._pieces.pop(which, None)
-            self._pieces[which] = empty((max(size, room),), torch.float32)
+            self._pieces[which] = empty((size,), torch.float32)
         return self._pieces[which][:size].view(shape)
 
     def run(self, user: int, one: Tensor, other: Tensor, pack: Callable[[], Pass]) -> None:
@@ -136,9 +136,8 @@ class Tiled:
         return len(images) * lines * columns
 
     def tiles(self, which: int, count: int, channels: int) -> Tensor:
-        """Scratch for tiles (plane, tile, channel), at once as large as this convolution will need it."""
-        room = self.planes * count * max(self.weight.shape[:2])
-        return self.scratch.memory(which, (self.planes, count, channels), room)
+        """Scratch for tiles (plane, tile, channel)."""
+        return self.scratch.memory(which, (self.planes, count, channels))
 
     def _pass(self, seen: Tensor, out: Tensor, weight: Tensor, blocks: Blocks, bias: Tensor | None) -> Pass:
         tiles = self.tiles(0, self.tiles_of(seen), seen.shape[-1])
@@ -181,8 +180,9 @@ class TiledWeight:
 
     def _pass(self, seen: Tensor, results: Tensor) -> Pass:
         convolution = self._convolution
-        tiles = convolution.tiles(0, convolution.tiles_of(seen), seen.shape[-1])
-        gradients = convolution.tiles(1, tiles.shape[1], results.shape[-1])
+        # The other way round than in `Tiled.back`, so that its scratch serves here too.
+        tiles = convolution.tiles(1, convolution.tiles_of(seen), seen.shape[-1])
+        gradients = convolution.tiles(0, tiles.shape[1], results.shape[-1])
         of_images = winograd.input_tiles(seen, convolution.kernel, tiles)
         of_results = winograd.gradient_tiles(results, convolution.kernel, gradients)
         multiply = [
