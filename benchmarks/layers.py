@@ -25,6 +25,10 @@ only: tuple[str, ...] = GROUPS
 """What `run` measures; `python -m benchmarks layers --only` sets it."""
 
 
+_LARGE = 1000
+"""Pixels along a side from which on a turn takes so long that none is spent on warming up."""
+
+
 def run(*, quick: bool = False, rounds: int = 7, device: str = "cpu") -> str:
     """Measure and tell it in Markdown.
 
@@ -73,7 +77,7 @@ def _times(all_cases: tuple[Case, ...], training: bool, rounds: int, where: torc
                 candidates = _candidates(case, dtype, where, training=training)
                 if name == "fp32" and not case.network:
                     candidates |= {backend: _keras(keras[backend], case, training) for backend in keras}
-                spent = by_turns(candidates, rounds)
+                spent = by_turns(candidates, rounds, warm=case.size < _LARGE)
                 ours = spent["echocast"].median
                 usual_fp32 = usual_fp32 or spent["usual"].median
                 if name == "bf16":

@@ -88,8 +88,8 @@ def choose(
 
 
 def has_bf16() -> bool:
-    """Whether PyTorch's convolutions are made for bfloat16 on this processor: with AVX2 alone they take 10 times as long
-    in it as in 32 bits, and more."""
+    """Whether PyTorch's convolutions are made for bfloat16 here: with AVX2 alone they take 10 times as long in it as in
+    32 bits, and more."""
     return "AVX2" not in torch.backends.cpu.get_cpu_capability()
 
 
