@@ -10,6 +10,7 @@ A GPU is done with a time step of a small grid before Python has asked for the n
 Capture where gradients are on to train, inside `torch.no_grad` for inference.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -41,7 +42,7 @@ class Captured:
         self._layer, self._wanted = layer, _forms(given)
         self._learns, self._trains = torch.is_grad_enabled(), layer.training
         # Of its own: the graph reads what lies there, and replaces the forward method of the module.
-        self._run = torch.cuda.make_graphed_callables(
+        self._run: Callable[..., Any] = torch.cuda.make_graphed_callables(
             _Called(layer), _copied(given, learns=self._learns), allow_unused_input=True
         )
 

@@ -26,7 +26,7 @@ def together(batch: int, image: int) -> int:
 
 def at_once(convolution: Convolution, images: int) -> int:
     """How many of so many images a convolution takes at a time: to collect more would cost memory, and save nothing."""
-    return convolution.parts(images)[0][0].stop
+    return int(convolution.parts(images)[0][0].stop)
 
 
 class Backward:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from echocast.nn.fused import again, gru_kernels, switches
 from echocast.nn.fused.buffers import bordered, channels_last, empty, frames, grid, inner, rows, within
-from echocast.nn.fused.compiler import Call
+from echocast.nn.fused.compiler import Call, Kernel
 from echocast.nn.fused.convolutions import Convolution, choose
 from echocast.nn.fused.geometry import Part
 from echocast.nn.fused.gru_backward import Backward
@@ -117,7 +117,7 @@ class Stepper:
     def _half(
         self,
         number: int,
-        kernel: gru_kernels.Kernel,
+        kernel: Kernel,
         reads: Tensor,
         writes: Tensor,
         x_rows: Tensor | None,
@@ -136,7 +136,7 @@ class Stepper:
             calls[number, k](**moved)
 
     def _bind(
-        self, kernel: gru_kernels.Kernel, convolution: Convolution, part: Part, moved: dict[str, Tensor], writes: Tensor
+        self, kernel: Kernel, convolution: Convolution, part: Part, moved: dict[str, Tensor], writes: Tensor
     ) -> Call:
         """What follows the convolution of a part, for all time steps; what has moved until then is given to each."""
         tensors = {name: rows(tensor) for name, tensor in moved.items() if name != "raw"}
