@@ -8,8 +8,8 @@
 """
 
 import math
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +47,7 @@ def run(*, quick: bool = False, rounds: int = 7, device: str = "cpu") -> str:
         f"Milliseconds{timing.of_what()}: median (quartiles).",
         (__doc__ or "").partition("\n\n")[2],
     ]
-    parts = {
+    parts: dict[str, tuple[str, Callable[[], str]]] = {
         "inference": ("Inference", lambda: _times(cases, False, rounds, where)),
         "training": ("Training step (forward and backward)", lambda: _times(cases, True, rounds, where)),
         "loss": (layers_loss.TITLE, lambda: layers_loss.table(60 if not quick else 2, where)),
@@ -70,7 +70,7 @@ def _times(all_cases: tuple[Case, ...], training: bool, rounds: int, where: torc
         "|---|---|---|---|---|---|---|---|---|",
     ]
     ratios: dict[str, list[float]] = {"fp32": [], "bf16": [], "bf16 against the usual loop in fp32": []}
-    with keras_times.workers(torch.get_num_threads()) if _takes_keras(where) else nullcontext({}) as keras:
+    with _keras_workers(where) as keras:
         for case in cases:
             usual_fp32 = 0.0
             for name, dtype in DTYPES.items():
@@ -103,8 +103,10 @@ def _row(spent: dict[str, Spread], ratios: list[float]) -> str:
     return f"{spent['echocast']} | {spent['usual']} | **{ratios[-1]:.2f}** | {spent['ceiling']} | {share}"
 
 
-def _takes_keras(where: torch.device) -> bool:
-    return where.type == "cpu" and not timing.is_of_processor()
+def _keras_workers(where: torch.device) -> AbstractContextManager[Mapping[str, keras_times.Worker]]:
+    if where.type == "cpu" and not timing.is_of_processor():
+        return keras_times.workers(torch.get_num_threads())
+    return nullcontext({})
 
 
 def _without_bf16(rounds: int, *, training: bool) -> str:

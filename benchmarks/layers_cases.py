@@ -67,9 +67,15 @@ def build(case: Case, which: str) -> nn.Module:
     if which == "usual":
         return _UsualGru(case) if case.gru else _UsualLayer(case)
     if case.gru:
-        kernels = {"input_kernel": case.kernel, "state_kernel": case.kernel}
-        again = which == "checkpointing"
-        return First(ConvGRU(case.inputs, case.hidden, batch_first=True, gradient_checkpointing=again, **kernels))
+        gru = ConvGRU(
+            case.inputs,
+            case.hidden,
+            input_kernel=case.kernel,
+            state_kernel=case.kernel,
+            batch_first=True,
+            gradient_checkpointing=which == "checkpointing",
+        )
+        return First(gru)
     layer = ConvLSTM(
         case.inputs,
         case.hidden,

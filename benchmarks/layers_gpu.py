@@ -22,7 +22,9 @@ PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat
 
 def run(*, quick: bool = False, rounds: int = 7, device: str = "cpu") -> str:
     """Measure every choice and tell it in Markdown."""
-    where, cases, rounds = torch.device(device), *((QUICK, 1) if quick else (CASES, rounds))
+    where = torch.device(device)
+    cases: tuple[Case, ...] = QUICK if quick else CASES
+    rounds = 1 if quick else rounds
     name = torch.cuda.get_device_name(where) if where.type == "cuda" else f"{platform.machine()} CPU"
     head = (
         f"`python -m benchmarks layers_gpu --device {where.type}{' --quick' * quick}`: echocast {__version__}, "
