@@ -11,6 +11,7 @@ from echocast import archive
 from echocast.archive import survey as surveys
 from echocast.archive.survey import survey
 from echocast.archive.transaction import Frame
+from echocast.parallel import Workers
 
 
 def test_a_survey_tells_what_a_store_holds(tmp_path: Path) -> None:
@@ -20,7 +21,7 @@ def test_a_survey_tells_what_a_store_holds(tmp_path: Path) -> None:
     frames[9, 0, 0] = 200.0
     kept = [n for n in range(40) if n not in (20, 21, 33)]
     paths = [example_files.netcdf(tmp_path, time=example_files.TIME + n * five, rain=frames[n : n + 1]) for n in kept]
-    archive.write(paths, tmp_path / "s.zarr")
+    archive.write(paths, tmp_path / "s.zarr", workers=Workers(processes=1))  # on a busy machine others would be started
     found = survey(tmp_path / "s.zarr", read_frames=True)
     assert (found.frames, found.missing, found.windows, found.longest_segment) == (37, 3, 0, 20)
     at = example_files.TIME + five * np.array([20, 21, 33, 33])

@@ -1,10 +1,5 @@
 """Weights of other implementations give the numbers that those implementations' equations give."""
 
-import importlib.util
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from filelock import FileLock
+from tests.nn import keras_scripts
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -304,69 +299,17 @@ def test_torchs_lstm_itself(bidirectional: bool, bias: bool) -> None:
         assert (made - want).abs().max() < 1e-10
 
 
-KERAS = """
-import json, sys
-import numpy as np
-import keras
-
-keras.config.set_floatx("float64")
-folder, cases = sys.argv[1], json.loads(sys.argv[2])
-for name, case in cases.items():
-    keras.utils.set_random_seed(3)
-    dims = case.pop("dims")
-    make = {1: keras.layers.ConvLSTM1D, 2: keras.layers.ConvLSTM2D, 3: keras.layers.ConvLSTM3D}[dims]
-    shape = (5, *(9, 8, 6)[:dims], 3)
-    layer = make(4, return_sequences=True, return_state=True, **case)
-    x = np.random.default_rng(0).normal(size=(2, *shape))
-    layer.build((2, *shape))
-    layer.set_weights([0.5 * np.random.default_rng(k).normal(size=w.shape) for k, w in enumerate(layer.get_weights())])
-    output, h, c = (np.array(keras.ops.convert_to_numpy(part)) for part in layer(x))
-    names = ["kernel", "recurrent_kernel", "bias"]
-    np.savez(f"{folder}/{name}.npz", x=x, output=output, c=c, **dict(zip(names, layer.get_weights())))
-    if name == "plain":
-        keras.Sequential([keras.Input(shape), make(4, **case), keras.layers.Flatten()]).save(f"{folder}/model.keras")
-"""
-
-KERAS_CASES: dict[str, dict[str, Any]] = {
-    "plain": {"dims": 2, "kernel_size": 3},
-    "same": {"dims": 2, "kernel_size": [3, 5], "padding": "same"},
-    "strided": {"dims": 2, "kernel_size": 3, "strides": 2},
-    "dilated": {"dims": 2, "kernel_size": 3, "dilation_rate": 2},
-    "hard": {"dims": 2, "kernel_size": 3, "recurrent_activation": "hard_sigmoid", "padding": "same"},
-    "relu": {"dims": 2, "kernel_size": 3, "activation": "relu", "padding": "same"},
-    "no_bias": {"dims": 2, "kernel_size": 3, "use_bias": False, "padding": "same"},
-    "line": {"dims": 1, "kernel_size": 3, "padding": "same"},
-    "volume": {"dims": 3, "kernel_size": 3, "padding": "same"},
-}
-
-
 @pytest.fixture(scope="module")
 def keras_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What Keras 3 itself makes of random weights, in a process of its own on its PyTorch backend."""
-    if importlib.util.find_spec("keras") is None:
-        pytest.skip("keras is not installed: it comes with the extra test")
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "keras"
-    with FileLock(f"{folder}.lock"):  # the first process that wants it makes it for all
-        if not (folder / "done").exists():
-            _run_keras(folder)
-    return folder
+    """What Keras 3 itself makes of random weights."""
+    return keras_scripts.outputs(tmp_path_factory) / "layers"
 
 
-def _run_keras(folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    environment = {**os.environ, "KERAS_BACKEND": "torch", "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-c", KERAS, str(folder), json.dumps(KERAS_CASES)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    (folder / "done").touch()
-
-
-@pytest.mark.parametrize("name", KERAS_CASES)
+@pytest.mark.parametrize("name", keras_scripts.LAYER_CASES)
 def test_keras_itself(name: str, keras_runs: Path) -> None:
     content: Mapping[str, Any] = np.load(keras_runs / f"{name}.npz")
     chosen = ("padding", "strides", "dilation_rate", "recurrent_activation", "activation")
-    hints = {key: value for key, value in KERAS_CASES[name].items() if key in chosen}
+    hints = {key: value for key, value in keras_scripts.LAYER_CASES[name].items() if key in chosen}
     weights = {key: content[key] for key in ("kernel", "recurrent_kernel", "bias") if key in content}
     layer = compat.convert("keras3", weights, **hints).layer(batch_first=True)
     output, (_, c_n) = layer(torch.from_numpy(content["x"]).movedim(-1, 2))

@@ -1,16 +1,14 @@
 """Files of other people: what is a ConvLSTM is found and gives equal outputs, what is none is named, no code is run."""
 
-import importlib.util
 import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.nn import keras_scripts
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -144,56 +142,6 @@ def test_nothing_is_unpickled_that_is_no_tensor(tmp_path: Path, monkeypatch: pyt
     assert not Path("harmed").exists()
 
 
-KERAS = """
-import sys
-import numpy as np
-import keras
-
-folder = sys.argv[1]
-keras.utils.set_random_seed(3)
-keras.mixed_precision.set_dtype_policy("mixed_float16")
-inner = keras.Sequential([keras.layers.ConvLSTM2D(4, 3, padding="same", activation="linear", name="inside")])
-layers = [
-    keras.layers.ConvLSTM2D(3, 3, padding="same", recurrent_activation="hard_sigmoid", return_sequences=True, name="a"),
-    keras.layers.BatchNormalization(),
-    keras.layers.Bidirectional(keras.layers.ConvLSTM2D(2, (1, 3), return_sequences=True), name="both"),
-    keras.layers.ConvLSTM2D(4, 3, dilation_rate=2, padding="same", go_backwards=True, return_sequences=True, name="c"),
-    inner,
-    keras.layers.Dense(2, dtype="float32"),
-]
-model = keras.Sequential([keras.Input((3, 6, 7, 2)), *layers])
-model.compile("adam", "mse")
-model.fit(np.zeros((2, 3, 6, 7, 2)), np.zeros((2, 6, 5, 2)), verbose=0)
-model.save(f"{folder}/model.keras")
-model.save(f"{folder}/model.h5")
-both = model.get_layer("both")
-sources = {
-    "a": model.get_layer("a"), "both": both.forward_layer, "both_back": both.backward_layer,
-    "c": model.get_layer("c"), "inside": inner.layers[-1],
-}
-arrays = {}
-keras.mixed_precision.set_dtype_policy("float32")
-for name, layer in sources.items():
-    config = layer.get_config() | {"return_sequences": True, "dtype": "float32", "go_backwards": False}
-    same = keras.layers.ConvLSTM2D.from_config(config)
-    weights = layer.get_weights()
-    x = np.random.default_rng(0).normal(size=(2, 4, 8, 9, weights[0].shape[-2])).astype("float32")
-    same.build(x.shape)
-    same.set_weights(weights)
-    arrays[f"{name}.x"] = x
-    arrays[f"{name}.y"] = np.array(keras.ops.convert_to_numpy(same(x)))
-np.savez(f"{folder}/expected.npz", **arrays)
-"""
-
-
-def keras_runs(code: str, *words: str) -> None:
-    if importlib.util.find_spec("keras") is None:
-        pytest.skip("keras is not installed: it comes with the extra test")
-    environment = {**os.environ, "KERAS_BACKEND": "torch", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([sys.executable, "-c", code, *words], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
 def equal_to_keras(layer: Any, expected: Any, name: str) -> None:
     output = layer.layer(batch_first=True)(torch.from_numpy(expected[f"{name}.x"]).movedim(-1, 2))[0]
     np.testing.assert_allclose(output.movedim(2, -1).detach().numpy(), expected[f"{name}.y"], atol=1e-5)
@@ -201,9 +149,7 @@ def equal_to_keras(layer: Any, expected: Any, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def keras_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("keras")
-    keras_runs(KERAS, str(folder))
-    return folder
+    return keras_scripts.outputs(tmp_path_factory) / "model"
 
 
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
@@ -230,27 +176,6 @@ def test_keras_weights_without_a_description_are_noted(keras_model: Path) -> Non
     )
 
 
-REAL = """
-import sys
-import numpy as np
-import keras
-
-path, out = sys.argv[1:]
-model = keras.saving.load_model(path, compile=False)
-arrays = {}
-for layer in model.layers:
-    if isinstance(layer, keras.layers.ConvLSTM2D):
-        same = keras.layers.ConvLSTM2D.from_config(layer.get_config() | {"return_sequences": True, "dtype": "float32"})
-        weights = layer.get_weights()
-        x = np.random.default_rng(0).normal(size=(1, 5, 12, 13, weights[0].shape[-2])).astype("float32")
-        same.build(x.shape)
-        same.set_weights(weights)
-        arrays[f"{layer.name}.x"] = x
-        arrays[f"{layer.name}.y"] = np.array(keras.ops.convert_to_numpy(same(x)))
-np.savez(out, **arrays)
-"""
-
-
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["climatetwin_convlstm_best", "climatetwin_convlstm_up"])
 def test_real_pytorch_files(name: str, data_kit: Path) -> None:
@@ -268,16 +193,21 @@ def test_real_pytorch_files(name: str, data_kit: Path) -> None:
     ("name", "layers"),
     [
         pytest.param("convlstm_vbase_masked_seed42", ["convlstm_1"], marks=pytest.mark.slow),  # less of the same
-        ("convlstm_v0_clean_masked_seed42", ["convlstm_1", "convlstm_2"]),
+        (keras_scripts.SHORTEST, ["convlstm_1", "convlstm_2"]),
     ],
 )
-def test_real_keras_files(name: str, layers: list[str], data_kit: Path, tmp_path: Path) -> None:
-    path = data_kit / "weights" / f"{name}.keras"
-    keras_runs(REAL, str(path), str(tmp_path / "expected.npz"))
+def test_real_keras_files(
+    name: str, layers: list[str], data_kit: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path, expected = data_kit / "weights" / f"{name}.keras", tmp_path / f"{name}.npz"
+    if name == keras_scripts.SHORTEST:
+        expected = keras_scripts.outputs(tmp_path_factory) / expected.name
+    else:
+        keras_scripts.run(("file", keras_scripts.FILE, str(path), str(expected)))
     search = compat.find(files.read_file(path))
     assert [layer.name for layer in search.found] == layers
     for layer in search.found:
-        equal_to_keras(layer.imported, np.load(tmp_path / "expected.npz"), layer.name)
+        equal_to_keras(layer.imported, np.load(expected), layer.name)
         assert any("mixed_float16" in note for note in layer.notes)
 
 

@@ -496,19 +496,18 @@ PATHS = {"fused": fused.always, "plain": fused.plain}
 
 
 @pytest.mark.usefixtures("as_users_run")
-@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
     ("kind", "size"), [(kind, size) for kind in KINDS for size in GRIDS if (kind, size) != ("LSTM", "large")]
 )
 @pytest.mark.parametrize("behaviour", ALL)
-def test_every_behaviour(behaviour: str, kind: str, size: str, path: str) -> None:
+def test_every_behaviour(behaviour: str, kind: str, size: str) -> None:
     case = Case(KINDS[kind], GRIDS[size] if kind != "LSTM" else ())
     outcomes = []
-    for way in {path, "plain"}:
+    for path in PATHS.values():
         torch.manual_seed(0)
-        with PATHS[way]():
+        with path():
             outcomes.append(ALL[behaviour](case))
-    for one, other in zip(outcomes[0], outcomes[-1], strict=True):
+    for one, other in zip(*outcomes, strict=True):
         torch.testing.assert_close(
             one, other, rtol=1e-3, atol=1e-4 * float(other.detach().abs().max()) if other.numel() else 0
         )

@@ -1,15 +1,12 @@
 """The cells that TensorFlow users know, transcribed from their definitions, and the LSTM's history by its switches."""
 
-import importlib.util
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.nn import keras_scripts
 from torch import Tensor
 
 from definitions import randomised
@@ -199,12 +196,7 @@ np.savez(sys.argv[1], **content)
 
 @pytest.mark.slow  # it starts Keras in a process of its own
 def test_kerass_own_recurrent_layers(tmp_path: Path) -> None:
-    if importlib.util.find_spec("keras") is None:
-        pytest.skip("keras is not installed: it comes with the extra test")
-    environment = {**os.environ, "KERAS_BACKEND": "torch", "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-c", KERAS, str(tmp_path / "k.npz")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    keras_scripts.run(("recurrent", KERAS, str(tmp_path / "k.npz")))
     content = dict(np.load(tmp_path / "k.npz"))
 
     def weights(name: str) -> list[Array]:
