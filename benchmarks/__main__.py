@@ -14,6 +14,7 @@ BENCHMARKS = (
     "everyday",
     "large",
     "layers",
+    "layers_gpu",
     "nowcast",
     "page",
     "prednet",
@@ -44,6 +45,11 @@ def make_parser() -> argparse.ArgumentParser:
         " set OMP_NUM_THREADS=1)",
     )
     parser.add_argument(
+        "--only",
+        metavar="PARTS",
+        help="of layers: inference, training, loss, memory, with commas between (default: all)",
+    )
+    parser.add_argument(
         "--rio-tiler", metavar="PYTHON", help="interpreter that has rio-tiler, which serve is then compared with"
     )
     return parser
@@ -64,6 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
         from benchmarks import drawing
 
         drawing.rio_python = given.rio_tiler
+    if given.only:
+        _choose(parser, given.what, given.only.split(","))
     module = importlib.import_module(f"benchmarks.{given.what}")
     try:
         report: str = module.run(quick=given.quick, rounds=given.rounds, device=given.device)
@@ -74,6 +82,15 @@ def main(arguments: list[str] | None = None) -> int:
         given.out.write_text(report, encoding="utf-8")
     print(report)
     return 0
+
+
+def _choose(parser: argparse.ArgumentParser, what: str, parts: list[str]) -> None:
+    from benchmarks import layers
+
+    unknown = [part for part in parts if part not in layers.GROUPS]
+    if what != "layers" or unknown:
+        parser.error(f"--only {','.join(unknown or parts)}: layers has the parts {', '.join(layers.GROUPS)}")
+    layers.only = tuple(parts)
 
 
 if __name__ == "__main__":

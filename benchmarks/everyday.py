@@ -5,13 +5,8 @@ dimensions, ConvGRU.
   ConvGRU has a second one, over [x, r h].
 """
 
-import os
-import platform
-import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -94,31 +89,14 @@ def run(*, quick: bool = False, rounds: int = 7, device: str = "cpu") -> str:
     cases, rounds = (QUICK, 1) if quick else (CASES, rounds)
     report = [
         "# Recurrent layers: shapes of every day",
-        f"`python -m benchmarks everyday{' --quick' * quick}{' --cpu-time' * _is_of_processor()}`: "
+        f"`python -m benchmarks everyday{' --quick' * quick}{' --cpu-time' * timing.is_of_processor()}`: "
         f"echocast {__version__}, torch {torch.__version__}, "
-        f"{_processor()} with {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads, "
-        f"{rounds} turns, 32 bits. Milliseconds{_of_what()}: median (quartiles).",
+        f"{timing.processor()}, {torch.get_num_threads()} threads, "
+        f"{rounds} turns, 32 bits. Milliseconds{timing.of_what()}: median (quartiles).",
         (__doc__ or "").partition("\n\n")[2].strip(),
         _table(cases, rounds, torch.device(device)),
     ]
     return "\n\n".join(report) + "\n"
-
-
-def _processor() -> str:
-    """The processor's name, where the system tells it."""
-    told = Path("/proc/cpuinfo")
-    named = re.search(r"model name\s*:\s*(.+)", told.read_text()) if told.exists() else None
-    return named[1].strip() if named else f"{platform.machine()} CPU"
-
-
-def _of_what() -> str:
-    """What is measured, beside the clock's time, and how much else the machine had to do."""
-    load = f" (load {os.getloadavg()[0]:.0f} on {os.cpu_count()} processors)" if hasattr(os, "getloadavg") else ""
-    return " of the processor's time" + load if _is_of_processor() else load
-
-
-def _is_of_processor() -> bool:
-    return timing.clock is time.process_time
 
 
 def _table(cases: tuple[Case, ...], rounds: int, where: torch.device) -> str:

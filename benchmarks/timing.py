@@ -1,10 +1,16 @@
 """Times measured by turns, so that whatever slows the machine slows all candidates alike."""
 
 import math
+import os
+import platform
+import re
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+import torch
 
 
 @dataclass(frozen=True)
@@ -51,3 +57,22 @@ def _spread(times: list[float]) -> Spread:
 def geometric_mean(ratios: list[float]) -> float:
     """The mean of ratios that treats twice and half alike."""
     return statistics.geometric_mean(ratios)
+
+
+def is_of_processor() -> bool:
+    """Whether the processor's time is measured, in place of the clock's."""
+    return clock is time.process_time
+
+
+def of_what() -> str:
+    """What is measured, beside the clock's time, and how much else the machine had to do."""
+    load = f" (load {os.getloadavg()[0]:.0f} on {os.cpu_count()} processors)" if hasattr(os, "getloadavg") else ""
+    return " of the processor's time" + load if is_of_processor() else load
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it, and the instructions that PyTorch uses."""
+    told = Path("/proc/cpuinfo")
+    named = re.search(r"model name\s*:\s*(.+)", told.read_text()) if told.exists() else None
+    name = named[1].strip() if named else f"{platform.machine()} CPU"
+    return f"{name} with {torch.backends.cpu.get_cpu_capability()}"

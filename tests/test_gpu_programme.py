@@ -35,6 +35,13 @@ def test_each_part_runs_and_goes_on_another_day(tmp_path: Path) -> None:
     assert (tmp_path / "two" / "lagrangian.safetensors").exists()
 
 
+@pytest.mark.slow  # a process for each figure of memory
+def test_layers_are_measured_too(tmp_path: Path) -> None:
+    told = dry_run(tmp_path, "--parts", "layers", "--minutes", "60")["layers"]
+    assert "channels-last" in told["choices"]
+    assert "## Training step" in told["report"]
+
+
 def test_rates_survive_their_eight_bits(monkeypatch) -> None:
     monkeypatch.syspath_prepend(str(PROGRAMME))
     import pack  # type: ignore[import-not-found]

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 from benchmarks.__main__ import BENCHMARKS, main
-from benchmarks.layers import CASES, QUICK, Case, _peak, build
+from benchmarks.layers_cases import CASES, QUICK, Case, build
+from benchmarks.layers_memory import measured
 from benchmarks.timing import by_turns, geometric_mean
 
 import benchmarks
-from benchmarks import keras_times, prednet, scale_worker
+from benchmarks import keras_times, layers, layers_loss, prednet, scale_worker
 from echocast.models.prednet import PredNet
 from echocast.nn import compat
 
@@ -89,11 +90,45 @@ def test_what_cannot_be_measured_is_refused(capsys: pytest.CaptureFixture[str]) 
     assert set(BENCHMARKS) < files
 
 
+def test_parts_by_themselves(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(layers, "only", layers.GROUPS)
+    monkeypatch.setattr(keras_times, "BACKENDS", {})
+    assert main(["layers", "--quick", "--only", "inference,loss"]) == 0
+    text = capsys.readouterr().out
+    assert [line for line in text.splitlines() if line.startswith("## ")] == ["## Inference", f"## {layers_loss.TITLE}"]
+    assert "`python -m benchmarks layers --quick --only inference,loss`" in text
+    for words in (["layers", "--only", "coffee"], ["everyday", "--only", "memory"]):
+        with pytest.raises(SystemExit):
+            main(words)
+        assert "layers has the parts inference, training, loss, memory" in capsys.readouterr().err
+
+
+def test_bfloat16_is_left_out_where_no_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(layers, "only", ("inference",))
+    monkeypatch.setattr(keras_times, "BACKENDS", {})
+    for capability, told in (("AVX2", 1), ("AVX512", 0)):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda name=capability: name)
+        assert main(["layers", "--quick"]) == 0
+        text = capsys.readouterr().out
+        assert text.count("This processor has no instructions for bfloat16") == told
+        assert text.count("- bf16: geometric mean") == 1 - told
+        assert "- bf16 against the usual loop in fp32: geometric mean" in text
+
+
 def test_everyday_shapes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["everyday", "--quick"]) == 0
     text = capsys.readouterr().out
     assert "| ConvGRU T=2 B=1 1->4 k3 4x4x4 |" in text
     assert text.count("geometric mean of the ratios") == 2
+
+
+def test_choices_on_a_gpu_run_dry(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["layers_gpu", "--quick"]) == 0
+    text = capsys.readouterr().out
+    assert text.count("| T=3 B=1 2->4 3x3 8x8, training | ") == 3
+    assert " CPU, 1 turns" in text
 
 
 @pytest.mark.slow  # writes and reads two stores
@@ -124,7 +159,7 @@ def test_scale_tells_time_and_memory_by_length(tmp_path: Path) -> None:
 @pytest.mark.slow  # a process starts beside half a gigabyte
 def test_a_process_that_is_measured_does_not_count_its_parents_memory() -> None:
     hoard = np.ones(2**27)
-    grown = _peak(Case(3, 1, 1, 8, 3, 64), "echocast", "fp32", "inference", torch.device("cpu"))
+    grown = measured(Case(3, 1, 1, 8, 3, 64), "echocast", "fp32", "inference", torch.device("cpu"))
     assert hoard.nbytes > 2**29
     assert 0 < grown < 500
 

@@ -517,15 +517,25 @@ def test_large_cases_take_the_fused_path_by_themselves() -> None:
     layer = Case(ConvLSTM, GRIDS["large"]).layer()
     weights = layer.cells[0].weights()
     state = (torch.zeros(BATCH, HIDDEN, *GRIDS["large"]),) * 2
-    assert layer.cells[0]._fuses(None, state, weights)
-    assert not layer.cells[0]._fuses(None, tuple(part[..., :6, :6] for part in state), weights)
+    assert layer.cells[0]._fuses(None, state, weights, STEPS)
+    assert not layer.cells[0]._fuses(None, tuple(part[..., :6, :6] for part in state), weights, STEPS)
 
 
-def test_a_gru_takes_the_fused_path_where_tiles_and_channels_are_many() -> None:
-    for hidden, kernel, grid, expected in ((32, 3, 32, True), (8, 3, 32, False), (32, 7, 32, False), (64, 5, 9, False)):
+def test_small_cases_take_it_where_there_are_tiles_and_in_inference_before_training() -> None:
+    layer = ConvLSTM(1, 8)
+    state, weights = (torch.zeros(1, 8, 32, 32),) * 2, layer.cells[0].weights()
+    assert not layer.cells[0]._fuses(None, state, weights, 20)
+    with torch.no_grad():
+        assert layer.cells[0]._fuses(None, state, weights, 20)
+        assert not layer.cells[0]._fuses(None, state, weights, 3)
+        assert not layer.cells[0]._fuses(None, tuple(part[..., :16] for part in state), weights, 20)
+
+
+def test_a_gru_takes_the_fused_path_where_there_are_tiles() -> None:
+    for hidden, kernel, grid, expected in ((32, 3, 32, True), (4, 3, 16, False), (32, 7, 32, False), (64, 5, 9, False)):
         layer = ConvGRU(hidden, hidden, input_kernel=kernel, state_kernel=kernel)
         state = (torch.zeros(BATCH, hidden, grid, grid),)
-        assert layer.cells[0]._fuses(None, state, layer.cells[0].weights()) is expected
+        assert layer.cells[0]._fuses(None, state, layer.cells[0].weights(), 20) is expected
 
 
 def test_paths_are_chosen_by_each_thread() -> None:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from definitions import randomised
 from echocast.nn import ConvLSTM, ConvLSTMCell, fused, torch_internals
-from echocast.nn.fused import compiler, lanes, winograd
+from echocast.nn.fused import compiler, convolutions, lanes, winograd
 from echocast.nn.fused.buffers import bordered, inner
 from echocast.nn.fused.convolutions import choose
 from echocast.nn.fused.geometry import TILE
@@ -121,6 +121,21 @@ def test_bfloat16_is_as_close_to_the_truth_as_the_plain_path() -> None:
     assert {output.dtype, h.dtype, c.dtype} == {torch.bfloat16}
     with fused.plain():
         torch.testing.assert_close(low(x.bfloat16())[0], output, rtol=0, atol=0.03)
+
+
+def test_where_a_processor_has_no_bfloat16_it_is_convolved_in_32_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x = randomised(ConvLSTM(3, 8, dims=1), scale=0.1), torch.randn(4, 2, 3, 12)
+    found = []
+    for has, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(convolutions, "has_bf16", lambda has=has: has)
+        assert choose(layer.cells[0].weight_h[..., None], (12, 1), torch.bfloat16, keep=True).weight.dtype == dtype
+        with torch.autocast("cpu", torch.bfloat16):
+            output, (_, c) = layer(x)
+        assert (output.dtype, c.dtype) == (torch.bfloat16, torch.float32)
+        gradients = torch.autograd.grad(output.float().pow(2).sum() + c.sum(), list(layer.parameters()))
+        found.append([output.float(), c, *gradients])
+    for one, other in zip(*found, strict=True):
+        assert (one - other).abs().max() <= 2**-5 * other.abs().max()
 
 
 @pytest.mark.parametrize("grid", [(96, 1000), (400, 248), (8, 12288)])

@@ -44,7 +44,7 @@ def agree(made: list[Tensor], expected: list[Tensor], rtol: float) -> None:
 
 def fuses(layer: ConvGRU, state: Tensor) -> bool:
     cell: Any = layer.cells[0]
-    return bool(cell._fuses(None, (state[0],), cell.weights()))
+    return bool(cell._fuses(None, (state[0],), cell.weights(), 20))
 
 
 @pytest.mark.parametrize(("dims", "space"), [(1, (9,)), (2, (7, 6)), (2, (8, 12)), (3, (4, 3, 5))])

@@ -43,8 +43,6 @@ class Cell(nn.Module):
     gates: int
     num_states: ClassVar[int] = 2
     """Tensors of the state: 2 for ``(h, c)``, 1 for ``h``."""
-    fused_overhead: ClassVar[float] = 1.0
-    """How much larger a time step must be than a ConvLSTM's to gain by the fused path."""
     fuses_tiles_only: ClassVar[bool] = False
     """Whether the fused path gains by Winograd's filtering alone."""
     told: str | None = None
@@ -155,7 +153,7 @@ class Cell(nn.Module):
             return hidden, self._told(last)
         frame = None if frames is None else frames[0]
         drops = dropout is not None and dropout.h is not None
-        stream = None if drops or torch.is_grad_enabled() else self.streaming(old, frames)
+        stream = None if drops or torch.is_grad_enabled() else self.streaming(old, frames, 1)
         if stream is not None:
             stream.advance(frame)
             return self._told(stream.state())
@@ -239,7 +237,7 @@ class Cell(nn.Module):
     ) -> tuple[Tensor, CellState]:
         """All hidden states (time, batch, hidden, *space) and the last state."""
         dropped = dropout is not None and dropout.h is not None
-        if mask is not None or dropped or not self._fuses(x, state, weights):
+        if mask is not None or dropped or not self._fuses(x, state, weights, steps):
             return self._plain_sequence(x, state, steps, mask, dropout, weights)
         with fused.careful(x, state[0]):
             layer = self._fused_layer(state, weights)
@@ -318,28 +316,31 @@ class Cell(nn.Module):
             of_kind and self._has_a_fused_form(state, weights) and self._products(state, weights) >= fused.MIN_PRODUCTS
         )
 
-    def streaming(self, state: CellState, x: Tensor | None) -> StreamingLayer | None:
+    def streaming(self, state: CellState, x: Tensor | None, steps: int) -> StreamingLayer | None:
         """This layer from `state` on, frame by frame, if there is a fast way for inputs like `x`; without gradients.
 
         Args:
             state: the initial one.
-            x: (time, batch, channel, *space), all that will come, or None without input.
+            x: (time, batch, channel, *space), all that will come or a part of it, or None without input.
+            steps: number of time steps that will come.
         """
         weights = self.weights()
-        if not self._fuses(x, state, weights):
+        if not self._fuses(x, state, weights, steps):
             return None
         with fused.careful(x, state[0]):
             return self._fused_layer(state, weights).streaming(
                 None if x is None else lambda frame: self.input_gates(frame, weights)
             )
 
-    def _fuses(self, x: Tensor | None, state: CellState, weights: CellWeights) -> bool:
+    def _fuses(self, x: Tensor | None, state: CellState, weights: CellWeights, steps: int) -> bool:
         space, kernel = state[0].shape[2:], weights.h.shape[2:]
         if not self._has_a_fused_form(state, weights):
             return False
-        if not fused.gains(kernel, space, learns=torch.is_grad_enabled(), tiles_only=self.fuses_tiles_only):
+        learns = torch.is_grad_enabled()
+        if not fused.gains(kernel, space, learns=learns, tiles_only=self.fuses_tiles_only):
             return False
-        return fused.takes(*weights, *state, x, products=self._products(state, weights))
+        products = fused.gained(self._products(state, weights), kernel, space, steps, learns=learns)
+        return fused.takes(*weights, *state, x, products=products)
 
     def _has_a_fused_form(self, state: CellState, weights: CellWeights) -> bool:
         """Whether the fused path knows such a cell, whatever its size."""
@@ -350,9 +351,9 @@ class Cell(nn.Module):
         raise NotImplementedError
 
     def _products(self, state: CellState, weights: CellWeights) -> int:
-        """Multiplications per time step, as many as weigh as much as a ConvLSTM's."""
+        """Multiplications per time step."""
         h, of_input = state[0], 0 if weights.x is None else weights.x.numel()
-        return int(h.shape[0] * math.prod(h.shape[2:]) * (weights.h.numel() + of_input) / self.fused_overhead)
+        return int(h.shape[0] * math.prod(h.shape[2:]) * (weights.h.numel() + of_input))
 
     @property
     def _joins_input(self) -> bool:

@@ -46,7 +46,6 @@ class ConvGRUCell(Cell):
 
     gates: int = 3
     num_states: ClassVar[int] = 1
-    fused_overhead: ClassVar[float] = 4.0
     fuses_tiles_only: ClassVar[bool] = True
 
     def __init__(

@@ -224,7 +224,7 @@ class RecurrentLayers(nn.Module, Generic[C]):
         valid = valid_steps(lengths, mask, steps=count, batch=h.shape[0], device=h.device, batch_first=self.batch_first)
         training = torch.is_grad_enabled() and ((frames is not None and frames.requires_grad) or _learns(self, begin))
         if not training and valid is None and not all_layers:
-            streams = self._streams(frames, begin)
+            streams = self._streams(frames, begin, count)
             if streams:
                 output, last = _stream(streams, frames, count, wants_output=wants_output)
                 return ([] if output is None else [output]), last, layout
@@ -247,7 +247,7 @@ class RecurrentLayers(nn.Module, Generic[C]):
             )
         return steps
 
-    def _streams(self, x: Tensor | None, begin: list[CellState]) -> list[StreamingLayer]:
+    def _streams(self, x: Tensor | None, begin: list[CellState], steps: int) -> list[StreamingLayer]:
         """All layers frame by frame, if each has a fast way; none where a dropout or a hook wants whole sequences."""
         cells: list[C] = self._all_cells()
         found: list[StreamingLayer] = []
@@ -257,7 +257,7 @@ class RecurrentLayers(nn.Module, Generic[C]):
         with ExitStack() as stack:
             seen = x
             for cell, old in zip(cells, begin, strict=True):
-                stream = cell.streaming(old, seen)
+                stream = cell.streaming(old, seen, steps)
                 if stream is None:
                     return []
                 if not found and x is not None:

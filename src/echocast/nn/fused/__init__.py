@@ -35,6 +35,7 @@ __all__ = [
     "careful",
     "copy",
     "direct",
+    "gained",
     "gains",
     "make_gru_layer",
     "make_layer",
@@ -56,7 +57,7 @@ def takes(*tensors: Tensor | None, products: int) -> bool:
 
     Args:
         tensors: all that the layer computes with, weights too; None where it has none.
-        products: multiplications per time step.
+        products: multiplications per time step, or so many as gain as much; see `gained`.
     """
     if torch_internals.is_recorded():
         return False
@@ -78,6 +79,11 @@ def gains(kernel: Sequence[int], space: Sequence[int], *, learns: bool, tiles_on
     if torch_internals.is_recorded():  # it cannot read the switches
         return False
     return switches.min_products() == 0 or geometry.gains(kernel, space, learns=learns, tiles_only=tiles_only)
+
+
+def gained(products: int, kernel: Sequence[int], space: Sequence[int], steps: int, *, learns: bool) -> int:
+    """So many products of a time step as `takes` is to be told: `MIN_PRODUCTS` where the fused path begins to gain."""
+    return products * MIN_PRODUCTS // geometry.least(kernel, space, steps, learns=learns)
 
 
 def careful(*tensors: Tensor | None) -> AbstractContextManager[None]:

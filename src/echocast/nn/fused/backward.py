@@ -10,6 +10,7 @@ from echocast.nn.fused import kernels
 from echocast.nn.fused.buffers import F32, bordered, by_step, empty, grid, inner, rows
 from echocast.nn.fused.compiler import block_rows
 from echocast.nn.fused.convolutions import Convolution, choose
+from echocast.nn.fused.tiled import Scratch
 from echocast.nn.fused.turned import to_first, to_last
 from echocast.nn.fused.weights import Weights
 
@@ -21,6 +22,11 @@ def together(batch: int, image: int) -> int:
     """How many images go together, evenly, whose gates have `image` bytes in a time step."""
     groups = -(-batch // max(1, WEIGHT_BYTES // image))
     return -(-batch // groups)
+
+
+def at_once(convolution: Convolution, images: int) -> int:
+    """How many of so many images a convolution takes at a time: to collect more would cost memory, and save nothing."""
+    return int(convolution.parts(images)[0][0].stop)
 
 
 class Backward:
@@ -50,15 +56,17 @@ class Backward:
         image = gates[0, 0].numel() * gates.element_size()
         self.batch = batch if x_gates else together(batch, image)
         self._groups = [slice(b, min(b + self.batch, batch)) for b in range(0, batch, self.batch)]
-        self.chunk = steps if x_gates else max(1, min(self.segment, WEIGHT_BYTES // (self.batch * image)))
-
         self.shown = 0 if like is None else self.inputs
-        scratch: dict[int, Tensor] = {}
+        scratch = Scratch()
         whole = part = choose(weights.joined(), space, self.dtype, keep=True, scratch=scratch)
         if self.shown < self.inputs:  # the input's gradient is not needed
             part = choose(weights.h.detach(), space, self.dtype, keep=True, scratch=scratch)
         self.to_images: Convolution = part
         self.weight = whole.weight_gradient()
+        most = min(
+            self.segment, WEIGHT_BYTES // (self.batch * image), at_once(whole, self.segment * self.batch) // self.batch
+        )
+        self.chunk = steps if x_gates else max(1, most)
         border = whole.border
         self._border = border
         self._all_dgates = bordered(self.chunk * self.batch, whole.room, 4 * self.hidden, border, self.dtype)

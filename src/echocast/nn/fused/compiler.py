@@ -83,7 +83,11 @@ class Kernel:
     def __call__(
         self, tensors: Mapping[str, Tensor], *, rows: int, width: int, image: tuple[int, int] = (1, 1)
     ) -> None:
-        """Run over `rows` rows of `width` channels.
+        """Run over `rows` rows of `width` channels; see `bind`."""
+        self.bind(tensors, rows=rows, width=width, image=image)()
+
+    def bind(self, tensors: Mapping[str, Tensor], *, rows: int, width: int, image: tuple[int, int] = (1, 1)) -> "Call":
+        """A call over `rows` rows of `width` channels, packed once and to be run as often as is wanted.
 
         Args:
             tensors: by name, channels adjacent: (row, channel), (plane, row, channel), or for a ``grid`` (image, line,
@@ -93,16 +97,37 @@ class Kernel:
             image: lines and columns of one image, for tensors seen as ``pixel`` or ``grid``.
         """
         per_block = block_rows(rows, width)
-        context = [width, image[1], image[0] * image[1], rows, per_block]
+        context, places = [width, image[1], image[0] * image[1], rows, per_block], {}
         for name, seen in self.tensors.items():
-            tensor = tensors[name]
+            tensor, places[name] = tensors[name], len(context)
             if seen.at == "grid":
                 context += [tensor.data_ptr(), *tensor.stride()[:3]]
             else:
                 plane = tensor.stride(0) if tensor.dim() == 3 else width
                 context += [tensor.data_ptr(), tensor.stride(-2), plane, 0]
-        packed = (ctypes.c_int64 * len(context))(*context)
-        call(self.address(width), -(-rows // per_block), packed)
+        return Call(self.address(width), -(-rows // per_block), context, places, kept=(self, dict(tensors)))
+
+
+class Call:
+    """A kernel with its tensors; see `Kernel.bind`.
+
+    Args:
+        address: of the machine code.
+        parts: that the rows are cut into.
+        context: what the machine code is given.
+        places: where the address of each tensor stands in it.
+        kept: what must live as long as this.
+    """
+
+    def __init__(self, address: int, parts: int, context: list[int], places: dict[str, int], *, kept: object) -> None:
+        self._address, self._parts, self._places, self._kept = address, parts, places, kept
+        self._packed = (ctypes.c_int64 * len(context))(*context)
+
+    def __call__(self, **moved: Tensor) -> None:
+        """Run; `moved` are tensors in the place of those that were bound, which lie in memory as those do."""
+        for name, tensor in moved.items():
+            self._packed[self._places[name]] = tensor.data_ptr()
+        call(self._address, self._parts, self._packed)
 
 
 def check_processor() -> None:
@@ -128,10 +153,14 @@ def check_threads() -> None:
 def call(address: int, parts: int, context: Any) -> None:
     """Run a compiled ``function(begin, end, context)`` over `parts` parts, on PyTorch's threads."""
     if parts == 1 or (parallel := parallel_for()) is None:
-        function = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)(address)
-        function(0, parts, ctypes.addressof(context))
+        _function(address)(0, parts, ctypes.addressof(context))
     else:
         parallel(0, parts, 1, address, ctypes.addressof(context))
+
+
+@cache
+def _function(address: int) -> Any:
+    return ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)(address)
 
 
 def block_rows(rows: int, width: int) -> int:

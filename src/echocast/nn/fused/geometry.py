@@ -7,6 +7,8 @@
 import math
 from collections.abc import Sequence
 
+from echocast.nn.fused.switches import MIN_PRODUCTS
+
 TILE = 4
 """Pixels along each side of a tile of Winograd's filtering."""
 
@@ -16,8 +18,25 @@ KERNELS = (3, 5)
 _MOST_BORDER = 1.5
 """How many times as many pixels whole tiles may have as the grid has."""
 
+_FOR_ONE_STEP, _FOR_A_SEQUENCE, _LEAST = 500_000_000, 80_000_000, 2_000_000
+"""Products from which on tiles pay: for a single time step, shared by a sequence's, and at least in each of them."""
+
 _LARGEST_KERNEL = 25
 """Taps of the largest kernel with which a time step as one pass gains more than the library's convolution loses."""
+
+Part = tuple[slice, ...]
+"""Some of the images, or some lines (along the first axis of space) of one."""
+
+Blocks = Sequence[tuple[slice, slice]]
+"""Parts of a weight: channels of the images, and channels of the results that they give."""
+
+WHOLE: Blocks = ((slice(None), slice(None)),)
+
+
+def strips(images: int, lines: int, strip: int) -> list[Part]:
+    """So many lines at a time of each image."""
+    starts = range(0, lines, strip)
+    return [(slice(b, b + 1), slice(r, min(r + strip, lines))) for b in range(images) for r in starts]
 
 
 def whole(space: Sequence[int]) -> tuple[int, ...]:
@@ -40,3 +59,19 @@ def gains(kernel: Sequence[int], space: Sequence[int], *, learns: bool, tiles_on
     if tiles_only or tiles(kernel, space):
         return tiles(kernel, space)
     return len(kernel) < 3 and math.prod(kernel) <= _LARGEST_KERNEL and not (len(kernel) == 1 and learns)
+
+
+def least(kernel: Sequence[int], space: Sequence[int], steps: int, *, learns: bool) -> int:
+    """Products per time step from which on the fused path is the faster one: with tiles few, if there are time steps
+    enough to share what is prepared once per sequence.
+
+    >>> [least((3, 3), (32, 32), steps, learns=False) for steps in (1, 2, 4, 20)]
+    [500000000, 10000000, 5000000, 2000000]
+    >>> [least((3, 3), (32, 32), steps, learns=True) for steps in (1, 2, 4, 20)]
+    [500000000, 10000000, 10000000, 4000000]
+    """
+    if not tiles(kernel, space):
+        return MIN_PRODUCTS
+    if steps == 1:
+        return _FOR_ONE_STEP
+    return min(max(_FOR_A_SEQUENCE // (steps if learns else steps**2), _LEAST), MIN_PRODUCTS)

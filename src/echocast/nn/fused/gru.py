@@ -15,10 +15,13 @@ from torch import Tensor
 
 from echocast.nn.fused import again, gru_kernels, switches
 from echocast.nn.fused.buffers import bordered, channels_last, empty, frames, grid, inner, rows, within
-from echocast.nn.fused.convolutions import Convolution, Part, choose
+from echocast.nn.fused.compiler import Call, Kernel
+from echocast.nn.fused.convolutions import Convolution, choose
+from echocast.nn.fused.geometry import Part
 from echocast.nn.fused.gru_backward import Backward
 from echocast.nn.fused.gru_weights import GruWeights
 from echocast.nn.fused.recurrence import XGates, finite, no_autocast, segment_of
+from echocast.nn.fused.tiled import Scratch
 from echocast.nn.fused.turned import to_first, to_last
 
 
@@ -53,10 +56,11 @@ class Stepper:
     def __init__(self, weights: GruWeights, h: Tensor, *, keep: bool = False, x_gates: bool = False) -> None:
         self.hidden, self.inputs, self.after = weights.hidden, weights.inputs, weights.after
         self.batch, self.space, self._keep = h.shape[0], tuple(h.shape[2:]), keep
-        self.initial = channels_last(h, torch.float32)
+        self.state = channels_last(h, torch.float32).clone()
+        """The hidden state, (batch, *space, hidden), which the next time step overwrites."""
         self.kept = 4 if self.after else 3
         """Values for each channel that the backward pass needs of a time step."""
-        scratch: dict[int, Tensor] = {}
+        scratch = Scratch()
         self._convolutions = [
             choose(kernel, self.space, torch.float32, keep=keep, scratch=scratch, blocks=weights.blocks)
             for kernel in weights.kernels()
@@ -85,19 +89,16 @@ class Stepper:
             of_each = zip(weights.seen, convolutions, strict=True)
             self._buffers.append([within(buffer, border, one.border)[..., seen] for seen, one in of_each])
             self._inner.append(inner(buffer, border, self.space))
-        self._inner[0][..., : self.hidden] = self.initial
-        self._scratch = None if self._keep or self.after else torch.empty_like(self.initial)
+        self._inner[0][..., : self.hidden] = self.state
+        self._calls: list[dict[tuple[int, int], Call]] = [{} for _ in range(count)]
+        self._scratch = None if self._keep or self.after else torch.empty_like(self.state)
 
     @no_autocast
-    def advance(
-        self, x: Tensor | None, old: Tensor, out: Tensor, *, x_gates: Tensor | None = None, kept: Tensor | None = None
-    ) -> None:
-        """One time step.
+    def advance(self, x: Tensor | None, *, x_gates: Tensor | None = None, kept: Tensor | None = None) -> None:
+        """One time step, from `state` to `state`.
 
         Args:
             x: the input, (batch, channel, *space), or `x_gates`, what it adds to the gates.
-            old: the hidden state, (batch, *space, hidden).
-            out: the new one goes here, which may be where the old one is.
             kept: what the backward pass needs goes here, (batch, *space, 3 or 4 hidden).
         """
         reads, here = self._buffers[0], self._inner[0]
@@ -105,52 +106,47 @@ class Stepper:
             to_last(here[..., self.hidden : self.hidden + self.inputs], x)
         x_rows = None if x_gates is None else channels_last(x_gates, torch.float32)
         if self.after:
-            self._buffers.reverse()
-            self._inner.reverse()
-            self._advance_after(reads[0], old, out, x_rows, kept)
-        else:
-            self._advance_before(reads, old, out, x_rows, self._scratch if kept is None else kept)
+            for each in (self._buffers, self._inner, self._calls):
+                each.reverse()
+            self._half(0, self._step, reads[0], self._inner[0][..., : self.hidden], x_rows, kept)
+            return
+        kept = self._scratch if kept is None else kept
+        self._half(0, self._gates, reads[0], here[..., -self.hidden :], x_rows, kept)
+        self._half(1, self._state, reads[1], here[..., : self.hidden], x_rows, kept)
 
-    def _advance_after(
-        self, reads: Tensor, old: Tensor, out: Tensor, x_rows: Tensor | None, kept: Tensor | None
+    def _half(
+        self,
+        number: int,
+        kernel: Kernel,
+        reads: Tensor,
+        writes: Tensor,
+        x_rows: Tensor | None,
+        kept: Tensor | None,
     ) -> None:
-        (convolution,), writes = self._convolutions, self._inner[0][..., : self.hidden]
-        for part in convolution.parts(self.batch):
-            tensors = self._seen(convolution, reads, part, self._biases[0], x_rows)
-            tensors |= {"h": rows(old[part]), "new": rows(out[part]), "next": grid(writes[part])}
+        """A convolution, from `reads`, and what follows it, to `writes`."""
+        convolution, bias, calls = self._convolutions[number], self._biases[number], self._calls[0]
+        for k, part in enumerate(convolution.parts(self.batch)):
+            moved = {"raw": convolution.forward(reads, part, bias)}
+            if x_rows is not None:
+                moved["x_gates"] = x_rows[part]
             if kept is not None:
-                tensors["gates"] = rows(kept[part])
-            if self._candidate_bias is not None:
-                tensors["bias"] = self._candidate_bias
-            self._run(self._step, tensors)
+                moved["gates"] = kept[part]
+            if (number, k) not in calls:
+                calls[number, k] = self._bind(kernel, convolution, part, moved, writes)
+            calls[number, k](**moved)
 
-    def _advance_before(
-        self, reads: list[Tensor], old: Tensor, out: Tensor, x_rows: Tensor | None, kept: Tensor | None
-    ) -> None:
-        if kept is None:
-            raise TypeError("the gates of a time step need a place")
-        (first, second), n = self._convolutions, self.hidden
-        reset, state = self._inner[0][..., -n:], self._inner[0][..., :n]
-        for part in first.parts(self.batch):
-            tensors = self._seen(first, reads[0], part, self._biases[0], x_rows)
-            tensors |= {"h": rows(old[part]), "gates": rows(kept[part]), "next": grid(reset[part])}
-            self._run(self._gates, tensors)
-        for part in second.parts(self.batch):
-            tensors = self._seen(second, reads[1], part, self._biases[1], x_rows)
-            tensors |= {"h": rows(old[part]), "gates": rows(kept[part])}
-            tensors |= {"new": rows(out[part]), "next": grid(state[part])}
-            self._run(self._state, tensors)
-
-    def _seen(
-        self, convolution: Convolution, reads: Tensor, part: Part, bias: Tensor | None, x_rows: Tensor | None
-    ) -> dict[str, Tensor]:
-        raw = convolution.forward(reads, part, bias)
-        tensors = {"raw": grid(raw) if convolution.wide else rows(raw)}
-        return tensors if x_rows is None else tensors | {"x_gates": rows(x_rows[part])}
-
-    def _run(self, kernel: gru_kernels.Kernel, tensors: dict[str, Tensor]) -> None:
+    def _bind(
+        self, kernel: Kernel, convolution: Convolution, part: Part, moved: dict[str, Tensor], writes: Tensor
+    ) -> Call:
+        """What follows the convolution of a part, for all time steps; what has moved until then is given to each."""
+        tensors = {name: rows(tensor) for name, tensor in moved.items() if name != "raw"}
+        state = rows(self.state[part])
+        tensors |= {"raw": grid(moved["raw"]) if convolution.wide else rows(moved["raw"]), "h": state, "new": state}
+        tensors["next"] = grid(writes[part])
+        if self._candidate_bias is not None:
+            tensors["bias"] = self._candidate_bias
         image = tensors["next"].shape[1], tensors["next"].shape[2]
-        kernel(tensors, rows=len(tensors["h"]), width=self.hidden, image=image)
+        return kernel.bind(tensors, rows=len(state), width=self.hidden, image=image)
 
 
 class _Recurrence(torch.autograd.Function):
@@ -163,14 +159,14 @@ class _Recurrence(torch.autograd.Function):
         weights = GruWeights(weight_x, weight_h, bias, own, after)
         stepper = Stepper(weights, h, keep=True, x_gates=x_gates is not None)
         shape, hidden = (stepper.batch, *stepper.space), stepper.hidden
-        state, marks, segment = stepper.initial.clone(), [], segment_of(steps)
+        state, marks, segment = stepper.state, [], segment_of(steps)
         output = frames(x if x_gates is None else x_gates, (steps, len(h), hidden, *stepper.space), torch.float32)
         kept = empty((steps, *shape, stepper.kept * hidden), torch.float32)
         for t in range(steps):
             if t and t % segment == 0:
                 marks.append(state.clone())
             frame, gates = (None if one is None else one[t] for one in (x, x_gates))
-            stepper.advance(frame, state, state, x_gates=gates, kept=kept[t])
+            stepper.advance(frame, x_gates=gates, kept=kept[t])
             to_first(output[t], state)
         ctx.save_for_backward(x, h, weight_x, weight_h, bias, own, kept, *marks)
         ctx.steps, ctx.after, ctx.compute, ctx.x_gates = steps, after, compute, x_gates is not None

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from echocast.nn.fused import gru_kernels
-from echocast.nn.fused.backward import WEIGHT_BYTES, together
+from echocast.nn.fused.backward import WEIGHT_BYTES, at_once, together
 from echocast.nn.fused.buffers import F32, bordered, by_step, empty, grid, inner, rows
 from echocast.nn.fused.convolutions import Convolution, choose
 from echocast.nn.fused.gru_weights import GruWeights
+from echocast.nn.fused.tiled import Scratch
 from echocast.nn.fused.turned import to_first, to_last
 
 
@@ -37,7 +38,7 @@ class Backward:
         self.segment = max(1, round(math.sqrt(steps)))
         self.weights_of, self.inputs, self.x_gates = weights, weights.inputs, x_gates
         self.shown = 0 if like is None else self.inputs
-        scratch: dict[int, Tensor] = {}
+        scratch = Scratch()
 
         def chosen(of: GruWeights) -> list[Convolution]:
             return [
@@ -54,7 +55,12 @@ class Backward:
         image = math.prod(space) * gates * hidden * 4
         self.batch = batch if x_gates else together(batch, image)
         self._groups = [slice(b, min(b + self.batch, batch)) for b in range(0, batch, self.batch)]
-        self.chunk = steps if x_gates else max(1, min(steps, WEIGHT_BYTES // (self.batch * image)))
+        most = min(
+            steps,
+            WEIGHT_BYTES // (self.batch * image),
+            min(at_once(one, steps * self.batch) for one in whole) // self.batch,
+        )
+        self.chunk = steps if x_gates else max(1, most)
         self._all_states = empty((self.segment, self.batch, *space, hidden), torch.float32)
         self._border, room = whole[0].border, whole[0].room
         count = self.chunk * self.batch

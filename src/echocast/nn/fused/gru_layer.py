@@ -49,14 +49,13 @@ class GruLayer:
             made = train(x, again, self._h, weights, steps)
         else:
             stepper = Stepper(weights, self._h, x_gates=gates is not None)
-            h = stepper.initial.clone()
             shape = steps, stepper.batch, stepper.hidden, *stepper.space
             output = frames(x if gates is None else gates, shape, torch.float32)
             for t in range(steps):
                 frame, of_input = (None if one is None else one[t] for one in (x, gates))
-                stepper.advance(frame, h, h, x_gates=of_input)
-                to_first(output[t], h)
-            made = output, h.movedim(-1, 1)
+                stepper.advance(frame, x_gates=of_input)
+                to_first(output[t], stepper.state)
+            made = output, stepper.state.movedim(-1, 1)
         output, h = (self._line(tensor) for tensor in made)
         return output, h
 
@@ -78,16 +77,15 @@ class _Streaming:
 
     def __init__(self, layer: GruLayer, stepper: Stepper, input_gates: Callable[[Tensor], Tensor] | None) -> None:
         self._layer, self._stepper, self._input_gates = layer, stepper, input_gates
-        self._h = stepper.initial.clone()
 
     def advance(self, x: Tensor | None) -> Tensor:
         frame = None if x is None else self._layer._plane(x)
         x_gates = None
         if x is not None and self._input_gates:
             frame, x_gates = None, self._layer._plane(self._input_gates(x))
-        self._stepper.advance(frame, self._h, self._h, x_gates=x_gates)
-        return self._layer._line(self._h.movedim(-1, 1))
+        self._stepper.advance(frame, x_gates=x_gates)
+        return self._layer._line(self._stepper.state.movedim(-1, 1))
 
     def state(self) -> tuple[Tensor]:
         """A copy, which no later time step overwrites."""
-        return (self._layer._line(self._h.movedim(-1, 1).clone()),)
+        return (self._layer._line(self._stepper.state.movedim(-1, 1).clone()),)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from echocast.nn.fused.convolutions import WHOLE, Blocks
+from echocast.nn.fused.geometry import WHOLE, Blocks
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from echocast.nn.fused.buffers import empty, frames
+from echocast.nn.fused.buffers import frames
 from echocast.nn.fused.recurrence import Stepper, XGates, train
 from echocast.nn.fused.turned import to_first
 from echocast.nn.fused.weights import Weights
@@ -59,13 +59,12 @@ class Layer:
             made = train(x, again, self.h, self.c, weights, steps)
         else:
             stepper = Stepper(weights, self.h, self.c, x_gates=gates is not None)
-            out = empty((stepper.batch, *stepper.space, stepper.hidden), self.dtype)
             shape = steps, stepper.batch, stepper.hidden, *stepper.space
             output = frames(x if gates is None else gates, shape, self.dtype)
             for t in range(steps):
-                stepper.advance(None if x is None else x[t], out, x_gates=None if gates is None else gates[t])
-                to_first(output[t], out)
-            made = output, out.movedim(-1, 1), self._cell(stepper)
+                stepper.advance(None if x is None else x[t], x_gates=None if gates is None else gates[t])
+                to_first(output[t], stepper.out)
+            made = output, stepper.out.movedim(-1, 1), self._cell(stepper)
         output, h, c = (self._line(tensor) for tensor in made)
         return output, h, c
 
@@ -93,7 +92,6 @@ class _Streaming:
         if self._input_gates:
             weights = weights.of_state()
         self._stepper = Stepper(weights, layer.h, layer.c, x_gates=self._input_gates is not None)
-        self._out = empty((self._stepper.batch, *self._stepper.space, self._stepper.hidden), layer.dtype)
 
     def advance(self, x: Tensor | None) -> Tensor:
         x_gates = None
@@ -102,10 +100,10 @@ class _Streaming:
             x = None
         if x is not None:
             x = self._layer._plane(x)
-        self._stepper.advance(x, self._out, x_gates=x_gates)
-        return self._layer._line(self._out.movedim(-1, 1))
+        self._stepper.advance(x, x_gates=x_gates)
+        return self._layer._line(self._stepper.out.movedim(-1, 1))
 
     def state(self) -> tuple[Tensor, Tensor]:
         """Copies, which no later time step overwrites."""
-        h, c = self._out.movedim(-1, 1).clone(), self._layer._cell(self._stepper).clone()
+        h, c = self._stepper.out.movedim(-1, 1).clone(), self._layer._cell(self._stepper).clone()
         return self._layer._line(h), self._layer._line(c)

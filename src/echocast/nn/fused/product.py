@@ -6,7 +6,8 @@ fast there.
 """
 
 import ctypes
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -49,16 +50,28 @@ def product(a: Tensor, b: Tensor, out: Tensor, *, add: bool = False) -> None:
         out: (plane, row, column), columns adjacent.
         add: to what `out` holds.
     """
+    bind(a, b, out, add=add)()
+
+
+def bind(a: Tensor, b: Tensor, out: Tensor, *, add: bool = False) -> Callable[[], object]:
+    """`product`, packed once and to be run as often as is wanted."""
     if out.shape[2] % _LANES or not has_wide_registers():
-        torch.baddbmm(out, a, b, beta=1 if add else 0, out=out)
-        return
+        return partial(torch.baddbmm, out, a, b, beta=1 if add else 0, out=out)
     values = (
         *(t.data_ptr() for t in (a, b, out)),
         out.shape[1], out.shape[2], a.shape[2], *a.stride(), *b.stride()[:2], *out.stride()[:2],
     )  # fmt: skip
-    engine, address = _compiled(add)
-    del engine  # kept alive by the cache
-    call(address, len(out), (ctypes.c_int64 * len(_SLOTS))(*values))
+    _, address = _compiled(add)
+    return _Bound(address, len(out), values, (a, b, out))
+
+
+class _Bound:
+    def __init__(self, address: int, planes: int, values: tuple[int, ...], kept: tuple[Tensor, ...]) -> None:
+        self._address, self._planes, self._kept = address, planes, kept
+        self._packed = (ctypes.c_int64 * len(values))(*values)
+
+    def __call__(self) -> None:
+        call(self._address, self._planes, self._packed)
 
 
 @cache

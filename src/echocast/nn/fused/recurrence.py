@@ -22,7 +22,9 @@ from echocast.nn.activations import activation
 from echocast.nn.fused import again, kernels, switches
 from echocast.nn.fused.backward import Backward
 from echocast.nn.fused.buffers import bordered, channels_last, empty, frames, grid, inner, rows
+from echocast.nn.fused.compiler import Call
 from echocast.nn.fused.convolutions import choose
+from echocast.nn.fused.geometry import Part
 from echocast.nn.fused.turned import to_first, to_last
 from echocast.nn.fused.weights import Weights
 
@@ -104,37 +106,46 @@ class Stepper:
         ]
         self._inner = [inner(buffer, border, self.space) for buffer in self._buffers]
         self._inner[0][..., self.inputs :] = channels_last(h, self.dtype)
+        self._calls: list[dict[int, Call]] = [{} for _ in range(count)]
+        self.out = empty((self.batch, *self.space, self.hidden), self.dtype)
+        """The hidden state, which the next time step overwrites."""
 
     @no_autocast
-    def advance(
-        self, x: Tensor | None, out: Tensor, *, x_gates: Tensor | None = None, gates: Tensor | None = None
-    ) -> None:
-        """One time step: the new hidden state to `out` (batch, *space, hidden), the activated gates to `gates`."""
+    def advance(self, x: Tensor | None, *, x_gates: Tensor | None = None, gates: Tensor | None = None) -> None:
+        """One time step: the new hidden state to `out`, the activated gates to `gates`."""
         if x is not None:
             to_last(self._inner[0][..., : self.inputs], x)
         self._buffers.reverse()
         self._inner.reverse()
-        reads, writes = self._buffers[-1], self._inner[0]
+        self._calls.reverse()
+        reads, calls = self._buffers[-1], self._calls[0]
         x_rows = None if x_gates is None else channels_last(x_gates, self.dtype)
-        for part in self._parts:
-            raw = self.convolution.forward(reads, part, self._bias)
-            tensors = {
-                "raw": grid(raw) if self.convolution.wide else rows(raw),
-                "c": rows(self.cell[part]),
-                "new": rows(self.cell[part]),
-                "h": rows(out[part]),
-                "next": grid(writes[part][..., self.inputs :]),
-            }
-            if self._peephole is not None:
-                tensors["peephole"] = self._pixels(self._peephole, part)
+        for number, part in enumerate(self._parts):
+            moved = {"raw": self.convolution.forward(reads, part, self._bias)}
             if x_rows is not None:
-                tensors["x_gates"] = rows(x_rows[part])
+                moved["x_gates"] = x_rows[part]
             if gates is not None:
-                tensors["gates"] = rows(gates[part])
-            image = tensors["next"].shape[1], tensors["next"].shape[2]
-            self._step(tensors, rows=len(tensors["h"]), width=self.hidden, image=image)
+                moved["gates"] = gates[part]
+            if number not in calls:
+                calls[number] = self._bind(part, moved)
+            calls[number](**moved)
 
-    def _pixels(self, peephole: Tensor, part: tuple[slice, ...]) -> Tensor:
+    def _bind(self, part: Part, moved: dict[str, Tensor]) -> Call:
+        """What follows the convolution of a part, for all time steps; what has moved until then is given to each."""
+        tensors = {name: rows(tensor) for name, tensor in moved.items() if name != "raw"}
+        tensors |= {
+            "raw": grid(moved["raw"]) if self.convolution.wide else rows(moved["raw"]),
+            "c": rows(self.cell[part]),
+            "new": rows(self.cell[part]),
+            "h": rows(self.out[part]),
+            "next": grid(self._inner[0][part][..., self.inputs :]),
+        }
+        if self._peephole is not None:
+            tensors["peephole"] = self._pixels(self._peephole, part)
+        image = tensors["next"].shape[1], tensors["next"].shape[2]
+        return self._step.bind(tensors, rows=len(tensors["h"]), width=self.hidden, image=image)
+
+    def _pixels(self, peephole: Tensor, part: Part) -> Tensor:
         if self._kind == "pixel" and len(part) > 1:
             line = math.prod(self.space[1:])
             return peephole[part[1].start * line : part[1].stop * line]
@@ -152,8 +163,7 @@ class _Recurrence(torch.autograd.Function):
         x, x_gates, h, c, weight_x, weight_h, bias, peephole = tensors
         weights = Weights(weight_x, weight_h, bias, peephole, gate)
         stepper = Stepper(weights, h, c, keep=True, x_gates=x_gates is not None)
-        shape, hidden = (stepper.batch, *stepper.space), stepper.hidden
-        out = empty((*shape, hidden), stepper.dtype)
+        shape, hidden, out = (stepper.batch, *stepper.space), stepper.hidden, stepper.out
         output = frames(x if x_gates is None else x_gates, (steps, len(h), hidden, *stepper.space), stepper.dtype)
         gates = empty((steps, *shape, 4 * hidden), stepper.dtype)
         marks, segment = [], segment_of(steps)
@@ -161,7 +171,7 @@ class _Recurrence(torch.autograd.Function):
             if t and t % segment == 0:
                 marks.append(stepper.cell.clone())
             here = None if x is None else x[t]
-            stepper.advance(here, out, x_gates=None if x_gates is None else x_gates[t], gates=gates[t])
+            stepper.advance(here, x_gates=None if x_gates is None else x_gates[t], gates=gates[t])
             to_first(output[t], out)
         ctx.save_for_backward(x, h, c, weight_x, weight_h, bias, peephole, gates, *marks)
         ctx.x_gates, ctx.compute = x_gates is not None, compute

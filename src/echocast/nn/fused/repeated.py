@@ -110,7 +110,7 @@ class _Filtered:
         for seen, results in zip(self._strips(buffer, border), self._strips(bordered, border), strict=True):
             tiles = self._input_tiles(seen)
             wanted = self._room(2, tiles.shape[1], gradient.shape[-1])
-            winograd.gradient_tiles(results[:, border:-border, border:-border], self._kernel, wanted)
+            winograd.gradient_tiles(results[:, border:-border, border:-border], self._kernel, wanted)()
             self._add(tiles.transpose(1, 2), wanted)
         flat = bordered.view(-1, bordered.shape[-1])
         self._d_bias.addmv_(flat.t(), flat.new_ones(len(flat)))
@@ -141,7 +141,7 @@ class _Filtered:
             tiles = self._input_tiles(seen)
             products = self._room(1, tiles.shape[1], weight.shape[2])
             torch.bmm(tiles, weight, out=products)
-            winograd.output_images(products, self._kernel, result, bias)
+            winograd.output_images(products, self._kernel, result, bias)()
         return out[:, : self.space[0], : self.space[1]]
 
     def _strips(self, images: Tensor, border: int) -> Iterator[Tensor]:
@@ -158,7 +158,7 @@ class _Filtered:
     def _input_tiles(self, images: Tensor) -> Tensor:
         lines, columns = ((side - 2 * self._border) // TILE for side in images.shape[1:3])
         tiles = self._room(0, len(images) * lines * columns, images.shape[3])
-        winograd.input_tiles(images, self._kernel, tiles)
+        winograd.input_tiles(images, self._kernel, tiles)()
         return tiles
 
     def _room(self, which: int, count: int, channels: int) -> Tensor:

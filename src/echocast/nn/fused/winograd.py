@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from echocast.nn.fused.buffers import F32
-from echocast.nn.fused.compiler import Kernel, Load, Rows, Store, compile_kernel
+from echocast.nn.fused.compiler import Call, Kernel, Load, Rows, Store, compile_kernel
 from echocast.nn.fused.geometry import TILE
 from echocast.nn.fused.lanes import Lanes
 
@@ -78,25 +78,30 @@ def weight_from_tiles(tiles: Tensor, kernel: int) -> Tensor:
     return taps.view(kernel, kernel, *tiles.shape[1:]).permute(3, 2, 0, 1)
 
 
-def input_tiles(images: Tensor, kernel: int, out: Tensor) -> None:
-    """Padded images (image, line, column, channel) as tiles (plane, tile, channel)."""
-    lines, columns = ((size - kernel + 1) // TILE for size in images.shape[1:3])
+def input_tiles(images: Tensor, kernel: int, out: Tensor) -> Call:
+    """A call that turns padded images (image, line, column, channel) ``x`` into tiles (plane, tile, channel)."""
+    image = _tiles_of(images, kernel - 1)
     run = _input(kernel, images.dtype == torch.bfloat16)
-    run({"x": images, "tiles": out}, rows=out.shape[1], width=images.shape[3], image=(lines, columns))
+    return run.bind({"x": images, "tiles": out}, rows=out.shape[1], width=images.shape[3], image=image)
 
 
-def output_images(tiles: Tensor, kernel: int, out: Tensor, bias: Tensor | None) -> None:
-    """Tiles (plane, tile, channel) as images (image, line, column, channel), 32-bit, with a bias (channel,)."""
+def output_images(tiles: Tensor, kernel: int, out: Tensor, bias: Tensor | None) -> Call:
+    """A call that turns tiles (plane, tile, channel) into images (image, line, column, channel) ``x``, 32-bit, with a
+    bias (channel,)."""
     tensors = {"tiles": tiles, "x": out} | ({} if bias is None else {"bias": bias[None]})
-    image = out.shape[1] // TILE, out.shape[2] // TILE
-    _output(kernel, bias is not None)(tensors, rows=tiles.shape[1], width=tiles.shape[2], image=image)
+    run = _output(kernel, bias is not None)
+    return run.bind(tensors, rows=tiles.shape[1], width=tiles.shape[2], image=_tiles_of(out))
 
 
-def gradient_tiles(images: Tensor, kernel: int, out: Tensor) -> None:
-    """The transpose of `output_images`: images without border as tiles (plane, tile, channel)."""
-    image = images.shape[1] // TILE, images.shape[2] // TILE
+def gradient_tiles(images: Tensor, kernel: int, out: Tensor) -> Call:
+    """The transpose of `output_images`: from images without border, ``x``, to tiles (plane, tile, channel)."""
     run = _gradient(kernel, images.dtype == torch.bfloat16)
-    run({"x": images, "tiles": out}, rows=out.shape[1], width=images.shape[3], image=image)
+    return run.bind({"x": images, "tiles": out}, rows=out.shape[1], width=images.shape[3], image=_tiles_of(images))
+
+
+def _tiles_of(images: Tensor, border: int = 0) -> tuple[int, int]:
+    """Lines and columns of tiles of one image, which is so much larger than they are."""
+    return (images.shape[1] - border) // TILE, (images.shape[2] - border) // TILE
 
 
 @cache
