@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "predrnn": {"hidden_channels": 6, "num_layers": 2, "kernel": 3},
     "prednet": {"channels": 1, "hidden_channels": [4, 6]},
     "steps": {"members": 3},
+    "steps_matched_mean": {"members": 3},
     "with_covariates": {
         "model": "encoder_forecaster",
         "settings": {"hidden_channels": [6, 6]},
@@ -34,7 +35,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "trajgru": {"hidden_channels": [4, 6], "links": [3, 2], "strides": [2, 2]},
 }
 """Arguments that make a model quick to test."""
-PYSTEPS = ("anvil", "linda", "sprog", "steps")
+PYSTEPS = ("anvil", "linda", "sprog", "steps", "steps_matched_mean")
 
 every_model = pytest.mark.parametrize("name", base.names())
 every_learned_model = pytest.mark.parametrize(

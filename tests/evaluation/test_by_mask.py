@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from tests import example_files
 from tests.report.test_report import rain
 
@@ -15,6 +16,7 @@ from echocast.context import Context
 from echocast.errors import DataError
 from echocast.evaluation import VerificationConfig, VerificationResult
 from echocast.evaluation.by_mask import COMMON, OWN, csi, mask_sums, pair
+from echocast.evaluation.pairs import pair_difference
 from echocast.models.base import EnsembleForecaster, Forecaster
 from echocast.models.persistence import Persistence
 from echocast.report import page
@@ -41,6 +43,27 @@ class Gaps(EnsembleForecaster):
         second = 2 * last
         second[..., second.shape[-1] // 2 :] = torch.nan
         return torch.stack([last, second], dim=1)
+
+
+class Wetter(Forecaster):
+    """Persistence with half as much rain again."""
+
+    def _forecast(self, past: torch.Tensor, steps: int, context: Context) -> torch.Tensor:
+        return 1.5 * past[:, -1:].expand(-1, steps, -1, *past.shape[-2:])
+
+
+def eight_days(forecasters: dict[str, Forecaster]) -> VerificationResult:
+    """Showers of different speed on eight days."""
+    days = [
+        example_files.field(
+            example_files.blob(14, 32, 32, dx=1.0 + 0.3 * day), start=example_files.TIME + day * np.timedelta64(1, "D")
+        )
+        for day in range(8)
+    ]
+    field = xr.concat(days, "time", combine_attrs="override")
+    parts = [slice(14 * day, 14 * day + 14) for day in range(8)]
+    config = VerificationConfig(past=2, leads=3, stride=3, thresholds=(0.5, 2.0), scores=("contingency",))
+    return evaluation.evaluate(field, forecasters, config, segments=parts)
 
 
 def test_each_mask_counts_as_a_loop_over_pixels_does() -> None:
@@ -116,3 +139,22 @@ def test_the_mask_is_told_and_another_one_refused() -> None:
     assert "has no value it counts as dry" in page.markdown(page.sections_of(verified("own"), "x"), {})
     with pytest.raises(DataError, match="no mask 'mine'; there are: common, own"):
         VerificationConfig(mask="mine")
+
+
+def test_a_difference_on_shared_pixels_has_the_interval_of_these_pixels() -> None:
+    """`half` leaves half of the pixels to all three; the other two are compared on all that they share."""
+    made = eight_days({"whole": Persistence(), "wetter": Wetter(), "half": Half()})
+    alone = eight_days({"whole": Persistence(), "wetter": Wetter()})
+    found, expected = pair_difference(made, "wetter", 0.5), alone.difference("csi", "wetter", "whole", 0.5)
+    assert found.value == pytest.approx(expected.value)
+    # The effective days are those of the events on the common pixels, of which `half` leaves half.
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=2e-3)
+    samples = [
+        made.sampled_csi_by_mask("wetter", pair("whole"), 0.5) - made.sampled_csi_by_mask("whole", pair("wetter"), 0.5),
+        alone.sampled_csi_by_mask("wetter", COMMON, 0.5) - alone.sampled_csi_by_mask("whole", COMMON, 0.5),
+    ]
+    np.testing.assert_allclose(*samples)
+    assert found.low < found.value < found.high
+    assert found.value != pytest.approx(made.difference("csi", "wetter", "whole", 0.5).value)
+    with pytest.raises(ValueError, match="forecaster='whole' must be one of wetter, half"):
+        pair_difference(made, "whole", 0.5)

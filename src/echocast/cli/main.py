@@ -40,6 +40,7 @@ VERBS = (
     "download",
     "train",
     "adapt",
+    "bounds",
     "reforecast",
     "verify",
     "point",

@@ -151,6 +151,15 @@ def command(
             " frames and gauges share.",
         ),
     ] = None,
+    climate: Annotated[
+        str | None,
+        typer.Option(
+            "--climate",
+            metavar="ARCHIVE",
+            help="An archive of this grid and of other times, such as years of training: the Brier skill score is also"
+            " given against how often each place exceeds each threshold there in the month.",
+        ),
+    ] = None,
     flagged: Annotated[
         bool, typer.Option("--flagged", help="Use values of stations that quality control flagged, too.")
     ] = False,
@@ -187,7 +196,7 @@ def command(
     arguments.check_name(mask, ("common", "own"), "mask")
     named = _words(models) if models is not None else ([] if forecasts else list(_DEFAULT_MODELS))
     folders = dict(_folder(text) for text in forecasts or [])
-    _check_names(named, folders, scores)
+    _check_names(named, folders, scores, climate)
     arguments.check_output_folder(out, "--out", [store, *folders.values()])
     limits, only_leads = tuple(_numbers(thresholds)), tuple(_numbers(leads, "--leads", 1)) if leads else ()
     only_months = tuple(int(month) for month in _numbers(months, "--months", 1)) if months else ()
@@ -225,9 +234,9 @@ def command(
     )
     by_label = {_label(name): name for name in named}
     files = arguments.covariates(covariate or [])
-    job = evaluation.Job(store, by_label, folders, config, split, files)
+    job = evaluation.Job(store, by_label, folders, config, split, files, climate)
     if stations is not None:
-        on_grid = {"region": region, "workers": workers, "dask": dask, "margin": margin}
+        on_grid = {"region": region, "workers": workers, "dask": dask, "margin": margin, "climate": climate}
         _refuse_other_options(on_grid, "verification on the grid")
         _verify_at_stations(job, stations, out, way=match, minutes=accumulation, use_flagged=flagged)
     else:
@@ -315,8 +324,10 @@ def _verify_pictures(store: str, models: list[str], out: Path, *, past: int, fra
     output.say(f"{int(result.windows.sum())} windows; the full report is {out / 'report.html'} ({out / 'report.md'})")
 
 
-def _check_names(named: list[str], folders: dict[str, str], scores: str | None) -> None:
-    """Raise for a forecaster, a folder of forecasts or a family of scores that does not exist."""
+def _check_names(named: list[str], folders: dict[str, str], scores: str | None, climate: str | None) -> None:
+    """Raise for a forecaster, a folder of forecasts, a family of scores or an archive that does not exist."""
+    if climate is not None:
+        arguments.check_archive(climate)
     for name in named:
         arguments.check_model(name)
     for folder in folders.values():

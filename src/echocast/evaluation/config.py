@@ -20,7 +20,9 @@ from echocast.verification import families
 from echocast.verification.base import THRESHOLDS_MM_H
 
 DEFAULT_FAMILIES = ("contingency", "fractions", "continuous", "spectra")
-ENSEMBLE_FAMILIES = ("crps", "ensemble", "probability")
+PROBABILITY = "probability"
+"""The family of the Brier score, which a climate is compared in."""
+ENSEMBLE_FAMILIES = ("crps", "ensemble", PROBABILITY)
 WHOLE_GRID = "all"
 """The name of the region that is the whole grid."""
 
@@ -90,10 +92,11 @@ class VerificationConfig:
             found.append(index)
         return found
 
-    def chosen_families(self, *, ensembles: bool) -> list[str]:
-        """The families of scores to compute; always with ``contingency``, which the report needs."""
+    def chosen_families(self, *, ensembles: bool, climate: bool = False) -> list[str]:
+        """The families of scores to compute; always with ``contingency``, which the report needs, and with the Brier
+        score where it is to be compared with a climate's."""
         wanted = self.scores or DEFAULT_FAMILIES + (ENSEMBLE_FAMILIES if ensembles else ())
-        return list(dict.fromkeys(["contingency", *wanted]))
+        return list(dict.fromkeys(["contingency", *wanted, *([PROBABILITY] if climate else [])]))
 
 
 @dataclass(frozen=True)

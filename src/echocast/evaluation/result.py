@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from echocast import plugins
+from echocast.evaluation import brier_climate
+from echocast.evaluation.brier_climate import BRIER_CLIMATE
 from echocast.evaluation.by_mask import COMMON, MASKS, csi
+from echocast.evaluation.climate import Climate
 from echocast.evaluation.config import WHOLE_GRID, BootstrapBlock
 from echocast.evaluation.intervals import BOOTSTRAP_SAMPLES, Days, Estimate
 from echocast.evaluation.used_archives import Use
@@ -32,7 +35,8 @@ CASE_THRESHOLD = 0.5
 """The rain rate (mm/h) whose CSI ranks single cases."""
 COVERAGE = "coverage"
 """The score, and the family of its sums, that every verification has."""
-_COVERAGE = Score("Coverage", 1.0)
+_OF_NO_PACKAGE = {COVERAGE: {COVERAGE: Score("Coverage", 1.0)}, BRIER_CLIMATE: brier_climate.SCORES}
+"""The scores of the families that are not of `echocast.verification.scores`."""
 
 
 @dataclass
@@ -123,6 +127,8 @@ class VerificationResult:
     """The forecasters whose members are not drawn independently of each other."""
     grid_km: float | None = None
     """The side of a pixel; None without a place on Earth, and at stations."""
+    climate: Climate | None = None
+    """What probabilities were compared with beside the frequency in the scored sample."""
 
     @property
     def cases(self) -> int:
@@ -286,6 +292,12 @@ class VerificationResult:
         found = csi(self.pooled(forecaster, MASKS, mask))[by_case]
         return float(_mean(self.column(found, threshold_mm_h)))
 
+    def sampled_csi_by_mask(self, forecaster: str, mask: str, threshold_mm_h: float) -> np.ndarray:
+        """The same of pooled counts, of each bootstrap sample."""
+        stacked = self._stacked(forecaster, mask, MASKS)
+        sums = {name: np.tensordot(self._weights, array, axes=1) for name, array in stacked.items()}
+        return _mean(self.column(ratio(sums["hits"], sums["either"]), threshold_mm_h))
+
     def standard_deviation_ratio(self, forecaster: str) -> float:
         """Forecast over observed standard deviation, mean over leads; NaN without the family ``continuous``."""
         if not self.has("continuous"):
@@ -318,8 +330,10 @@ class VerificationResult:
 
     @cached_property
     def _declared(self) -> dict[str, tuple[str, Score]]:
-        computed = [family for family in self._families() if family != COVERAGE]
-        return families.scores_of(computed) | {COVERAGE: (COVERAGE, _COVERAGE)}
+        found = families.scores_of(family for family in self._families() if family not in _OF_NO_PACKAGE)
+        for family in self._families():
+            found |= {name: (family, score) for name, score in _OF_NO_PACKAGE.get(family, {}).items()}
+        return found
 
     @cached_property
     def _stacks(self) -> dict[tuple[str, str, str], Sums]:
@@ -348,6 +362,8 @@ class VerificationResult:
                 sums = {name: array[0] for name, array in sums.items()}
             if family == COVERAGE:
                 found[COVERAGE] = ratio(sums["forecast"], sums["observed"])
+            elif family == BRIER_CLIMATE:
+                found |= brier_climate.values(sums)
             else:
                 found |= families.load(family).values(sums)
         if forecaster in self.dependent:

@@ -22,6 +22,7 @@ from echocast._version import __version__
 from echocast.archive import covariates
 from echocast.errors import MissingFrames, ModelError
 from echocast.evaluation import used_archives
+from echocast.evaluation.climate import Climate, climate_for
 from echocast.evaluation.config import (
     WHOLE_GRID,
     BootstrapBlock,
@@ -55,6 +56,7 @@ class Job:
         config: how to verify.
         split: ``all``, or the archive's ``train``, ``validation`` or ``test`` segments.
         covariates: by name, the files of what forecasters are given beside the frames.
+        climate: another archive of this grid, whose frequencies the Brier score is compared with, too.
     """
 
     store: str
@@ -63,6 +65,7 @@ class Job:
     config: VerificationConfig = field(default_factory=VerificationConfig)
     split: str = "all"
     covariates: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    climate: str | None = None
 
     @cached_property
     def rain(self) -> xr.DataArray:
@@ -88,9 +91,9 @@ class Job:
             for folder in self.forecasts.values()
             for path in forecasts_in(Path(folder))
         ]
-        times = self.rain.time.values
         beside = [_changed(path) for paths in self.covariates.values() for path in paths]
-        about = [str(times[0]), str(times[-1]), len(times), weights, files, beside, __version__]
+        about = [*_length(self.rain), weights, files, beside, __version__]
+        about += _length(archive.open(self.climate)) if self.climate else []
         return hashlib.sha256(repr([self, about]).encode()).hexdigest()[:16]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -123,10 +126,11 @@ class _Scorer:
     job: Job
     fingerprint: str
     threads: int
+    climate: Climate | None
 
     def __call__(self, block: BootstrapBlock) -> BlockSums:
         with at_most(self.threads):
-            return sums_of_block(self.job.rain, self.job.sources, self.job.config, block)
+            return sums_of_block(self.job.rain, self.job.sources, self.job.config, block, self.climate)
 
 
 def evaluate(
@@ -135,6 +139,7 @@ def evaluate(
     config: VerificationConfig | None = None,
     *,
     segments: Sequence[slice] | None = None,
+    climate: Climate | None = None,
     on_case: Callable[[int, int], None] = lambda *_: None,
 ) -> VerificationResult:
     """Score forecasters on the windows of a field, in this process.
@@ -144,23 +149,26 @@ def evaluate(
         forecasters: by the name they have in the report; folders of forecast files (`ForecastFiles`) too.
         config: how to verify.
         segments: the slices of frames to use; all unbroken ones by default.
+        climate: what the Brier score is compared with, too (`climate.climate_for`); with the thresholds of `config`.
         on_case: called with the number of cases done and in all.
 
     Raises:
         MissingFrames: no segment is long enough, or a forecaster was trained at another time step than the field's.
-        DataError: a lead time or a region that does not exist.
+        DataError: a lead time or a region that does not exist, or a climate without a month or threshold.
     """
     how = config or VerificationConfig()
     blocks = with_files(bootstrap_blocks(rain, how, segments), rain, forecasters, how)
     check_sources(rain, forecasters, how)
+    if climate:
+        climate.check(how.thresholds)
     total, done = _cases(blocks), 0
     sums = []
     for block in blocks:
         on_case(done, total)
-        sums.append(sums_of_block(rain, forecasters, how, block))
+        sums.append(sums_of_block(rain, forecasters, how, block, climate))
         done += len(block.starts)
     on_case(done, total)
-    return _result(rain, how, blocks, sums, forecasters)
+    return _result(rain, how, blocks, sums, forecasters, climate)
 
 
 def run(
@@ -181,11 +189,14 @@ def run(
 
     Raises:
         MissingFrames: as `evaluate`.
-        DataError: as `evaluate`; or the Dask scheduler does not answer, or `keep` cannot be written.
+        DataError: as `evaluate`; or the Dask scheduler does not answer, or `keep` cannot be written; or the climate
+            lacks a month or holds what is scored.
+        GridMismatch: the climate lies on another grid.
     """
     blocks = bootstrap_blocks(job.rain, job.config, splits.by_fractions(job.rain, job.split))
     blocks = with_files(blocks, job.rain, job.sources, job.config)
     check_sources(job.rain, job.sources, job.config)
+    climate = _climate(job, blocks)
     fingerprint = job.fingerprint()
     kept = KeptSums(keep, fingerprint) if keep else None
     sums = kept.read(blocks) if kept else {}
@@ -195,7 +206,7 @@ def run(
     where = workers or parallel.Workers(processes=1)
     if len(missing) < 2 and not where.dask:
         where = parallel.Workers(processes=1)
-    scorer = _Scorer(job, fingerprint, threads=max(1, parallel.processors() // where.count))
+    scorer = _Scorer(job, fingerprint, threads=max(1, parallel.processors() // where.count), climate=climate)
     for block, made in parallel.parallel_map(scorer, missing, where):
         sums[block.name] = made
         if kept:
@@ -204,8 +215,15 @@ def run(
         on_case(done, total)
     if kept:
         kept.remove()
-    result = _result(job.rain, job.config, blocks, [sums[block.name] for block in blocks], job.sources)
+    result = _result(job.rain, job.config, blocks, [sums[block.name] for block in blocks], job.sources, climate)
     return replace(result, uses=tuple(checked_uses(job, blocks)))
+
+
+def _climate(job: Job, blocks: Sequence[BootstrapBlock]) -> Climate | None:
+    """The frequencies of the job's other archive, for the months that are scored."""
+    if not job.climate:
+        return None
+    return climate_for(Path(job.climate).name, archive.open(job.climate), job.rain, job.config, blocks)
 
 
 def checked_uses(job: Job, blocks: Sequence[BootstrapBlock]) -> list[used_archives.Use]:
@@ -274,6 +292,7 @@ def _result(
     blocks: Sequence[BootstrapBlock],
     sums: Sequence[BlockSums],
     sources: Mapping[str, ForecastSource],
+    climate: Climate | None,
 ) -> VerificationResult:
     minutes = float(fields.time_step(rain.time.values) / np.timedelta64(1, "m"))
     first = min(block.starts[0] for block in blocks)
@@ -290,6 +309,7 @@ def _result(
         mask=config.mask,
         dependent=dependent(sources, config),
         grid_km=fields.grid_km(rain) if "crs" in rain.coords else None,
+        climate=climate,
     )
 
 
@@ -309,6 +329,11 @@ def _observations(rain: xr.DataArray, first: int, last: int) -> str:
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _length(rain: xr.DataArray) -> list[Any]:
+    """What tells that an archive has more frames."""
+    return [str(rain.time.values[0]), str(rain.time.values[-1]), len(rain.time)]
 
 
 def _changed(place: str) -> tuple[str, int]:

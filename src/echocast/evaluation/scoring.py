@@ -9,9 +9,11 @@ import numpy as np
 import xarray as xr
 
 from echocast import fields
-from echocast.evaluation import forecasts
+from echocast.evaluation import brier_climate, forecasts
+from echocast.evaluation.brier_climate import BRIER_CLIMATE
 from echocast.evaluation.by_mask import COMMON, MASKS, mask_sums
-from echocast.evaluation.config import BootstrapBlock, VerificationConfig, masks
+from echocast.evaluation.climate import Climate, ClimateOfCases
+from echocast.evaluation.config import PROBABILITY, BootstrapBlock, VerificationConfig, masks
 from echocast.evaluation.forecasts import ForecastSource
 from echocast.evaluation.result import CASE_THRESHOLD, COVERAGE, BlockSums
 from echocast.samples import windows
@@ -20,7 +22,11 @@ from echocast.verification.base import Sums, add
 
 
 def sums_of_block(
-    rain: xr.DataArray, sources: Mapping[str, ForecastSource], config: VerificationConfig, block: BootstrapBlock
+    rain: xr.DataArray,
+    sources: Mapping[str, ForecastSource],
+    config: VerificationConfig,
+    block: BootstrapBlock,
+    climate: Climate | None = None,
 ) -> BlockSums:
     """All sums of one block.
 
@@ -29,10 +35,12 @@ def sums_of_block(
         sources: by name.
         config: how to verify.
         block: which windows.
+        climate: the frequencies that probabilities are compared with, too.
     """
     minutes = float(fields.time_step(rain.time.values) / np.timedelta64(1, "m"))
     leads = config.lead_indices(time_step_minutes=minutes)
-    chosen = config.chosen_families(ensembles=any(forecasts.members_of(s, config) for s in sources.values()))
+    ensembles = any(forecasts.members_of(source, config) for source in sources.values())
+    chosen = config.chosen_families(ensembles=ensembles, climate=climate is not None)
     regions = masks(rain, config)
     size = forecasts.batch_size(rain, sources, config)
     total = BlockSums({}, {name: [] for name in sources}, [])
@@ -42,7 +50,17 @@ def sums_of_block(
         observed, made = forecasts.forecasts_of(sources, cases, rain=rain, config=config)
         observed = observed[:, leads]
         made = {name: forecast[:, :, leads] for name, forecast in made.items()}
-        add_batch(total, observed, made, chosen=chosen, regions=regions, thresholds=config.thresholds, mask=config.mask)
+        valid = rain.time.values[starts[:, None] + config.past + np.array(leads)]
+        add_batch(
+            total,
+            observed,
+            made,
+            chosen=chosen,
+            regions=regions,
+            thresholds=config.thresholds,
+            mask=config.mask,
+            climate=climate.at(valid) if climate else None,
+        )
         total.cases += [(int(start), wet) for start, wet in zip(starts, _wet_fraction(observed), strict=True)]
     return total
 
@@ -56,12 +74,13 @@ def add_batch(
     regions: Mapping[str, np.ndarray | None],
     thresholds: Sequence[float],
     mask: str = COMMON,
+    climate: ClimateOfCases | None = None,
 ) -> None:
     """Score the forecasts (case, member, lead, y, x) of some windows.
 
     With the mask ``common`` each is scored on the pixels that all of them forecast: scores of the mean of an ensemble
     where any member does, scores of members where all members do. With ``own`` all observed pixels count, and what is
-    not forecast is dry.
+    not forecast is dry. With a climate the probabilities are also compared with its frequencies.
     """
     means = {name: _mean(forecast) for name, forecast in made.items()}
     if mask == COMMON:
@@ -81,6 +100,11 @@ def add_batch(
                 for part in _parts(made[name]):
                     sums = families.load(family).statistics(given[part], truth[part], thresholds=thresholds)
                     _pool(total.sums, (name, region, family), sums)
+                    if family == PROBABILITY and climate:
+                        against = brier_climate.statistics(
+                            given[part], truth[part], climate.of(part), thresholds=thresholds
+                        )
+                        _pool(total.sums, (name, region, BRIER_CLIMATE), against)
             _pool(total.sums, (name, region, COVERAGE), _coverage(means[name], observed, inside))
         total.case_scores[name] += _case_csi(scored[name], truths[0])
     for (name, which), sums in mask_sums(means, observed, thresholds=thresholds).items():

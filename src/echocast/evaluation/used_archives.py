@@ -134,6 +134,19 @@ def of_parts(
         yield Use("", name, archive, (west, south, east, north), first, last, (_PURPOSE_OF_PART[part],))
 
 
+def of_whole(rain: xr.DataArray, archive: str, purpose: str) -> Use:
+    """What a whole archive was used for.
+
+    Args:
+        rain: the archive's field.
+        archive: where it is.
+        purpose: of `PURPOSES`.
+    """
+    west, south, east, north = (round(degree, 3) for degree in _box(rain) or (-180.0, -90.0, 180.0, 90.0))
+    first, last = rain.time.values[[0, -1]]
+    return Use("", Path(archive).name, archive, (west, south, east, north), first, last, (purpose,))
+
+
 def found_in(
     models: Mapping[str, str], rain: xr.DataArray, times: Sequence[tuple[np.datetime64, np.datetime64]]
 ) -> list[Use]:

@@ -1,7 +1,8 @@
 """What the forecasters of pysteps share: units, motion, no printed lines, and extrapolation where it cannot start.
 
 pysteps is the reference of the field and is adapted here, not rewritten; it is an extra of its own since it needs a C
-compiler. It works on NumPy arrays of one case at a time, in dBR (10 lg of mm/h) or mm/h.
+compiler. It works on NumPy arrays of one case at a time: of rain rates in mm/h, their square root, or dBR (10 lg of
+them). Which of these a method has, and its other settings, were compared by `experiments/opponents.py`.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import io
 import logging
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 DRY_DBR = -15.0
 WET_DBR = -10.0
 """0.1 mm/h; what is weaker is dry."""
+WET_MM_H = 0.1
+_WET_ROOT = float(np.sqrt(WET_MM_H))
 _MIN_WET_PIXELS = 30
 """Pixels of rain that each of the newest frames must have for its statistics."""
 _SMALLEST = 16
@@ -59,6 +63,36 @@ def to_dbr(rain_mm_h: np.ndarray) -> np.ndarray:
 def to_rain(dbr: np.ndarray) -> np.ndarray:
     """Rain rates of 10 lg of them; what is below 0.1 mm/h is dry, NaN stays NaN."""
     return np.asarray(np.where(dbr < WET_DBR, 0.0, 10.0 ** (dbr / 10.0)))
+
+
+@dataclass(frozen=True)
+class Transform:
+    """What a cascade is made of: the way there, the way back, and 0.1 mm/h there."""
+
+    of: Callable[[np.ndarray], np.ndarray]
+    back: Callable[[np.ndarray], np.ndarray]
+    wet: float
+
+
+def _to_root(rain_mm_h: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.where(rain_mm_h < WET_MM_H, 0.0, rain_mm_h))
+
+
+def _from_root(root: np.ndarray) -> np.ndarray:
+    return np.asarray(np.where(root < _WET_ROOT, 0.0, np.square(root)))
+
+
+TRANSFORMS = {
+    "square_root": Transform(_to_root, _from_root, _WET_ROOT),
+    "db": Transform(to_dbr, to_rain, WET_DBR),
+}
+
+
+def check_transform(name: str) -> str:
+    """The name of a transform; raises `ValueError` for another."""
+    if name not in TRANSFORMS:
+        raise ValueError(f"transform={name!r} must be one of {', '.join(TRANSFORMS)}")
+    return name
 
 
 def levels(rain: np.ndarray) -> int:

@@ -17,6 +17,7 @@ from echocast import fields
 from echocast._version import __version__
 from echocast.evaluation import VerificationResult, used_archives
 from echocast.evaluation.by_mask import COMMON, OWN
+from echocast.evaluation.climate import MONTHS
 from echocast.evaluation.comparisons import LEVEL, MARGIN, compare
 from echocast.evaluation.intervals import BOOTSTRAP_SAMPLES, MIN_DAYS, MIN_EFFECTIVE
 from echocast.report import tables
@@ -24,7 +25,6 @@ from echocast.report.tables import Table
 
 SMOOTH_BELOW, DETAILED_FROM = 0.6, 0.8
 """The ratio of forecast to observed standard deviation below which a forecast is smooth, and from which it is not."""
-_MONTHS = "January February March April May June July August September October November December".split()  # noqa: SIM905
 
 
 @dataclass
@@ -56,7 +56,7 @@ def sections_of(result: VerificationResult, command: str, *, margin: float = MAR
     found.append(means)
     if len(result.forecasters) > 1:
         found += [_differences(result), *_tests(result, margin)]
-    found += [*_masks(result), *_lost(result), *_groups(result)]
+    found += [*_climate(result), *_masks(result), *_lost(result), *_groups(result)]
     leads = Section("By lead time")
     leads.tables = [
         (result.scores[score].short_title + _at(threshold), tables.lead_table(result, score, threshold))
@@ -249,8 +249,27 @@ def _masks(result: VerificationResult) -> list[Section]:
         ("CSI of pooled counts", tables.mask_table(result, by_case=False)),
         ("Mean over cases of the CSI", tables.mask_table(result, by_case=True)),
         (f"CSI of the forecaster / of {first}, on the pixels that both have", tables.pair_table(result)),
+        ("Difference in CSI on the pixels that both have", tables.pair_difference_table(result)),
     ]
     return [made]
+
+
+def _climate(result: VerificationResult) -> list[Section]:
+    """The Brier skill scores against the sample and against the climate side by side; no section without a climate."""
+    if result.climate is None:
+        return []
+    words = (
+        "The Brier skill score against the sample has one reference for all: the frequency of the event in what is"
+        " scored. It counts as skill that one place or month is wetter than another. The climate is the frequency at"
+        f" each pixel in the calendar month of the valid time, from {result.climate.words}. Each cell is the score"
+        " against the sample / against the climate."
+    )
+    section = Section("Brier skill against the sample and against the climate", [words])
+    section.tables = [
+        ("Brier skill score; 1 is perfect, 0 as the reference", tables.climate_table(result)),
+        ("Squares in pixels whose events make a frequency of the climate", tables.pooled_table(result.climate)),
+    ]
+    return [section]
 
 
 def _notes(result: VerificationResult) -> list[str]:
@@ -305,7 +324,7 @@ def _groups(result: VerificationResult) -> list[Section]:
         found.append(Section("By region", tables=[("CSI", tables.group_table(result, "csi", by="region"))]))
     if len(result.months) > 1:
         header, rows = tables.group_table(result, "csi", by="month")
-        named = [header[0], *(f"{_MONTHS[int(h.partition(',')[0]) - 1]},{h.partition(',')[2]}" for h in header[1:])]
+        named = [header[0], *(f"{MONTHS[int(h.partition(',')[0]) - 1]},{h.partition(',')[2]}" for h in header[1:])]
         found.append(Section("By month", tables=[("CSI", (named, rows))]))
     return found
 

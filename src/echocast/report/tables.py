@@ -13,8 +13,10 @@ import numpy as np
 
 from echocast.evaluation import VerificationResult
 from echocast.evaluation.by_mask import COMMON, OWN, pair
+from echocast.evaluation.climate import MONTHS, Climate, Pooled
 from echocast.evaluation.comparisons import Comparison
 from echocast.evaluation.lost_skill import lost_skill
+from echocast.evaluation.pairs import pair_difference
 
 Table = tuple[list[str], list[list[str]]]
 """A header and rows of cells."""
@@ -143,6 +145,38 @@ def pair_table(result: VerificationResult) -> Table:
         ]
         rows.append([name, *(f"{cell(own)} / {cell(reference)}" for own, reference in both)])
     return ["forecaster", *(f"{t:g} mm/h" for t in result.thresholds)], rows
+
+
+def pair_difference_table(result: VerificationResult) -> Table:
+    """Header and rows: the CSI of each other forecaster minus that of the first, on the pixels that these two share."""
+    first, *others = result.forecasters
+    rows = [[name, *(str(pair_difference(result, name, t)) for t in result.thresholds)] for name in others]
+    return [f"minus {first}", *(f"{t:g} mm/h" for t in result.thresholds)], rows
+
+
+def climate_table(result: VerificationResult) -> Table:
+    """Header and rows: the Brier skill scores against the scored sample and against the climate."""
+    names = ("brier_skill", "brier_skill_climate")
+    rows = [
+        [name, *(" / ".join(cell(result.mean(score, name, t)) for score in names) for t in result.thresholds)]
+        for name in result.forecasters
+    ]
+    return ["forecaster", *(f"{t:g} mm/h" for t in result.thresholds)], rows
+
+
+def pooled_table(climate: Climate) -> Table:
+    """Header and rows: the side of the squares that events are pooled in, and from which months."""
+    rows = [
+        [MONTHS[month - 1], *(_pooled(one, month) for one in found)]
+        for month, found in zip(climate.months, climate.pooled, strict=True)
+    ]
+    return ["month", *(f"{t:g} mm/h" for t in climate.thresholds)], rows
+
+
+def _pooled(one: Pooled, month: int) -> str:
+    square = "whole grid" if one.side is None else str(one.side)
+    months = "" if one.months == (month,) else f", {', '.join(MONTHS[m - 1] for m in one.months)}"
+    return square + months
 
 
 def _verdict(one: Comparison) -> str:
