@@ -1,10 +1,10 @@
 """xarray without Dask until someone uses it: half a second of each command.
 
-Whenever xarray wraps an array it asks whether it is one of Dask's, and imports all of `dask.array` to know, where Dask
-is installed. As long as nobody has imported that module no array can be of it, so the answer is no. `ask_later` puts
-this answer in place of the import; once the module is there, the answer is xarray's own.
+Whenever xarray wraps an array it asks whether it is one of Dask's, and imports `dask.array`, or `dask` alone, to know,
+where Dask is installed. As long as nobody has imported that module no array can be of it, so the answer is no.
+`ask_later` puts this answer in place of the imports; once the module is there, the answer is xarray's own.
 
-The place is a private one of xarray. Where a version has no such place nothing is changed, and the import is made.
+The places are private ones of xarray. Where a version has no such place nothing is changed, and the import is made.
 """
 
 import sys
@@ -13,6 +13,27 @@ from typing import Any
 
 def ask_later() -> None:
     """Let xarray ask whether an array is of Dask without importing it; does nothing where it knows already."""
+    _ask_for_arrays_later()
+    _ask_for_collections_later()
+
+
+def _ask_for_collections_later() -> None:
+    try:
+        from xarray.namedarray import utils
+
+        asked = utils.is_dask_collection
+    except (ImportError, AttributeError):
+        return
+
+    def is_dask_collection(x: object) -> bool:
+        """Stands for xarray's function, which imports `dask`, until that is imported."""
+        return "dask" in sys.modules and bool(asked(x))
+
+    if "dask" not in sys.modules:
+        utils.is_dask_collection = is_dask_collection  # type: ignore[assignment]
+
+
+def _ask_for_arrays_later() -> None:
     try:
         from xarray.namedarray import pycompat
 
