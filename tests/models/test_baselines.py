@@ -85,27 +85,37 @@ class TestPysteps:
         with _pysteps.quiet():
             return np.asarray(get_method("LK")(np.ma.masked_invalid(_pysteps.to_dbr(rain[-3:]))))
 
-    def test_sprog(self) -> None:
+    @pytest.mark.parametrize("transform", ["square_root", "db"])
+    def test_sprog(self, transform: str) -> None:
         from pysteps.nowcasts import get_method
 
         past, rain = self.frames()
+        dry = rain[-3:] < 0.1
+        with np.errstate(divide="ignore"):
+            given, wet, back = {
+                "square_root": (np.where(dry, 0.0, np.sqrt(rain[-3:])), np.sqrt(0.1), np.square),
+                "db": (np.where(dry, -15.0, 10 * np.log10(rain[-3:])), -10.0, lambda dbr: 10 ** (dbr / 10)),
+            }[transform]
         with _pysteps.quiet():
-            dbr = _pysteps.to_dbr(rain[-3:])
-            theirs = get_method("sprog")(dbr, self.motion(rain), 3, precip_thr=-10.0, n_cascade_levels=4)
-        ours = base.resolve("sprog").forecast(past, 3)[0, :, 0].numpy()
-        expected = np.where(theirs < -10, 0.0, 10 ** (theirs / 10))
+            theirs = get_method("sprog")(given, self.motion(rain), 3, precip_thr=wet, n_cascade_levels=5)
+        ours = base.construct("sprog", {"transform": transform}).forecast(past, 3)[0, :, 0].numpy()
+        expected = np.where(theirs < wet, 0.0, back(theirs))
         seen = np.isfinite(ours)
         assert seen.mean() > 0.5
         np.testing.assert_allclose(ours[seen], expected[seen], rtol=1e-4, atol=1e-5)
 
-    def test_anvil(self) -> None:
+    @pytest.mark.parametrize("grid_km", [1.0, 2.0])
+    def test_anvil(self, grid_km: float) -> None:
         from pysteps.nowcasts import get_method
 
         past, rain = self.frames()
         with _pysteps.quiet():
-            theirs = get_method("anvil")(rain, self.motion(rain), 3, n_cascade_levels=4)
-        ours = base.resolve("anvil").forecast(past, 3)[0, :, 0].numpy()
+            radius = {1.0: 25, 2.0: 12}[grid_km]
+            theirs = get_method("anvil")(rain, self.motion(rain), 3, n_cascade_levels=4, ar_window_radius=radius)
+        where = Context(grid_km=grid_km, time_step_minutes=5.0)
+        ours = base.resolve("anvil").forecast(past, 3, where)[0, :, 0].numpy()
         seen = np.isfinite(ours)
+        assert seen.mean() > 0.5
         np.testing.assert_allclose(ours[seen], np.maximum(theirs, 0)[seen], rtol=1e-4, atol=1e-5)
 
     def test_steps_members_differ_and_come_again_with_their_seed(self) -> None:
