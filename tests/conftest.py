@@ -11,6 +11,8 @@ import torch
 # Processes that share the processors share them evenly: threads that wait for a core cost more than they give.
 _PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 torch.set_num_threads(max(1, min(2, (os.cpu_count() or 1) // _PROCESSES)))
+# The profiler of Dask's workers looks into the thread that reads with h5py, and was seen to lock its worker for good.
+os.environ.setdefault("DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED", "False")
 
 
 @pytest.fixture(scope="session")
