@@ -14,6 +14,7 @@ from echocast.models import base
 from echocast.models._amounts import EDGES, RATES_MM_H, Areas, Correction
 from echocast.models.base import Forecaster
 from echocast.models.corrected import Corrected, prior
+from echocast.models.expected_rain import ExpectedRain
 
 FIVE_MINUTES = Context(grid_km=2.0, time_step_minutes=5.0)
 
@@ -162,3 +163,11 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
 def test_frames_of_several_channels_are_refused() -> None:
     with pytest.raises(ValueError, match="1 channel of rain; got 2"):
         Corrected(forecaster="persistence").forecast(showers(3).expand(1, 3, 2, 64, 64), 1, FIVE_MINUTES)
+
+
+@pytest.mark.parametrize("kind", [Corrected, ExpectedRain])
+def test_blank_frames_are_taken_where_the_other_forecaster_knows_them(
+    kind: type[Corrected | ExpectedRain],
+) -> None:
+    assert kind(forecaster="persistence").takes_blank_frames
+    assert not kind(forecaster="sprog").takes_blank_frames

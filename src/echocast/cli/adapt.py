@@ -20,10 +20,8 @@ _STAGES = {"forecast": "training the forecast", "members": "training the members
 
 
 def command(
-    store: Annotated[str, typer.Argument(metavar="STORE", help="The archive of your radar; a folder or a URL.")],
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FILE.safetensors", help="The weights, for --model of other commands.")
-    ],
+    store: arguments.OwnArchive,
+    out: arguments.NewWeights,
     model: Annotated[
         str,
         typer.Option("--model", metavar="NAME|PATH", help="The weights to begin with: lagrangian, or its checkpoint."),
@@ -103,12 +101,9 @@ def _refuse_foreign(out: Path, run: Path, mark: str) -> None:
 
     A folder with the file `mark` is the run of an earlier call.
     """
-    beside = [out.with_suffix(ending) for ending in (".md", ".archives.toml")]
-    foreign = [path for path in beside if path.exists() and not out.exists()]
+    arguments.check_beside(out, out.with_suffix(".md"), out.with_suffix(".archives.toml"))
     if run.exists() and (not run.is_dir() or (any(run.iterdir()) and not (run / mark).is_file())):
-        foreign.append(run)
-    if foreign:
-        raise DataError(f"--out {out}: {foreign[0]} is there and would be written over; give another name, or move it")
+        arguments.raise_foreign(out, run)
 
 
 def _judged(job: "Adaptation", weights: Path, cases: int, bar: Bar) -> "Improvement":

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -22,6 +22,13 @@ FORECASTS = (".nc", ".tif", ".tiff", ".zarr")
 """Suffixes of forecasts: those of `echocast.io.forecast_formats.WRITERS`."""
 _PICTURES = {".png": "--png", ".gif": "--gif"}
 _STORE_FILES = ("zarr.json", ".zgroup", ".zarray", ".zmetadata", "refs", "repo")
+
+OwnArchive = Annotated[str, typer.Argument(metavar="STORE", help="The archive of your radar; a folder or a URL.")]
+"""The argument of commands that make weights for one's own radar."""
+NewWeights = Annotated[
+    Path, typer.Option("--out", metavar="FILE.safetensors", help="The weights, for --model of other commands.")
+]
+"""Their option."""
 
 
 def check_model(name: str) -> None:
@@ -145,6 +152,19 @@ def check_output_folder(path: Path, option: str, inputs: Iterable[str] = ()) -> 
     for given in inputs:
         if not _is_url(given) and _is_same_or_inside(path, Path(given)):
             raise DataError(f"{option} {path}: is an input ({given}); write into another folder")
+
+
+def check_beside(out: Path, *beside: Path) -> None:
+    """Raise `DataError` for files of others where something would be written beside `out`; with `out` they are its
+    own."""
+    foreign = [path for path in beside if path.exists() and not out.exists()]
+    if foreign:
+        raise_foreign(out, foreign[0])
+
+
+def raise_foreign(out: Path, path: Path) -> NoReturn:
+    """Raise `DataError`: something that is not of `out` would be written over."""
+    raise DataError(f"--out {out}: {path} is there and would be written over; give another name, or move it")
 
 
 def check_distinct(outputs: Iterable[Path | None]) -> None:

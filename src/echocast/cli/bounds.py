@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,10 +17,8 @@ if TYPE_CHECKING:
 
 
 def command(
-    store: Annotated[str, typer.Argument(metavar="STORE", help="The archive of your radar; a folder or a URL.")],
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FILE.safetensors", help="The weights, for --model of other commands.")
-    ],
+    store: arguments.OwnArchive,
+    out: arguments.NewWeights,
     model: Annotated[
         str,
         typer.Option("--model", metavar="NAME|PATH", help="Whose weights to take: lagrangian, or its checkpoint."),
@@ -52,8 +49,7 @@ def command(
     arguments.check_archive(store)
     arguments.check_output(out, "--out", [".safetensors"], [store, model])
     beside = out.with_suffix(".archives.toml")
-    if beside.exists() and not out.exists():
-        raise DataError(f"--out {out}: {beside} is there and would be written over; give another name, or move it")
+    arguments.check_beside(out, beside)
     from echocast import archive, fields
     from echocast.evaluation import used_archives
     from echocast.evaluation.area_growth import area_growth

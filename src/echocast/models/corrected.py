@@ -25,8 +25,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from echocast.context import UNKNOWN, Context
-from echocast.models import base
 from echocast.models._amounts import RATES_MM_H, Areas
+from echocast.models._of_another import OfAnother
+from echocast.models.base import Forecaster
 
 PRIOR = "corrected.npz"
 """Among the weights that come with echocast: the areas of an archive."""
@@ -44,13 +45,13 @@ _USUAL_GRID_KM, _USUAL_STEP_MINUTES = 1.0, 5.0
 log = logging.getLogger(__name__)
 
 
-class Corrected(base.Forecaster):
+class Corrected(OfAnother):
     """A forecaster whose rain rates are corrected by its forecasts of the last hours.
 
     From the frames it is given it makes the forecasts of 30, 60 ... minutes ago too, and compares them with the frames
     that followed. What it finds counts less the older it is, and is added to what was found on an archive, so with few
     frames it is as on that archive. With frames of 5 minutes it makes use of 46: three hours, and 10 frames for the
-    first forecast. A forecast takes up to six times as long as the other forecaster's.
+    first forecast. A forecast takes up to seven times as long as the other's.
 
     Args:
         forecaster: whose rain is corrected: the name of a forecaster, or the path of its checkpoint.
@@ -62,8 +63,6 @@ class Corrected(base.Forecaster):
     (doi:10.5194/gmd-12-4185-2019), which matches amounts with those of the newest frame.
     """
 
-    takes_blank_frames = True
-    coarsens = False
     is_for_thresholds = True
     channels = 1
 
@@ -75,36 +74,28 @@ class Corrected(base.Forecaster):
         back_minutes: float = 180.0,
         every_minutes: float = 30.0,
     ) -> None:
-        super().__init__()
+        super().__init__(forecaster=forecaster)
         if frames < 2 or back_minutes < 0 or every_minutes <= 0:
             raise ValueError(
                 f"frames={frames} must be at least 2, back_minutes={back_minutes:g} at least 0 and"
                 f" every_minutes={every_minutes:g} above 0"
             )
-        self.forecaster, self.frames = forecaster, frames
-        self.back_minutes, self.every_minutes = back_minutes, every_minutes
-        self._made: list[base.Forecaster] = []  # a list, so that its weights are none of this model's
+        self.frames, self.back_minutes, self.every_minutes = frames, back_minutes, every_minutes
         self._is_told = False
-
-    @property
-    def _inner(self) -> base.Forecaster:
-        if not self._made:
-            self._made.append(base.resolve(self.forecaster))
-        return self._made[0]
 
     def check_past(
         self, frames: int, time_step_minutes: float, quantity: str | None = None, channels: int | None = None
     ) -> None:
         """Refuse what the other forecaster cannot forecast from, and what is no rain."""
-        base.Forecaster.check_past(self, frames, time_step_minutes, quantity, channels)
-        self._inner.check_past(min(frames, self.frames), time_step_minutes, quantity, channels)
+        Forecaster.check_past(self, frames, time_step_minutes, quantity, channels)
+        super().check_past(min(frames, self.frames), time_step_minutes, quantity, channels)
 
     def _forecast(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
     ) -> Float[Tensor, "batch steps channel y x"]:
         if past.shape[2] != 1:
             raise ValueError(f"Corrected takes frames of 1 channel of rain; got {past.shape[2]} channels")
-        future = self._uncorrected(past[:, -self.frames :], steps, context)
+        future = self.of_other(past[:, -self.frames :], steps, context)
         for case, made in zip(past, future, strict=True):
             areas = self._verified(case, steps, context)
             most = _most_cells(case[-1].cpu().numpy())
@@ -112,12 +103,6 @@ class Corrected(base.Forecaster):
                 rain = frame.cpu().numpy()
                 frame.copy_(torch.from_numpy(areas.correction(lead).within(rain, most)(rain)))
         return future
-
-    def _uncorrected(
-        self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context
-    ) -> Float[Tensor, "batch steps channel y x"]:
-        known = past.to(next(self._inner.parameters(), past).dtype)  # `double()` reaches no weights of another
-        return self._inner.forecast(known, steps, context).to(past.dtype)
 
     def _verified(self, past: Float[Tensor, "time channel y x"], steps: int, context: Context) -> Areas:
         """What the forecasts of the last hours came to, with the archive's as a prior."""
@@ -128,13 +113,13 @@ class Corrected(base.Forecaster):
         areas, last, made = Areas.none(steps), len(past) - 1, 0
         for ago in self._ages(step_minutes):
             newest = last - ago
-            least = max(2, self._inner.min_frames)
+            least = max(2, self.other.min_frames)
             if newest + 1 < least or not seen[newest]:
                 continue
             before = past[max(0, newest + 1 - self.frames) : newest + 1].unsqueeze(0)
             if int(seen[max(0, newest + 1 - self.frames) : newest + 1].sum()) < least:
                 continue
-            forecast = self._uncorrected(before, min(ago, steps), context)[0, :, 0].cpu().numpy()
+            forecast = self.of_other(before, min(ago, steps), context)[0, :, 0].cpu().numpy()
             made += 1
             for lead, frame in enumerate(forecast):
                 weight = np.exp(-(ago - lead - 1) * step_minutes / _FORGET_MINUTES)

@@ -11,10 +11,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from echocast.context import UNKNOWN, Context
-from echocast.models import _expected, base
+from echocast.models import _expected
+from echocast.models._of_another import OfAnother
+from echocast.models.base import LeadByLead
 
 
-class ExpectedRain(base.LeadByLead):
+class ExpectedRain(OfAnother, LeadByLead):
     """The forecast that `echocast nowcast` writes as ``rainfall_rate_mean`` beside a learned one.
 
     Args:
@@ -25,30 +27,12 @@ class ExpectedRain(base.LeadByLead):
     Source: own; the rule and what it is made from are in `echocast.models._expected`.
     """
 
-    takes_blank_frames = True
-    coarsens = False
-
     def __init__(self, *, forecaster: str = "lagrangian") -> None:
-        super().__init__()
-        self.forecaster = forecaster
-        self._made: list[base.Forecaster] = []  # a list, so that its weights are none of this model's
-
-    @property
-    def _inner(self) -> base.Forecaster:
-        if not self._made:
-            self._made.append(base.resolve(self.forecaster))
-        return self._made[0]
-
-    def check_past(
-        self, frames: int, time_step_minutes: float, quantity: str | None = None, channels: int | None = None
-    ) -> None:
-        """Refuse what the other forecaster cannot forecast from."""
-        self._inner.check_past(frames, time_step_minutes, quantity, channels)
+        super().__init__(forecaster=forecaster)
 
     def _lead_by_lead(
         self, past: Float[Tensor, "batch time channel y x"], steps: int, context: Context = UNKNOWN
     ) -> Iterator[Float[Tensor, "batch channel y x"]]:
         expected = _expected.ExpectedRain(past, steps, context)
-        known = past.to(next(self._inner.parameters(), past).dtype)  # `double()` reaches no weights of another
-        for lead, frame in enumerate(self._inner.leads(known, steps, context)):
+        for lead, frame in enumerate(self.other.leads(self.of_other_type(past), steps, context)):
             yield expected.of(frame.to(past.dtype), lead)
