@@ -127,7 +127,9 @@ def test_few_frames_are_corrected_as_on_the_archive_which_is_told_once(caplog: p
     for rate in RATES_MM_H:  # the newest frame's areas at most twice as large
         assert (made[0, 1, 0].numpy() >= rate).sum() == min((expected >= rate).sum(), 2 * (newest >= rate).sum())
     told = [line for line in caplog.messages if "corrected" in line]
-    assert told == ["corrected: 0 of the forecasts of the last 180 min could be made from 3 frames; 46 frames hold all"]
+    assert told == [
+        "corrected: 0 of the 6 forecasts of the last 180 min could be made from 3 frames; 46 frames hold all"
+    ]
 
 
 def test_a_missing_frame_is_neither_learned_from_nor_forecast_from() -> None:

@@ -135,15 +135,16 @@ class Corrected(OfAnother):
         return sorted(ages)
 
     def _tell(self, made: int, frames: int, step_minutes: float) -> None:
-        wanted = max(self._ages(step_minutes), default=0) + self.frames
-        if frames < wanted and not self._is_told:
+        ages = self._ages(step_minutes)
+        if made < len(ages) and not self._is_told:
             self._is_told = True
             log.warning(
-                "corrected: %d of the forecasts of the last %g min could be made from %d frames; %d frames hold all",
+                "corrected: %d of the %d forecasts of the last %g min could be made from %d frames; %d frames hold all",
                 made,
+                len(ages),
                 self.back_minutes,
                 frames,
-                wanted,
+                max(ages) + self.frames,
             )
 
 
