@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from experiments import blending
+from experiments import blending, correction, opponents
 from tests import example_files
 
-from echocast import fields
+from echocast import archive, fields
 from echocast.io import forecast_file
+from echocast.models._amounts import RATES_MM_H
+from echocast.synthetic import storms
 from echocast.training import experiment as experiments
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
@@ -89,6 +91,53 @@ def test_brier_scores_of_members() -> None:
     np.testing.assert_array_equal(shares[0, 0], [0.5, 1.0, 0.0, np.nan])
     truth = np.array([4.0, 0.0, 0.0])
     assert blending.brier(shares[0, 0, :3], truth) == pytest.approx((0.25 + 1.0 + 0.0) / 3)
+
+
+@pytest.fixture
+def storm(tmp_path: Path) -> Path:
+    """An archive of two hours of a simulated storm."""
+    forecast_file.series_to_netcdf(storms.generate(frames=32, size=64, seed=5), tmp_path / "storm.nc")
+    archive.write([tmp_path / "storm.nc"], tmp_path / "storm.zarr")
+    return tmp_path / "storm.zarr"
+
+
+def test_what_a_correction_knows_beforehand(storm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [
+        str(storm),
+        "--model",
+        "persistence",
+        "--minutes",
+        "15",
+        "--most",
+        "2",
+        "--out",
+        str(tmp_path / "prior.npz"),
+    ]
+    monkeypatch.setattr(sys, "argv", ["correction", *words])
+    correction.main()
+    with np.load(tmp_path / "prior.npz") as made:
+        np.testing.assert_array_equal(made["minutes"], [5, 10, 15])
+        assert made["km2"].shape[:2] == (3, 1 + len(RATES_MM_H))
+        assert made["km2"][:, 1, 0].mean() == pytest.approx(1.0)  # km² of rain of 2 mm/h or more
+        assert (np.diff(made["km2"], axis=2) <= 1e-6).all()
+        hits, forecast = made["km2"][:, 1], made["km2"][:, 0]
+        assert (hits[:, 1:] <= forecast[:, 1:] + 1e-6).all()
+
+
+@pytest.mark.slow
+def test_settings_of_opponents(
+    storm: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pysteps", reason="pysteps is not installed")
+    monkeypatch.setattr(sys, "argv", ["opponents", "sprog", str(storm), "--windows", "1", "--settings", "square root"])
+    opponents.main()
+    said = capsys.readouterr().out
+    assert "sprog, 1 windows on 1 days, 64 x 64" in said
+    assert [line.split("|")[1].strip() for line in said.splitlines() if line.startswith("| ")] == [
+        "setting",
+        "before",
+        "square root",
+    ]
 
 
 @pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.toml")), ids=lambda path: path.stem)
